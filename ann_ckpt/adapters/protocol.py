@@ -1,0 +1,84 @@
+"""What a live network or a foreign file has to offer to take part.
+
+A *source* yields a :class:`~ann_ckpt.NetworkState` whose arrays may be lazy. A
+*simulator* is a source that also accepts values. Everything clever (matching names,
+sizes and types, deciding what to rebuild, all or nothing) happens once, outside, in
+:mod:`ann_ckpt.transfer`; a simulator only answers and obeys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+from ann_ckpt.model import Array, NetworkState, ProjectionState
+from ann_ckpt.report import Note
+from ann_ckpt.selection import EVERYTHING, Selection
+
+__all__ = ["Reading", "Simulator", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source yields: a state, and what the state cannot say."""
+
+    state: NetworkState
+    notes: tuple[Note, ...] = ()
+    """Objects that cannot be saved, units that were assumed, values that the source lost."""
+
+
+class Source(Protocol):
+    """Something that yields a network's state."""
+
+    def read(self, selection: Selection = EVERYTHING) -> Reading:
+        """Return the selected part of the network.
+
+        Arrays may be lazy; they stay valid until the source is closed or, for a live
+        network, until it is simulated further or changed.
+        """
+
+
+@runtime_checkable
+class Simulator(Source, Protocol):
+    """A live, compiled network: it can be read, and it accepts values.
+
+    Callers check names, shapes, geometry and types first. Every method below is only
+    called with what :meth:`read` and :meth:`refusal` declared acceptable.
+    """
+
+    @property
+    def label(self) -> str:
+        """Name and version for reports and provenance, such as ``ANNarchy 5.0.4.1``."""
+
+    def refusal(self, projection: ProjectionState) -> str | None:
+        """Say why ``projection`` cannot be put in place of the live one of its name.
+
+        Asked before anything is changed, for stored connectivity and delays that
+        differ from the live ones. None means that :meth:`connect` and
+        :meth:`set_delays` will succeed.
+        """
+
+    def set_time_step(self, time_step: int) -> None:
+        """Set the number of steps simulated so far."""
+
+    def set_constant(self, name: str, value: NDArray[Any]) -> None:
+        """Set a network constant from an array of shape ``()``."""
+
+    def set_population_attribute(self, population: str, attribute: str, values: Array) -> None:
+        """Set one attribute: shape ``()`` if global, the population's geometry if local."""
+
+    def set_projection_attribute(self, projection: str, attribute: str, values: Array) -> None:
+        """Set one attribute: shape ``()``, ``(n_rows,)`` or ``(n_synapses,)``.
+
+        Rows and synapses stand in the order of the live network's connectivity, which
+        is the stored one by now. ``values`` may be lazy and larger than memory: take
+        it in slices.
+        """
+
+    def set_delays(self, projection: str, delays: int | Array) -> None:
+        """Set delays in steps: one for all synapses, or one per synapse, rows in order."""
+
+    def connect(self, projection: ProjectionState) -> None:
+        """Replace the live projection's synapses, with their weights and delays."""

@@ -1,0 +1,217 @@
+"""Every exception this package raises, by what the caller would do about it.
+
+Each class has a stable ``code`` (safe to match in scripts) and an ``exit_status`` for
+the command line. Where a builtin says the same thing (``KeyError``, ``ValueError``,
+``OSError``), the class is that builtin too.
+
+A message has up to three parts: the fact, what was there instead, and where::
+
+    error[attribute-not-found]: projection 'ff' has no attribute 'weigth' (did you mean 'weight'?)
+      stored: trace, w, weight
+      where:  run.h5:/projections/ff
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+__all__ = [
+    "AttributeNotFoundError",
+    "CheckpointError",
+    "ClosedCheckpointError",
+    "ConnectivityError",
+    "CorruptFileError",
+    "FormatVersionError",
+    "MismatchError",
+    "MissingExtraError",
+    "NotFoundError",
+    "NotWritableError",
+    "ObjectNotFoundError",
+    "OptionError",
+    "SimulatorError",
+    "StateError",
+    "UnknownFormatError",
+    "UnsafeFileError",
+    "printable",
+]
+
+_LISTED = 12
+
+
+def printable(text: object, limit: int = 120) -> str:
+    """Return ``text`` with control characters escaped and its length bounded.
+
+    Names come out of files that strangers may have written; what reaches a terminal
+    must not move its cursor or flood it.
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+class CheckpointError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Parameters
+    ----------
+    fact : str
+        What is wrong, in one sentence without a final full stop.
+    details : mapping of str to str, optional
+        Labelled lines below the fact, such as ``stored``, ``expected``, ``hint``.
+    where : str, optional
+        File and HDF5 path, byte offset, or live object concerned.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(
+        self, fact: str, *, details: dict[str, str] | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.details = dict(details or {})
+        self.where = where
+
+    def __str__(self) -> str:
+        lines = [self.fact, *(f"  {k + ':':<9}{v}" for k, v in self.details.items())]
+        if self.where is not None:
+            lines.append(f"  {'where:':<9}{self.where}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.__dict__, self.args))
+
+
+def _rebuild(cls: type[CheckpointError], fields: dict[str, Any], args: tuple[Any, ...]) -> CheckpointError:
+    """Make the exception again after pickling, whatever its own ``__init__`` takes."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class StateError(CheckpointError, ValueError):
+    """A :class:`~ann_ckpt.NetworkState` or a part of it does not make sense."""
+
+    code = "invalid-state"
+    exit_status = 2
+
+
+class ConnectivityError(StateError):
+    """Rows, ranks and pointers of a projection do not fit together."""
+
+    code = "invalid-connectivity"
+
+
+class OptionError(CheckpointError, ValueError):
+    """An argument has a value that this call does not know."""
+
+    code = "invalid-option"
+    exit_status = 2
+
+
+class MissingExtraError(CheckpointError, ImportError):
+    """Something optional is needed and not installed; the message names the extra."""
+
+    code = "missing-extra"
+    exit_status = 2
+
+
+class NotFoundError(CheckpointError, KeyError):
+    """A name is not there; the message offers the nearest ones."""
+
+    code = "not-found"
+    exit_status = 3
+
+    __str__ = CheckpointError.__str__  # KeyError would print the repr of its argument
+
+    @classmethod
+    def among(
+        cls, owner: str, noun: str, name: object, present: Iterable[str], *, where: str | None = None
+    ) -> NotFoundError:
+        """Say that ``owner`` has no ``noun`` called ``name`` and list what it has."""
+        names = [str(p) for p in present]
+        near = difflib.get_close_matches(str(name), names, n=1)
+        fact = f"{owner} has no {noun} {printable(name)!r}"
+        if near:
+            fact += f" (did you mean {printable(near[0])!r}?)"
+        shown = ", ".join(printable(n, 40) for n in names[:_LISTED]) or "nothing"
+        if len(names) > _LISTED:
+            shown += f", and {len(names) - _LISTED} more"
+        return cls(fact, details={"stored": shown}, where=where)
+
+
+class ObjectNotFoundError(NotFoundError):
+    """No population, projection or constant has that name."""
+
+    code = "object-not-found"
+
+
+class AttributeNotFoundError(NotFoundError):
+    """A population or projection has no attribute of that name."""
+
+    code = "attribute-not-found"
+
+
+class ClosedCheckpointError(CheckpointError, ValueError):
+    """The checkpoint was closed; what was not read before is out of reach."""
+
+    code = "closed"
+    exit_status = 2
+
+
+class UnknownFormatError(CheckpointError, ValueError):
+    """The file is none that this package knows, or not for this purpose."""
+
+    code = "unknown-format"
+    exit_status = 4
+
+
+class FormatVersionError(UnknownFormatError):
+    """A newer major version of the format than this package reads."""
+
+    code = "format-version"
+
+
+class CorruptFileError(CheckpointError, ValueError):
+    """The file is damaged: truncated, a digest that differs, a structure that is broken."""
+
+    code = "corrupt-file"
+    exit_status = 5
+
+
+class UnsafeFileError(CheckpointError, ValueError):
+    """The file asks for something no checkpoint needs; it was not believed."""
+
+    code = "unsafe-file"
+    exit_status = 6
+
+
+class MismatchError(CheckpointError, ValueError):
+    """What is stored does not fit the live network; nothing was changed.
+
+    ``report`` holds the :class:`~ann_ckpt.report.LoadReport` with every problem.
+    """
+
+    code = "mismatch"
+    exit_status = 7
+
+    report: Any = None
+
+
+class SimulatorError(CheckpointError, RuntimeError):
+    """The live network cannot be read or written in its present condition."""
+
+    code = "simulator"
+    exit_status = 8
+
+
+class NotWritableError(CheckpointError, OSError):
+    """The target could not be written; an older file at its place is untouched."""
+
+    code = "not-writable"
+    exit_status = 9
+
+    __str__ = CheckpointError.__str__

@@ -1,0 +1,26 @@
+"""The model in the middle: pure numpy, no HDF5, no simulator."""
+
+from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, nbytes
+from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.state import (
+    AttributeInfo,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+)
+
+__all__ = [
+    "Array",
+    "Attribute",
+    "AttributeInfo",
+    "Connectivity",
+    "Locality",
+    "NetworkState",
+    "PopulationState",
+    "ProjectionState",
+    "TypeInfo",
+    "as_array",
+    "blocks",
+    "nbytes",
+]

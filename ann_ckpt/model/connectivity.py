@@ -1,0 +1,131 @@
+"""Which synapses a projection has: compressed rows, one row per dendrite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ann_ckpt.errors import ConnectivityError
+from ann_ckpt.model.arrays import Array, as_array
+
+__all__ = ["Connectivity"]
+
+RANK = np.dtype(np.int32)
+POINTER = np.dtype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connectivity:
+    """The synapses of one projection in compressed-row form.
+
+    Synapses ``row_ptr[i]:row_ptr[i + 1]`` reach neuron ``post_ranks[i]``. Rows keep
+    the order in which they were given and may be empty, uneven or unsorted. The same
+    pre-neuron may stand in one row twice (a multapse); :meth:`from_rows` refuses that,
+    because by hand it is nearly always a mistake.
+    """
+
+    post_ranks: NDArray[np.int32]
+    """Post-synaptic neuron of each row, shape ``(n_rows,)``; no rank stands twice."""
+    row_ptr: NDArray[np.int64]
+    """Start of each row and the end of the last, shape ``(n_rows + 1,)``, from 0 upwards."""
+    pre_ranks: Array
+    """Pre-synaptic neuron of each synapse, int32, shape ``(n_synapses,)``; may be lazy."""
+
+    def __post_init__(self) -> None:
+        post = _ranks(self.post_ranks, "post_ranks")
+        ptr = _integers(self.row_ptr, "row_ptr").astype(POINTER, copy=False)
+        pre = as_array(self.pre_ranks)
+        if isinstance(pre, np.ndarray):
+            pre = _ranks(pre, "pre_ranks")
+        elif pre.dtype != RANK or len(pre.shape) != 1:
+            raise ConnectivityError(f"pre_ranks must be int32 and flat, not {pre.dtype} {pre.shape}")
+        if np.unique(post).size != post.size:
+            raise ConnectivityError("a post rank stands twice; each dendrite has one row")
+        if ptr.size != post.size + 1 or ptr[0] != 0 or np.any(np.diff(ptr) < 0):
+            raise ConnectivityError(
+                f"row_ptr must rise from 0 over {post.size + 1} entries for {post.size} rows",
+                details={"given": f"{ptr.size} entries"},
+            )
+        if ptr[-1] != pre.shape[0]:
+            raise ConnectivityError(f"row_ptr ends at {ptr[-1]} but there are {pre.shape[0]} pre ranks")
+        for field, value in (("post_ranks", post), ("row_ptr", ptr), ("pre_ranks", pre)):
+            object.__setattr__(self, field, value)
+
+    @classmethod
+    def from_rows(cls, post_ranks: ArrayLike, rows: Sequence[ArrayLike]) -> Connectivity:
+        """Build the compressed rows from one array of pre ranks per dendrite.
+
+        Parameters
+        ----------
+        post_ranks : int array, shape (n_rows,)
+            Post-synaptic neuron of each row. Need not be sorted; must not repeat.
+        rows : sequence of n_rows int arrays
+            ``rows[i]`` lists the pre ranks of row ``i``, in the order in which all
+            values per synapse are given; rows may be empty or uneven.
+
+        Raises
+        ------
+        ConnectivityError
+            If a rank is negative or repeats within a row, or lengths disagree.
+
+        Examples
+        --------
+        >>> c = Connectivity.from_rows([4, 2], [[0, 7, 3], []])
+        >>> c.n_rows, c.n_synapses, c.row(0).tolist()
+        (2, 3, [0, 7, 3])
+        """
+        ranks = [_ranks(r, f"row {i}") for i, r in enumerate(rows)]
+        for i, rank in enumerate(ranks):
+            if np.unique(rank).size != rank.size:
+                raise ConnectivityError(f"a pre rank repeats within row {i}")
+        post = np.asarray(post_ranks if len(ranks) else np.empty(0, RANK))
+        if post.shape != (len(ranks),):
+            raise ConnectivityError(f"{len(ranks)} rows need as many post ranks, not {post.shape}")
+        flat = np.concatenate(ranks) if ranks else np.empty(0, RANK)
+        return cls(post, row_pointers(r.size for r in ranks), flat)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of dendrites, empty ones included."""
+        return int(self.post_ranks.size)
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses in all rows."""
+        return int(self.row_ptr[-1])
+
+    @property
+    def row_sizes(self) -> NDArray[np.int64]:
+        """Number of synapses of each row, shape ``(n_rows,)``."""
+        return np.diff(self.row_ptr)
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """Pre ranks of row ``index`` (a row number, not a post rank)."""
+        pre: NDArray[np.int32] = np.asarray(self.pre_ranks[self.row_ptr[index] : self.row_ptr[index + 1]])
+        return pre
+
+
+def row_pointers(sizes: Iterable[int] | NDArray[Any]) -> NDArray[np.int64]:
+    """Return ``row_ptr``, shape ``(n_rows + 1,)``, for rows of these sizes."""
+    counts = np.fromiter(sizes, POINTER)
+    return np.concatenate((np.zeros(1, POINTER), np.cumsum(counts, dtype=POINTER)))
+
+
+def _integers(values: ArrayLike, what: str) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim == 1 and array.size == 0:
+        return array.astype(POINTER)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ConnectivityError(f"{what} must be a flat array of integers, not {array.dtype} {array.shape}")
+    return array
+
+
+def _ranks(values: ArrayLike, what: str) -> NDArray[np.int32]:
+    array = _integers(values, what)
+    if array.size and (array.min() < 0 or array.max() > np.iinfo(RANK).max):
+        raise ConnectivityError(f"{what} holds ranks from {array.min()} to {array.max()}; expected 0 to 2**31 - 1")
+    return array.astype(RANK, copy=False)

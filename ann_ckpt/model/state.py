@@ -1,0 +1,337 @@
+"""One instant of a network: what every source yields and every sink accepts.
+
+Nothing here knows HDF5 or a simulator. The values may be arrays in memory or lazy
+ones (:class:`~ann_ckpt.model.arrays.Array`), so that the same state describes a
+network of a hundred synapses and one that fills a disk.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
+from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array
+from ann_ckpt.model.connectivity import Connectivity
+
+__all__ = [
+    "AttributeInfo",
+    "NetworkState",
+    "PopulationState",
+    "ProjectionState",
+    "TypeInfo",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeInfo:
+    """What a neuron or synapse model declares about one attribute."""
+
+    ctype: str = ""
+    """C type in the simulator: ``double``, ``float``, ``int``, ``bool``; empty if unknown."""
+    description: str = ""
+    unit: str = ""
+    minimum: float | None = None
+    """Lower bound that the model enforces, in the attribute's unit."""
+    maximum: float | None = None
+    """Upper bound that the model enforces, in the attribute's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeInfo:
+    """A neuron or synapse type as text, so that a file explains itself years later."""
+
+    name: str
+    description: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the definition as the user wrote them: ``parameters``, ``equations``, ``spike``, ..."""
+    attributes: Mapping[str, AttributeInfo] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", dict(self.texts))
+        object.__setattr__(self, "attributes", dict(self.attributes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _WithAttributes:
+    """Shared by populations and projections: named parameters and variables."""
+
+    name: str
+    parameters: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
+    """What the model keeps constant while it runs. Plain values are accepted and wrapped."""
+    variables: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
+    """What the model changes while it runs. Plain values are accepted and wrapped."""
+
+    def __getitem__(self, attribute: str) -> Array:
+        """Values of one parameter or variable.
+
+        Raises
+        ------
+        AttributeNotFoundError
+            If there is none of that name; also a :class:`KeyError`.
+        """
+        return self.attribute(attribute).values
+
+    def __contains__(self, attribute: object) -> bool:
+        return attribute in self.parameters or attribute in self.variables
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.parameters
+        yield from self.variables
+
+    def attribute(self, name: str) -> Attribute:
+        """Return one parameter or variable with its locality."""
+        for group in (self.parameters, self.variables):
+            if name in group:
+                return group[name]
+        raise AttributeNotFoundError.among(self._title, "attribute", name, self)
+
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        """Parameters and variables together, parameters first."""
+        return {**self.parameters, **self.variables}
+
+    @property
+    def _title(self) -> str:
+        raise NotImplementedError
+
+    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
+        """Locality of plain values of this shape."""
+        raise NotImplementedError
+
+    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
+        """Shape that ``locality`` asks for; None where any shape will do."""
+        raise NotImplementedError
+
+    def _settle_attributes(self) -> None:
+        twice = self.parameters.keys() & self.variables.keys()
+        if twice:
+            raise StateError(f"{self._title}: {sorted(twice)} both parameters and variables")
+        for group in ("parameters", "variables"):
+            settled = {str(k): self._settle(str(k), v) for k, v in getattr(self, group).items()}
+            object.__setattr__(self, group, settled)
+
+    def _settle(self, name: str, given: object) -> Attribute:
+        try:
+            if not isinstance(given, Attribute):
+                values = as_array(given)
+                given = Attribute(values, self._locality_of(values.shape))
+        except StateError as error:
+            raise StateError(f"{self._title}, attribute {printable(name)!r}: {error.fact}") from error
+        expected = self._shape_of(given.locality)
+        if expected is not None and given.values.shape != expected:
+            raise StateError(
+                f"{self._title}, {given.locality} attribute {printable(name)!r} has the shape {given.values.shape}",
+                details={"expected": f"{expected}"},
+            )
+        return given
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PopulationState(_WithAttributes):
+    """One population at one instant."""
+
+    geometry: tuple[int, ...]
+    """Neurons along each of one to three axes."""
+    neuron_type: TypeInfo | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        geometry = self.geometry if isinstance(self.geometry, Iterable) else (self.geometry,)
+        object.__setattr__(self, "geometry", tuple(int(n) for n in geometry))
+        if not 1 <= len(self.geometry) <= 3 or min(self.geometry) < 0:
+            raise StateError(f"{self._title}: geometry {self.geometry} is not 1 to 3 lengths of at least 0")
+        self._settle_attributes()
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return math.prod(self.geometry)
+
+    @property
+    def _title(self) -> str:
+        return f"population {printable(self.name)!r}"
+
+    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
+        return Locality.LOCAL if shape else Locality.GLOBAL
+
+    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
+        if locality is Locality.SEMIGLOBAL:
+            raise StateError(f"{self._title}: populations have no semiglobal attributes")
+        return {Locality.LOCAL: self.geometry, Locality.GLOBAL: ()}.get(locality)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProjectionState(_WithAttributes):
+    """One projection at one instant."""
+
+    pre: str
+    """Name of the pre-synaptic population, a view's parent included."""
+    post: str
+    """Name of the post-synaptic population, a view's parent included."""
+    target: str
+    """What the synapses act on: ``exc``, ``inh``, ..."""
+    connectivity: Connectivity
+    delays: int | Array | None = field(default=None, kw_only=True)
+    """Delay in steps: one for all synapses, or an integer per synapse, shape
+    ``(n_synapses,)``, rows in order. None where the source does not know."""
+    pre_size: int | None = field(default=None, kw_only=True)
+    """Neurons in the pre-synaptic population, if known."""
+    post_size: int | None = field(default=None, kw_only=True)
+    """Neurons in the post-synaptic population, if known."""
+    pre_view: NDArray[np.int32] | None = field(default=None, kw_only=True)
+    """Ranks that a pre-synaptic view selects, shape ``(n,)``; None for a whole population."""
+    post_view: NDArray[np.int32] | None = field(default=None, kw_only=True)
+    """Ranks that a post-synaptic view selects, shape ``(n,)``; None for a whole population."""
+    synapse_type: TypeInfo | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._settle_attributes()
+        self._settle_delays()
+        for side in ("pre", "post"):
+            self._settle_view(side)
+        self._check_ranks("post_ranks", self.connectivity.post_ranks, self.post_size)
+        if isinstance(self.connectivity.pre_ranks, np.ndarray):
+            self._check_ranks("pre_ranks", self.connectivity.pre_ranks, self.pre_size)
+
+    @property
+    def single_weight(self) -> bool:
+        """Whether one weight serves all synapses."""
+        return "w" in self and self.attribute("w").locality is Locality.GLOBAL
+
+    @property
+    def _title(self) -> str:
+        return f"projection {printable(self.name)!r}"
+
+    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
+        if not shape:
+            return Locality.GLOBAL
+        if shape == (self.connectivity.n_rows,) != (self.connectivity.n_synapses,):
+            return Locality.SEMIGLOBAL
+        return Locality.LOCAL
+
+    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
+        return {
+            Locality.GLOBAL: (),
+            Locality.SEMIGLOBAL: (self.connectivity.n_rows,),
+            Locality.LOCAL: (self.connectivity.n_synapses,),
+        }.get(locality)
+
+    def _settle_delays(self) -> None:
+        if self.delays is None:
+            return
+        delays = as_array(self.delays)
+        if delays.dtype.kind not in "iu" or delays.shape not in ((), (self.connectivity.n_synapses,)):
+            raise StateError(
+                f"{self._title}: delays are {delays.dtype} {delays.shape}",
+                details={"expected": f"whole steps, one or {self.connectivity.n_synapses}"},
+            )
+        if isinstance(delays, np.ndarray) and delays.size and delays.min() < 0:
+            raise StateError(f"{self._title}: a delay of {delays.min()} steps")
+        object.__setattr__(self, "delays", delays if delays.shape else int(np.asarray(delays)))
+
+    def _settle_view(self, side: str) -> None:
+        view = getattr(self, f"{side}_view")
+        if view is None:
+            return
+        ranks = np.asarray(view)
+        if ranks.ndim != 1 or (ranks.size and ranks.dtype.kind not in "iu"):
+            raise StateError(f"{self._title}: {side}_view is not a flat array of ranks")
+        self._check_ranks(f"{side}_view", ranks, getattr(self, f"{side}_size"))
+        object.__setattr__(self, f"{side}_view", ranks.astype(np.int32))
+
+    def _check_ranks(self, what: str, ranks: NDArray[Any], size: int | None) -> None:
+        if size is not None and ranks.size and not 0 <= ranks.min() <= ranks.max() < size:
+            raise StateError(
+                f"{self._title}: {what} go from {ranks.min()} to {ranks.max()}",
+                details={"expected": f"ranks below {size}, the size of the population"},
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NetworkState:
+    """One instant of a network, or of the part of it that a source offers."""
+
+    populations: Mapping[str, PopulationState] = field(default_factory=dict)
+    """By name, in the network's order. An iterable of states is accepted too."""
+    projections: Mapping[str, ProjectionState] = field(default_factory=dict)
+    """By name, in the network's order. An iterable of states is accepted too."""
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    """Named values shared by all equations."""
+    time_step: int | None = None
+    """Steps simulated so far; None where the source does not know."""
+    dt: float | None = None
+    """Length of one step in ms; None where the source does not know."""
+    seed: int | None = None
+    """Seed of the network's random numbers, if one was set."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the user wants to keep beside the network; anything that JSON can hold."""
+
+    def __post_init__(self) -> None:
+        for group, cls in (("populations", PopulationState), ("projections", ProjectionState)):
+            object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
+        constants = {str(k): as_array(v) for k, v in self.constants.items()}
+        object.__setattr__(self, "constants", constants)
+        if self.time_step is not None and self.time_step < 0:
+            raise StateError(f"time_step is {self.time_step}; expected at least 0 steps")
+        if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
+            raise StateError(f"dt is {self.dt}; expected a positive length in ms")
+        object.__setattr__(self, "metadata", _json_object(self.metadata))
+        for projection in self.projections.values():
+            self._check_ends(projection)
+
+    @property
+    def time_ms(self) -> float | None:
+        """Simulated time in ms, where both ``time_step`` and ``dt`` are known."""
+        return None if self.time_step is None or self.dt is None else self.time_step * self.dt
+
+    def population(self, name: str) -> PopulationState:
+        """Return one population, or say which names are near."""
+        if name not in self.populations:
+            raise ObjectNotFoundError.among("the network", "population", name, self.populations)
+        return self.populations[name]
+
+    def projection(self, name: str) -> ProjectionState:
+        """Return one projection, or say which names are near."""
+        if name not in self.projections:
+            raise ObjectNotFoundError.among("the network", "projection", name, self.projections)
+        return self.projections[name]
+
+    def _check_ends(self, projection: ProjectionState) -> None:
+        """A projection's ends fit the populations that are here; a partial state may lack them."""
+        for side in ("pre", "post"):
+            population = self.populations.get(getattr(projection, side))
+            size = getattr(projection, f"{side}_size")
+            if population is not None and size not in (None, population.size):
+                raise StateError(
+                    f"projection {printable(projection.name)!r} takes its {side} population "
+                    f"{printable(population.name)!r} for {size} neurons",
+                    details={"expected": f"{population.size}, the population's own size"},
+                )
+
+
+def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
+    members = given.values() if isinstance(given, Mapping) else list(given)
+    named: dict[str, Any] = {}
+    for member in members:
+        if not isinstance(member, cls):
+            raise StateError(f"{group} hold {cls.__name__} objects, not {type(member).__name__}")
+        if member.name in named:
+            raise StateError(f"{group}: the name {printable(member.name)!r} stands twice")
+        named[member.name] = member
+    if isinstance(given, Mapping) and list(given) != list(named):
+        raise StateError(f"{group}: a key differs from the name of what it holds")
+    return named
+
+
+def _json_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        copy = json.loads(json.dumps(dict(given), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise StateError(f"metadata is not JSON: {error}") from error
+    return dict(copy)

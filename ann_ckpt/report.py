@@ -1,0 +1,155 @@
+"""What saving, loading and checking say back: objects that print well and go to JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ann_ckpt.errors import printable
+
+__all__ = ["LoadReport", "Note", "Progress", "SaveReport", "VerifyReport", "human_bytes"]
+
+Progress = Callable[[str, int, int], None]
+"""``progress(what, done, total)``: the object at work, and bytes done of the bytes in all."""
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing worth saying about one object."""
+
+    path: str
+    """The object: ``populations/out``, ``projections/ff/w``, or empty for the whole network."""
+    text: str
+    """What about it, in one sentence."""
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}: {printable(self.text, 400)}" if self.path else printable(self.text, 400)
+
+
+def human_bytes(count: float) -> str:
+    """Return a byte count for people.
+
+    Examples
+    --------
+    >>> human_bytes(1536), human_bytes(12)
+    ('1.5 KiB', '12 B')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+class _Report:
+    """Printing shared by all reports: a headline, then each list of notes that is not empty."""
+
+    __slots__ = ()
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, numbers and strings, ready for JSON."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def __str__(self) -> str:
+        lines = [self.headline()]
+        for entry in fields(self):  # type: ignore[arg-type]
+            notes = getattr(self, entry.name)
+            if isinstance(notes, tuple) and notes and isinstance(notes[0], Note):
+                lines += _listed(entry.name.replace("_", " "), notes)
+        return "\n".join(lines)
+
+
+def _listed(title: str, notes: Sequence[Note]) -> list[str]:
+    lines = [f"  {title} ({len(notes)}):", *(f"    {note}" for note in notes[:_SHOWN])]
+    if len(notes) > _SHOWN:
+        lines.append(f"    and {len(notes) - _SHOWN} more")
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReport(_Report):
+    """What a save wrote."""
+
+    path: str
+    saved: tuple[str, ...]
+    """Objects written: ``populations/out``, ``projections/ff``, ..."""
+    skipped: tuple[Note, ...]
+    """Objects that cannot be saved, and what the source could not say."""
+    bytes_written: int
+    """Size of the new file in bytes."""
+    seconds: float
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        return (
+            f"saved {len(self.saved)} objects to {printable(self.path)}: "
+            f"{human_bytes(self.bytes_written)} in {self.seconds:.2f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport(_Report):
+    """What a load changed in the live network, and what it did not."""
+
+    path: str
+    loaded: tuple[str, ...]
+    """Attributes set: ``populations/out/r``, ``projections/ff/w``, ..."""
+    cast: tuple[Note, ...]
+    """Values whose type differs between file and network and were converted."""
+    rebuilt: tuple[Note, ...]
+    """Projections whose stored connectivity differed and was put in place."""
+    missing_in_file: tuple[Note, ...]
+    """What the network has and the file does not; left as it was."""
+    missing_in_network: tuple[Note, ...]
+    """What the file has and the network does not; not loaded."""
+    mismatched: tuple[Note, ...]
+    """What is in both and does not fit; not loaded."""
+    notes: tuple[Note, ...]
+    """What the file could not say, or what a resumed run should know."""
+    bytes_read: int
+    """Bytes of values handed to the network."""
+    seconds: float
+
+    @property
+    def problems(self) -> tuple[Note, ...]:
+        """Everything that makes a strict load refuse."""
+        return self.missing_in_file + self.missing_in_network + self.mismatched
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        return (
+            f"loaded {len(self.loaded)} attributes from {printable(self.path)}: "
+            f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s, {len(self.problems)} problems"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport(_Report):
+    """What a check of every digest found."""
+
+    path: str
+    checked: int
+    """Arrays whose values were read and hashed."""
+    damaged: tuple[Note, ...]
+    bytes_read: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was written."""
+        return not self.damaged
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        verdict = "intact" if self.ok else f"{len(self.damaged)} DAMAGED"
+        return (
+            f"{printable(self.path)}: {verdict}, {self.checked} arrays, "
+            f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s"
+        )
