@@ -1,0 +1,85 @@
+# Every command of this project. `make` alone lists them.
+
+PYTHON   ?= $(shell command -v python3.11 || command -v python3)
+VENV     := .venv
+VENV48   := .venv-annarchy48
+ANNARCHY   := ANNarchy==5.0.4.1
+ANNARCHY48 := ANNarchy==4.8.2.7
+
+PIP      := python -m pip --quiet --disable-pip-version-check
+# ANNarchy looks for python3, cython and cmake in PATH, so the environment comes first.
+IN       := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+IN48     := PATH="$(CURDIR)/$(VENV48)/bin:$$PATH"
+
+.PHONY: help demo setup test test-5.0 test-4.8 lint types check format bench torture fuzz clean
+
+help:
+	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs only Python
+	@$(IN) ann-ckpt demo
+
+setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
+
+test: test-4.8 test-5.0  ## install what the tests need and run all of them
+
+test-5.0: $(VENV)/.dev $(VENV)/.tools  ## all tests, with numpy 2 and ANNarchy 5.0
+	$(IN) python -m pytest
+
+test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.26 and ANNarchy 4.8
+	$(IN48) python -m pytest tests/unit tests/live
+
+lint: $(VENV)/.dev  ## ruff: rules and format
+	$(IN) ruff check .
+	$(IN) ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict
+	$(IN) mypy
+
+check: lint types test  ## all of the above
+
+format: $(VENV)/.dev  ## let ruff rewrite what it can
+	$(IN) ruff check --fix .
+	$(IN) ruff format .
+
+bench: $(VENV)/.dev  ## time and memory beside pickle, numpy and ANNarchy's own files
+	$(IN) python -m benchmarks
+
+torture: $(VENV)/.dev  ## many more kills, full disks and readers beside writers
+	$(IN) python -m pytest -m torture --rounds 20
+
+fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
+	$(IN) python -m pytest -m fuzz --rounds 20
+	$(IN) python -m pytest --hypothesis-profile=long tests/unit
+
+clean:  ## remove environments, caches and builds
+	rm -rf $(VENV) $(VENV48) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# --- environments -----------------------------------------------------------------
+# Each stamp stands for one finished installation and is made again when pyproject.toml
+# is newer. The package itself is installed in place, so that edits need no new stamp.
+
+$(VENV)/bin/python $(VENV48)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ann_ckpt needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(IN) $(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
+	$(IN) $(PIP) install --editable '.[dev,bench]' '$(ANNARCHY)'
+	@touch $@ $(VENV)/.core
+
+# 4.8 builds from source against the numpy it will run with, so its own build tools
+# have to stand in the environment first.
+$(VENV48)/.dev: pyproject.toml Makefile | $(VENV48)/bin/python
+	$(IN48) $(PIP) install 'setuptools<70' wheel 'cython<3' 'numpy<2' scipy 'sympy<1.12'
+	$(IN48) $(PIP) install --no-build-isolation '$(ANNARCHY48)'
+	$(IN48) $(PIP) install --editable '.[test]' 'numpy<2'
+	@touch $@
+
+# A program that cannot be installed here fails the one test that needs it, by name.
+%/.tools: .ci/system-tools
+	@if .ci/system-tools; then touch $@; fi

@@ -1,0 +1,29 @@
+"""Settings shared by all tests."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Short and the same every time; `--hypothesis-profile=long` searches for new examples.
+settings.register_profile("ci", max_examples=60, derandomize=True, deadline=None)
+settings.register_profile(
+    "long", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rounds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run the tests marked torture and fuzz with N times as many kills and mutants",
+    )
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config) -> int:
+    """How many times the usual number of kills or mutants to try."""
+    return int(pytestconfig.getoption("--rounds"))
