@@ -1,0 +1,141 @@
+"""Files that are there whole or not at all. Knows no HDF5.
+
+The order is the whole point: write a temporary file beside the target, fsync it,
+rename it over the target, fsync the folder. Whatever happens before the rename leaves
+the old file as it was; what a killed process leaves behind is swept by the next
+writer of the same target.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ann_ckpt.errors import NotWritableError
+
+__all__ = ["atomic_write", "fsync_folder", "not_writable", "process_alive"]
+
+_IN_USE: set[str] = set()
+
+
+@contextlib.contextmanager
+def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path; when the block ends well, it becomes ``target``, durably.
+
+    A symbolic link stays a link, and what it points to is replaced. The new file takes
+    over the permissions of the old one.
+
+    Raises
+    ------
+    NotWritableError
+        If the folder is missing or not writable, the disk is full, or ``target`` is a
+        folder. The old file is untouched then, and after any other exception too.
+    """
+    final = Path(os.path.realpath(target))
+    with _explained(final):
+        if final.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        sweep(final)
+        temporary = final.parent / _temporary_name(final.name)
+        _IN_USE.add(temporary.name)
+    try:
+        with _explained(final):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+            yield temporary
+            _keep_mode(final, temporary)
+            _fsync(temporary)
+            os.replace(temporary, final)
+            fsync_folder(final.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _IN_USE.discard(temporary.name)
+
+
+def sweep(final: Path) -> list[Path]:
+    """Remove what dead writers of ``final`` left beside it; return what was removed."""
+    prefix = f".{_stem(final.name)}-{_host()}-"
+    removed = []
+    for left in final.parent.glob(f"{prefix}*.tmp"):
+        pid = left.name[len(prefix) :].split("-")[0]
+        own = pid == str(os.getpid())
+        dead = left.name not in _IN_USE if own else pid.isdigit() and not process_alive(int(pid))
+        if dead:
+            with contextlib.suppress(OSError):
+                left.unlink()
+                removed.append(left)
+    return removed
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process of this number runs on this host."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable, where the system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableError:
+    """Return the error that says why ``path`` could not be written."""
+    reason = error.strerror or str(error)
+    wrapped = NotWritableError(
+        f"cannot write: {reason}",
+        details={"kept": "whatever stood there before is untouched"},
+        where=os.fspath(path),
+    )
+    wrapped.errno = error.errno
+    return wrapped
+
+
+@contextlib.contextmanager
+def _explained(final: Path) -> Iterator[None]:
+    try:
+        yield
+    except NotWritableError:
+        raise
+    except OSError as error:
+        raise not_writable(final, error) from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(new, stat.S_IMODE(old.stat().st_mode))
+
+
+def _host() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+def _stem(name: str) -> str:
+    """Short and of fixed length, because a target's own name may fill the limit already."""
+    return "ann_ckpt-" + hashlib.blake2b(os.fsencode(name), digest_size=6).hexdigest()
+
+
+def _temporary_name(name: str) -> str:
+    return f".{_stem(name)}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"

@@ -1,0 +1,48 @@
+"""Digests: XXH3-128 over value bytes, thirty times faster than a disk delivers them.
+
+They tell damage from data, and what changed from what did not. They are no defence
+against someone who forges a file on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+__all__ = ["Digest", "digest_of", "digest_of_attributes"]
+
+
+class Digest:
+    """Digest of an array that arrives in pieces: its elements in C order, little-endian."""
+
+    def __init__(self) -> None:
+        self._hasher = xxhash.xxh3_128()
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Take in the next elements."""
+        if values.size:
+            self._hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+    def hex(self) -> str:
+        """Return 32 hexadecimal digits."""
+        return self._hasher.hexdigest()
+
+
+def digest_of(values: NDArray[Any]) -> str:
+    """Digest of an array in memory."""
+    digest = Digest()
+    digest.update(values)
+    return digest.hex()
+
+
+def digest_of_attributes(attributes: Mapping[str, NDArray[Any]]) -> str:
+    """Digest of a group's attributes: for each, sorted by name, the name, a NUL, the value bytes."""
+    digest = Digest()
+    for name in sorted(attributes, key=str.encode):
+        digest.update(np.frombuffer(name.encode() + b"\0", np.uint8))
+        digest.update(attributes[name])
+    return digest.hex()

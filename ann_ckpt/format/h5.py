@@ -1,0 +1,175 @@
+"""A thin layer over h5py's low-level calls.
+
+Networks of thousands of objects make thousands of small HDF5 calls, and h5py's
+friendly layer costs more than HDF5 itself there. Every type that is read through
+here is fixed-length by construction: anything else is refused before its bytes are
+touched.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from h5py import h5a, h5d, h5f, h5p, h5s, h5t
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import UnsafeFileError, printable
+
+__all__ = [
+    "attribute_names",
+    "create_file",
+    "file_type",
+    "memory_dtype",
+    "open_file",
+    "read_attribute",
+    "read_whole",
+    "text_of",
+    "write_attribute",
+    "write_text",
+    "write_whole",
+]
+
+_ATTRIBUTE_BYTES = 64 << 10
+"""More does not fit into an HDF5 attribute of the format used here."""
+_METADATA_BLOCK = 1 << 16
+
+
+def create_file(path: str) -> Any:
+    """Create ``path`` anew, in the file format that HDF5 1.8 reads, and return its id."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_V110)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    access.set_meta_block_size(_METADATA_BLOCK)
+    access.set_file_locking(False, True)
+    return h5f.create(path.encode(), h5f.ACC_TRUNC, h5p.create(h5p.FILE_CREATE), access)
+
+
+def open_file(path: str) -> Any:
+    """Open ``path`` for reading and return its id.
+
+    Files are immutable once they have their name, so no lock is taken: locks fail on
+    read-only media and on some network file systems.
+    """
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    access.set_file_locking(False, True)
+    return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
+
+
+@cache
+def file_type(dtype: np.dtype[Any]) -> Any:
+    """HDF5 type of a numpy type: little-endian numbers, bool as enum, texts as UTF-8."""
+    if dtype.names is not None:
+        compound = h5t.create(h5t.COMPOUND, dtype.itemsize)
+        for name in dtype.names:
+            member, offset = dtype.fields[name][:2]  # type: ignore[index]
+            compound.insert(name.encode(), offset, file_type(member))
+        return compound
+    if dtype.kind == "S":
+        text = h5t.C_S1.copy()
+        text.set_size(dtype.itemsize)
+        text.set_strpad(h5t.STR_NULLPAD)
+        text.set_cset(h5t.CSET_UTF8)
+        return text
+    return h5t.py_create(dtype.newbyteorder("<"))
+
+
+def memory_dtype(kind: Any) -> np.dtype[Any]:
+    """Return the numpy type of a stored HDF5 type, if it is one that this format uses.
+
+    Raises
+    ------
+    UnsafeFileError
+        For variable-length types, references, and all others that no checkpoint holds.
+    """
+    cls = kind.get_class()
+    if cls == h5t.STRING and not kind.is_variable_str():
+        return np.dtype(f"S{kind.get_size()}")
+    if cls == h5t.COMPOUND:
+        names = [kind.get_member_name(i) for i in range(kind.get_nmembers())]
+        return np.dtype(
+            {
+                "names": [n.decode() for n in names],
+                "formats": [memory_dtype(kind.get_member_type(i)) for i in range(len(names))],
+                "offsets": [kind.get_member_offset(i) for i in range(len(names))],
+                "itemsize": kind.get_size(),
+            }
+        )
+    if cls in (h5t.INTEGER, h5t.FLOAT) or (cls == h5t.ENUM and kind.get_size() == 1):
+        dtype: np.dtype[Any] = kind.dtype
+        if dtype.kind in "biuf" and dtype.itemsize <= 8:
+            return np.dtype(bool) if cls == h5t.ENUM else dtype
+    raise UnsafeFileError("a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)})
+
+
+def write_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
+    """Create a small attribute on an open group or file."""
+    kind = file_type(value.dtype)
+    h5a.create(owner, name.encode(), kind, _space(value.shape)).write(value, kind)
+
+
+def read_attribute(owner: Any, name: str) -> NDArray[Any] | None:
+    """Return an attribute's value, or None where there is none."""
+    if not h5a.exists(owner, name.encode()):
+        return None
+    attribute = h5a.open(owner, name.encode())
+    kind = attribute.get_type()
+    dtype = memory_dtype(kind)
+    if attribute.get_space().get_simple_extent_type() == h5s.NULL or attribute.get_storage_size() > _ATTRIBUTE_BYTES:
+        raise UnsafeFileError(f"attribute {printable(name)!r} has no ordinary size")
+    value = np.empty(attribute.shape, dtype)
+    attribute.read(value, kind)
+    return value
+
+
+def attribute_names(owner: Any) -> list[str]:
+    """Names of all attributes of an open object, sorted by their UTF-8 bytes."""
+    names: list[bytes] = []
+    h5a.iterate(owner, lambda name, *_: names.append(name))
+    return [n.decode() for n in sorted(names)]
+
+
+def write_whole(parent: Any, name: str, value: NDArray[Any], *, compact: bool) -> None:
+    """Create a dataset in one piece and write it at once."""
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    if compact:
+        creation.set_layout(h5d.COMPACT)
+    kind = file_type(value.dtype)
+    dataset = h5d.create(parent, name.encode(), kind, _space(value.shape), creation)
+    if value.size:
+        dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(value), kind)
+
+
+def read_whole(dataset: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read an unfiltered dataset at once through HDF5."""
+    value = np.empty(dataset.shape, dtype)
+    if value.size:
+        dataset.read(h5s.ALL, h5s.ALL, value, file_type(dtype))
+    return value
+
+
+def write_text(parent: Any, name: str, text: str) -> NDArray[np.bytes_]:
+    """Write a text as one fixed-length UTF-8 string; return what was stored."""
+    value = np.array(text.encode() or b"\0")
+    write_whole(parent, name, value, compact=value.nbytes < _ATTRIBUTE_BYTES // 2)
+    return value
+
+
+def text_of(value: NDArray[Any]) -> str:
+    """Return the text in a fixed-length string value of shape ``()``.
+
+    Raises
+    ------
+    ValueError
+        If the value is no UTF-8 text.
+    """
+    if value.dtype.kind != "S" or value.shape != ():
+        raise ValueError("a text was expected")
+    return bytes(value[()]).decode()
+
+
+def _space(shape: tuple[int, ...]) -> Any:
+    return h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)

@@ -1,0 +1,231 @@
+"""From a network state to everything that will stand in the file; writes nothing.
+
+The plan is a list in file order. Global values are looked at here, because they are
+packed together; larger values are only named and stream through the writer later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.format import layout
+from ann_ckpt.format.chunking import Compression, Storage, choose
+from ann_ckpt.model import Array, Locality, NetworkState, PopulationState, ProjectionState, TypeInfo, nbytes
+
+__all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "TextEntry", "plan_file"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupEntry:
+    """A group and its attributes."""
+
+    path: str
+    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextEntry:
+    """A text stored as one fixed-length string."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayEntry:
+    """A dataset of values."""
+
+    path: str
+    array: Array
+    storage: Storage
+    locality: str = ""
+    encoding: str = layout.E_ARRAY
+
+
+Entry = GroupEntry | TextEntry | ArrayEntry
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """Everything that a file will hold, in order; the root group comes first."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def arrays(self) -> list[ArrayEntry]:
+        """The datasets of values."""
+        return [e for e in self.entries if isinstance(e, ArrayEntry)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values before compression."""
+        return sum(nbytes(e.array) for e in self.arrays)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{e.path}  {e.array.dtype} {e.array.shape} {e.storage.kind} {e.storage.compression}"
+            for e in self.arrays
+        )
+
+
+def plan_file(
+    state: NetworkState, *, compression: Compression, created: str, provenance: Mapping[str, Any]
+) -> FilePlan:
+    """Decide what a checkpoint file of ``state`` holds.
+
+    Parameters
+    ----------
+    state : NetworkState
+        Eager or lazy; only global values are read.
+    compression : Compression
+        For large flat arrays.
+    created : str
+        UTC time, ISO 8601.
+    provenance : mapping
+        Who wrote this with what; kept as JSON.
+    """
+    return FilePlan(tuple(_Planner(compression).network(state, created, provenance)))
+
+
+class _Planner:
+    """Walks one state; remembers the neuron and synapse types met, which are stored once."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._compression = compression
+        self._types: dict[str, int] = {}
+
+    def network(self, state: NetworkState, created: str, provenance: Mapping[str, Any]) -> Iterator[Entry]:
+        yield GroupEntry("", _root_attributes(state, created))
+        yield TextEntry(layout.METADATA, _json(state.metadata))
+        yield TextEntry(layout.PROVENANCE, _json(provenance))
+        yield GroupEntry(layout.CONSTANTS)
+        for name, value in state.constants.items():
+            yield self._array(layout.CONSTANTS, layout.escape(name), value)
+        yield GroupEntry(layout.POPULATIONS)
+        for population in state.populations.values():
+            yield from self._population(f"{layout.POPULATIONS}/{layout.escape(population.name)}", population)
+        yield GroupEntry(layout.PROJECTIONS)
+        for projection in state.projections.values():
+            yield from self._projection(f"{layout.PROJECTIONS}/{layout.escape(projection.name)}", projection)
+        yield GroupEntry(layout.TYPES)
+        for text, number in self._types.items():
+            yield TextEntry(f"{layout.TYPES}/{number}", text)
+
+    def _population(self, path: str, population: PopulationState) -> Iterator[Entry]:
+        attributes = {layout.A_GEOMETRY: np.array(population.geometry, np.int64)}
+        yield GroupEntry(path, attributes | self._type(population.neuron_type))
+        yield from self._attributes(path, population)
+
+    def _projection(self, path: str, projection: ProjectionState) -> Iterator[Entry]:
+        connectivity = projection.connectivity
+        attributes = {
+            layout.A_PRE: _text(projection.pre),
+            layout.A_POST: _text(projection.post),
+            layout.A_TARGET: _text(projection.target),
+            layout.A_ROWS: _text(_row_order(connectivity.post_ranks)),
+        }
+        for name, count in (
+            (layout.A_PRE_SIZE, projection.pre_size),
+            (layout.A_POST_SIZE, projection.post_size),
+            (layout.A_DELAY, projection.delays if isinstance(projection.delays, int) else None),
+        ):
+            if count is not None:
+                attributes[name] = np.array(count, np.int64)
+        yield GroupEntry(path, attributes | self._type(projection.synapse_type))
+        yield self._array(path, layout.POST_RANKS, connectivity.post_ranks)
+        yield self._array(path, layout.ROW_PTR, connectivity.row_ptr)
+        yield self._array(path, layout.PRE_RANKS, connectivity.pre_ranks)
+        if projection.delays is not None and not isinstance(projection.delays, int):
+            yield self._array(path, layout.DELAYS, projection.delays)
+        for name, view in ((layout.PRE_VIEW, projection.pre_view), (layout.POST_VIEW, projection.post_view)):
+            if view is not None:
+                yield self._array(path, name, view)
+        yield from self._attributes(path, projection)
+
+    def _attributes(self, path: str, owner: PopulationState | ProjectionState) -> Iterator[Entry]:
+        for group, attributes in ((layout.PARAMETERS, owner.parameters), (layout.VARIABLES, owner.variables)):
+            single = {n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL}
+            several = {n: a for n, a in attributes.items() if n not in single}
+            if single:
+                packed = pack(single)
+                yield ArrayEntry(
+                    f"{path}/{layout.GLOBALS[group]}",
+                    packed,
+                    choose((), packed.dtype.itemsize, self._compression),
+                    Locality.GLOBAL,
+                    layout.E_GLOBALS,
+                )
+            if several:
+                yield GroupEntry(f"{path}/{group}")
+            for name, attribute in several.items():
+                yield self._array(f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality)
+
+    def _array(self, path: str, link: str, values: Array, locality: str = "") -> ArrayEntry:
+        storage = choose(values.shape, values.dtype.itemsize, self._compression)
+        return ArrayEntry(f"{path}/{link}", values, storage, locality)
+
+    def _type(self, info: TypeInfo | None) -> dict[str, NDArray[Any]]:
+        if info is None:
+            return {}
+        number = self._types.setdefault(type_text(info), len(self._types))
+        return {layout.A_TYPE: np.array(number, np.int64)}
+
+
+def pack(values: Mapping[str, Array]) -> NDArray[np.void]:
+    """Return single values side by side as one structured value of shape ``()``."""
+    single = {layout.escape(name): np.asarray(value) for name, value in values.items()}
+    packed = np.zeros((), [(name, value.dtype.newbyteorder("<")) for name, value in single.items()])
+    for name, value in single.items():
+        packed[name] = value
+    return packed
+
+
+def type_text(info: TypeInfo) -> str:
+    """Return a neuron or synapse type as JSON."""
+    attributes = {
+        name: {
+            key: value
+            for key in ("ctype", "description", "unit", "minimum", "maximum")
+            if (value := getattr(a, key)) not in ("", None)
+        }
+        for name, a in info.attributes.items()
+    }
+    return _json(
+        {"name": info.name, "description": info.description, "texts": dict(info.texts), "attributes": attributes}
+    )
+
+
+def _root_attributes(state: NetworkState, created: str) -> dict[str, NDArray[Any]]:
+    attributes: dict[str, NDArray[Any]] = {
+        layout.A_FORMAT: _text(layout.FORMAT),
+        layout.A_VERSION: np.array(layout.VERSION, np.int32),
+        layout.A_CREATED: _text(created),
+    }
+    if state.time_step is not None:
+        attributes[layout.A_TIME_STEP] = np.array(state.time_step, np.int64)
+    if state.dt is not None:
+        attributes[layout.A_DT] = np.array(state.dt, np.float64)
+    if state.seed is not None:
+        attributes[layout.A_SEED] = np.array(state.seed, np.int64)
+    return attributes
+
+
+def _row_order(post_ranks: NDArray[np.int32]) -> str:
+    """How a reader finds the row of a post rank: at once, by bisection, or by looking at all."""
+    if np.array_equal(post_ranks, np.arange(post_ranks.size)):
+        return layout.ROWS_ALL
+    return layout.ROWS_ASCENDING if np.all(np.diff(post_ranks) > 0) else layout.ROWS_ANY
+
+
+def _text(text: str) -> NDArray[np.bytes_]:
+    return np.array(text.encode() or b"\0")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value if isinstance(value, dict) else dict(value), ensure_ascii=False, allow_nan=False)

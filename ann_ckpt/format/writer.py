@@ -1,0 +1,212 @@
+"""Executes a plan: every entry into one new HDF5 file, values in blocks.
+
+Chunks are compressed on a few threads while the next block is fetched, and handed to
+HDF5 ready-made, in order. At any time a bounded number of chunks is in flight, so the
+memory needed does not depend on the size of the array.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5g, h5p, h5s
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import MissingExtraError
+from ann_ckpt.format import h5, layout
+from ann_ckpt.format.chunking import Compression, Kind, Storage
+from ann_ckpt.format.codec import Encoded, encode
+from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, TextEntry
+from ann_ckpt.model import Array, blocks, nbytes
+
+__all__ = ["write_file"]
+
+_WORKERS = min(8, os.cpu_count() or 1)
+_IN_FLIGHT = 2 * _WORKERS + 2
+
+Tick = Callable[[str, int], None]
+
+
+def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
+    """Write the file that ``plan`` describes to ``path``, over whatever is there.
+
+    Parameters
+    ----------
+    plan : FilePlan
+        From :func:`ann_ckpt.format.plan.plan_file`.
+    path : str
+        A temporary file; making it durable and giving it its name is the caller's.
+    tick : callable
+        Called as ``tick(path_of_array, bytes)`` after each block.
+
+    Raises
+    ------
+    OSError
+        If the system does not take the bytes; ``errno`` says why.
+    """
+    with _system_errors(), contextlib.closing(h5.create_file(path)) as file, ThreadPoolExecutor(_WORKERS) as pool:
+        _Writer(file, pool, tick).write(plan)
+
+
+class _Writer:
+    """One file being written: open groups by path, and the index that grows with them."""
+
+    def __init__(self, file: Any, pool: ThreadPoolExecutor, tick: Tick) -> None:
+        self._groups: dict[str, Any] = {"": h5g.open(file, b"/")}
+        self._pool = pool
+        self._tick = tick
+        self._index: list[layout.IndexRow] = []
+
+    def write(self, plan: FilePlan) -> None:
+        for entry in plan.entries:
+            if isinstance(entry, GroupEntry):
+                digest = self._group(entry)
+                encoding, locality = layout.E_GROUP, ""
+            elif isinstance(entry, TextEntry):
+                digest = digest_of(h5.write_text(*self._place(entry.path), entry.text))
+                encoding, locality = layout.E_TEXT, ""
+            else:
+                digest = self._array(entry)
+                encoding, locality = entry.encoding, entry.locality
+            self._index.append(
+                layout.IndexRow(entry.path, encoding, layout.ENCODINGS[encoding], str(locality), digest)
+            )
+        self._finish()
+
+    def _finish(self) -> None:
+        table = layout.index_table(self._index)
+        root = self._groups[""]
+        h5.write_whole(root, layout.INDEX, table, compact=False)
+        h5.write_attribute(root, layout.A_INDEX_DIGEST, np.array(digest_of(table).encode()))
+
+    def _place(self, path: str) -> tuple[Any, str]:
+        parent, _, link = path.rpartition("/")
+        return self._groups[parent], link
+
+    def _group(self, entry: GroupEntry) -> str:
+        if entry.path:
+            parent, link = self._place(entry.path)
+            self._groups[entry.path] = h5g.create(parent, link.encode())
+        for name, value in entry.attributes.items():
+            h5.write_attribute(self._groups[entry.path], name, value)
+        return digest_of_attributes(entry.attributes)
+
+    def _array(self, entry: ArrayEntry) -> str:
+        parent, link = self._place(entry.path)
+        if entry.storage.kind is Kind.CHUNKED:
+            put = self._chunked(parent, link, entry.array, entry.storage)
+        elif entry.storage.kind is Kind.COMPACT:
+            value = np.asarray(entry.array)
+            h5.write_whole(parent, link, value, compact=True)
+            put = iter([value])
+        else:
+            put = _contiguous(parent, link, entry.array)
+        digest = Digest()
+        for block in put:
+            digest.update(block)
+            self._tick(entry.path, block.nbytes)
+        return digest.hex()
+
+    def _chunked(self, parent: Any, link: str, array: Array, storage: Storage) -> Iterator[NDArray[Any]]:
+        if storage.compression in (Compression.ZSTD, Compression.BLOSC):
+            dataset = h5py.Group(parent).create_dataset(
+                link, array.shape, array.dtype, chunks=(storage.chunk,), **_plugin(storage.compression)
+            )
+            yield from _sliced(dataset, array)
+        else:
+            yield from self._direct(_create_chunked(parent, link, array, storage), array, storage)
+
+    def _direct(self, dataset: Any, array: Array, storage: Storage) -> Iterator[NDArray[Any]]:
+        """Hand HDF5 finished chunks, compressed on the pool and written in order."""
+        waiting: deque[tuple[int, Future[Encoded]]] = deque()
+
+        def write_first() -> None:
+            offset, chunk = waiting.popleft()
+            encoded = chunk.result()
+            dataset.write_direct_chunk((offset,), encoded.data, encoded.filter_mask)
+
+        work = _encoder(storage.compression)
+        for start, block in blocks(array):
+            for i in range(0, block.size, storage.chunk):
+                waiting.append((start + i, self._pool.submit(work, _padded(block[i : i + storage.chunk], storage.chunk))))
+                if len(waiting) > _IN_FLIGHT:
+                    write_first()
+            yield block
+        while waiting:
+            write_first()
+
+
+def _encoder(compression: Compression) -> Callable[[NDArray[Any]], Encoded]:
+    if compression is Compression.NONE:
+        return lambda chunk: Encoded(chunk, 0)
+    return lambda chunk: encode(chunk, always=compression is Compression.GZIP)
+
+
+def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """HDF5 stores whole chunks: the last one is filled up with zeros."""
+    if values.size == length:
+        return np.ascontiguousarray(values)
+    full = np.zeros(length, values.dtype)
+    full[: values.size] = values
+    return full
+
+
+def _create_chunked(parent: Any, link: str, array: Array, storage: Storage) -> Any:
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    creation.set_chunk((storage.chunk,))
+    creation.set_fill_time(h5d.FILL_TIME_NEVER)
+    if storage.compression is not Compression.NONE:
+        creation.set_shuffle()
+        creation.set_deflate(1)
+    return h5d.create(parent, link.encode(), h5.file_type(array.dtype), h5s.create_simple(array.shape), creation)
+
+
+def _contiguous(parent: Any, link: str, array: Array) -> Iterator[NDArray[Any]]:
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    creation.set_fill_time(h5d.FILL_TIME_NEVER)
+    space = h5s.create_simple(array.shape) if array.shape else h5s.create(h5s.SCALAR)
+    dataset = h5py.Dataset(h5d.create(parent, link.encode(), h5.file_type(array.dtype), space, creation))
+    yield from _sliced(dataset, array)
+
+
+def _sliced(dataset: h5py.Dataset, array: Array) -> Iterator[NDArray[Any]]:
+    if not nbytes(array):
+        return
+    for start, block in blocks(array):
+        dataset[start : start + len(block)] = block
+        yield block
+
+
+def _plugin(compression: Compression) -> Any:
+    try:
+        import hdf5plugin
+    except ImportError as error:
+        raise MissingExtraError(
+            f"compression={str(compression)!r} needs the package hdf5plugin",
+            details={"install": "pip install 'ann_ckpt[plugins]'"},
+        ) from error
+    return hdf5plugin.Zstd() if compression is Compression.ZSTD else hdf5plugin.Blosc()
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """HDF5 reports a full disk in the middle of a text; give back the system's own error."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found.group(1))
+        raise OSError(number, os.strerror(number)) from error
