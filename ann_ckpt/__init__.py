@@ -1,0 +1,57 @@
+"""Checkpoints for neural simulations: save, load, look inside, without loading it all.
+
+>>> import ann_ckpt
+>>> ann_ckpt.save("net.h5", network=net)              # doctest: +SKIP
+>>> with ann_ckpt.open("net.h5") as ckpt:             # doctest: +SKIP
+...     ckpt.projections["ff"].dendrite(5)["w"]
+"""
+
+from ann_ckpt import errors
+from ann_ckpt._version import __version__
+from ann_ckpt.api import load, open, read, save, verify, write
+from ann_ckpt.compare import differences
+from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
+from ann_ckpt.model import (
+    Attribute,
+    AttributeInfo,
+    Connectivity,
+    Dendrite,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Synapses,
+    TypeInfo,
+)
+from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
+from ann_ckpt.selection import Selection
+
+__all__ = [
+    "Attribute",
+    "AttributeInfo",
+    "Checkpoint",
+    "Connectivity",
+    "Dendrite",
+    "LazyArray",
+    "LazyProjection",
+    "LoadReport",
+    "Locality",
+    "NetworkState",
+    "Note",
+    "PopulationState",
+    "ProjectionState",
+    "SaveReport",
+    "Selection",
+    "Synapses",
+    "TypeInfo",
+    "VerifyReport",
+    "__version__",
+    "differences",
+    "errors",
+    "load",
+    "open",
+    "read",
+    "save",
+    "verify",
+    "write",
+]

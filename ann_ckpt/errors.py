@@ -23,10 +23,12 @@ __all__ = [
     "ClosedCheckpointError",
     "ConnectivityError",
     "CorruptFileError",
+    "FileMissingError",
     "FormatVersionError",
     "MismatchError",
     "MissingExtraError",
     "NotFoundError",
+    "NotReadableError",
     "NotWritableError",
     "ObjectNotFoundError",
     "OptionError",
@@ -160,6 +162,24 @@ class ClosedCheckpointError(CheckpointError, ValueError):
 
     code = "closed"
     exit_status = 2
+
+
+class FileMissingError(CheckpointError, FileNotFoundError):
+    """There is no such file."""
+
+    code = "no-such-file"
+    exit_status = 3
+
+    __str__ = CheckpointError.__str__
+
+
+class NotReadableError(CheckpointError, OSError):
+    """The file is there and the system does not let us read it."""
+
+    code = "not-readable"
+    exit_status = 9
+
+    __str__ = CheckpointError.__str__
 
 
 class UnknownFormatError(CheckpointError, ValueError):

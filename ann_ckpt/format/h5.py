@@ -33,7 +33,7 @@ __all__ = [
 
 _ATTRIBUTE_BYTES = 64 << 10
 """More does not fit into an HDF5 attribute of the format used here."""
-_METADATA_BLOCK = 1 << 16
+_METADATA_BLOCK = 1 << 14
 
 
 def create_file(path: str) -> Any:
@@ -99,7 +99,7 @@ def memory_dtype(kind: Any) -> np.dtype[Any]:
         )
     if cls in (h5t.INTEGER, h5t.FLOAT) or (cls == h5t.ENUM and kind.get_size() == 1):
         dtype: np.dtype[Any] = kind.dtype
-        if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        if dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
             return np.dtype(bool) if cls == h5t.ENUM else dtype
     raise UnsafeFileError("a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)})
 

@@ -2,6 +2,7 @@
 
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, nbytes
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
 from ann_ckpt.model.state import (
     AttributeInfo,
     NetworkState,
@@ -15,10 +16,13 @@ __all__ = [
     "Attribute",
     "AttributeInfo",
     "Connectivity",
+    "Dendrite",
     "Locality",
     "NetworkState",
     "PopulationState",
     "ProjectionState",
+    "RowAccess",
+    "Synapses",
     "TypeInfo",
     "as_array",
     "blocks",

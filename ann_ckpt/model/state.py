@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.rows import RowAccess
 
 __all__ = [
     "AttributeInfo",
@@ -58,11 +59,12 @@ class TypeInfo:
         object.__setattr__(self, "attributes", dict(self.attributes))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _WithAttributes:
     """Shared by populations and projections: named parameters and variables."""
 
     name: str
+    """Any text that UTF-8 can hold, the empty one included."""
     parameters: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
     """What the model keeps constant while it runs. Plain values are accepted and wrapped."""
     variables: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
@@ -84,6 +86,9 @@ class _WithAttributes:
     def __iter__(self) -> Iterator[str]:
         yield from self.parameters
         yield from self.variables
+
+    def __repr__(self) -> str:
+        return f"<{self._title}: parameters {_names(self.parameters)}; variables {_names(self.variables)}>"
 
     def attribute(self, name: str) -> Attribute:
         """Return one parameter or variable with its locality."""
@@ -110,6 +115,7 @@ class _WithAttributes:
         raise NotImplementedError
 
     def _settle_attributes(self) -> None:
+        _check_name(self.name)
         twice = self.parameters.keys() & self.variables.keys()
         if twice:
             raise StateError(f"{self._title}: {sorted(twice)} both parameters and variables")
@@ -118,6 +124,7 @@ class _WithAttributes:
             object.__setattr__(self, group, settled)
 
     def _settle(self, name: str, given: object) -> Attribute:
+        _check_name(name)
         try:
             if not isinstance(given, Attribute):
                 values = as_array(given)
@@ -133,7 +140,7 @@ class _WithAttributes:
         return given
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PopulationState(_WithAttributes):
     """One population at one instant."""
 
@@ -166,8 +173,8 @@ class PopulationState(_WithAttributes):
         return {Locality.LOCAL: self.geometry, Locality.GLOBAL: ()}.get(locality)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ProjectionState(_WithAttributes):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ProjectionState(_WithAttributes, RowAccess):
     """One projection at one instant."""
 
     pre: str
@@ -198,6 +205,21 @@ class ProjectionState(_WithAttributes):
         self._check_ranks("post_ranks", self.connectivity.post_ranks, self.post_size)
         if isinstance(self.connectivity.pre_ranks, np.ndarray):
             self._check_ranks("pre_ranks", self.connectivity.pre_ranks, self.pre_size)
+
+    @property
+    def post_ranks(self) -> Array:
+        """Post-synaptic neuron of each row, shape ``(n_rows,)``."""
+        return self.connectivity.post_ranks
+
+    @property
+    def row_ptr(self) -> Array:
+        """Start of each row and the end of the last, shape ``(n_rows + 1,)``."""
+        return self.connectivity.row_ptr
+
+    @property
+    def pre_ranks(self) -> Array:
+        """Pre-synaptic neuron of each synapse, shape ``(n_synapses,)``."""
+        return self.connectivity.pre_ranks
 
     @property
     def single_weight(self) -> bool:
@@ -253,7 +275,7 @@ class ProjectionState(_WithAttributes):
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class NetworkState:
     """One instant of a network, or of the part of it that a source offers."""
 
@@ -275,15 +297,25 @@ class NetworkState:
     def __post_init__(self) -> None:
         for group, cls in (("populations", PopulationState), ("projections", ProjectionState)):
             object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
+        for name in self.constants:
+            _check_name(name)
         constants = {str(k): as_array(v) for k, v in self.constants.items()}
         object.__setattr__(self, "constants", constants)
         if self.time_step is not None and self.time_step < 0:
             raise StateError(f"time_step is {self.time_step}; expected at least 0 steps")
+        if self.seed is not None and not -(2**63) <= self.seed < 2**63:
+            raise StateError(f"seed is {printable(self.seed)}; expected an integer of 64 bits")
         if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
             raise StateError(f"dt is {self.dt}; expected a positive length in ms")
         object.__setattr__(self, "metadata", _json_object(self.metadata))
         for projection in self.projections.values():
             self._check_ends(projection)
+
+    def __repr__(self) -> str:
+        return (
+            f"<network at step {self.time_step}: populations {_names(self.populations)}; "
+            f"projections {_names(self.projections)}>"
+        )
 
     @property
     def time_ms(self) -> float | None:
@@ -327,6 +359,18 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
     if isinstance(given, Mapping) and list(given) != list(named):
         raise StateError(f"{group}: a key differs from the name of what it holds")
     return named
+
+
+def _check_name(name: object) -> None:
+    try:
+        str(name).encode()
+    except UnicodeEncodeError as error:
+        raise StateError(f"the name {printable(ascii(name))} cannot be written as UTF-8") from error
+
+
+def _names(mapping: Mapping[str, Any]) -> str:
+    shown = ", ".join(printable(n, 40) for n in list(mapping)[:8]) or "none"
+    return shown if len(mapping) <= 8 else f"{shown}, and {len(mapping) - 8} more"
 
 
 def _json_object(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,264 @@
+"""The calls that people make: save, load, open, read, write, verify.
+
+Each finds out what it was given and hands over; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.durable import atomic_write
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.format import chunking, layout
+from ann_ckpt.format.plan import plan_file
+from ann_ckpt.format.writer import write_file
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.model import NetworkState
+from ann_ckpt.provenance import now, provenance
+from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.selection import Selection, Which
+
+__all__ = ["load", "open", "read", "save", "verify", "write"]
+
+Path_ = str | os.PathLike[str]
+
+
+def open(path: Path_) -> Checkpoint:
+    """Open a checkpoint for reading; nothing but its header is read.
+
+    Parameters
+    ----------
+    path : path-like
+        A checkpoint file.
+
+    Raises
+    ------
+    FileMissingError, NotReadableError
+        If the system does not give the file.
+    UnknownFormatError
+        If it is no checkpoint, or of a newer major version of the format.
+    CorruptFileError, UnsafeFileError
+        If it is damaged, or asks for what no checkpoint needs.
+    """
+    return Checkpoint(path)
+
+
+def read(path: Path_) -> NetworkState:
+    """Read a whole checkpoint into memory, every digest checked."""
+    with open(path) as checkpoint:
+        return checkpoint.state()
+
+
+def write(
+    state: NetworkState,
+    path: Path_,
+    *,
+    compression: str = "auto",
+    progress: Progress | None = None,
+) -> SaveReport:
+    """Write a state, eager or lazy, to one self-contained checkpoint file.
+
+    The file appears whole or not at all; until then an older one stands.
+
+    Parameters
+    ----------
+    state : NetworkState
+        Arrays are taken in blocks, so that a lazy one may exceed memory.
+    path : path-like
+        Ends in ``.h5`` or ``.hdf5``.
+    compression : {"auto", "none", "gzip", "zstd", "blosc"}
+        ``auto`` deflates each chunk where it pays; ``zstd`` and ``blosc`` need the
+        ``plugins`` extra, for readers too.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes.
+
+    Raises
+    ------
+    NotWritableError
+        If the file cannot be written; an older one is untouched.
+    """
+    return _write(Reading(state), path, compression=compression, progress=progress, origin=None)
+
+
+def save(
+    filename: Path_,
+    populations: Which = True,
+    projections: Which = True,
+    net_id: int = 0,
+    *,
+    network: Any = None,
+    compression: str = "auto",
+    metadata: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> SaveReport:
+    """Save a network to a file.
+
+    The signature is ANNarchy's own, extended by keywords. Rows are streamed from the
+    live network, so that no copy of a projection is ever made.
+
+    Parameters
+    ----------
+    filename : path-like
+        The extension decides: ``.h5`` and ``.hdf5``.
+    populations, projections : bool, str or list of str
+        All, none, or names and globs.
+    net_id : int
+        Number of the network, for simulators that keep them globally (ANNarchy 4).
+    network : optional
+        A compiled ANNarchy ``Network``, another simulator's network, a
+        :class:`~ann_ckpt.NetworkState` or an open :class:`~ann_ckpt.Checkpoint`.
+    compression : {"auto", "none", "gzip", "zstd", "blosc"}
+        See :func:`write`.
+    metadata : mapping, optional
+        Anything JSON can hold; kept beside the network.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes.
+
+    Returns
+    -------
+    SaveReport
+        What was saved, and what cannot be.
+    """
+    selection = Selection(populations, projections)
+    reading, origin = _reading_of(network, net_id, selection)
+    if metadata is not None:
+        reading = Reading(_with_metadata(reading.state, metadata), reading.notes)
+    return _write(reading, filename, compression=compression, progress=progress, origin=origin)
+
+
+def load(
+    filename: Path_,
+    populations: Which = True,
+    projections: Which = True,
+    net_id: int = 0,
+    *,
+    network: Any = None,
+    strict: bool = True,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Load a file into a live, compiled network.
+
+    Everything is checked against the network first, every selected value against its
+    digest; only then is anything set. Where the stored connectivity differs from the
+    live one, the projection is rebuilt.
+
+    Parameters
+    ----------
+    filename : path-like
+        The content decides what it is, not the extension.
+    populations, projections : bool, str or list of str
+        All, none, or names and globs; of the file only their bytes are read.
+    net_id : int
+        Number of the network, for simulators that keep them globally (ANNarchy 4).
+    network : optional
+        The live network; default is the simulator's global one.
+    strict : bool
+        True: any problem raises one error that lists them all, and nothing changes.
+        False: what fits is loaded, the rest is in the report.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes.
+
+    Raises
+    ------
+    MismatchError
+        If ``strict`` and something does not fit; nothing was changed.
+    """
+    from ann_ckpt.adapters.simulators import simulator_for
+    from ann_ckpt.transfer import load_into
+
+    simulator = simulator_for(network, net_id)
+    selection = Selection(populations, projections)
+    with open(filename) as checkpoint:
+        reading = Reading(checkpoint.state(selection, lazy=True))
+        return load_into(
+            simulator, reading, selection=selection, strict=strict, path=os.fspath(filename), progress=progress
+        )
+
+
+def verify(path: Path_, *, progress: Progress | None = None) -> VerifyReport:
+    """Read everything in a checkpoint against its digest and say what is damaged."""
+    began = time.perf_counter()
+    seen: dict[str, None] = {}
+    damaged = []
+    done = 0
+    with open(path) as checkpoint:
+        total = sum(array.nbytes for array in checkpoint.arrays.values()) if progress else 0
+        for what, count, error in checkpoint.verify():
+            seen[what] = None
+            done += count
+            if error is not None:
+                damaged.append(Note(what, error.fact))
+            if progress:
+                progress(what, done, total)
+    return VerifyReport(os.fspath(path), len(seen), tuple(damaged), done, time.perf_counter() - began)
+
+
+def _write(
+    reading: Reading, path: Path_, *, compression: str, progress: Progress | None, origin: str | None
+) -> SaveReport:
+    began = time.perf_counter()
+    _check_suffix(path)
+    plan = plan_file(
+        reading.state,
+        compression=chunking.compression(compression),
+        created=now(),
+        provenance=provenance(origin),
+    )
+    done, total = 0, plan.nbytes
+
+    def tick(what: str, count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(what, done, total)
+
+    with atomic_write(path) as temporary:
+        write_file(plan, os.fspath(temporary), tick=tick)
+        size = temporary.stat().st_size
+    return SaveReport(os.fspath(path), _objects(reading.state), reading.notes, size, time.perf_counter() - began)
+
+
+def _reading_of(network: Any, net_id: int, selection: Selection) -> tuple[Reading, str | None]:
+    """Return what ``network=`` means as a reading, and the simulator it came from."""
+    if isinstance(network, NetworkState):
+        return Reading(_selected(network, selection)), None
+    if isinstance(network, Checkpoint):
+        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
+    from ann_ckpt.adapters.simulators import simulator_for
+
+    simulator = simulator_for(network, net_id)
+    return simulator.read(selection), simulator.label
+
+
+def _selected(state: NetworkState, selection: Selection) -> NetworkState:
+    return replace(
+        state,
+        populations={n: state.populations[n] for n in selection.pick("populations", state.populations)},
+        projections={n: state.projections[n] for n in selection.pick("projections", state.projections)},
+    )
+
+
+def _with_metadata(state: NetworkState, metadata: Mapping[str, Any]) -> NetworkState:
+    return replace(state, metadata={**state.metadata, **metadata})
+
+
+def _objects(state: NetworkState) -> tuple[str, ...]:
+    return tuple(f"{layout.POPULATIONS}/{n}" for n in state.populations) + tuple(
+        f"{layout.PROJECTIONS}/{n}" for n in state.projections
+    )
+
+
+def _check_suffix(path: Path_) -> None:
+    suffix = Path(path).suffix
+    if suffix not in layout.SUFFIXES:
+        raise OptionError(
+            f"the extension {printable(suffix)!r} names no format that can be written",
+            details={"known": ", ".join(layout.SUFFIXES)},
+            where=printable(path, 400),
+        )

@@ -1,0 +1,148 @@
+"""What a file may contain, judged from its metadata before any value is believed.
+
+Plain HDF5 follows a file wherever it points: external storage, external links and
+virtual datasets hand out the content of other files, a filter number can load a
+library, a few bytes can claim to be terabytes. A checkpoint needs none of that, so
+each object is looked at when it is reached and refused with its path.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5l, h5o, h5s
+
+from ann_ckpt.errors import CorruptFileError, UnknownFormatError, UnsafeFileError, printable
+from ann_ckpt.format import codec, h5
+
+__all__ = ["check_dataset", "check_link", "check_superblock"]
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+PLUGIN_FILTERS = {32001: "blosc", 32015: "zstd"}
+"""Filters of the ``plugins`` extra, by HDF5's registered numbers."""
+_OWN_FILTERS = {codec.DEFLATE, codec.SHUFFLE}
+_MOST_INFLATION = 1032
+"""No deflate stream grows by more (RFC 1951: 258 bytes from two bits)."""
+_PLUGIN_INFLATION = 1 << 16
+_CHUNK_BYTES = 64 << 20
+_NAME_BYTES = 16 << 10
+
+
+def check_superblock(descriptor: int, path: str) -> None:
+    """Refuse what is no HDF5 file, or shorter than it says itself, before HDF5 opens it.
+
+    A failed open can leave a file half open inside HDF5 and spoil later opens of it, so
+    the two usual reasons are found without HDF5.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the signature is missing.
+    CorruptFileError
+        If the file ends before the length in its superblock.
+    """
+    head = os.pread(descriptor, 64, 0)
+    if head[:8] != SIGNATURE:
+        raise UnknownFormatError("not an HDF5 file", details={"begins": repr(head[:8])}, where=path)
+    end = _end_of_file(head)
+    size = os.fstat(descriptor).st_size
+    if end is None:
+        raise CorruptFileError("the HDF5 superblock is damaged", where=path)
+    if size < end:
+        raise CorruptFileError(
+            "the file is truncated", details={"expected": f"{end} bytes", "found": f"{size} bytes"}, where=path
+        )
+
+
+def _end_of_file(head: bytes) -> int | None:
+    """End-of-file address from a superblock of version 0 to 3 with 8-byte offsets."""
+    if len(head) < 64:
+        return None
+    version = head[8]
+    place = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}.get(version)
+    if place is None or head[place[0]] != 8:
+        return None
+    return int(struct.unpack_from("<Q", head, place[1])[0])
+
+
+def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
+    """Refuse anything but an ordinary hard link of bearable length.
+
+    Raises
+    ------
+    CorruptFileError
+        If there is nothing at ``path``.
+    UnsafeFileError
+        If the link leads out of the file or round in it.
+    """
+    if len(link) > _NAME_BYTES:
+        raise UnsafeFileError("a name is too long", where=f"{where}:/{printable(path)}")
+    if link not in parent:
+        raise CorruptFileError("an object that the index lists is missing", where=f"{where}:/{printable(path)}")
+    kind = parent.links.get_info(link).type
+    if kind != h5l.TYPE_HARD:
+        name = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}.get(kind, "an unknown link")
+        raise UnsafeFileError(f"{name} stands where data should be", where=f"{where}:/{printable(path)}")
+
+
+def check_group(parent: Any, link: bytes, path: str, where: str) -> None:
+    """Refuse what is no group."""
+    if h5o.get_info(parent, link).type != h5o.TYPE_GROUP:
+        raise CorruptFileError("a group was expected", where=f"{where}:/{printable(path)}")
+
+
+def check_dataset(dataset: Any, file_size: int, where: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Refuse storage, types, filters and sizes that this format never writes.
+
+    Parameters
+    ----------
+    dataset : h5py.h5d.DatasetID
+        Opened, nothing read yet.
+    file_size : int
+        Bytes of the whole file; what a dataset claims to hold has to fit into it.
+    where : str
+        File and path for the message.
+
+    Returns
+    -------
+    dtype, filters
+        Type of the elements in memory, and the filter numbers in the order of writing.
+    """
+    creation = dataset.get_create_plist()
+    if creation.get_external_count():
+        raise UnsafeFileError("the data lie in another file (external storage)", where=where)
+    kind = creation.get_layout()
+    if kind not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
+        raise UnsafeFileError("the data lie in other files (virtual dataset)", where=where)
+    filters = tuple(creation.get_filter(i)[0] for i in range(creation.get_nfilters()))
+    unknown = set(filters) - _OWN_FILTERS - set(PLUGIN_FILTERS)
+    if unknown or len(filters) > 2:
+        raise UnsafeFileError(f"filters {list(filters)} are none that a checkpoint uses", where=where)
+    try:
+        dtype = h5.memory_dtype(dataset.get_type())
+    except UnsafeFileError as error:
+        error.where = where
+        raise
+    if dataset.get_space().get_simple_extent_type() == h5s.NULL:
+        raise UnsafeFileError("a dataset without a dataspace", where=where)
+    claimed = math.prod(dataset.shape) * dtype.itemsize
+    _check_size(dataset, kind, filters, claimed, file_size, where)
+    if kind == h5d.CHUNKED and math.prod(creation.get_chunk()) * dtype.itemsize > _CHUNK_BYTES:
+        raise UnsafeFileError("a chunk is larger than any that this format writes", where=where)
+    return dtype, filters
+
+
+def _check_size(dataset: Any, kind: int, filters: tuple[int, ...], claimed: int, file_size: int, where: str) -> None:
+    if kind == h5d.CHUNKED:
+        growth = max((_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in filters), default=1)
+        believable = claimed <= file_size * growth + _CHUNK_BYTES
+    else:
+        believable = dataset.get_storage_size() == claimed <= file_size
+    if not believable:
+        raise UnsafeFileError(
+            f"a dataset claims {claimed} bytes", details={"found": f"a file of {file_size} bytes"}, where=where
+        )

@@ -1,0 +1,259 @@
+"""One checkpoint file opened for reading: header, index, and arrays on demand.
+
+Opening looks at the root only. Everything else is reached through the index, checked
+by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5g
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import (
+    CheckpointError,
+    ClosedCheckpointError,
+    CorruptFileError,
+    FileMissingError,
+    FormatVersionError,
+    NotReadableError,
+    UnknownFormatError,
+    printable,
+)
+from ann_ckpt.format import guard, h5, layout
+from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.stored import StoredArray
+
+__all__ = ["FileReader"]
+
+
+class FileReader:
+    """A checkpoint file; many may be open on one file, in threads and processes.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the file is not HDF5, or HDF5 of something else.
+    FormatVersionError
+        If a newer major version of the format wrote it.
+    CorruptFileError, UnsafeFileError
+        If it is damaged, or asks for what no checkpoint needs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.bytes_read = 0
+        self._file: Any = None
+        self._descriptor = _open_descriptor(self.path)
+        try:
+            guard.check_superblock(self._descriptor, self.path)
+            with self._believing(""):
+                self._file = self._open_same()
+                self.file_size = os.fstat(self._descriptor).st_size
+                self._groups: dict[str, Any] = {"": h5g.open(self._file, b"/")}
+                self.header = self._read_header()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._descriptor < 0
+
+    def close(self) -> None:
+        """Release the file; what was not read is out of reach from now on."""
+        if self._file is not None:
+            self._groups.clear()
+            self._file.close()
+            self._file = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @cached_property
+    def index(self) -> dict[str, layout.IndexRow]:
+        """Every stored object by its path, in file order."""
+        with self._believing(layout.INDEX):
+            dataset = self._open_dataset(layout.INDEX)
+            table = dataset.read(0, dataset.shape[0])
+            rows = layout.index_rows(table)
+            if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
+                raise CorruptFileError("the index differs from its digest")
+            index = {row.path: row for row in rows}
+            if _digest_of_header(self.header) != index[""].digest:
+                raise CorruptFileError("the header differs from its digest")
+        return index
+
+    def children(self, path: str) -> list[str]:
+        """Link names directly below ``path``, in file order."""
+        return list(self._tree.get(path, ()))
+
+    @cached_property
+    def _tree(self) -> dict[str, list[str]]:
+        tree: dict[str, list[str]] = {}
+        for path in self.index:
+            if path:
+                parent, _, link = path.rpartition("/")
+                tree.setdefault(parent, []).append(link)
+        return tree
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.index
+
+    def attributes(self, path: str) -> dict[str, NDArray[Any]]:
+        """Attributes of a group, checked against its digest."""
+        with self._believing(path):
+            found = self._read_attributes(self._group(path))
+        digest = digest_of_attributes(found) if path else _digest_of_header(found)
+        if digest != self.index[path].digest:
+            raise CorruptFileError("the attributes differ from their digest", where=self.where(path))
+        return found
+
+    def text(self, path: str) -> str:
+        """A stored text, checked against its digest."""
+        with self._believing(path):
+            value = self._open_dataset(path).read_scalar()
+            self._check_digest(path, digest_of(value))
+            return h5.text_of(value)
+
+    def array(self, path: str) -> StoredArray:
+        """Open a dataset of values; nothing is read yet."""
+        with self._believing(path):
+            return self._open_dataset(path)
+
+    def globals(self, path: str) -> dict[str, NDArray[Any]]:
+        """Single values packed together in one dataset, by their true names."""
+        with self._believing(path):
+            packed = self._open_dataset(path).read_scalar()
+            self._check_digest(path, digest_of(packed))
+            names = packed.dtype.names
+            if names is None or packed.shape != ():
+                raise ValueError("a structured value was expected")
+            return {layout.unescape(n): np.array(packed[n]) for n in names}
+
+    def verify(self, path: str) -> Iterator[int]:
+        """Read one stored object to its end against its digest; yield bytes as they are read."""
+        row = self.index[path]
+        if row.encoding == layout.E_GROUP:
+            self.attributes(path)
+        elif row.encoding == layout.E_TEXT:
+            self.text(path)
+        else:
+            yield from self._verify_array(path)
+
+    def where(self, path: str) -> str:
+        """File and path for messages."""
+        return f"{printable(self.path, 400)}:/{printable(path, 400)}"
+
+    def _verify_array(self, path: str) -> Iterator[int]:
+        stored = self.array(path)
+        digest = Digest()
+        with self._believing(path):
+            for block in stored.blocks():
+                digest.update(block)
+                yield block.nbytes
+            self._check_digest(path, digest.hex())
+
+    def _check_digest(self, path: str, found: str) -> None:
+        if found != self.index[path].digest:
+            raise CorruptFileError("the values differ from their digest", where=self.where(path))
+
+    def _read_header(self) -> dict[str, NDArray[Any]]:
+        root = self._groups[""]
+        name = h5.read_attribute(root, layout.A_FORMAT)
+        if name is None or name.dtype.kind != "S" or name.shape or h5.text_of(name) != layout.FORMAT:
+            raise UnknownFormatError(
+                "an HDF5 file, but not one of this format",
+                details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
+                where=self.path,
+            )
+        header = self._read_attributes(root)
+        major, minor = (int(v) for v in header[layout.A_VERSION])
+        if major > layout.VERSION[0]:
+            raise FormatVersionError(
+                f"the file has format version {major}.{minor}",
+                details={"reads": f"versions up to {layout.VERSION[0]}.x", "hint": "update ann_ckpt"},
+                where=self.path,
+            )
+        return header
+
+    def _open_same(self) -> Any:
+        """Open in HDF5 the very file that the descriptor holds, even if a save renames one over it now."""
+        mine = os.fstat(self._descriptor)
+        while True:
+            file = h5.open_file(self.path)
+            if os.path.samestat(mine, os.fstat(file.get_vfd_handle())):
+                return file
+            file.close()
+            os.close(self._descriptor)
+            self._descriptor = _open_descriptor(self.path)
+            guard.check_superblock(self._descriptor, self.path)
+            mine = os.fstat(self._descriptor)
+
+    def _read_attributes(self, group: Any) -> dict[str, NDArray[Any]]:
+        found = {}
+        for name in h5.attribute_names(group):
+            value = h5.read_attribute(group, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def _group(self, path: str) -> Any:
+        if path not in self._groups:
+            parent, link = self._step(path)
+            guard.check_group(parent, link, path, self.path)
+            self._groups[path] = h5g.open(parent, link)
+        return self._groups[path]
+
+    def _open_dataset(self, path: str) -> StoredArray:
+        parent, link = self._step(path)
+        dataset = h5d.open(parent, link)
+        dtype, filters = guard.check_dataset(dataset, self.file_size, self.where(path))
+        return StoredArray(
+            dataset, dtype, filters, descriptor=self._descriptor, count=self._counted, where=self.where(path)
+        )
+
+    def _step(self, path: str) -> tuple[Any, bytes]:
+        parent_path, _, name = path.rpartition("/")
+        parent, link = self._group(parent_path), name.encode()
+        guard.check_link(parent, link, path, self.path)
+        return parent, link
+
+    def _counted(self, count: int) -> None:
+        self.bytes_read += count
+
+    @contextlib.contextmanager
+    def _believing(self, path: str) -> Iterator[None]:
+        """Turn whatever HDF5 or a broken structure raises into :class:`CorruptFileError`."""
+        if self.closed:
+            raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
+        try:
+            yield
+        except CheckpointError as error:
+            error.where = error.where or self.where(path)
+            raise
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            raise CorruptFileError(
+                "the file is damaged", details={"found": printable(error, 300)}, where=self.where(path)
+            ) from error
+
+
+def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:
+    """Digest of the root's attributes without the one that is written last."""
+    return digest_of_attributes({k: v for k, v in header.items() if k != layout.A_INDEX_DIGEST})
+
+
+def _open_descriptor(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError as error:
+        raise FileMissingError("there is no such file", where=printable(path, 400)) from error
+    except OSError as error:
+        raise NotReadableError(f"cannot read: {error.strerror}", where=printable(path, 400)) from error

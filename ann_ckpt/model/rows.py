@@ -1,0 +1,266 @@
+"""Looking into a projection by rows: dendrites, ranges of rows, matrices.
+
+Written once against :class:`~ann_ckpt.model.arrays.Array`, so that a projection in
+memory and one in a file answer alike, and the one in the file reads only the rows
+that are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError
+from ann_ckpt.model.arrays import Array, Attribute, Locality, blocks
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["Dendrite", "RowAccess", "Synapses"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Synapses:
+    """Some synapses of one projection, with all that is stored of each."""
+
+    pre_ranks: NDArray[np.int32]
+    """Shape ``(n,)``."""
+    post_ranks: NDArray[np.int32]
+    """Shape ``(n,)``."""
+    delays: NDArray[Any] | int | None
+    """In steps: shape ``(n,)``, one for all, or None if not known."""
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Attributes by name: shape ``(n,)`` if local, else one value (semiglobal ones, where there are several rows, ``(n,)``)."""
+
+    def __getitem__(self, attribute: str) -> NDArray[Any]:
+        """Values of one attribute.
+
+        Raises
+        ------
+        AttributeNotFoundError
+            If there is none of that name.
+        """
+        if attribute not in self.values:
+            raise AttributeNotFoundError.among("the synapses", "attribute", attribute, self.values)
+        return self.values[attribute]
+
+    def __len__(self) -> int:
+        return int(self.pre_ranks.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dendrite(Synapses):
+    """All synapses onto one post-synaptic neuron."""
+
+    post_rank: int = field(kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<Dendrite of neuron {self.post_rank}: {len(self)} synapses, {', '.join(self.values)}>"
+
+
+class RowAccess:
+    """Views of one projection by rows; the owner supplies the arrays.
+
+    Attributes that the owner has: ``name``, ``post_ranks``, ``row_ptr``, ``pre_ranks``,
+    ``delays``, ``attributes``, ``pre_size``, ``post_size``.
+    """
+
+    __slots__ = ()
+
+    name: str
+    delays: int | Array | None
+    pre_size: int | None
+    post_size: int | None
+    attributes: Mapping[str, Attribute]
+
+    @property
+    def post_ranks(self) -> Array:
+        """Post-synaptic neuron of each row, shape ``(n_rows,)``."""
+        raise NotImplementedError
+
+    @property
+    def row_ptr(self) -> Array:
+        """Start of each row and the end of the last, shape ``(n_rows + 1,)``."""
+        raise NotImplementedError
+
+    @property
+    def pre_ranks(self) -> Array:
+        """Pre-synaptic neuron of each synapse, shape ``(n_synapses,)``."""
+        raise NotImplementedError
+
+    @property
+    def n_rows(self) -> int:
+        """Number of dendrites."""
+        return self.post_ranks.shape[0]
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return self.pre_ranks.shape[0]
+
+    def dendrite(self, post_rank: int) -> Dendrite:
+        """Return all synapses onto one neuron, with every attribute.
+
+        Parameters
+        ----------
+        post_rank : int
+            Rank of the post-synaptic neuron (not a row number).
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the projection has no dendrite there; also a :class:`KeyError`.
+        """
+        row = self.find_row(post_rank)
+        if row is None:
+            raise ObjectNotFoundError(
+                f"projection {self.name!r} has no dendrite for neuron {post_rank}",
+                details={"stored": f"{self.n_rows} dendrites"},
+            )
+        slab = self._slab(row, row + 1)
+        values = {
+            name: value[0] if self.attributes[name].locality is Locality.SEMIGLOBAL else value
+            for name, value in slab.values.items()
+        }
+        post = np.full(slab.pre_ranks.size, post_rank, np.int32)
+        return Dendrite(slab.pre_ranks, post, slab.delays, values, post_rank=int(post_rank))
+
+    def rows(self, low: int, high: int) -> Synapses:
+        """Return all synapses of rows ``[low, high)``, rows in order.
+
+        Parameters
+        ----------
+        low, high : int
+            Row numbers as in a slice, not post ranks; semiglobal values are repeated
+            for each synapse of their row.
+        """
+        low, high, _ = slice(low, high).indices(self.n_rows)
+        slab = self._slab(low, max(low, high))
+        sizes = np.diff(slab.pointers)
+        values = {
+            name: np.repeat(value, sizes) if self.attributes[name].locality is Locality.SEMIGLOBAL else value
+            for name, value in slab.values.items()
+        }
+        post = np.repeat(np.asarray(self.post_ranks[low : max(low, high)]), sizes)
+        return Synapses(slab.pre_ranks, post, slab.delays, values)
+
+    def find_row(self, post_rank: int) -> int | None:
+        """Return the number of the row that belongs to a neuron, or None."""
+        found = np.flatnonzero(np.asarray(self.post_ranks) == post_rank)
+        return int(found[0]) if found.size else None
+
+    def incoming(self, post_rank: int) -> Synapses:
+        """Synapses onto one neuron; none where it has no dendrite."""
+        row = self.find_row(post_rank)
+        return self.rows(0, 0) if row is None else self.rows(row, row + 1)
+
+    def outgoing(self, pre_rank: int) -> Synapses:
+        """Synapses from one neuron, in row order.
+
+        The rows are ordered by post-synaptic neuron, so this looks at every pre rank
+        once, block by block; of the other arrays it reads only the blocks in which the
+        neuron stands.
+        """
+        hits = [start + np.flatnonzero(block == pre_rank) for start, block in blocks(self.pre_ranks)]
+        where = np.concatenate(hits) if hits else np.empty(0, np.int64)
+        rows = np.searchsorted(np.asarray(self.row_ptr), where, side="right") - 1
+        values = {}
+        for name, attribute in self.attributes.items():
+            if attribute.locality is Locality.GLOBAL:
+                values[name] = np.asarray(attribute.values)
+            else:
+                values[name] = take(attribute.values, rows if attribute.locality is Locality.SEMIGLOBAL else where)
+        delays = self.delays if self.delays is None or isinstance(self.delays, int) else take(self.delays, where)
+        return Synapses(np.full(where.size, pre_rank, np.int32), take(self.post_ranks, rows), delays, values)
+
+    def tocsr(self, attribute: str = "w") -> csr_array:
+        """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``.
+
+        A synapse of value 0 stays an explicit entry. Two synapses between the same
+        neurons are two entries, which scipy adds up where it has to.
+        """
+        from scipy.sparse import csr_array
+
+        post = np.asarray(self.post_ranks)
+        pointers = np.asarray(self.row_ptr)
+        columns = np.asarray(self.pre_ranks)
+        data = self._per_synapse(attribute, pointers)
+        if np.any(np.diff(post) < 0):
+            order = np.argsort(post, kind="stable")
+            sizes = np.diff(pointers)[order]
+            starts = np.concatenate(([0], np.cumsum(sizes)))
+            pick = np.arange(columns.size) + np.repeat(pointers[:-1][order] - starts[:-1], sizes)
+            post, columns, data, pointers = post[order], columns[pick], data[pick], starts
+        shape = (
+            self.post_size if self.post_size is not None else int(post.max(initial=-1)) + 1,
+            self.pre_size if self.pre_size is not None else int(columns.max(initial=-1)) + 1,
+        )
+        indptr = np.zeros(shape[0] + 1, np.int64)
+        indptr[post + 1] = np.diff(pointers)
+        return csr_array((data, columns, np.cumsum(indptr)), shape=shape)
+
+    def dense(self, attribute: str = "w", *, fill: float = 0.0) -> NDArray[Any]:
+        """Return one attribute as a full matrix, shape ``(n_post, n_pre)``.
+
+        Parameters
+        ----------
+        attribute : str
+            Parameter or variable.
+        fill : float
+            Where there is no synapse. Of several synapses between the same neurons the
+            last one counts.
+        """
+        sparse = self.tocsr(attribute)
+        full = np.full(sparse.shape, fill, np.result_type(sparse.dtype, np.min_scalar_type(fill)))
+        full[np.repeat(np.arange(sparse.shape[0]), np.diff(sparse.indptr)), sparse.indices] = sparse.data
+        return full
+
+    def _per_synapse(self, name: str, pointers: NDArray[np.int64]) -> NDArray[Any]:
+        if name not in self.attributes:
+            raise AttributeNotFoundError.among(f"projection {self.name!r}", "attribute", name, self.attributes)
+        attribute = self.attributes[name]
+        values = np.asarray(attribute.values)
+        if attribute.locality is Locality.SEMIGLOBAL:
+            return np.repeat(values, np.diff(pointers))
+        if attribute.locality is Locality.UNKNOWN and values.shape != (int(pointers[-1]),):
+            raise StateError(f"projection {self.name!r}: {name!r} has no value per synapse")
+        return np.broadcast_to(values, (int(pointers[-1]),))
+
+    def _slab(self, low: int, high: int) -> _Slab:
+        pointers = np.asarray(self.row_ptr[low : high + 1])
+        span = slice(int(pointers[0]), int(pointers[-1]))
+        extent = {Locality.SEMIGLOBAL: slice(low, high), Locality.LOCAL: span}
+        values = {}
+        for name, attribute in self.attributes.items():
+            if attribute.locality is Locality.GLOBAL:
+                values[name] = np.asarray(attribute.values)
+            elif attribute.locality in extent:
+                values[name] = np.asarray(attribute.values[extent[attribute.locality]])
+        delays = self.delays if self.delays is None or isinstance(self.delays, int) else np.asarray(self.delays[span])
+        return _Slab(pointers, np.asarray(self.pre_ranks[span]), delays, values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slab:
+    """Consecutive rows as they are stored: local values per synapse, semiglobal ones per row."""
+
+    pointers: NDArray[np.int64]
+    pre_ranks: NDArray[np.int32]
+    delays: NDArray[Any] | int | None
+    values: dict[str, NDArray[Any]]
+
+
+def take(array: Array, indices: NDArray[np.int64]) -> NDArray[Any]:
+    """Return ``array[indices]`` for ascending indices, reading only the blocks they lie in."""
+    out = np.empty(indices.size, array.dtype)
+    step = 1 << 16
+    cuts = np.flatnonzero(np.diff(indices // step)) + 1
+    for part in np.split(np.arange(indices.size), cuts):
+        if part.size:
+            first, last = int(indices[part[0]]), int(indices[part[-1]])
+            out[part] = np.asarray(array[first : last + 1])[indices[part] - first]
+    return out

@@ -1,0 +1,70 @@
+"""Who wrote a checkpoint, with what, where and when."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ann_ckpt._version import __version__
+
+__all__ = ["now", "provenance"]
+
+_GIT_SECONDS = 2
+
+
+def now() -> str:
+    """Return the UTC time, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance(simulator: str | None = None) -> dict[str, Any]:
+    """Return what a file should still say of its origin years later.
+
+    Parameters
+    ----------
+    simulator : str, optional
+        Name and version of the simulator, if the state came from a live network.
+    """
+    found: dict[str, Any] = {
+        "ann_ckpt": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
+        "hdf5": h5py.version.hdf5_version,
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "command": [os.fsdecode(os.fsencode(a)).encode("utf-8", "replace").decode() for a in sys.argv],
+    }
+    if simulator is not None:
+        found["simulator"] = simulator
+    commit = _git_commit(os.getcwd())
+    if commit is not None:
+        found["git"] = commit
+    return found
+
+
+@cache
+def _git_commit(folder: str) -> str | None:
+    """Commit of the program's folder, with ``+`` for uncommitted changes; asked once, for git may be slow."""
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() or None
