@@ -29,7 +29,7 @@ __all__ = ["load", "open", "read", "save", "verify", "write"]
 Path_ = str | os.PathLike[str]
 
 
-def open(path: Path_) -> Checkpoint:
+def open(path: Path_) -> Checkpoint:  # noqa: A001  (the name says what it does, qualified by the package)
     """Open a checkpoint for reading; nothing but its header is read.
 
     Parameters
@@ -177,7 +177,12 @@ def load(
     with open(filename) as checkpoint:
         reading = Reading(checkpoint.state(selection, lazy=True))
         return load_into(
-            simulator, reading, selection=selection, strict=strict, path=os.fspath(filename), progress=progress
+            simulator,
+            reading,
+            selection=selection,
+            strict=strict,
+            path=os.fspath(filename),
+            progress=progress,
         )
 
 
@@ -221,7 +226,9 @@ def _write(
     with atomic_write(path) as temporary:
         write_file(plan, os.fspath(temporary), tick=tick)
         size = temporary.stat().st_size
-    return SaveReport(os.fspath(path), _objects(reading.state), reading.notes, size, time.perf_counter() - began)
+    return SaveReport(
+        os.fspath(path), _objects(reading.state), reading.notes, size, time.perf_counter() - began
+    )
 
 
 def _reading_of(network: Any, net_id: int, selection: Selection) -> tuple[Reading, str | None]:

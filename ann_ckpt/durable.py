@@ -50,7 +50,7 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             _keep_mode(final, temporary)
             _fsync(temporary)
-            os.replace(temporary, final)
+            temporary.replace(final)
             fsync_folder(final.parent)
     finally:
         with contextlib.suppress(OSError):
@@ -125,7 +125,7 @@ def _fsync(path: Path) -> None:
 
 def _keep_mode(old: Path, new: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.chmod(new, stat.S_IMODE(old.stat().st_mode))
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 def _host() -> str:

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from ann_ckpt.model import (
     ProjectionState,
     RowAccess,
     TypeInfo,
+    nbytes,
 )
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -116,13 +117,18 @@ class LazyArray:
             wanted = range(start, stop, step)
             low, high = (min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1) if wanted else (0, 0)
             part = self._read(low, high)
-            return part[(slice(None, None, step), *rest)]
+            chosen: NDArray[Any] = part[(slice(None, None, step), *rest)]
+            return chosen
         if self.shape and isinstance(first, (int, np.integer)) and not isinstance(first, (bool, np.bool_)):
             if not -self.shape[0] <= first < self.shape[0]:
-                raise IndexError(f"index {first} is out of bounds for {self.shape[0]} entries of {self._path}")
+                raise IndexError(
+                    f"index {first} is out of bounds for {self.shape[0]} entries of {self._path}"
+                )
             row = int(first) % self.shape[0]
-            return self._read(row, row + 1)[(0, *rest)]
-        return np.asarray(self)[key]
+            entry: NDArray[Any] = self._read(row, row + 1)[(0, *rest)]
+            return entry
+        anything: NDArray[Any] = np.asarray(self)[key]
+        return anything
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole array and check its digest."""
@@ -147,13 +153,17 @@ class LazyArray:
         """
         self._check_open()
         if out.shape != self.shape or out.dtype != self.dtype or not out.flags.c_contiguous:
-            raise ValueError(f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}")
+            raise ValueError(
+                f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
+            )
         if self.shape:
             self._stored.read_into(out, 0)
         else:
             out[...] = self._stored.read_scalar()
         if digest_of(out) != self.digest:
-            raise CorruptFileError("the values differ from their digest", where=self._reader.where(self._path))
+            raise CorruptFileError(
+                "the values differ from their digest", where=self._reader.where(self._path)
+            )
 
     def __repr__(self) -> str:
         return f"<lazy {self.dtype} {self.shape}, {human_bytes(self.nbytes)}: {printable(self._path)}>"
@@ -174,7 +184,7 @@ class Members(Mapping[str, T], Generic[T]):
 
     def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T]) -> None:
         self._noun = noun
-        self._names = {name: None for name in names}
+        self._names = dict.fromkeys(names)
         self._make = make
         self._made: dict[str, T] = {}
 
@@ -206,7 +216,9 @@ class Members(Mapping[str, T], Generic[T]):
         return f"<{len(self)} {self._noun}s: {shown}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(printable(repr(self[n]), 400))}</td></tr>" for n in list(self)[:50])
+        rows = "".join(
+            f"<tr><td>{html.escape(printable(repr(self[n]), 400))}</td></tr>" for n in list(self)[:50]
+        )
         return f"<b>{len(self)} {self._noun}s</b><table>{rows}</table>"
 
 
@@ -217,7 +229,9 @@ class LazyProjection(RowAccess):
     ``post_ranks`` and ``row_ptr``.
     """
 
-    def __init__(self, reader: FileReader, name: str, types: Callable[[Mapping[str, Any]], TypeInfo | None]) -> None:
+    def __init__(
+        self, reader: FileReader, name: str, types: Callable[[Mapping[str, Any]], TypeInfo | None]
+    ) -> None:
         self.name = name
         self._reader = reader
         self._path = f"{layout.PROJECTIONS}/{layout.escape(name)}"
@@ -230,11 +244,12 @@ class LazyProjection(RowAccess):
         self.synapse_type = types(header)
         self.parameters = _attributes(reader, self._path, layout.PARAMETERS)
         self.variables = _attributes(reader, self._path, layout.VARIABLES)
-        self.delays = self._array(layout.DELAYS) or _optional_int(header, layout.A_DELAY)
+        per_synapse = self._array(layout.DELAYS)
+        self.delays = _optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
         self._row_order = h5.text_of(header[layout.A_ROWS])
 
     @property
-    def attributes(self) -> Mapping[str, Attribute]:  # type: ignore[override]
+    def attributes(self) -> Mapping[str, Attribute]:
         """Parameters and variables together, parameters first."""
         return {**self.parameters, **self.variables}
 
@@ -261,8 +276,15 @@ class LazyProjection(RowAccess):
     @property
     def nbytes(self) -> int:
         """Bytes of all its values in memory, once read."""
-        arrays: list[Any] = [self.post_ranks, self.row_ptr, self.pre_ranks, *(a.values for a in self.attributes.values())]
-        return sum(a.nbytes for a in arrays) + (self.delays.nbytes if isinstance(self.delays, LazyArray) else 0)
+        arrays: list[Array] = [
+            self.post_ranks,
+            self.row_ptr,
+            self.pre_ranks,
+            *(a.values for a in self.attributes.values()),
+        ]
+        if isinstance(self.delays, LazyArray):
+            arrays.append(self.delays)
+        return sum(nbytes(array) for array in arrays)
 
     @property
     def single_weight(self) -> bool:
@@ -274,7 +296,11 @@ class LazyProjection(RowAccess):
         found = self.attributes
         if attribute not in found:
             raise AttributeNotFoundError.among(
-                f"projection {printable(self.name)!r}", "attribute", attribute, found, where=self._reader.where(self._path)
+                f"projection {printable(self.name)!r}",
+                "attribute",
+                attribute,
+                found,
+                where=self._reader.where(self._path),
             )
         return found[attribute].values
 
@@ -296,7 +322,9 @@ class LazyProjection(RowAccess):
         """Return the projection as a state, its arrays read or still lazy."""
         connectivity = self.connectivity
         if not lazy:
-            connectivity = Connectivity(connectivity.post_ranks, connectivity.row_ptr, np.asarray(self.pre_ranks))
+            connectivity = Connectivity(
+                connectivity.post_ranks, connectivity.row_ptr, np.asarray(self.pre_ranks)
+            )
         delays = self.delays
         return ProjectionState(
             self.name,
@@ -337,13 +365,14 @@ class Checkpoint:
         header = self._reader.header
         self.path = self._reader.path
         self.created: str = h5.text_of(header[layout.A_CREATED]) if layout.A_CREATED in header else ""
-        self.format_version: tuple[int, int] = tuple(int(v) for v in header[layout.A_VERSION])  # type: ignore[assignment]
+        major, minor = header[layout.A_VERSION]
+        self.format_version = (int(major), int(minor))
         self.time_step = _optional_int(header, layout.A_TIME_STEP)
         self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
         self.seed = _optional_int(header, layout.A_SEED)
         self._types: dict[int, TypeInfo] = {}
 
-    def __enter__(self) -> Checkpoint:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -392,20 +421,28 @@ class Checkpoint:
     def projections(self) -> Members[LazyProjection]:
         """Projections by name."""
         return Members(
-            "projection", self._names(layout.PROJECTIONS), lambda name: LazyProjection(self._reader, name, self._type)
+            "projection",
+            self._names(layout.PROJECTIONS),
+            lambda name: LazyProjection(self._reader, name, self._type),
         )
 
     @cached_property
     def constants(self) -> Mapping[str, NDArray[Any]]:
         """Network constants by name."""
         links = self._reader.children(layout.CONSTANTS)
-        return {layout.unescape(k): np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for k in links}
+        return {
+            layout.unescape(k): np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for k in links
+        }
 
     @property
     def arrays(self) -> dict[str, LazyArray]:
         """Every stored dataset of values by its path in the file."""
         encodings = (layout.E_ARRAY, layout.E_GLOBALS)
-        return {p: LazyArray(self._reader, p) for p, row in self._reader.index.items() if row.encoding in encodings}
+        return {
+            p: LazyArray(self._reader, p)
+            for p, row in self._reader.index.items()
+            if row.encoding in encodings
+        }
 
     def state(self, selection: Selection = EVERYTHING, *, lazy: bool = False) -> NetworkState:
         """Return the network, or the selected part, as a :class:`~ann_ckpt.NetworkState`.
@@ -451,7 +488,8 @@ class Checkpoint:
             return f"<closed checkpoint {printable(self.path)}>"
         return (
             f"<checkpoint {printable(self.path)} at step {self.time_step}: "
-            f"{len(self.populations)} populations, {len(self.projections)} projections, {human_bytes(self.file_size)}>"
+            f"{len(self.populations)} populations, {len(self.projections)} projections, "
+            f"{human_bytes(self.file_size)}>"
         )
 
     def _names(self, group: str) -> list[str]:
@@ -494,7 +532,9 @@ def _attributes(reader: FileReader, path: str, group: str) -> dict[str, Attribut
         found |= {n: Attribute(v, Locality.GLOBAL) for n, v in reader.globals(packed).items()}
     for link in reader.children(f"{path}/{group}"):
         place = f"{path}/{group}/{link}"
-        found[layout.unescape(link)] = Attribute(LazyArray(reader, place), Locality(reader.index[place].locality))
+        found[layout.unescape(link)] = Attribute(
+            LazyArray(reader, place), Locality(reader.index[place].locality)
+        )
     return found
 
 

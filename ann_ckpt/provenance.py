@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -46,7 +47,7 @@ def provenance(simulator: str | None = None) -> dict[str, Any]:
     }
     if simulator is not None:
         found["simulator"] = simulator
-    commit = _git_commit(os.getcwd())
+    commit = _git_commit(str(Path.cwd()))
     if commit is not None:
         found["git"] = commit
     return found

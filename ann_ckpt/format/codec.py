@@ -31,6 +31,7 @@ _PAYS = 0.9
 """A chunk is kept compressed if that leaves at most this share of its bytes."""
 _MOSTLY_LITERALS = 0.6
 """Above this share zlib inflates faster than ISA-L, below it slower (measured)."""
+_INFLATE_ERRORS: Any = (zlib.error, isal_zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,11 @@ def encode(values: NDArray[Any], *, always: bool) -> Encoded:
 
 
 def decode(
-    data: bytes | bytearray | memoryview, filters: tuple[int, ...], filter_mask: int, dtype: np.dtype[Any], count: int
+    data: bytes | bytearray | memoryview,
+    filters: tuple[int, ...],
+    filter_mask: int,
+    dtype: np.dtype[Any],
+    count: int,
 ) -> NDArray[Any]:
     """Undo the filters of one chunk.
 
@@ -99,7 +104,7 @@ def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
         # Bounded: a stream that claims more than the chunk holds must not be believed.
         out: bytes = stream.decompress(data, expected + 1)
         whole = len(out) == expected and (stream.eof or not stream.decompress(stream.unconsumed_tail, 1))
-    except (zlib.error, isal_zlib.error) as error:
+    except _INFLATE_ERRORS as error:
         raise CorruptFileError(f"a chunk does not inflate: {error}") from error
     if not (whole and stream.eof):
         raise CorruptFileError(f"a chunk does not inflate to {expected} bytes")
@@ -116,4 +121,4 @@ def _unshuffle(data: bytes | bytearray | memoryview, itemsize: int) -> memoryvie
     out = np.empty((lanes.shape[1], itemsize), np.uint8)
     for i, lane in enumerate(lanes):  # one strided copy per byte: twice as fast as .T here
         out[:, i] = lane
-    return memoryview(out).cast("B")
+    return out.data.cast("B")

@@ -54,7 +54,9 @@ def check_superblock(descriptor: int, path: str) -> None:
         raise CorruptFileError("the HDF5 superblock is damaged", where=path)
     if size < end:
         raise CorruptFileError(
-            "the file is truncated", details={"expected": f"{end} bytes", "found": f"{size} bytes"}, where=path
+            "the file is truncated",
+            details={"expected": f"{end} bytes", "found": f"{size} bytes"},
+            where=path,
         )
 
 
@@ -82,10 +84,14 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
     if len(link) > _NAME_BYTES:
         raise UnsafeFileError("a name is too long", where=f"{where}:/{printable(path)}")
     if link not in parent:
-        raise CorruptFileError("an object that the index lists is missing", where=f"{where}:/{printable(path)}")
+        raise CorruptFileError(
+            "an object that the index lists is missing", where=f"{where}:/{printable(path)}"
+        )
     kind = parent.links.get_info(link).type
     if kind != h5l.TYPE_HARD:
-        name = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}.get(kind, "an unknown link")
+        name = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}.get(
+            kind, "an unknown link"
+        )
         raise UnsafeFileError(f"{name} stands where data should be", where=f"{where}:/{printable(path)}")
 
 
@@ -136,13 +142,19 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> tuple[np.dtype[An
     return dtype, filters
 
 
-def _check_size(dataset: Any, kind: int, filters: tuple[int, ...], claimed: int, file_size: int, where: str) -> None:
+def _check_size(
+    dataset: Any, kind: int, filters: tuple[int, ...], claimed: int, file_size: int, where: str
+) -> None:
     if kind == h5d.CHUNKED:
-        growth = max((_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in filters), default=1)
+        growth = max(
+            (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in filters), default=1
+        )
         believable = claimed <= file_size * growth + _CHUNK_BYTES
     else:
         believable = dataset.get_storage_size() == claimed <= file_size
     if not believable:
         raise UnsafeFileError(
-            f"a dataset claims {claimed} bytes", details={"found": f"a file of {file_size} bytes"}, where=where
+            f"a dataset claims {claimed} bytes",
+            details={"found": f"a file of {file_size} bytes"},
+            where=where,
         )

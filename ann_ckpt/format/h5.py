@@ -101,7 +101,9 @@ def memory_dtype(kind: Any) -> np.dtype[Any]:
         dtype: np.dtype[Any] = kind.dtype
         if dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
             return np.dtype(bool) if cls == h5t.ENUM else dtype
-    raise UnsafeFileError("a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)})
+    raise UnsafeFileError(
+        "a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)}
+    )
 
 
 def write_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
@@ -117,7 +119,10 @@ def read_attribute(owner: Any, name: str) -> NDArray[Any] | None:
     attribute = h5a.open(owner, name.encode())
     kind = attribute.get_type()
     dtype = memory_dtype(kind)
-    if attribute.get_space().get_simple_extent_type() == h5s.NULL or attribute.get_storage_size() > _ATTRIBUTE_BYTES:
+    if (
+        attribute.get_space().get_simple_extent_type() == h5s.NULL
+        or attribute.get_storage_size() > _ATTRIBUTE_BYTES
+    ):
         raise UnsafeFileError(f"attribute {printable(name)!r} has no ordinary size")
     value = np.empty(attribute.shape, dtype)
     attribute.read(value, kind)

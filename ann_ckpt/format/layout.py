@@ -17,8 +17,8 @@ __all__ = [
     "VERSION",
     "IndexRow",
     "escape",
-    "index_table",
     "index_rows",
+    "index_table",
     "unescape",
 ]
 
@@ -132,10 +132,17 @@ _FIELDS = ("path", "encoding", "version", "locality", "digest")
 def index_table(rows: list[IndexRow]) -> NDArray[np.void]:
     """Return the index as a structured array of fixed-length fields, shape ``(n,)``."""
     encoded = [
-        (r.path.encode(), r.encoding.encode(), r.version, r.locality.encode(), r.digest.encode()) for r in rows
+        (r.path.encode(), r.encoding.encode(), r.version, r.locality.encode(), r.digest.encode())
+        for r in rows
     ]
     width = max((len(row[0]) for row in encoded), default=0)
-    dtype = [("path", f"S{max(1, width)}"), ("encoding", "S8"), ("version", "<u2"), ("locality", "S10"), ("digest", "S32")]
+    dtype = [
+        ("path", f"S{max(1, width)}"),
+        ("encoding", "S8"),
+        ("version", "<u2"),
+        ("locality", "S10"),
+        ("digest", "S32"),
+    ]
     return np.array(encoded, dtype=dtype)
 
 

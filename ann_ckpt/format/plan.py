@@ -164,7 +164,9 @@ class _Planner:
             if several:
                 yield GroupEntry(f"{path}/{group}")
             for name, attribute in several.items():
-                yield self._array(f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality)
+                yield self._array(
+                    f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality
+                )
 
     def _array(self, path: str, link: str, values: Array, locality: str = "") -> ArrayEntry:
         storage = choose(values.shape, values.dtype.itemsize, self._compression)
@@ -197,7 +199,12 @@ def type_text(info: TypeInfo) -> str:
         for name, a in info.attributes.items()
     }
     return _json(
-        {"name": info.name, "description": info.description, "texts": dict(info.texts), "attributes": attributes}
+        {
+            "name": info.name,
+            "description": info.description,
+            "texts": dict(info.texts),
+            "attributes": attributes,
+        }
     )
 
 

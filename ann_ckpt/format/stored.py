@@ -169,7 +169,7 @@ class StoredArray:
         out[:] = chunk[low:high]
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> None:
-        view = memoryview(out.reshape(-1).view(np.uint8))
+        view = out.reshape(-1).view(np.uint8).data
         done = 0
         while done < len(view):
             got = os.preadv(self._descriptor, [view[done:]], offset + done)

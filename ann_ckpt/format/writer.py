@@ -53,7 +53,11 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
     OSError
         If the system does not take the bytes; ``errno`` says why.
     """
-    with _system_errors(), contextlib.closing(h5.create_file(path)) as file, ThreadPoolExecutor(_WORKERS) as pool:
+    with (
+        _system_errors(),
+        contextlib.closing(h5.create_file(path)) as file,
+        ThreadPoolExecutor(_WORKERS) as pool,
+    ):
         _Writer(file, pool, tick).write(plan)
 
 
@@ -137,7 +141,9 @@ class _Writer:
         work = _encoder(storage.compression)
         for start, block in blocks(array):
             for i in range(0, block.size, storage.chunk):
-                waiting.append((start + i, self._pool.submit(work, _padded(block[i : i + storage.chunk], storage.chunk))))
+                waiting.append(
+                    (start + i, self._pool.submit(work, _padded(block[i : i + storage.chunk], storage.chunk)))
+                )
                 if len(waiting) > _IN_FLIGHT:
                     write_first()
             yield block
@@ -168,7 +174,9 @@ def _create_chunked(parent: Any, link: str, array: Array, storage: Storage) -> A
     if storage.compression is not Compression.NONE:
         creation.set_shuffle()
         creation.set_deflate(1)
-    return h5d.create(parent, link.encode(), h5.file_type(array.dtype), h5s.create_simple(array.shape), creation)
+    return h5d.create(
+        parent, link.encode(), h5.file_type(array.dtype), h5s.create_simple(array.shape), creation
+    )
 
 
 def _contiguous(parent: Any, link: str, array: Array) -> Iterator[NDArray[Any]]:

@@ -82,7 +82,7 @@ class Connectivity:
         for i, rank in enumerate(ranks):
             if np.unique(rank).size != rank.size:
                 raise ConnectivityError(f"a pre rank repeats within row {i}")
-        post = np.asarray(post_ranks if len(ranks) else np.empty(0, RANK))
+        post = np.asarray(post_ranks if ranks else np.empty(0, RANK))
         if post.shape != (len(ranks),):
             raise ConnectivityError(f"{len(ranks)} rows need as many post ranks, not {post.shape}")
         flat = np.concatenate(ranks) if ranks else np.empty(0, RANK)
@@ -127,5 +127,7 @@ def _integers(values: ArrayLike, what: str) -> NDArray[Any]:
 def _ranks(values: ArrayLike, what: str) -> NDArray[np.int32]:
     array = _integers(values, what)
     if array.size and (array.min() < 0 or array.max() > np.iinfo(RANK).max):
-        raise ConnectivityError(f"{what} holds ranks from {array.min()} to {array.max()}; expected 0 to 2**31 - 1")
+        raise ConnectivityError(
+            f"{what} holds ranks from {array.min()} to {array.max()}; expected 0 to 2**31 - 1"
+        )
     return array.astype(RANK, copy=False)

@@ -34,7 +34,7 @@ class Synapses:
     delays: NDArray[Any] | int | None
     """In steps: shape ``(n,)``, one for all, or None if not known."""
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Attributes by name: shape ``(n,)`` if local, else one value (semiglobal ones, where there are several rows, ``(n,)``)."""
+    """Attributes by name, shape ``(n,)``, or one value where all synapses here share it."""
 
     def __getitem__(self, attribute: str) -> NDArray[Any]:
         """Values of one attribute.
@@ -75,7 +75,11 @@ class RowAccess:
     delays: int | Array | None
     pre_size: int | None
     post_size: int | None
-    attributes: Mapping[str, Attribute]
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """Parameters and variables together, parameters first."""
+        raise NotImplementedError
 
     @property
     def post_ranks(self) -> Array:
@@ -173,8 +177,12 @@ class RowAccess:
             if attribute.locality is Locality.GLOBAL:
                 values[name] = np.asarray(attribute.values)
             else:
-                values[name] = take(attribute.values, rows if attribute.locality is Locality.SEMIGLOBAL else where)
-        delays = self.delays if self.delays is None or isinstance(self.delays, int) else take(self.delays, where)
+                values[name] = take(
+                    attribute.values, rows if attribute.locality is Locality.SEMIGLOBAL else where
+                )
+        delays = (
+            self.delays if self.delays is None or isinstance(self.delays, int) else take(self.delays, where)
+        )
         return Synapses(np.full(where.size, pre_rank, np.int32), take(self.post_ranks, rows), delays, values)
 
     def tocsr(self, attribute: str = "w") -> csr_array:
@@ -221,7 +229,9 @@ class RowAccess:
 
     def _per_synapse(self, name: str, pointers: NDArray[np.int64]) -> NDArray[Any]:
         if name not in self.attributes:
-            raise AttributeNotFoundError.among(f"projection {self.name!r}", "attribute", name, self.attributes)
+            raise AttributeNotFoundError.among(
+                f"projection {self.name!r}", "attribute", name, self.attributes
+            )
         attribute = self.attributes[name]
         values = np.asarray(attribute.values)
         if attribute.locality is Locality.SEMIGLOBAL:
@@ -240,7 +250,11 @@ class RowAccess:
                 values[name] = np.asarray(attribute.values)
             elif attribute.locality in extent:
                 values[name] = np.asarray(attribute.values[extent[attribute.locality]])
-        delays = self.delays if self.delays is None or isinstance(self.delays, int) else np.asarray(self.delays[span])
+        delays = (
+            self.delays
+            if self.delays is None or isinstance(self.delays, int)
+            else np.asarray(self.delays[span])
+        )
         return _Slab(pointers, np.asarray(self.pre_ranks[span]), delays, values)
 
 

@@ -134,7 +134,7 @@ class _WithAttributes:
         expected = self._shape_of(given.locality)
         if expected is not None and given.values.shape != expected:
             raise StateError(
-                f"{self._title}, {given.locality} attribute {printable(name)!r} has the shape {given.values.shape}",
+                f"{self._title}: {given.locality} {printable(name)!r} has the shape {given.values.shape}",
                 details={"expected": f"{expected}"},
             )
         return given

@@ -1,0 +1,151 @@
+"""Hypothesis strategies for network states, in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ann_ckpt import (
+    Attribute,
+    AttributeInfo,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+)
+
+DTYPES = st.sampled_from([np.float64, np.float32, np.int32, np.int64, np.uint8, np.int16, np.bool_])
+
+NAMES = st.one_of(
+    st.sampled_from(["in", "out", "a/b", ".", "..", "", "%", "50%25", "Ünïcode 雪", "w", "name with spaces", "../up"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.just("long" * 250),
+)
+
+
+def values(shape: tuple[int, ...] | int):
+    """Arrays of any stored type with every bit pattern: NaN payloads, -0.0, infinities."""
+    shape = (shape,) if isinstance(shape, int) else shape
+
+    @st.composite
+    def bits(draw):
+        dtype = np.dtype(draw(DTYPES))
+        if dtype == np.bool_:
+            return draw(hnp.arrays(np.bool_, shape))
+        raw = draw(hnp.arrays(np.dtype(f"u{dtype.itemsize}"), shape))
+        return np.asarray(raw).view(dtype).reshape(shape)
+
+    return bits()
+
+
+@st.composite
+def type_infos(draw):
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    infos = st.builds(
+        AttributeInfo,
+        ctype=st.sampled_from(["", "double", "int"]),
+        description=text,
+        unit=text,
+        minimum=st.none() | st.floats(-5, 5),
+        maximum=st.none() | st.floats(5, 9),
+    )
+    texts = st.dictionaries(st.sampled_from(["equations", "parameters", "spike"]), text)
+    attributes = st.dictionaries(text, infos, max_size=2)
+    return TypeInfo(draw(text), draw(text), draw(texts), draw(attributes))
+
+
+@st.composite
+def attributes(draw, shapes: dict[Locality, tuple[int, ...]]):
+    """Parameters and variables with names of their own."""
+    names = draw(st.lists(NAMES, unique=True, max_size=4))
+    made = {}
+    for name in names:
+        locality = draw(st.sampled_from(list(shapes)))
+        made[name] = Attribute(draw(values(shapes[locality])), locality)
+    cut = draw(st.integers(0, len(names)))
+    return {n: made[n] for n in names[:cut]}, {n: made[n] for n in names[cut:]}
+
+
+@st.composite
+def populations(draw, name: str):
+    geometry = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
+    parameters, variables = draw(attributes({Locality.LOCAL: geometry, Locality.GLOBAL: ()}))
+    return PopulationState(
+        name,
+        geometry,
+        parameters=parameters,
+        variables=variables,
+        neuron_type=draw(st.none() | type_infos()),
+    )
+
+
+@st.composite
+def connectivities(draw, n_pre: int, n_post: int):
+    """Ragged, empty, dense and unsorted rows, in any order of post ranks."""
+    post = draw(st.lists(st.integers(0, n_post - 1), unique=True, max_size=min(5, n_post))) if n_post else []
+    one_row = st.lists(st.integers(0, n_pre - 1), unique=True, max_size=min(6, n_pre)) if n_pre else st.just([])
+    if draw(st.booleans()):
+        post = sorted(post)
+    return Connectivity.from_rows(post, [draw(one_row) for _ in post])
+
+
+@st.composite
+def projections(draw, name: str, pre: PopulationState, post: PopulationState):
+    connectivity = draw(connectivities(pre.size, post.size))
+    shapes = {
+        Locality.GLOBAL: (),
+        Locality.SEMIGLOBAL: (connectivity.n_rows,),
+        Locality.LOCAL: (connectivity.n_synapses,),
+    }
+    parameters, variables = draw(attributes(shapes))
+    delays = draw(
+        st.one_of(
+            st.none(),
+            st.integers(0, 100),
+            hnp.arrays(np.int32, connectivity.n_synapses, elements=st.integers(0, 100)),
+        )
+    )
+    sized = draw(st.booleans())
+    view = st.none() | st.just(np.unique(np.asarray(connectivity.post_ranks)))
+    return ProjectionState(
+        name,
+        pre.name,
+        post.name,
+        draw(st.sampled_from(["exc", "inh", ""])),
+        connectivity,
+        delays=delays,
+        parameters=parameters,
+        variables=variables,
+        pre_size=pre.size if sized else None,
+        post_size=post.size if sized else None,
+        post_view=draw(view),
+        synapse_type=draw(st.none() | type_infos()),
+    )
+
+
+@st.composite
+def networks(draw, max_populations: int = 3, max_projections: int = 3):
+    """Whole networks: several projections between the same populations, odd names, partial knowledge."""
+    pops = [draw(populations(n)) for n in draw(st.lists(NAMES, unique=True, max_size=max_populations))]
+    projs = []
+    if pops:
+        for name in draw(st.lists(NAMES, unique=True, max_size=max_projections)):
+            pre, post = draw(st.sampled_from(pops)), draw(st.sampled_from(pops))
+            projs.append(draw(projections(name, pre, post)))
+    json = st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        max_leaves=4,
+    )
+    return NetworkState(
+        populations=pops,
+        projections=projs,
+        constants=draw(st.dictionaries(NAMES, values(()) | values(3), max_size=2)),
+        time_step=draw(st.none() | st.integers(0, 2**62)),
+        dt=draw(st.none() | st.floats(1e-3, 10)),
+        seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+        metadata=draw(st.dictionaries(st.text(max_size=4), json, max_size=2)),
+    )

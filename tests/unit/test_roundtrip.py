@@ -1,0 +1,156 @@
+"""What is written comes back, bit for bit, whole or in parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ann_ckpt
+from ann_ckpt import Connectivity, Locality, NetworkState, PopulationState, ProjectionState, Selection
+from tests.strategies import networks
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("roundtrip") / "net.h5"
+
+
+@given(networks(), st.sampled_from(["auto", "none", "gzip"]))
+def test_every_network_comes_back_exactly(path, state, compression):
+    ann_ckpt.write(state, path, compression=compression)
+    assert list(ann_ckpt.differences(state, ann_ckpt.read(path))) == []
+    assert ann_ckpt.verify(path).ok
+
+
+@given(networks())
+def test_a_lazy_state_says_what_an_eager_one_says(path, state):
+    ann_ckpt.write(state, path)
+    with ann_ckpt.open(path) as ckpt:
+        assert list(ann_ckpt.differences(state, ckpt.state(lazy=True))) == []
+
+
+@given(networks())
+def test_rewriting_a_lazy_checkpoint_changes_nothing(path, state):
+    ann_ckpt.write(state, path)
+    copy = path.with_name("copy.h5")
+    with ann_ckpt.open(path) as ckpt:
+        ann_ckpt.save(copy, network=ckpt)
+    assert list(ann_ckpt.differences(state, ann_ckpt.read(copy))) == []
+
+
+@given(networks(), st.data())
+def test_a_selection_is_the_part_it_names(path, state, data):
+    ann_ckpt.write(state, path)
+    pops = data.draw(st.lists(st.sampled_from(list(state.populations) or [""]), unique=True)) if state.populations else []
+    with ann_ckpt.open(path) as ckpt:
+        part = ckpt.state(Selection(populations=pops, projections=False))
+    assert list(part.populations) == [n for n in state.populations if n in pops]
+    assert not part.projections
+
+
+
+def large_network(n_rows: int = 300, seed: int = 0) -> NetworkState:
+    """Rows of up to 1,500 synapses, so that arrays span several chunks, raw and deflated."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(2000)[: rng.integers(0, 1500)] for _ in range(n_rows)]
+    connectivity = Connectivity.from_rows(rng.permutation(n_rows * 2)[:n_rows], rows)
+    n = connectivity.n_synapses
+    return NetworkState(
+        populations=[
+            PopulationState("in", (2000,), variables={"r": rng.random(2000)}),
+            PopulationState("out", (n_rows, 2), variables={"v": rng.random((n_rows, 2), dtype=np.float32)}),
+        ],
+        projections=[
+            ProjectionState(
+                "ff",
+                "in",
+                "out",
+                "exc",
+                connectivity,
+                delays=rng.integers(1, 9, n),
+                parameters={"tau": 3.0, "theta": rng.random(n_rows)},
+                variables={
+                    "w": rng.random(n),
+                    "trace": np.zeros(n, np.float32),
+                    "noise": rng.integers(0, 2**63, n),
+                    "flag": rng.random(n) < 0.5,
+                },
+                pre_size=2000,
+                post_size=2 * n_rows,
+            )
+        ],
+        time_step=5,
+        dt=1.0,
+    )
+
+
+@pytest.fixture(scope="module", params=["auto", "none", "gzip"])
+def large(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("large") / "net.h5"
+    state = large_network()
+    ann_ckpt.write(state, path, compression=request.param)
+    with ann_ckpt.open(path) as ckpt:
+        yield state.projections["ff"], ckpt.projections["ff"]
+
+
+@given(data=st.data())
+def test_lazy_equals_eager_for_any_slice(large, data):
+    eager, lazy = large
+    name = data.draw(st.sampled_from(["w", "trace", "noise", "flag", "theta"]))
+    key = data.draw(st.slices(eager[name].shape[0]) | st.integers(-eager[name].shape[0], eager[name].shape[0] - 1))
+    assert lazy[name][key].tobytes() == np.asarray(eager[name][key]).tobytes()
+
+
+@given(data=st.data())
+def test_lazy_equals_eager_for_rows(large, data):
+    eager, lazy = large
+    rank = int(data.draw(st.sampled_from(eager.connectivity.post_ranks.tolist())))
+    one, other = eager.dendrite(rank), lazy.dendrite(rank)
+    assert one.pre_ranks.tolist() == other.pre_ranks.tolist()
+    assert {n: np.asarray(v).tobytes() for n, v in one.values.items()} == {
+        n: np.asarray(v).tobytes() for n, v in other.values.items()
+    }
+    low = data.draw(st.integers(0, eager.n_rows))
+    high = data.draw(st.integers(0, eager.n_rows))
+    assert lazy.rows(low, high)["w"].tolist() == eager.rows(low, high)["w"].tolist()
+    assert lazy.rows(low, high).delays.tolist() == eager.rows(low, high).delays.tolist()
+
+
+def test_matrices_agree_with_the_rows(large):
+    eager, lazy = large
+    matrix = lazy.tocsr("w")
+    assert matrix.shape == (600, 2000)
+    for rank in eager.connectivity.post_ranks[:20].tolist():
+        row = np.zeros(2000)
+        dendrite = eager.dendrite(rank)
+        row[dendrite.pre_ranks] = dendrite["w"]
+        assert np.array_equal(matrix[[rank]].toarray()[0], row)
+    assert np.array_equal(lazy.dense("w"), matrix.toarray())
+    assert np.isnan(lazy.dense("w", fill=np.nan)).sum() == 600 * 2000 - eager.n_synapses
+
+
+@pytest.mark.parametrize("rank", [0, 7, 1999])
+def test_outgoing_is_the_column_of_incoming(large, rank):
+    eager, lazy = large
+    found = lazy.outgoing(rank)
+    expected = {
+        int(post): float(eager.dendrite(post)["w"][eager.dendrite(post).pre_ranks == rank][0])
+        for post in eager.connectivity.post_ranks.tolist()
+        if rank in eager.dendrite(post).pre_ranks
+    }
+    assert dict(zip(found.post_ranks.tolist(), found["w"].tolist(), strict=True)) == expected
+    assert found["theta"].shape == found.pre_ranks.shape
+
+
+def test_locality_of_plain_values_follows_their_shape():
+    connectivity = Connectivity.from_rows([0, 1], [[0, 1], [2]])
+    projection = ProjectionState(
+        "p", "a", "b", "exc", connectivity, parameters={"g": 1, "s": [1.0, 2.0], "l": [1.0, 2.0, 3.0]}
+    )
+    assert [projection.attribute(n).locality for n in "gsl"] == [
+        Locality.GLOBAL,
+        Locality.SEMIGLOBAL,
+        Locality.LOCAL,
+    ]
