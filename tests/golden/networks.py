@@ -1,0 +1,86 @@
+"""The networks in the golden files, made again from nothing random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ann_ckpt import (
+    Attribute,
+    AttributeInfo,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+)
+
+
+def ramp(n: int, dtype: type = np.float64) -> np.ndarray:
+    """Values without a pattern, the same on every machine: a linear congruential sequence."""
+    values = (np.arange(n, dtype=np.uint64) * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)) >> np.uint64(11)
+    return (values / np.float64(2**53)).astype(dtype)
+
+
+def complete() -> NetworkState:
+    """Everything that version 1.0 can hold, small except for one projection of 40,000 synapses."""
+    izhikevich = TypeInfo(
+        "Izhikevich",
+        "Quadratic integrate-and-fire",
+        {"equations": "dv/dt = 0.04 * v^2 + 5 * v + 140 - u + I", "spike": "v > 30"},
+        {"tau": AttributeInfo("double", "time constant", "ms", 0.1, None)},
+    )
+    specials = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324])
+    specials = np.concatenate((specials, np.array([0x7FF8_0000_0000_1234], np.uint64).view(np.float64)))
+    ragged = Connectivity.from_rows([5, 0, 3], [[6, 1], [], [2, 0, 4]])
+    dense = Connectivity(np.arange(200), np.arange(201) * 200, np.tile(np.arange(200, dtype=np.int32), 200))
+    return NetworkState(
+        populations=[
+            PopulationState(
+                "spécial 雪/..",
+                (7,),
+                parameters={"tau": 10.0, "n": np.int32(-3), "on": True, "f": np.float32(0.1)},
+                variables={"v": specials},
+                neuron_type=izhikevich,
+            ),
+            PopulationState("grid", (2, 3), variables={"r": ramp(6).reshape(2, 3), "on": np.eye(2, 3) > 0}),
+            PopulationState("cube", (2, 2, 2), neuron_type=izhikevich),
+            PopulationState("", (0,), variables={"a/b": np.empty(0)}),
+            PopulationState("layer", (200,), variables={"r": ramp(200, np.float32)}),
+        ],
+        projections=[
+            ProjectionState(
+                "ragged",
+                "spécial 雪/..",
+                "grid",
+                "exc",
+                ragged,
+                delays=np.array([1, 5, 2, 2, 9], np.int32),
+                parameters={"theta": np.array([0.1, 0.2, 0.3]), "w": np.array([1.0, -2.0, 3.0, 4.0, 5.0])},
+                variables={"odd": Attribute(np.arange(4), Locality.UNKNOWN)},
+                pre_size=7,
+                post_size=6,
+                pre_view=np.array([0, 1, 2, 4, 6]),
+                post_view=np.array([0, 3, 5]),
+                synapse_type=TypeInfo("STDP"),
+            ),
+            ProjectionState("one weight", "grid", "grid", "inh", Connectivity.from_rows([0], [[1]]), parameters={"w": 2.0}, delays=3),
+            ProjectionState(".", "cube", "", "exc", Connectivity([], [0], [])),
+            ProjectionState(
+                "dense", "layer", "layer", "exc", dense, variables={"w": ramp(40_000), "c": np.zeros(40_000, np.float32)}, delays=1
+            ),
+        ],
+        constants={"g": 9.81, "table": np.arange(3)},
+        time_step=123_456_789_012,
+        dt=0.1,
+        seed=-7,
+        metadata={"who": "golden", "nested": [1, {"ü": None}]},
+    )
+
+
+def bare() -> NetworkState:
+    """A network that knows nothing."""
+    return NetworkState()
+
+
+NETWORKS = {"complete": complete, "bare": bare}

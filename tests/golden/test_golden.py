@@ -1,0 +1,64 @@
+"""Files of every released format version read as they did when they were written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import ann_ckpt
+from ann_ckpt.errors import FormatVersionError
+from tests.golden.networks import NETWORKS
+
+FILES = sorted(Path(__file__).parent.glob("*.h5"))
+
+
+def test_version_1_0_is_there():
+    assert {"bare-1.0.h5", "complete-1.0.h5"} <= {f.name for f in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_golden_file_reads_as_written(path):
+    expected = NETWORKS[path.name.split("-")[0]]()
+    assert list(ann_ckpt.differences(expected, ann_ckpt.read(path))) == []
+    assert ann_ckpt.verify(path).ok
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_golden_file_read_by_plain_h5py_shows_the_values(path):
+    expected = NETWORKS[path.name.split("-")[0]]()
+    with h5py.File(path) as file:
+        for name in ("layer", "grid"):
+            if name in expected.populations:
+                assert np.array_equal(file[f"populations/{name}/variables/r"], expected.populations[name]["r"])
+        if "dense" in expected.projections:
+            assert np.array_equal(file["projections/dense/variables/w"], expected.projections["dense"]["w"])
+            assert file["projections/dense"].attrs["pre"].decode() == "layer"
+
+
+def renumbered(tmp_path, version):
+    path = tmp_path / "other.h5"
+    ann_ckpt.write(NETWORKS["complete"](), path)
+    with h5py.File(path, "r+") as file:
+        file.attrs.modify("format_version", np.array(version, np.int32))
+    return path
+
+
+def test_a_newer_major_version_is_refused_and_says_so(tmp_path):
+    with pytest.raises(FormatVersionError, match=r"format version 2\.0(.|\n)*update"):
+        ann_ckpt.open(renumbered(tmp_path, (2, 0)))
+
+
+def test_a_newer_minor_version_reads(tmp_path, monkeypatch):
+    from ann_ckpt.format import layout
+
+    monkeypatch.setattr(layout, "VERSION", (1, 7))
+    path = tmp_path / "newer.h5"
+    state = NETWORKS["complete"]()
+    ann_ckpt.write(state, path)
+    monkeypatch.undo()
+    with ann_ckpt.open(path) as ckpt:
+        assert ckpt.format_version == (1, 7)
+        assert list(ann_ckpt.differences(state, ckpt.state())) == []
