@@ -1,0 +1,188 @@
+"""``ann-ckpt info``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Group, RenderableType
+
+from ann_ckpt.api import open as open_checkpoint
+from ann_ckpt.cli.command import Command, file_argument, json_option
+from ann_ckpt.cli.entries import entries
+from ann_ckpt.cli.output import emit, facts, print_json, safe, table
+from ann_ckpt.cli.values import count, number, shape
+from ann_ckpt.lazy import Checkpoint, LazyProjection
+from ann_ckpt.model import PopulationState
+from ann_ckpt.report import human_bytes
+
+__all__ = ["info"]
+
+_ROWS = 24
+"""Objects in one table before the rest is only counted."""
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt info demo.h5", "size, time, origin, populations and projections"),
+        ("ann-ckpt info demo.h5 --json", "the same, every object, for a script"),
+    ],
+)
+@file_argument
+@json_option
+def info(file: str, *, as_json: bool) -> None:
+    """Say what is inside a checkpoint, at a glance.
+
+    Only the description of the network is read, never its large arrays.
+    """
+    with open_checkpoint(file) as checkpoint:
+        found = _document(checkpoint)
+    if as_json:
+        print_json(found)
+    else:
+        emit(_page(found))
+
+
+def _document(checkpoint: Checkpoint) -> dict[str, Any]:
+    held = list(entries(checkpoint))
+    largest = max(held, key=lambda entry: entry.nbytes, default=None)
+    return {
+        "path": checkpoint.path,
+        "format_version": list(checkpoint.format_version),
+        "file_bytes": checkpoint.file_size,
+        "value_bytes": sum(entry.nbytes for entry in held),
+        "filters": list(largest.storage.filters) if largest and largest.storage else [],
+        "created": checkpoint.created,
+        "time_step": checkpoint.time_step,
+        "dt_ms": checkpoint.dt,
+        "time_ms": checkpoint.time_ms,
+        "seed": checkpoint.seed,
+        "provenance": checkpoint.provenance,
+        "metadata": checkpoint.metadata,
+        "constants": {name: np.asarray(value).item() for name, value in checkpoint.constants.items()},
+        "populations": [_population(p) for p in checkpoint.populations.values()],
+        "projections": [_projection(p) for p in checkpoint.projections.values()],
+    }
+
+
+def _population(population: PopulationState) -> dict[str, Any]:
+    return {
+        "name": population.name,
+        "geometry": list(population.geometry),
+        "neurons": population.size,
+        "type": population.neuron_type.name if population.neuron_type else None,
+        "parameters": list(population.parameters),
+        "variables": list(population.variables),
+    }
+
+
+def _projection(projection: LazyProjection) -> dict[str, Any]:
+    delays = projection.delays
+    return {
+        "name": projection.name,
+        "pre": projection.pre,
+        "post": projection.post,
+        "target": projection.target,
+        "dendrites": projection.n_rows,
+        "synapses": projection.n_synapses,
+        "delay_steps": delays if delays is None or isinstance(delays, int) else "per synapse",
+        "type": projection.synapse_type.name if projection.synapse_type else None,
+        "parameters": list(projection.parameters),
+        "variables": list(projection.variables),
+        "bytes": projection.nbytes,
+    }
+
+
+def _page(found: dict[str, Any]) -> RenderableType:
+    version = ".".join(str(v) for v in found["format_version"])
+    heading = f"[bold]{safe(found['path'], 400)}[/]  checkpoint, format {version}"
+    return Group(heading, "", _summary(found), *_populations(found), *_projections(found))
+
+
+def _summary(found: dict[str, Any]) -> RenderableType:
+    lines = facts()
+    lines.add_row("time", _time(found))
+    size = f"{human_bytes(found['file_bytes'])} for {human_bytes(found['value_bytes'])} of values"
+    lines.add_row("size", f"{size}, {'+'.join(found['filters']) or 'not compressed'}")
+    origin = found["provenance"]
+    if "simulator" in origin:
+        lines.add_row("simulator", safe(origin["simulator"]))
+    versions = (
+        f"{name} {origin[name]}" for name in ("ann_ckpt", "numpy", "hdf5", "python") if name in origin
+    )
+    lines.add_row(
+        "written", safe(f"{found['created']} on {origin.get('host', '?')} by {', '.join(versions)}", 300)
+    )
+    if "command" in origin:
+        lines.add_row("command", safe(shlex.join(map(str, origin["command"])), 300))
+    if "git" in origin:
+        lines.add_row("commit", safe(origin["git"]))
+    if found["constants"]:
+        lines.add_row(
+            "constants", ", ".join(f"{safe(k, 40)} = {number(v)}" for k, v in found["constants"].items())
+        )
+    for key, value in found["metadata"].items():
+        lines.add_row("metadata", f"{safe(key, 40)}: {safe(json.dumps(value, ensure_ascii=False), 200)}")
+    return lines
+
+
+def _time(found: dict[str, Any]) -> str:
+    if found["time_step"] is None:
+        return "not known"
+    line = count(found["time_step"], "step")
+    if found["dt_ms"] is not None:
+        line += f" of {number(found['dt_ms'])} ms = {number(found['time_ms'])} ms"
+    return line if found["seed"] is None else f"{line}, seed {found['seed']}"
+
+
+def _populations(found: dict[str, Any]) -> list[RenderableType]:
+    rows = found["populations"]
+    listing = table(
+        count(len(rows), "population"), "geometry", "neurons", "type", "holds", right=("neurons",)
+    )
+    for p in rows[:_ROWS]:
+        listing.add_row(
+            safe(p["name"], 40),
+            shape(tuple(p["geometry"])),
+            f"{p['neurons']:,}",
+            safe(p["type"] or "", 30),
+            _names(p),
+        )
+    return _with_rest(listing, rows)
+
+
+def _projections(found: dict[str, Any]) -> list[RenderableType]:
+    rows = found["projections"]
+    columns = ("from, to", "target", "synapses", "delay", "type", "size", "holds")
+    listing = table(count(len(rows), "projection"), *columns, right=("synapses", "size"))
+    for p in rows[:_ROWS]:
+        delay = {None: "", "per synapse": "per synapse"}.get(p["delay_steps"])
+        listing.add_row(
+            safe(p["name"], 40),
+            f"{safe(p['pre'], 30)}, {safe(p['post'], 30)}",
+            safe(p["target"], 20),
+            f"{p['synapses']:,}",
+            count(p["delay_steps"], "step") if delay is None else delay,
+            safe(p["type"] or "", 30),
+            human_bytes(p["bytes"]),
+            _names(p),
+        )
+    return _with_rest(listing, rows)
+
+
+def _names(owner: dict[str, Any]) -> str:
+    """Return parameters dim, variables plain."""
+    parameters = " ".join(safe(n, 30) for n in owner["parameters"])
+    variables = " ".join(safe(n, 30) for n in owner["variables"])
+    return f"[dim]{parameters}[/] {variables}" if parameters else variables
+
+
+def _with_rest(listing: RenderableType, rows: list[Any]) -> list[RenderableType]:
+    if not rows:
+        return []
+    rest = [f"[dim]and {len(rows) - _ROWS:,} more; --json lists all[/]"] if len(rows) > _ROWS else []
+    return ["", listing, *rest]

@@ -1,0 +1,99 @@
+"""The list of commands, and what becomes of an error.
+
+A command lives in a module of its own and is imported when it is called, so that
+``ann-ckpt --help`` answers at once. To add one, write the module and a line in
+``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from ann_ckpt._version import __version__
+from ann_ckpt.cli.command import report_error
+from ann_ckpt.errors import CheckpointError
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+PROGRAM = "ann-ckpt"
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+BROKEN_PIPE = 141
+"""Exit status when the reader of a pipe has gone: 128 + SIGPIPE."""
+
+# Section -> command -> (module and attribute, what it does in one line).
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Start": {
+        "demo": ("ann_ckpt.cli.demo:demo", "Save, read and continue a small network; needs no simulator."),
+    },
+    "Look inside": {
+        "info": ("ann_ckpt.cli.info:info", "What is inside a checkpoint, at a glance."),
+        "ls": ("ann_ckpt.cli.contents:ls", "List every array with its type, shape and size."),
+        "tree": ("ann_ckpt.cli.contents:tree", "The same as a tree."),
+        "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
+        "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
+    },
+    "Shell": {
+        "completion": ("ann_ckpt.cli.completion:completion", "Print the script that completes commands."),
+    },
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for section in COMMANDS.values():
+            if cmd_name in section:
+                module, _, attribute = section[cmd_name][0].partition(":")
+                command: click.Command = getattr(importlib.import_module(module), attribute)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in section.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """Checkpoints of neural network simulations: look inside, check, convert.
+
+    `ann-ckpt COMMAND --help` explains a command and shows examples. The exit status
+    is 0 if all went well, 1 if a check found something, 2 for wrong usage, and
+    higher for each kind of error, which its message names in brackets.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run ``ann-ckpt`` and leave the process with its exit status."""
+    sys.exit(_run(args))
+
+
+def _run(args: list[str] | None) -> int:
+    try:
+        status: Any = cli.main(args, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except CheckpointError as error:
+        return report_error(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more on its way out; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status if isinstance(status, int) else 0

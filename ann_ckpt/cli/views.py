@@ -1,0 +1,278 @@
+"""What ``ann-ckpt show`` shows: one class for each kind of thing, as a page and as a document.
+
+Text shortens long rows, since it is for eyes; a document holds every value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from ann_ckpt.cli.entries import Entry, find, inside
+from ann_ckpt.cli.output import facts, json_ready, safe, table
+from ann_ckpt.cli.values import FEW, count, few, number, shape
+from ann_ckpt.errors import OptionError
+from ann_ckpt.lazy import Checkpoint, LazyProjection
+from ann_ckpt.model import AttributeInfo, PopulationState, TypeInfo
+from ann_ckpt.report import human_bytes
+
+__all__ = ["View", "view_of"]
+
+_ROWS = slice(0, 10)
+"""Rows that are shown unless told otherwise."""
+
+
+class View(Protocol):
+    """Something to show."""
+
+    def document(self) -> Any:
+        """Return it as plain lists, numbers and strings."""
+
+    def page(self) -> RenderableType:
+        """Return it for a terminal."""
+
+
+def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
+    """Return the view of what stands at ``path``.
+
+    Raises
+    ------
+    OptionError
+        If ``rows`` are asked of something that has none, or none lies in the range.
+    """
+    found = find(checkpoint, path)
+    if isinstance(found, LazyProjection) and rows is not None:
+        return _Dendrites(found, _within(rows, found.n_rows, path))
+    if isinstance(found, Entry) and found.values.shape:
+        if _per_synapse(found) and isinstance(found.owner, LazyProjection):
+            return _SynapseValues(found, found.owner, _within(rows or _ROWS, found.owner.n_rows, path))
+        return _Values(found, _within(rows or _ROWS, found.values.shape[0], path))
+    if rows is not None:
+        raise OptionError(f"{path} has no rows", details={"hint": "leave out --rows"}, where=checkpoint.path)
+    if isinstance(found, Mapping):
+        return _Object(found)
+    return _Single(found) if isinstance(found, Entry) else _Description(found)
+
+
+def _per_synapse(entry: Entry) -> bool:
+    return entry.locality == "local" or entry.name == "pre_ranks" or entry.kind == "delays"
+
+
+def _within(rows: slice, length: int, path: str) -> range:
+    picked = range(length)[rows]
+    if length and not picked:
+        raise OptionError(f"{path} has no rows in that range", details={"stored": count(length, "row")})
+    return picked
+
+
+@dataclass(frozen=True)
+class _Object:
+    """Metadata or provenance."""
+
+    found: Mapping[str, Any]
+
+    def document(self) -> Any:
+        return dict(self.found)
+
+    def page(self) -> RenderableType:
+        lines = facts()
+        for key, value in self.found.items():
+            text = value if isinstance(value, str) else json.dumps(json_ready(value), ensure_ascii=False)
+            lines.add_row(safe(key, 60), safe(text, 2000))
+        return lines if self.found else "[dim]empty[/]"
+
+
+@dataclass(frozen=True)
+class _Single:
+    """One value."""
+
+    entry: Entry
+
+    def document(self) -> Any:
+        return {**self.entry.to_dict(), "value": np.asarray(self.entry.values).item()}
+
+    def page(self) -> RenderableType:
+        return f"{_heading(self.entry)}\n{number(np.asarray(self.entry.values)[()])}"
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Some entries of the first axis of an array."""
+
+    entry: Entry
+    rows: range
+
+    def document(self) -> Any:
+        values = np.asarray(self.entry.values[self.rows.start : self.rows.stop])
+        return {**self.entry.to_dict(), "rows": [self.rows.start, self.rows.stop], "values": values.tolist()}
+
+    def page(self) -> RenderableType:
+        values = np.asarray(self.entry.values[self.rows.start : self.rows.stop])
+        listing = _values_table("row")
+        for row, value in zip(self.rows, values, strict=True):
+            listing.add_row(f"{row:,}", *few(np.asarray(value)))
+        return Group(_heading(self.entry), listing, *_rest(self.rows, self.entry.values.shape[0], "row"))
+
+
+@dataclass(frozen=True)
+class _SynapseValues:
+    """One value per synapse, dendrite by dendrite."""
+
+    entry: Entry
+    projection: LazyProjection
+    rows: range
+
+    def document(self) -> Any:
+        return {
+            **self.entry.to_dict(),
+            "rows": [self.rows.start, self.rows.stop],
+            "post_ranks": [rank for rank, _ in self._dendrites()],
+            "values": [values.tolist() for _, values in self._dendrites()],
+        }
+
+    def page(self) -> RenderableType:
+        listing = _values_table("row", "neuron", "synapses")
+        for row, (rank, values) in zip(self.rows, self._dendrites(), strict=True):
+            listing.add_row(f"{row:,}", f"{rank:,}", f"{values.size:,}", *few(values))
+        return Group(_heading(self.entry), listing, *_rest(self.rows, self.projection.n_rows, "dendrite"))
+
+    def _dendrites(self) -> list[tuple[int, Any]]:
+        low, high = self.rows.start, self.rows.stop
+        ranks = np.asarray(self.projection.post_ranks[low:high])
+        pointers = np.asarray(self.projection.row_ptr[low : high + 1])
+        values = np.asarray(self.entry.values[int(pointers[0]) : int(pointers[-1])])
+        return list(zip(ranks.tolist(), np.split(values, pointers[1:-1] - pointers[0]), strict=True))
+
+
+@dataclass(frozen=True)
+class _Dendrites:
+    """Some dendrites of a projection with all that their synapses carry."""
+
+    projection: LazyProjection
+    rows: range
+
+    def document(self) -> Any:
+        return {
+            "projection": self.projection.name,
+            "rows": [self.rows.start, self.rows.stop],
+            "dendrites": [
+                {"row": row, "post_rank": rank, **{name: values.tolist() for name, values in carried.items()}}
+                for row, rank, carried in self._dendrites()
+            ],
+        }
+
+    def page(self) -> RenderableType:
+        parts: list[RenderableType] = []
+        for row, rank, carried in self._dendrites():
+            synapses = count(carried["pre_ranks"].size, "synapse")
+            lines = _values_table("", header=False)
+            for name, values in carried.items():
+                lines.add_row(f"[dim]{safe(name, 40)}[/]", *few(values))
+            parts += [f"[bold]neuron {rank:,}[/] [dim](row {row:,})[/]  {synapses}", lines]
+        return Group(*parts, *_rest(self.rows, self.projection.n_rows, "dendrite"))
+
+    def _dendrites(self) -> list[tuple[int, int, dict[str, Any]]]:
+        ranks = np.asarray(self.projection.post_ranks[self.rows.start : self.rows.stop])
+        found = []
+        for row, rank in zip(self.rows, ranks.tolist(), strict=True):
+            dendrite = self.projection.dendrite(rank)
+            carried = {"pre_ranks": dendrite.pre_ranks, "delays": dendrite.delays, **dendrite.values}
+            found.append((row, rank, {n: np.asarray(v) for n, v in carried.items() if v is not None}))
+        return found
+
+
+@dataclass(frozen=True)
+class _Description:
+    """A population or projection: its attributes and the type behind it."""
+
+    owner: PopulationState | LazyProjection
+
+    def document(self) -> Any:
+        kind = self._type
+        return {
+            **self._ends(),
+            "arrays": [entry.to_dict() for entry in inside(self.owner)],
+            "type": None
+            if kind is None
+            else {"name": kind.name, "description": kind.description, "texts": dict(kind.texts)},
+        }
+
+    def page(self) -> RenderableType:
+        lines = facts()
+        for label, value in self._ends().items():
+            text = shape(tuple(value)) if isinstance(value, list) else str(value)
+            lines.add_row(label, safe(text))
+        listing = table("name", "kind", "type", "shape", "size", "value", right=("size",))
+        for entry in inside(self.owner):
+            single = "" if entry.values.shape else number(np.asarray(entry.values)[()])
+            listing.add_row(
+                safe(entry.name, 60),
+                f"{entry.locality} {entry.kind}".strip(),
+                str(entry.values.dtype),
+                shape(entry.values.shape),
+                human_bytes(entry.nbytes),
+                f"{single} {_declared(entry.info)}".strip(),
+            )
+        return Group(lines, "", listing, *_texts(self._type))
+
+    @property
+    def _type(self) -> TypeInfo | None:
+        return self.owner.neuron_type if isinstance(self.owner, PopulationState) else self.owner.synapse_type
+
+    def _ends(self) -> dict[str, Any]:
+        owner = self.owner
+        if isinstance(owner, PopulationState):
+            return {"population": owner.name, "geometry": list(owner.geometry), "neurons": owner.size}
+        return {
+            "projection": owner.name,
+            "pre": owner.pre,
+            "post": owner.post,
+            "target": owner.target,
+            "dendrites": owner.n_rows,
+            "synapses": owner.n_synapses,
+        }
+
+
+def _values_table(*columns: str, header: bool = True) -> Table:
+    """Return a table with a column for each of the few values that a row shows."""
+    first, *others = ("values", *[""] * FEW)
+    listing = table(*columns, first, *others, right=(*columns, first, ""))
+    listing.show_header = header
+    return listing
+
+
+def _heading(entry: Entry) -> str:
+    kind = f"{entry.locality} {entry.kind}".strip()
+    facts_ = f"{entry.values.dtype}, {shape(entry.values.shape)}, {kind}"
+    declared = _declared(entry.info)
+    return f"[bold]{safe(entry.path, 400)}[/]  [dim]{facts_}{f'; {declared}' if declared else ''}[/]"
+
+
+def _declared(info: AttributeInfo | None) -> str:
+    """Return what a type says of an attribute: its description and unit."""
+    if info is None:
+        return ""
+    unit = f"[{info.unit}]" if info.unit else ""
+    return safe(f"{info.description} {unit}".strip())
+
+
+def _texts(kind: TypeInfo | None) -> list[RenderableType]:
+    if kind is None:
+        return []
+    lines = facts()
+    for label, text in kind.texts.items():
+        for n, line in enumerate(text.strip().splitlines()):
+            lines.add_row(safe(label, 40) if n == 0 else "", safe(line.rstrip(), 400))
+    return ["", f"[bold]{safe(kind.name)}[/]  {safe(kind.description, 400)}", lines]
+
+
+def _rest(rows: range, length: int, noun: str) -> list[RenderableType]:
+    if len(rows) == length:
+        return []
+    return [f"[dim]{len(rows):,} of {count(length, noun)}; --rows a:b shows others[/]"]

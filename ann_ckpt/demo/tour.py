@@ -1,0 +1,118 @@
+"""The main job from end to end on the demo network: one step at a time, nothing printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ann_ckpt.api import load, save
+from ann_ckpt.api import open as open_checkpoint
+from ann_ckpt.compare import differences
+from ann_ckpt.demo.network import DemoNetwork
+from ann_ckpt.errors import CheckpointError
+from ann_ckpt.model import NetworkState, nbytes
+
+__all__ = ["Step", "tour"]
+
+STEPS = 200
+NEURON = 210
+"""The neuron in the middle of the layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the tour, done."""
+
+    name: str
+    text: str
+    """What was done, in one line."""
+    bytes_touched: int
+    where: str
+    """What these bytes are: ``in memory``, ``written``, ``read``, ``compared``."""
+    seconds: float
+
+
+def tour(path: Path) -> Iterator[Step]:
+    """Simulate, save, list, look, load and continue; yield each step when it is done.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint to write; an older file there is replaced.
+
+    Raises
+    ------
+    CheckpointError
+        If the continued run differs from the uninterrupted one.
+    """
+    watch = _Watch()
+    network = DemoNetwork(seed=1)
+    network.simulate(STEPS)
+    size = _nbytes(network.read().state)
+    yield watch.step("simulate", f"{network.n_synapses:,} plastic synapses for {STEPS} ms", size, "in memory")
+
+    saved = save(path, network=network)
+    yield watch.step("save", f"{path}, whole or not at all", saved.bytes_written, "written")
+
+    with open_checkpoint(path) as ckpt:
+        names = ", ".join([*ckpt.populations, *ckpt.projections])
+        yield watch.step("list", f"{names} at {ckpt.time_step} ms", ckpt.bytes_read, "read")
+        before = ckpt.bytes_read
+        dendrite = ckpt.projections["forward"].dendrite(NEURON)
+        weight = float(np.mean(dendrite["w"]))
+        text = f"the {len(dendrite)} synapses onto neuron {NEURON}: mean weight {weight:.4f}"
+        yield watch.step("look", text, ckpt.bytes_read - before, "read")
+
+    fresh = DemoNetwork(seed=2)
+    loaded = load(path, network=fresh)
+    text = f"into a network with other synapses: {len(loaded.rebuilt)} projections rebuilt"
+    yield watch.step("load", text, loaded.bytes_read, "read")
+
+    for each in (network, fresh):
+        each.simulate(STEPS)
+    different = list(differences(_without_seed(network), _without_seed(fresh)))
+    if different:
+        raise CheckpointError(
+            "the continued run differs from the uninterrupted one", details={"differs": ", ".join(different)}
+        )
+    text = f"both for {STEPS} ms more: every bit is equal"
+    yield watch.step("continue", text, _nbytes(fresh.read().state), "compared")
+
+
+class _Watch:
+    """Times steps, not what happens between them."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def step(self, name: str, text: str, count: int, where: str) -> Step:
+        now = time.perf_counter()
+        made = Step(name, text, count, where, now - self._since)
+        self._since = now
+        return made
+
+
+def _without_seed(network: DemoNetwork) -> NetworkState:
+    """Return the state without the seed, which only says how the network was first built."""
+    state = network.read().state
+    return NetworkState(
+        populations=state.populations,
+        projections=state.projections,
+        constants=state.constants,
+        time_step=state.time_step,
+        dt=state.dt,
+    )
+
+
+def _nbytes(state: NetworkState) -> int:
+    """Size of all values in bytes."""
+    arrays = [a.values for p in state.populations.values() for a in p.attributes.values()]
+    for projection in state.projections.values():
+        synapses = projection.connectivity
+        arrays += [a.values for a in projection.attributes.values()]
+        arrays += [synapses.post_ranks, synapses.row_ptr, synapses.pre_ranks, np.asarray(projection.delays)]
+    return sum(nbytes(array) for array in arrays)
