@@ -68,9 +68,7 @@ class CheckpointError(Exception):
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = 1
 
-    def __init__(
-        self, fact: str, *, details: dict[str, str] | None = None, where: str | None = None
-    ) -> None:
+    def __init__(self, fact: str, *, details: dict[str, str] | None = None, where: str | None = None) -> None:
         super().__init__(fact)
         self.fact = fact
         self.details = dict(details or {})

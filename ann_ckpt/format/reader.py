@@ -24,6 +24,7 @@ from ann_ckpt.errors import (
     FormatVersionError,
     NotReadableError,
     UnknownFormatError,
+    UnsafeFileError,
     printable,
 )
 from ann_ckpt.format import guard, h5, layout
@@ -126,11 +127,13 @@ class FileReader:
     def array(self, path: str) -> StoredArray:
         """Open a dataset of values; nothing is read yet."""
         with self._believing(path):
+            self._check_encoding(path)
             return self._open_dataset(path)
 
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
         with self._believing(path):
+            self._check_encoding(path)
             packed = self._open_dataset(path).read_scalar()
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
@@ -161,14 +164,21 @@ class FileReader:
                 yield block.nbytes
             self._check_digest(path, digest.hex())
 
+    def _check_encoding(self, path: str) -> None:
+        row = self.index[path]
+        if row.version > layout.ENCODINGS.get(row.encoding, 0):
+            raise FormatVersionError(
+                f"encoding {printable(row.encoding)!r} version {row.version} is not known here",
+                details={"hint": "update ann_ckpt"},
+            )
+
     def _check_digest(self, path: str, found: str) -> None:
         if found != self.index[path].digest:
             raise CorruptFileError("the values differ from their digest", where=self.where(path))
 
     def _read_header(self) -> dict[str, NDArray[Any]]:
         root = self._groups[""]
-        name = h5.read_attribute(root, layout.A_FORMAT)
-        if name is None or name.dtype.kind != "S" or name.shape or h5.text_of(name) != layout.FORMAT:
+        if not _is_ours(root):
             raise UnknownFormatError(
                 "an HDF5 file, but not one of this format",
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
@@ -250,9 +260,22 @@ def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:
     return digest_of_attributes({k: v for k, v in header.items() if k != layout.A_INDEX_DIGEST})
 
 
+def _is_ours(root: Any) -> bool:
+    """Whether the root says that the file is of this format; other files may hold anything there."""
+    try:
+        name = h5.read_attribute(root, layout.A_FORMAT)
+    except UnsafeFileError:
+        return False
+    return name is not None and name.dtype.kind == "S" and name.shape == () and name == layout.FORMAT.encode()
+
+
 def _open_descriptor(path: str) -> int:
     try:
+        if os.path.isdir(path):
+            raise NotReadableError("this is a folder, not a checkpoint file", where=printable(path, 400))
         return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except NotReadableError:
+        raise
     except FileNotFoundError as error:
         raise FileMissingError("there is no such file", where=printable(path, 400)) from error
     except OSError as error:
