@@ -1,0 +1,6 @@
+"""Live ANNarchy networks, versions 4.8 and 5.0, read and written row by row."""
+
+from ann_ckpt.adapters.annarchy.adapt import adapt
+from ann_ckpt.adapters.annarchy.simulator import AnnarchySimulator
+
+__all__ = ["AnnarchySimulator", "adapt"]

@@ -1,0 +1,141 @@
+"""What the generations of ANNarchy say differently, behind one face.
+
+ANNarchy 5.0 binds its generated C++ with nanobind and puts the C type into the name
+of an accessor; 4.8 binds with Cython and takes it as an argument. Everything else
+that this package asks of a live object has the same name in both and is called as it
+is: ``post_rank``, ``pre_rank``, ``dendrite_size``, ``get_delay``, ``get_dendrite_delay``,
+``set_delay``, ``init_from_lil``, ``update_max_delay`` and ``clear``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ann_ckpt.errors import SimulatorError, printable
+
+__all__ = ["Bindings"]
+
+
+class Bindings(ABC):
+    """One compiled network: its objects, its settings, and typed access to values.
+
+    Parameters
+    ----------
+    release : str
+        ANNarchy's own version, such as ``5.0.4.1``.
+    populations, projections : sequence
+        The network's objects, in the order in which they were made.
+    constants : mapping of str to object
+        The network's constants by name.
+
+    Raises
+    ------
+    SimulatorError
+        If two populations or two projections have the same name.
+    """
+
+    def __init__(
+        self,
+        release: str,
+        populations: Sequence[Any],
+        projections: Sequence[Any],
+        constants: Mapping[str, Any],
+    ) -> None:
+        self.release = release
+        self.populations = _by_name("population", populations)
+        self.projections = _by_name("projection", projections)
+        self.constants = dict(constants)
+
+    # --- the network ----------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def seed(self) -> int | None:
+        """Seed of the random numbers; None if ANNarchy chose one without keeping it."""
+
+    @abstractmethod
+    def setting(self, key: str) -> Any:
+        """Return one entry of the network's configuration, such as ``dt``."""
+
+    @property
+    @abstractmethod
+    def monitors(self) -> Sequence[Any]:
+        """The network's monitors."""
+
+    @abstractmethod
+    def time_step(self) -> int:
+        """Return the steps simulated so far."""
+
+    @abstractmethod
+    def set_time_step(self, time_step: int) -> None:
+        """Set the steps simulated so far."""
+
+    @abstractmethod
+    def set_constant(self, name: str, value: float) -> None:
+        """Set one constant in this network, and in no other."""
+
+    @abstractmethod
+    def update_period(self, instance: Any) -> int:
+        """Return the steps between two updates of a projection's synapses."""
+
+    # --- values of populations --------------------------------------------------------
+
+    @abstractmethod
+    def offers(self, instance: Any, name: str, ctype: str, *, local: bool) -> bool:
+        """Whether a population of a special class lets this attribute of its type be reached."""
+
+    @abstractmethod
+    def neurons(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return the value of each neuron, by rank."""
+
+    @abstractmethod
+    def set_neurons(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set the value of each neuron. A list of another length than the population is undefined."""
+
+    @abstractmethod
+    def shared(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value that all neurons of a population share."""
+
+    @abstractmethod
+    def set_shared(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value that all neurons of a population share."""
+
+    # --- values of projections --------------------------------------------------------
+
+    @abstractmethod
+    def row_getter(self, instance: Any, name: str, ctype: str) -> Callable[[int], Sequence[Any]]:
+        """Return a function from a row number to the values of its synapses."""
+
+    @abstractmethod
+    def row_setter(self, instance: Any, name: str, ctype: str) -> Callable[[int, list[Any]], None]:
+        """Return a function that sets the synapses of one row. Another length is undefined."""
+
+    @abstractmethod
+    def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return one value per row."""
+
+    @abstractmethod
+    def set_per_dendrite(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set one value per row. Another number of values is undefined."""
+
+    @abstractmethod
+    def single(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value of a projection."""
+
+    @abstractmethod
+    def set_single(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value of a projection."""
+
+
+def _by_name(noun: str, objects: Sequence[Any]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for thing in objects:
+        if thing.name in named:
+            raise SimulatorError(
+                f"two {noun}s are called {printable(thing.name)!r}",
+                details={"hint": f"give each {noun} a name of its own with name="},
+            )
+        named[thing.name] = thing
+    return named

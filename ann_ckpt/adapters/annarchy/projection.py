@@ -1,0 +1,319 @@
+"""One live projection: its state, and a way to set or rebuild it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
+from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection
+from ann_ckpt.adapters.annarchy.rows import Synapses, rows_of
+from ann_ckpt.adapters.annarchy.storage import rules_for, synapses_outside
+from ann_ckpt.compare import identical_values
+from ann_ckpt.errors import SimulatorError, printable
+from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.model.connectivity import row_pointers
+from ann_ckpt.report import Note
+
+__all__ = ["LiveProjection"]
+
+_NEEDED = ("post_rank", "pre_rank", "dendrite_size")
+_RANK = np.dtype(np.int32)
+_STEP = np.dtype(np.int32)
+
+
+class LiveProjection:
+    """A projection of a compiled network.
+
+    Parameters
+    ----------
+    bindings : Bindings
+        The network that it belongs to.
+    projection : object
+        ANNarchy's own object.
+    """
+
+    def __init__(self, bindings: Bindings, projection: Any) -> None:
+        self._bindings = bindings
+        self._projection = projection
+        self._instance = projection.cyInstance
+        self.name: str = projection.name
+        self.path = f"projections/{self.name}"
+
+    # --- reading --------------------------------------------------------------------
+
+    @property
+    def saveable(self) -> bool:
+        """Whether it has synapses of its own, one by one."""
+        projection: Any = self._projection
+        own = projection._saveable  # nothing public says it
+        return bool(own) and all(hasattr(self._instance, name) for name in _NEEDED)
+
+    def state(self) -> ProjectionState:
+        """Return the state; values per synapse are fetched when asked for."""
+        pre, pre_view = _end(self._projection.pre)
+        post, post_view = _end(self._projection.post)
+        connectivity = self._connectivity()
+        attributes = self._declared()
+        values = {a.name: self._attribute(a, connectivity.row_ptr) for a in attributes}
+        return ProjectionState(
+            self.name,
+            pre.name,
+            post.name,
+            _target(self._projection.target),
+            connectivity,
+            parameters={a.name: values[a.name] for a in attributes if a.parameter},
+            variables={a.name: values[a.name] for a in attributes if not a.parameter},
+            delays=self._delays(connectivity.row_ptr),
+            pre_size=pre.size,
+            post_size=post.size,
+            pre_view=pre_view,
+            post_view=post_view,
+            synapse_type=described(self._projection.synapse_type, attributes),
+        )
+
+    def notes(self) -> Iterator[Note]:
+        """Yield what the state does not say."""
+        if not self.saveable:
+            kind = type(self._projection).__name__
+            yield Note(self.path, f"not saved: a {kind} projection has no synapses of its own")
+            return
+        hidden = hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
+        if hidden:
+            yield Note(self.path, f"resuming is not exact, because this is not kept: {', '.join(hidden)}")
+
+    def _declared(self) -> tuple[Declared, ...]:
+        return declared(
+            self._projection.synapse_type.description, single_weight=weight_is_single(self._projection)
+        )
+
+    def _row_ptr(self) -> NDArray[np.int64]:
+        size = self._instance.dendrite_size
+        return row_pointers(size(row) for row in range(len(self._instance.post_rank())))
+
+    def _connectivity(self) -> Connectivity:
+        row_ptr = self._row_ptr()
+        posts = np.array(self._instance.post_rank(), _RANK)
+        return Connectivity(posts, row_ptr, Synapses(row_ptr, _RANK, self._instance.pre_rank))
+
+    def _attribute(self, attribute: Declared, row_ptr: NDArray[np.int64]) -> Attribute:
+        name, ctype = attribute.name, attribute.ctype
+        values: Array
+        if attribute.locality is Locality.LOCAL:
+            fetch = self._bindings.row_getter(self._instance, name, ctype)
+            values = Synapses(row_ptr, attribute.dtype, fetch)
+        elif attribute.locality is Locality.SEMIGLOBAL:
+            values = np.array(self._bindings.per_dendrite(self._instance, name, ctype), attribute.dtype)
+        else:
+            values = np.array(self._bindings.single(self._instance, name, ctype), attribute.dtype)
+        return Attribute(values, attribute.locality)
+
+    @property
+    def _delays_differ(self) -> bool:
+        """Whether it was compiled with a delay for each synapse."""
+        return self._has_delays and self._projection.uniform_delay == -1
+
+    @property
+    def _has_delays(self) -> bool:
+        """Whether it was compiled to wait longer than the one step that it always takes."""
+        return hasattr(self._instance, "get_delay")
+
+    def _delays(self, row_ptr: NDArray[np.int64]) -> int | Array:
+        if not self._has_delays:
+            return 1
+        if not self._delays_differ:
+            return int(self._instance.get_delay())
+        return Synapses(row_ptr, _STEP, self._instance.get_dendrite_delay)
+
+    # --- setting --------------------------------------------------------------------
+
+    def set(self, name: str, values: Array) -> None:
+        """Set one attribute: shape ``()``, ``(n_rows,)`` or ``(n_synapses,)``."""
+        attribute = next(a for a in self._declared() if a.name == name)
+        row_ptr = self._row_ptr()
+        shape = {
+            Locality.GLOBAL: (),
+            Locality.SEMIGLOBAL: (row_ptr.size - 1,),
+            Locality.LOCAL: (int(row_ptr[-1]),),
+        }[attribute.locality]
+        if values.shape != shape:
+            raise SimulatorError(
+                f"{printable(self.path)}/{printable(name)}: values of the shape {values.shape}",
+                details={"expected": f"{shape}"},
+            )
+        if attribute.locality is Locality.LOCAL:
+            put = self._bindings.row_setter(self._instance, name, attribute.ctype)
+            for row, entries in rows_of(values, row_ptr, attribute.dtype):
+                put(row, entries)
+            return
+        array = np.asarray(values, attribute.dtype)
+        if attribute.locality is Locality.SEMIGLOBAL:
+            self._bindings.set_per_dendrite(self._instance, name, attribute.ctype, array.tolist())
+        else:
+            self._bindings.set_single(self._instance, name, attribute.ctype, array.item())
+
+    def set_delays(self, delays: int | Array) -> None:
+        """Set delays in steps; one for all may be given to synapses that have one each."""
+        longest = _longest(delays)
+        if not self._has_delays:
+            return
+        self._make_room(longest)
+        if not self._delays_differ:
+            self._projection.uniform_delay = max(1, longest)
+            self._instance.set_delay(max(1, longest))
+            return
+        row_ptr = self._row_ptr()
+        if row_ptr[-1]:
+            self._instance.set_delay(_delay_rows(delays, row_ptr))
+
+    def connect(self, projection: ProjectionState) -> None:
+        """Replace the synapses; attributes that ``projection`` lacks start from their initial values."""
+        synapses = projection.connectivity
+        row_ptr = synapses.row_ptr
+        left = [a for a in self._declared() if a.name not in projection]
+        kept = {a.name: self._attribute(a, row_ptr).values for a in left if a.locality is Locality.GLOBAL}
+        delays = self._delays(row_ptr) if projection.delays is None else projection.delays
+        self._make_room(_longest(delays))
+        # Some formats append to the synapses that they have.
+        self._instance.clear()
+        built = self._instance.init_from_lil(
+            synapses.post_ranks.tolist(),
+            [row for _, row in rows_of(synapses.pre_ranks, row_ptr, _RANK)],
+            self._weight_rows(projection["w"], row_ptr),
+            self._delay_argument(delays, row_ptr),
+            False,
+        )
+        if not built or not np.array_equal(self._row_ptr(), row_ptr):
+            raise SimulatorError(f"{printable(self.path)} could not be rebuilt; it may lack memory")
+        for attribute in left:
+            if attribute.name in kept:
+                self.set(attribute.name, kept[attribute.name])
+            else:
+                setattr(self._projection, attribute.name, self._projection.init[attribute.name])
+
+    def _weight_rows(self, weights: Array, row_ptr: NDArray[np.int64]) -> list[list[Any]]:
+        if not weights.shape:
+            return [[np.asarray(weights).item()]]
+        return [row for _, row in rows_of(weights, row_ptr, weights.dtype)]
+
+    def _delay_argument(self, delays: int | Array, row_ptr: NDArray[np.int64]) -> list[list[int]]:
+        """Return delays in the form in which the compiled code looks at them."""
+        if not self._has_delays:
+            return []
+        if not self._delays_differ:
+            self._projection.uniform_delay = max(1, _longest(delays))
+            return [[self._projection.uniform_delay]]
+        return _delay_rows(delays, row_ptr)
+
+    def _make_room(self, longest: int) -> None:
+        """Lengthen the queues that delayed values wait in, if they are too short."""
+        if longest <= self._projection.max_delay or not self._has_delays:
+            return
+        self._projection.max_delay = longest
+        population, _ = _end(self._projection.pre)
+        if longest > population.max_delay:
+            population.max_delay = longest
+            population.cyInstance.update_max_delay(longest)
+        if self._delays_differ and self._projection.synapse_type.type == "spike":
+            self._instance.update_max_delay(longest)
+
+    # --- refusing -------------------------------------------------------------------
+
+    def refusal(self, projection: ProjectionState) -> str | None:
+        """Say why these synapses and delays cannot replace the live ones."""
+        synapses, live = projection.connectivity, self._connectivity()
+        same = np.array_equal(synapses.post_ranks, live.post_ranks) and (
+            np.array_equal(synapses.row_ptr, live.row_ptr)
+            and identical_values(synapses.pre_ranks, live.pre_ranks)
+        )
+        reasons = self._against_delays(projection.delays)
+        return next(reasons if same else chain(self._against_synapses(projection, live), reasons), None)
+
+    def _against_synapses(self, projection: ProjectionState, live: Connectivity) -> Iterator[str]:
+        weight = next((a for a in self._declared() if a.name == "w"), None)
+        if weight is None or "w" not in projection:
+            yield "its synapses cannot be rebuilt without weights w that fit"
+        elif projection.attribute("w").locality is not weight.locality:
+            yield f"its weights are {projection.attribute('w').locality}, in the network {weight.locality}"
+        if not hasattr(self._instance, "init_from_lil"):
+            yield "it was compiled with a connector in C++, which cannot rebuild synapses"
+        pre, post = _end(self._projection.pre)[0], _end(self._projection.post)[0]
+        outside = synapses_outside(projection.connectivity, pre.size, post.size)
+        if outside:
+            yield outside
+        yield from self._against_storage(projection.connectivity, post.size)
+        if self._monitored and not np.array_equal(projection.connectivity.post_ranks, live.post_ranks):
+            yield "a monitor records its dendrites, and they would change under it"
+
+    def _against_storage(self, synapses: Connectivity, post_size: int) -> Iterator[str]:
+        storage, order = self._projection._storage_format, self._projection._storage_order
+        rules = rules_for(self._bindings.release, storage, order)
+        if rules is None or self._split:
+            parts = ", in a part for each thread" if self._split else ""
+            yield f"its storage format {storage} ({order}{parts}) cannot be rebuilt"
+        elif broken := rules.refusal(synapses, post_size):
+            yield f"its storage format is {storage} ({order}): {broken}"
+
+    def _against_delays(self, delays: int | Array | None) -> Iterator[str]:
+        if delays is None:
+            if self._delays_differ:
+                yield "its delays are not known"
+            return
+        if not isinstance(delays, int) and not self._delays_differ:
+            yield "it has a delay for each synapse, and the network was compiled with one for all"
+        shortest, longest = _shortest(delays), _longest(delays)
+        if shortest < 1 and self._delays_differ:
+            yield f"it has a delay of {shortest} steps; the shortest possible is 1"
+        if longest > 1 and not self._has_delays:
+            yield f"it has delays of up to {longest} steps, and the network was compiled without"
+        population, _ = _end(self._projection.pre)
+        if longest > population.max_delay and not hasattr(population.cyInstance, "update_max_delay"):
+            yield f"it has delays of {longest} steps, and {population.name} remembers {population.max_delay}"
+
+    @property
+    def _split(self) -> bool:
+        """Whether its matrix is cut into a part for each thread."""
+        threads = self._bindings.setting("num_threads") > 1
+        return threads and not self._projection._no_split_matrix
+
+    @property
+    def _monitored(self) -> bool:
+        recorded = [monitor.object for monitor in self._bindings.monitors]
+        return any(
+            thing is self._projection or getattr(thing, "proj", None) is self._projection
+            for thing in recorded
+        )
+
+
+def _end(population: Any) -> tuple[Any, NDArray[np.int32] | None]:
+    """Return one end of a projection as its population and, for a view, the ranks selected."""
+    if type(population).__name__ == "PopulationView":
+        return population.population, np.array(population.ranks, _RANK)
+    return population, None
+
+
+def _target(target: str | list[str]) -> str:
+    return target if isinstance(target, str) else "+".join(target)
+
+
+def _longest(delays: int | Array) -> int:
+    if isinstance(delays, int):
+        return delays
+    return max((int(block.max()) for _, block in blocks(delays) if block.size), default=1)
+
+
+def _shortest(delays: int | Array) -> int:
+    if isinstance(delays, int):
+        return delays
+    return min((int(block.min()) for _, block in blocks(delays) if block.size), default=1)
+
+
+def _delay_rows(delays: int | Array, row_ptr: NDArray[np.int64]) -> list[list[int]]:
+    if isinstance(delays, int):
+        return [[max(1, delays)] * size for size in np.diff(row_ptr).tolist()]
+    return [row for _, row in rows_of(delays, row_ptr, _STEP)]

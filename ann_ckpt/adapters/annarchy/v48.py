@@ -1,0 +1,122 @@
+"""ANNarchy 4.8: networks by number, bound with Cython."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ann_ckpt.adapters.annarchy.bindings import Bindings
+
+__all__ = ["Cython"]
+
+
+class Cython(Bindings):
+    """A compiled network of ANNarchy 4.8: the global one, or one made with ``Network``."""
+
+    def __init__(self, release: str, net_id: int) -> None:
+        from ANNarchy.intern import ConfigManagement, GlobalObjects, NetworkManager
+
+        self._manager = NetworkManager.NetworkManager()
+        self._net_id = net_id
+        self._setting = ConfigManagement.get_global_config
+        instance = self._instance
+        # A constant made after compile() has no setter, because no equation can use it.
+        constants = {
+            c.name: c
+            for c in GlobalObjects.GlobalObjectManager().get_constants()
+            if hasattr(instance, f"_set_{c.name}")
+        }
+        super().__init__(
+            release,
+            self._manager.get_populations(net_id=net_id),
+            self._manager.get_projections(net_id=net_id),
+            constants,
+        )
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of all networks, if the user set one."""
+        seed = self._setting("seed")
+        return None if seed is None else int(seed)
+
+    def setting(self, key: str) -> Any:
+        """Return one entry of the configuration, which all networks share."""
+        return self._setting(key)
+
+    @property
+    def monitors(self) -> Sequence[Any]:
+        """The network's monitors."""
+        monitors: Sequence[Any] = self._manager.get_monitors(net_id=self._net_id)
+        return monitors
+
+    @property
+    def _instance(self) -> Any:
+        return self._manager.cy_instance(net_id=self._net_id)
+
+    def time_step(self) -> int:
+        """Return the steps simulated so far."""
+        return int(self._instance.get_time())
+
+    def set_time_step(self, time_step: int) -> None:
+        """Set the steps simulated so far."""
+        self._instance.set_time(time_step)
+
+    def set_constant(self, name: str, value: float) -> None:
+        """Set one constant here; ``Constant.set`` passes the global network by."""
+        self.constants[name].value = value
+        getattr(self._instance, f"_set_{name}")(value)
+
+    def update_period(self, instance: Any) -> int:
+        """Return the steps between two updates of a projection's synapses."""
+        return int(instance._get_update_period())  # there is no public getter
+
+    def offers(self, instance: Any, name: str, ctype: str, *, local: bool) -> bool:
+        """Whether there is a value for each neuron, or one for all; a missing name gives neither."""
+        if local:
+            get = getattr(instance, "get_local_attribute_all", None)
+            return get is not None and len(get(name, ctype) or ()) == instance.size
+        return hasattr(instance, "get_global_attribute")
+
+    def neurons(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return the value of each neuron, by rank."""
+        values: Sequence[Any] = instance.get_local_attribute_all(name, ctype)
+        return values
+
+    def set_neurons(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set the value of each neuron."""
+        instance.set_local_attribute_all(name, values, ctype)
+
+    def shared(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value that all neurons of a population share."""
+        return instance.get_global_attribute(name, ctype)
+
+    def set_shared(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value that all neurons of a population share."""
+        instance.set_global_attribute(name, value, ctype)
+
+    def row_getter(self, instance: Any, name: str, ctype: str) -> Callable[[int], Sequence[Any]]:
+        """Return a function from a row number to the values of its synapses."""
+        get = instance.get_local_attribute_row
+        return lambda row: get(name, row, ctype)
+
+    def row_setter(self, instance: Any, name: str, ctype: str) -> Callable[[int, list[Any]], None]:
+        """Return a function that sets the synapses of one row."""
+        put = instance.set_local_attribute_row
+        return lambda row, values: put(name, row, values, ctype)
+
+    def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return one value per row."""
+        values: Sequence[Any] = instance.get_semiglobal_attribute_all(name, ctype)
+        return values
+
+    def set_per_dendrite(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set one value per row."""
+        instance.set_semiglobal_attribute_all(name, values, ctype)
+
+    def single(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value of a projection."""
+        return instance.get_global_attribute(name, ctype)
+
+    def set_single(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value of a projection."""
+        instance.set_global_attribute(name, value, ctype)

@@ -1,0 +1,105 @@
+"""ANNarchy 5.0: ``Network`` objects, bound with nanobind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ann_ckpt.adapters.annarchy.bindings import Bindings
+
+__all__ = ["Nanobind"]
+
+
+class Nanobind(Bindings):
+    """A compiled ``ANNarchy.Network`` of version 5.0.
+
+    Its population accessors carry every value as a double (a float in networks of
+    single precision), whatever the C type behind it.
+    """
+
+    def __init__(self, release: str, network: Any) -> None:
+        # A constant made after compile() has no setter, because no equation can use it.
+        constants = {c.name: c for c in network.get_constants() if hasattr(network.instance, f"set_{c.name}")}
+        super().__init__(release, network.get_populations(), network.get_projections(), constants)
+        self._network = network
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the network; 5.0 draws one where the user gives none, and keeps it."""
+        seed = self._network.seed
+        return None if seed is None else int(seed)
+
+    def setting(self, key: str) -> Any:
+        """Return one entry of the network's configuration."""
+        return self._network._get_config(key)  # the public config() only sets
+
+    @property
+    def monitors(self) -> Sequence[Any]:
+        """The network's monitors."""
+        monitors: Sequence[Any] = self._network.get_monitors()
+        return monitors
+
+    def time_step(self) -> int:
+        """Return the steps simulated so far."""
+        return int(self._network.instance.get_time())
+
+    def set_time_step(self, time_step: int) -> None:
+        """Set the steps simulated so far."""
+        self._network.instance.set_time(time_step)
+
+    def set_constant(self, name: str, value: float) -> None:
+        """Set one constant here; ``Constant.set`` would reach the networks made from it too."""
+        self.constants[name].value = value
+        getattr(self._network.instance, f"set_{name}")(value)
+
+    def update_period(self, instance: Any) -> int:
+        """Return the steps between two updates of a projection's synapses."""
+        return int(instance._update_period)  # there is no public getter
+
+    def offers(self, instance: Any, name: str, ctype: str, *, local: bool) -> bool:
+        """Whether the binding has a property of that name."""
+        return hasattr(instance, name)
+
+    def neurons(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return the value of each neuron, by rank."""
+        values: Sequence[Any] = getattr(instance, name)
+        return values
+
+    def set_neurons(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set the value of each neuron."""
+        setattr(instance, name, values)
+
+    def shared(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value that all neurons of a population share."""
+        return getattr(instance, name)
+
+    def set_shared(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value that all neurons of a population share."""
+        setattr(instance, name, value)
+
+    def row_getter(self, instance: Any, name: str, ctype: str) -> Callable[[int], Sequence[Any]]:
+        """Return a function from a row number to the values of its synapses."""
+        get = getattr(instance, f"get_local_attribute_row_{ctype}")
+        return lambda row: get(name, row)
+
+    def row_setter(self, instance: Any, name: str, ctype: str) -> Callable[[int, list[Any]], None]:
+        """Return a function that sets the synapses of one row."""
+        put = getattr(instance, f"set_local_attribute_row_{ctype}")
+        return lambda row, values: put(name, row, values)
+
+    def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
+        """Return one value per row."""
+        values: Sequence[Any] = getattr(instance, f"get_semiglobal_attribute_all_{ctype}")(name)
+        return values
+
+    def set_per_dendrite(self, instance: Any, name: str, ctype: str, values: list[Any]) -> None:
+        """Set one value per row."""
+        getattr(instance, f"set_semiglobal_attribute_all_{ctype}")(name, values)
+
+    def single(self, instance: Any, name: str, ctype: str) -> Any:
+        """Return the one value of a projection."""
+        return getattr(instance, f"get_global_attribute_{ctype}")(name)
+
+    def set_single(self, instance: Any, name: str, ctype: str, value: Any) -> None:
+        """Set the one value of a projection."""
+        getattr(instance, f"set_global_attribute_{ctype}")(name, value)
