@@ -19,11 +19,16 @@ __all__ = ["demo"]
     cls=Command,
     examples=[
         ("ann-ckpt demo", "leaves its file in ./demo, to look at afterwards"),
-        ("ann-ckpt demo --dir /tmp/demo --json", "elsewhere, for a script"),
+        ("ann-ckpt demo --dir elsewhere --json", "in another folder, for a script"),
     ],
 )
 @click.option(
-    "--dir", "folder", default="demo", show_default=True, type=click.Path(file_okay=False, path_type=Path)
+    "--dir",
+    "folder",
+    default="demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the file; made if it is not there.",
 )
 @json_option
 def demo(folder: Path, *, as_json: bool) -> None:

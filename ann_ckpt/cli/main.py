@@ -32,9 +32,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("ann_ckpt.cli.demo:demo", "Save, read and continue a small network; needs no simulator."),
     },
     "Look inside": {
-        "info": ("ann_ckpt.cli.info:info", "What is inside a checkpoint, at a glance."),
+        "info": ("ann_ckpt.cli.info:info", "Say what is inside a checkpoint, at a glance."),
         "ls": ("ann_ckpt.cli.contents:ls", "List every array with its type, shape and size."),
-        "tree": ("ann_ckpt.cli.contents:tree", "The same as a tree."),
+        "tree": ("ann_ckpt.cli.contents:tree", "Show what ls lists as a tree, single values included."),
         "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
@@ -57,6 +57,16 @@ class _Commands(click.Group):
                 command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
         return None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            # Python flushes standard output once more on its way out; that must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(BROKEN_PIPE) from error
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in COMMANDS.items():
@@ -83,7 +93,6 @@ def main(args: list[str] | None = None) -> None:
 def _run(args: list[str] | None) -> int:
     try:
         status: Any = cli.main(args, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
     except CheckpointError as error:
         return report_error(error)
     except click.ClickException as error:
@@ -92,8 +101,4 @@ def _run(args: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes standard output once more on its way out; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     return status if isinstance(status, int) else 0

@@ -1,0 +1,87 @@
+"""The command line as people use it: arguments in, text and an exit status out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ann_ckpt
+from ann_ckpt.cli import main
+from ann_ckpt.demo import DemoNetwork
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``ann-ckpt`` in this process."""
+
+    def call(*arguments: object) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert isinstance(left.value.code, int)
+        return Answer(left.value.code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Run:
+    """Run a line in bash, in a process of its own and the test's folder, ``ann-ckpt`` in its PATH."""
+    home = tmp_path / "home"
+    (home / ".config" / "fish" / "completions").mkdir(parents=True)
+    scripts = Path(sys.executable).parent
+    environment = os.environ | {"HOME": str(home), "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+
+    def call(line: str) -> Answer:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def _demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = DemoNetwork(seed=1)
+    network.simulate(10)
+    path = tmp_path_factory.mktemp("demo") / "demo.h5"
+    ann_ckpt.write(network.read().state, path)
+    return path
+
+
+@pytest.fixture
+def demo_file(_demo_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint ``demo.h5`` of the demo network after 10 steps, in the test's folder."""
+    return Path(shutil.copy(_demo_checkpoint, tmp_path))

@@ -1,0 +1,41 @@
+"""The shell completes commands, options, and paths inside a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Run
+
+
+def completions(shell: Run, *words: str) -> set[str]:
+    line = " ".join(("ann-ckpt", *words))
+    asked = f'_ANN_CKPT_COMPLETE=bash_complete COMP_WORDS="{line}" COMP_CWORD={len(words)} ann-ckpt'
+    answer = shell(asked)
+    assert answer.err == ""
+    return {entry.partition(",")[2] for entry in answer.out.split()}
+
+
+def test_commands(shell: Run) -> None:
+    assert completions(shell, "ver") == {"verify"}
+
+
+def test_paths_inside_the_file(shell: Run, demo_file: Path) -> None:
+    expected = {f"projections/forward/{name}" for name in ("post_ranks", "pre_ranks")}
+    assert completions(shell, "show", demo_file.name, "projections/forward/p") == expected
+
+
+def test_no_paths_of_a_file_that_is_none(shell: Run) -> None:
+    assert completions(shell, "show", "absent.h5", "pro") == set()
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_the_script_calls_the_program_back(run: Run, name: str) -> None:
+    answer = run("completion", name)
+    assert answer.status == 0
+    assert f"_ANN_CKPT_COMPLETE={name}_complete" in answer.out
+
+
+def test_another_shell_is_wrong_usage(run: Run) -> None:
+    assert run("completion", "csh").status == 2
