@@ -32,6 +32,8 @@ __all__ = [
     "NotWritableError",
     "ObjectNotFoundError",
     "OptionError",
+    "ParameterFileError",
+    "SchemaUnusableError",
     "SimulatorError",
     "StateError",
     "UnknownFormatError",
@@ -48,7 +50,9 @@ def printable(text: object, limit: int = 120) -> str:
     Names come out of files that strangers may have written; what reaches a terminal
     must not move its cursor or flood it.
     """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -217,6 +221,30 @@ class MismatchError(CheckpointError, ValueError):
     exit_status = 7
 
     report: Any = None
+
+
+class ParameterFileError(CheckpointError, ValueError):
+    """A parameter file is wrong or does not fit the network; nothing was changed.
+
+    ``findings`` holds every :class:`~ann_ckpt.params.Finding`, with line and column.
+    """
+
+    code = "invalid-parameters"
+    exit_status = 1
+
+    findings: Any = ()
+
+
+class SchemaUnusableError(CheckpointError, ValueError):
+    """The schema is no schema, or asks for what is not evaluated here.
+
+    ``findings`` holds every :class:`~ann_ckpt.params.Finding`, with line and column.
+    """
+
+    code = "schema-unusable"
+    exit_status = 4
+
+    findings: Any = ()
 
 
 class SimulatorError(CheckpointError, RuntimeError):

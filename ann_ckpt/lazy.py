@@ -429,7 +429,7 @@ class Checkpoint:
     @cached_property
     def constants(self) -> Mapping[str, NDArray[Any]]:
         """Network constants by name."""
-        links = self._reader.children(layout.CONSTANTS)
+        links = self._reader.index.children(layout.CONSTANTS)
         return {
             layout.unescape(k): np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for k in links
         }
@@ -493,7 +493,7 @@ class Checkpoint:
         )
 
     def _names(self, group: str) -> list[str]:
-        return [layout.unescape(link) for link in self._reader.children(group)]
+        return [layout.unescape(link) for link in self._reader.index.children(group)]
 
     def _population(self, name: str) -> PopulationState:
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"
@@ -530,7 +530,7 @@ def _attributes(reader: FileReader, path: str, group: str) -> dict[str, Attribut
     packed = f"{path}/{layout.GLOBALS[group]}"
     if packed in reader:
         found |= {n: Attribute(v, Locality.GLOBAL) for n, v in reader.globals(packed).items()}
-    for link in reader.children(f"{path}/{group}"):
+    for link in reader.index.children(f"{path}/{group}"):
         place = f"{path}/{group}/{link}"
         found[layout.unescape(link)] = Attribute(
             LazyArray(reader, place), Locality(reader.index[place].locality)

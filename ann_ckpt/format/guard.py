@@ -83,11 +83,12 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
     """
     if len(link) > _NAME_BYTES:
         raise UnsafeFileError("a name is too long", where=f"{where}:/{printable(path)}")
-    if link not in parent:
+    try:
+        kind = parent.links.get_info(link).type
+    except KeyError:
         raise CorruptFileError(
             "an object that the index lists is missing", where=f"{where}:/{printable(path)}"
-        )
-    kind = parent.links.get_info(link).type
+        ) from None
     if kind != h5l.TYPE_HARD:
         name = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}.get(
             kind, "an unknown link"

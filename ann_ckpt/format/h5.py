@@ -8,7 +8,7 @@ touched.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -138,12 +138,8 @@ def attribute_names(owner: Any) -> list[str]:
 
 def write_whole(parent: Any, name: str, value: NDArray[Any], *, compact: bool) -> None:
     """Create a dataset in one piece and write it at once."""
-    creation = h5p.create(h5p.DATASET_CREATE)
-    creation.set_obj_track_times(False)
-    if compact:
-        creation.set_layout(h5d.COMPACT)
     kind = file_type(value.dtype)
-    dataset = h5d.create(parent, name.encode(), kind, _space(value.shape), creation)
+    dataset = h5d.create(parent, name.encode(), kind, _space(value.shape), _creation(compact))
     if value.size:
         dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(value), kind)
 
@@ -176,5 +172,15 @@ def text_of(value: NDArray[Any]) -> str:
     return bytes(value[()]).decode()
 
 
+@cache
+def _creation(compact: bool) -> Any:
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    if compact:
+        creation.set_layout(h5d.COMPACT)
+    return creation
+
+
+@lru_cache(1024)
 def _space(shape: tuple[int, ...]) -> Any:
     return h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)

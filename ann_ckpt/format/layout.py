@@ -6,19 +6,12 @@ Nothing here touches a file. ``docs/format.md`` says the same in words.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 __all__ = [
     "FORMAT",
     "SUFFIXES",
     "VERSION",
-    "IndexRow",
     "escape",
-    "index_rows",
-    "index_table",
     "unescape",
 ]
 
@@ -110,53 +103,3 @@ def unescape(link: str) -> str:
     if escape(name) != link:
         raise ValueError(f"{link!r} is no escaped name")
     return name
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRow:
-    """What the index says of one stored array, text or group."""
-
-    path: str
-    """From the root, without a leading slash; empty for the root itself."""
-    encoding: str
-    version: int
-    locality: str
-    """``global``, ``semiglobal``, ``local``, ``unknown``; empty for structure."""
-    digest: str
-    """XXH3-128 of the value bytes (of the attributes, for a group), 32 hex digits."""
-
-
-_FIELDS = ("path", "encoding", "version", "locality", "digest")
-
-
-def index_table(rows: list[IndexRow]) -> NDArray[np.void]:
-    """Return the index as a structured array of fixed-length fields, shape ``(n,)``."""
-    encoded = [
-        (r.path.encode(), r.encoding.encode(), r.version, r.locality.encode(), r.digest.encode())
-        for r in rows
-    ]
-    width = max((len(row[0]) for row in encoded), default=0)
-    dtype = [
-        ("path", f"S{max(1, width)}"),
-        ("encoding", "S8"),
-        ("version", "<u2"),
-        ("locality", "S10"),
-        ("digest", "S32"),
-    ]
-    return np.array(encoded, dtype=dtype)
-
-
-def index_rows(table: NDArray[np.void]) -> list[IndexRow]:
-    """Return the rows of a table that :func:`index_table` made.
-
-    Raises
-    ------
-    ValueError
-        If the table has other fields, or a text is not UTF-8.
-    """
-    if table.dtype.names != _FIELDS or table.ndim != 1:
-        raise ValueError("the index has other columns than the format says")
-    columns = [
-        table[f].tolist() if f == "version" else [v.decode() for v in table[f].tolist()] for f in _FIELDS
-    ]
-    return [IndexRow(*row) for row in zip(*columns, strict=True)]

@@ -29,6 +29,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.index import Index
 from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["FileReader"]
@@ -79,31 +80,17 @@ class FileReader:
             self._descriptor = -1
 
     @cached_property
-    def index(self) -> dict[str, layout.IndexRow]:
+    def index(self) -> Index:
         """Every stored object by its path, in file order."""
         with self._believing(layout.INDEX):
             dataset = self._open_dataset(layout.INDEX)
             table = dataset.read(0, dataset.shape[0])
-            rows = layout.index_rows(table)
             if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
                 raise CorruptFileError("the index differs from its digest")
-            index = {row.path: row for row in rows}
+            index = Index(table)
             if _digest_of_header(self.header) != index[""].digest:
                 raise CorruptFileError("the header differs from its digest")
         return index
-
-    def children(self, path: str) -> list[str]:
-        """Link names directly below ``path``, in file order."""
-        return list(self._tree.get(path, ()))
-
-    @cached_property
-    def _tree(self) -> dict[str, list[str]]:
-        tree: dict[str, list[str]] = {}
-        for path in self.index:
-            if path:
-                parent, _, link = path.rpartition("/")
-                tree.setdefault(parent, []).append(link)
-        return tree
 
     def __contains__(self, path: str) -> bool:
         return path in self.index

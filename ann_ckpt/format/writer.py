@@ -25,6 +25,7 @@ from ann_ckpt.format import h5, layout
 from ann_ckpt.format.chunking import Compression, Kind, Storage
 from ann_ckpt.format.codec import Encoded, encode
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, TextEntry
 from ann_ckpt.model import Array, blocks, nbytes
 
@@ -68,7 +69,7 @@ class _Writer:
         self._groups: dict[str, Any] = {"": h5g.open(file, b"/")}
         self._pool = pool
         self._tick = tick
-        self._index: list[layout.IndexRow] = []
+        self._index: list[IndexRow] = []
 
     def write(self, plan: FilePlan) -> None:
         for entry in plan.entries:
@@ -82,12 +83,12 @@ class _Writer:
                 digest = self._array(entry)
                 encoding, locality = entry.encoding, entry.locality
             self._index.append(
-                layout.IndexRow(entry.path, encoding, layout.ENCODINGS[encoding], str(locality), digest)
+                IndexRow(entry.path, encoding, layout.ENCODINGS[encoding], str(locality), digest)
             )
         self._finish()
 
     def _finish(self) -> None:
-        table = layout.index_table(self._index)
+        table = index_table(self._index)
         root = self._groups[""]
         h5.write_whole(root, layout.INDEX, table, compact=False)
         h5.write_attribute(root, layout.A_INDEX_DIGEST, np.array(digest_of(table).encode()))

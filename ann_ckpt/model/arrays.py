@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +94,8 @@ def as_array(values: object) -> Array:
     StateError
         If the element type is not a float of 4 or 8 bytes, an integer or a bool.
     """
-    array = values if isinstance(values, Array) else _from_objects(values)
-    if isinstance(array, np.generic):
-        array = np.asarray(array)
+    # A protocol's own isinstance check is slow, and most values are ndarrays.
+    array = values if isinstance(values, np.ndarray) or _is_array(values) else _from_objects(values)
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iub" or (kind == "f" and size in (4, 8))):
         raise StateError(
@@ -106,6 +105,10 @@ def as_array(values: object) -> Array:
     if isinstance(array, np.ndarray) and not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def _is_array(values: object) -> TypeGuard[Array]:
+    return not isinstance(values, np.generic) and isinstance(values, Array)
 
 
 def _from_objects(values: object) -> NDArray[Any]:
