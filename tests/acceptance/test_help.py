@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+import ann_ckpt
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.main import COMMANDS, cli
 from tests.acceptance.conftest import Run
@@ -85,6 +86,4 @@ def test_an_unknown_command_is_wrong_usage(run: Run) -> None:
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
-    import ann_ckpt
-
     assert ann_ckpt.__version__ in run("--version").out
