@@ -1,0 +1,180 @@
+"""What a plan may ask of a simulator: each action is one call, with everything decided."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ann_ckpt.adapters.protocol import Simulator
+from ann_ckpt.errors import printable
+from ann_ckpt.model import Array, Attribute, Connectivity, ProjectionState, nbytes
+
+__all__ = [
+    "Action",
+    "Connect",
+    "SetConstant",
+    "SetDelays",
+    "SetPopulationAttribute",
+    "SetProjectionAttribute",
+    "SetTimeStep",
+    "Watch",
+]
+
+Watch = Callable[[Array], Array]
+"""Wraps an array so that somebody learns how much of it has been taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Action(ABC):
+    """One call to a simulator."""
+
+    path: str
+    """What is set: ``projections/ff/w``."""
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return ()
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Paths that a report lists as loaded."""
+        return (self.path,)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values handed over."""
+        return sum(nbytes(array) for array in self.arrays)
+
+    @abstractmethod
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+
+    def __str__(self) -> str:
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in self.arrays)
+        return f"{self._verb} {printable(self.path)}" + (f" ({shapes})" if shapes else "")
+
+    @property
+    def _verb(self) -> str:
+        return "set"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetTimeStep(Action):
+    """Set the clock."""
+
+    time_step: int
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        simulator.set_time_step(self.time_step)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SetValues(Action):
+    """Set one thing from one array."""
+
+    name: str
+    values: Array
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return (self.values,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetConstant(_SetValues):
+    """Set a network constant."""
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        simulator.set_constant(self.name, np.asarray(watch(self.values)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetPopulationAttribute(_SetValues):
+    """Set one attribute of a population."""
+
+    population: str
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        simulator.set_population_attribute(self.population, self.name, watch(self.values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetProjectionAttribute(_SetValues):
+    """Set one attribute of a projection."""
+
+    projection: str
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        simulator.set_projection_attribute(self.projection, self.name, watch(self.values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetDelays(Action):
+    """Set the delays of a projection that keeps its synapses."""
+
+    projection: str
+    delays: int | Array
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return () if isinstance(self.delays, int) else (self.delays,)
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        delays = self.delays if isinstance(self.delays, int) else watch(self.delays)
+        simulator.set_delays(self.projection, delays)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connect(Action):
+    """Replace the synapses of a projection, with their weights and delays."""
+
+    projection: ProjectionState
+    """Only what fits; the other attributes are set by actions of their own."""
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        synapses, delays = self.projection.connectivity, self.projection.delays
+        perhaps = () if delays is None or isinstance(delays, int) else (delays,)
+        weights = (self.projection["w"],) if "w" in self.projection else ()
+        return (synapses.post_ranks, synapses.row_ptr, synapses.pre_ranks, *weights, *perhaps)
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Paths that a report lists as loaded."""
+        return (f"{self.path}/w",) if "w" in self.projection else ()
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        state = self.projection
+        synapses = state.connectivity
+        watched = replace(
+            state,
+            connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, watch(synapses.pre_ranks)),
+            parameters={name: self._watched(name, a, watch) for name, a in state.parameters.items()},
+            variables={name: self._watched(name, a, watch) for name, a in state.variables.items()},
+            delays=state.delays
+            if state.delays is None or isinstance(state.delays, int)
+            else watch(state.delays),
+        )
+        simulator.connect(watched)
+
+    @staticmethod
+    def _watched(name: str, attribute: Attribute, watch: Watch) -> Attribute:
+        """Only the weights are taken by this call."""
+        return Attribute(watch(attribute.values), attribute.locality) if name == "w" else attribute
+
+    @property
+    def _verb(self) -> str:
+        return "rebuild"

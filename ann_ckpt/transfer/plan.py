@@ -1,0 +1,192 @@
+"""Decide what loading does: stored state against live state, every problem collected.
+
+Nothing here touches a network or a disk beyond reading arrays, so that a plan can be
+made, printed and tested without a simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.errors import printable
+from ann_ckpt.model import Locality, NetworkState, PopulationState
+from ann_ckpt.report import Note
+from ann_ckpt.selection import EVERYTHING, Selection
+from ann_ckpt.transfer.actions import Action, SetConstant, SetPopulationAttribute, SetTimeStep
+from ann_ckpt.transfer.findings import Findings
+from ann_ckpt.transfer.fitting import fitting_attributes, fitting_values
+from ann_ckpt.transfer.synapses import Refusal, plan_projection
+
+__all__ = ["LoadPlan", "plan_load"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """Everything that a load will do, in order, and everything that it cannot do."""
+
+    actions: tuple[Action, ...]
+    cast: tuple[Note, ...] = ()
+    rebuilt: tuple[Note, ...] = ()
+    missing_in_file: tuple[Note, ...] = ()
+    missing_in_network: tuple[Note, ...] = ()
+    mismatched: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Note, ...]:
+        """Everything that makes a strict load refuse."""
+        return self.missing_in_file + self.missing_in_network + self.mismatched
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values that will be handed over."""
+        return sum(action.nbytes for action in self.actions)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.actions)} actions, {len(self.problems)} problems"]
+        lines += [f"  {action}" for action in self.actions]
+        lines += [f"  problem: {problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+
+def plan_load(
+    stored: Reading,
+    live: Reading,
+    *,
+    selection: Selection = EVERYTHING,
+    refusal: Refusal,
+) -> LoadPlan:
+    """Compare a stored state with a live one and decide what to set.
+
+    Parameters
+    ----------
+    stored : Reading
+        What a file holds. Only the arrays that have to be compared are read.
+    live : Reading
+        All of the live network, or all of the selected part.
+    selection : Selection
+        Which populations and projections; what it leaves out is no problem. The time
+        step and the constants belong to the whole network and are set only with it.
+    refusal : callable
+        The simulator's answer to synapses and delays that differ from its own.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If the selection names what neither side has.
+    """
+    findings = Findings()
+    _Planner(stored.state, live.state, selection, refusal, findings).run()
+    return LoadPlan(
+        actions=tuple(findings.actions),
+        cast=tuple(findings.cast),
+        rebuilt=tuple(findings.rebuilt),
+        missing_in_file=tuple(findings.missing_in_file),
+        missing_in_network=tuple(findings.missing_in_network),
+        mismatched=tuple(findings.mismatched),
+        notes=(*stored.notes, *findings.notes, *live.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    stored: NetworkState
+    live: NetworkState
+    selection: Selection
+    refusal: Refusal
+    findings: Findings = field(repr=False)
+
+    def run(self) -> None:
+        """Look at the whole network first, then at each selected object."""
+        same_clock = self._dt()
+        if self.selection.populations is True and self.selection.projections is True:
+            self._constants()
+            self._populations()
+            self._projections(same_clock=same_clock)
+            self._time_step(same_clock=same_clock)
+        else:
+            self._populations()
+            self._projections(same_clock=same_clock)
+            self.findings.note("", "only a part is loaded: time step and constants stay as they are")
+
+    def _dt(self) -> bool:
+        """Whether a step means the same on both sides, as far as is known."""
+        if self.stored.dt is None or self.live.dt is None or self.stored.dt == self.live.dt:
+            return True
+        self.findings.mismatch("dt", f"{self.stored.dt} ms in the file, {self.live.dt} ms in the network")
+        return False
+
+    def _time_step(self, *, same_clock: bool) -> None:
+        if self.stored.time_step is None:
+            now = self.live.time_step
+            self.findings.note("time_step", f"the file does not know the time step; it stays at {now}")
+        elif same_clock:
+            self.findings.do(SetTimeStep("time_step", self.stored.time_step))
+
+    def _constants(self) -> None:
+        if not self.stored.constants and self.stored.dt is None:
+            if self.live.constants:
+                self.findings.note("constants", "the file knows no constants; they stay as they are")
+            return
+        self._each("constants", "constant", self.stored.constants, self.live.constants)
+        for name, value in self.stored.constants.items():
+            path = f"constants/{name}"
+            if name not in self.live.constants:
+                continue
+            values = fitting_values(self.findings, path, value, self.live.constants[name].dtype)
+            if values is not None:
+                self.findings.do(SetConstant(path, name, values))
+
+    def _populations(self) -> None:
+        for name in self._common("populations", "population", self.stored.populations, self.live.populations):
+            self._population(self.stored.populations[name], self.live.populations[name])
+
+    def _population(self, stored: PopulationState, live: PopulationState) -> None:
+        path = f"populations/{stored.name}"
+        if stored.geometry != live.geometry:
+            self.findings.mismatch(
+                path, f"geometry {stored.geometry} in the file, {live.geometry} in the network"
+            )
+            return
+        shapes = {Locality.GLOBAL: (), Locality.LOCAL: live.geometry}
+        for name, attribute in fitting_attributes(self.findings, path, stored, live, shapes).items():
+            action = SetPopulationAttribute(f"{path}/{name}", name, attribute.values, stored.name)
+            self.findings.do(action)
+
+    def _projections(self, *, same_clock: bool) -> None:
+        for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
+            plan_projection(
+                self.findings,
+                self.stored.projections[name],
+                self.live.projections[name],
+                refusal=self.refusal,
+                same_clock=same_clock,
+            )
+
+    def _common(
+        self, group: str, noun: str, stored: Mapping[str, object], live: Mapping[str, object]
+    ) -> list[str]:
+        """Return the selected names that both sides have, and report the others."""
+        candidates = [*stored, *(name for name in live if name not in stored and not self._alone)]
+        chosen = self.selection.pick(group, candidates)
+        self._each(group, noun, [n for n in chosen if n in stored], [n for n in chosen if n in live])
+        return [name for name in chosen if name in stored and name in live]
+
+    def _each(self, group: str, noun: str, stored: Iterable[str], live: Iterable[str]) -> None:
+        here, there = list(stored), list(live)
+        for name in here:
+            if name not in there:
+                self.findings.not_in_network(
+                    f"{group}/{name}", f"the network has no {noun} {printable(name)!r}"
+                )
+        for name in there:
+            if name not in here:
+                self.findings.not_in_file(f"{group}/{name}", f"the file has no {noun} {printable(name)!r}")
+
+    @property
+    def _alone(self) -> bool:
+        """Whether one object was saved by itself, so that the others are none of its business."""
+        known = self.stored.time_step is not None or self.stored.dt is not None
+        return not known and len(self.stored.populations) + len(self.stored.projections) == 1

@@ -1,0 +1,149 @@
+"""Decide what loading does to one projection: set its values, or rebuild it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ann_ckpt.compare import identical_values
+from ann_ckpt.errors import printable
+from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.report import Note
+from ann_ckpt.transfer.actions import Connect, SetDelays, SetProjectionAttribute
+from ann_ckpt.transfer.findings import Findings
+from ann_ckpt.transfer.fitting import fitting_attributes
+
+__all__ = ["Refusal", "plan_projection"]
+
+Refusal = Callable[[ProjectionState], str | None]
+"""What :meth:`~ann_ckpt.adapters.protocol.Simulator.refusal` answers."""
+
+
+def plan_projection(
+    findings: Findings,
+    stored: ProjectionState,
+    live: ProjectionState,
+    *,
+    refusal: Refusal,
+    same_clock: bool,
+) -> None:
+    """Compare one projection and put what has to be done into ``findings``.
+
+    Parameters
+    ----------
+    findings : Findings
+        Takes actions and reports.
+    stored, live : ProjectionState
+        The projection on both sides.
+    refusal : callable
+        The simulator's answer to synapses and delays that differ from its own.
+    same_clock : bool
+        Whether a step is as long in the file as in the network; if not, stored delays
+        mean nothing here.
+    """
+    path = f"projections/{stored.name}"
+    if _ends_differ(findings, path, stored, live):
+        return
+    shapes = {
+        Locality.GLOBAL: (),
+        Locality.SEMIGLOBAL: (stored.connectivity.n_rows,),
+        Locality.LOCAL: (stored.connectivity.n_synapses,),
+    }
+    fits = fitting_attributes(findings, path, stored, live, shapes)
+    if stored.delays is None and live.delays != 1:
+        findings.note(f"{path}/delays", "the file does not know the delays; the live ones stay")
+    candidate = replace(
+        stored,
+        parameters={n: a for n, a in fits.items() if n in stored.parameters},
+        variables={n: a for n, a in fits.items() if n in stored.variables},
+        delays=stored.delays if same_clock else None,
+    )
+    if _same_synapses(stored.connectivity, live.connectivity):
+        _plan_delays(findings, path, candidate, live, refusal)
+    elif not _plan_rebuilding(findings, path, candidate, live, refusal):
+        return
+    else:
+        fits.pop("w", None)  # the call that rebuilds sets them
+    for name, attribute in fits.items():
+        findings.do(SetProjectionAttribute(f"{path}/{name}", name, attribute.values, stored.name))
+
+
+def _ends_differ(findings: Findings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:
+    """Report every end at which the two are not the same projection; whether there was one."""
+    before = len(findings.mismatched)
+    for what in ("pre", "post", "target", "pre_size", "post_size"):
+        here, there = getattr(stored, what), getattr(live, what)
+        # Old files leave out what they do not know.
+        if here != there and here not in (None, ""):
+            findings.mismatch(path, f"{what} is {_shown(here)} in the file, {_shown(there)} in the network")
+    for side in ("pre_view", "post_view"):
+        here, there = getattr(stored, side), getattr(live, side)
+        if here is not None and not (there is not None and np.array_equal(here, there)):
+            findings.mismatch(path, f"{side} selects other neurons in the file than in the network")
+        elif (
+            here is None and there is not None and not _inside(stored.connectivity, side, set(there.tolist()))
+        ):
+            findings.mismatch(path, f"{side} of the network leaves out neurons that the file connects")
+    return len(findings.mismatched) > before
+
+
+def _shown(value: object) -> str:
+    return repr(printable(value)) if isinstance(value, str) else str(value)
+
+
+def _inside(synapses: Connectivity, side: str, view: set[int]) -> bool:
+    """Whether all ranks on one side lie in a view; a file that knows no views names the whole."""
+    if side == "post_view":
+        return view.issuperset(synapses.post_ranks.tolist())
+    return all(view.issuperset(np.unique(block).tolist()) for _, block in blocks(synapses.pre_ranks))
+
+
+def _same_synapses(stored: Connectivity, live: Connectivity) -> bool:
+    """Whether rows and ranks agree in number and order; ranks are read side by side in blocks."""
+    return (
+        np.array_equal(stored.post_ranks, live.post_ranks)
+        and np.array_equal(stored.row_ptr, live.row_ptr)
+        and identical_values(stored.pre_ranks, live.pre_ranks)
+    )
+
+
+def _plan_delays(
+    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, refusal: Refusal
+) -> None:
+    """Set delays that differ, on synapses that are the same."""
+    if stored.delays is None or (live.delays is not None and _same_delays(stored.delays, live.delays)):
+        return
+    reason = refusal(stored)
+    if reason is None:
+        findings.do(SetDelays(f"{path}/delays", stored.name, stored.delays))
+    else:
+        findings.mismatch(f"{path}/delays", f"cannot be set: {reason}")
+
+
+def _same_delays(stored: int | Array, live: int | Array) -> bool:
+    if isinstance(stored, int) or isinstance(live, int):
+        return isinstance(stored, int) and isinstance(live, int) and stored == live
+    return stored.shape == live.shape and all(
+        np.array_equal(block, live[start : start + block.size]) for start, block in blocks(stored)
+    )
+
+
+def _plan_rebuilding(
+    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, refusal: Refusal
+) -> bool:
+    """Put the stored synapses in place of the live ones; whether that can be done."""
+    here, there = stored.connectivity, live.connectivity
+    counts = f"{here.n_synapses} synapses in {here.n_rows} dendrites"
+    others = f"{there.n_synapses} in {there.n_rows}"
+    reason = refusal(stored)
+    if reason is not None:
+        findings.mismatch(path, f"{counts} in the file, {others} in the network; cannot be rebuilt: {reason}")
+        return False
+    findings.do(Connect(path, stored))
+    findings.rebuilt.append(Note(path, f"{counts}, in place of {others}"))
+    for name, attribute in live.attributes.items():
+        if name not in stored and attribute.locality is not Locality.GLOBAL:
+            findings.note(f"{path}/{name}", "starts from its initial value, because the synapses are new")
+    return True
