@@ -14,7 +14,7 @@ from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
 from ann_ckpt.cli.entries import entries
 from ann_ckpt.cli.output import emit, facts, print_json, safe, table
-from ann_ckpt.cli.values import count, number, shape
+from ann_ckpt.cli.values import count, few, number, shape
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState
 from ann_ckpt.report import human_bytes
@@ -63,7 +63,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "seed": checkpoint.seed,
         "provenance": checkpoint.provenance,
         "metadata": checkpoint.metadata,
-        "constants": {name: np.asarray(value).item() for name, value in checkpoint.constants.items()},
+        "constants": {name: np.asarray(value).tolist() for name, value in checkpoint.constants.items()},
         "populations": [_population(p) for p in checkpoint.populations.values()],
         "projections": [_projection(p) for p in checkpoint.projections.values()],
     }
@@ -128,6 +128,10 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     for key, value in found["metadata"].items():
         lines.add_row("metadata", f"{safe(key, 40)}: {safe(json.dumps(value, ensure_ascii=False), 200)}")
     return lines
+
+
+def _value(value: Any) -> str:
+    return f"({', '.join(few(np.asarray(value)))})" if isinstance(value, list) else number(value)
 
 
 def _time(found: dict[str, Any]) -> str:

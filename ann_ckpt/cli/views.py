@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -147,7 +148,8 @@ class _SynapseValues:
         ranks = np.asarray(self.projection.post_ranks[low:high])
         pointers = np.asarray(self.projection.row_ptr[low : high + 1])
         values = np.asarray(self.entry.values[int(pointers[0]) : int(pointers[-1])])
-        return list(zip(ranks.tolist(), np.split(values, pointers[1:-1] - pointers[0]), strict=True))
+        rows = [values[start:stop] for start, stop in pairwise(pointers - pointers[0])]
+        return list(zip(ranks.tolist(), rows, strict=True))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ _LEAKY = TypeInfo(
 _IMAGE = TypeInfo(name="Image", description="A bump of light that goes round in circles")
 _OJA = TypeInfo(
     name="Oja",
-    description="Hebbian learning that keeps the weights of a dendrite normalised",
+    description="Hebbian learning that keeps the weights of a dendrite bounded",
     texts={"equations": "dw/dt = eta * post.r * (pre.r - post.r * w)"},
 )
 _ANTI_HEBB = TypeInfo(

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ann_ckpt import Connectivity, ProjectionState, Selection, differences
+from ann_ckpt.adapters.protocol import Simulator
+from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.demo.network import MAX_DELAY
+
+SIDE = 6
+
+
+def transplant(source: DemoNetwork, target: DemoNetwork) -> None:
+    """Carry the whole state over, call by call, as a load does."""
+    state = source.read().state
+    assert state.time_step is not None
+    target.set_time_step(state.time_step)
+    for name, value in state.constants.items():
+        target.set_constant(name, np.array(value))
+    for population in state.populations.values():
+        for attribute, held in population.attributes.items():
+            target.set_population_attribute(population.name, attribute, np.array(held.values))
+    for projection in state.projections.values():
+        target.connect(projection)
+        for attribute, held in projection.attributes.items():
+            target.set_projection_attribute(projection.name, attribute, np.array(held.values))
+
+
+def unequal(a: DemoNetwork, b: DemoNetwork) -> list[str]:
+    return [path for path in differences(a.read().state, b.read().state) if path != "seed"]
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 99), st.integers(100, 199), st.integers(0, 12), st.integers(1, 12))
+def test_a_network_that_takes_over_a_state_continues_exactly(
+    seed: int, other: int, before: int, after: int
+) -> None:
+    running, fresh = DemoNetwork(seed=seed, side=SIDE), DemoNetwork(seed=other, side=SIDE)
+    running.simulate(before)
+    transplant(running, fresh)
+    assert unequal(running, fresh) == []
+    running.simulate(after)
+    assert unequal(running, fresh) != []
+    fresh.simulate(after)
+    assert unequal(running, fresh) == []
+
+
+def test_a_seed_decides_the_network() -> None:
+    assert unequal(DemoNetwork(seed=3, side=SIDE), DemoNetwork(seed=3, side=SIDE)) == []
+    assert "projections/lateral/pre_ranks" in unequal(
+        DemoNetwork(seed=3, side=SIDE), DemoNetwork(seed=4, side=SIDE)
+    )
+
+
+def test_a_population_remembers_its_last_rates() -> None:
+    network = DemoNetwork(seed=1, side=SIDE)
+    seen = []
+    for _ in range(2 * MAX_DELAY):
+        network.simulate(1)
+        seen.append(np.array(network.read().state.populations["layer"]["r"]))
+    layer = network.read().state.populations["layer"]
+    for ago in range(1, MAX_DELAY):
+        np.testing.assert_array_equal(layer[f"r_{ago}"], seen[-1 - ago])
+
+
+def test_learning_changes_weights_and_keeps_them_bounded() -> None:
+    network = DemoNetwork(seed=1, side=SIDE)
+    before = np.array(network.read().state.projections["forward"]["w"])
+    network.simulate(1000)
+    forward, lateral = network.read().state.projections.values()
+    assert not np.array_equal(forward["w"], before)
+    norms = np.add.reduceat(np.asarray(forward["w"]) ** 2, forward.connectivity.row_ptr[:-1])
+    assert norms.max() < 10.0
+    assert np.asarray(lateral["w"]).min() >= 0.0
+
+
+def test_it_is_a_simulator_that_reads_what_is_selected() -> None:
+    network = DemoNetwork(side=SIDE)
+    assert isinstance(network, Simulator)
+    state = network.read(Selection(populations="im*", projections=False)).state
+    assert list(state.populations) == ["image"]
+    assert not state.projections
+
+
+@pytest.mark.parametrize(
+    ("delays", "refused"),
+    [
+        (1, False),
+        (MAX_DELAY, False),
+        (None, False),
+        (0, True),
+        (MAX_DELAY + 1, True),
+        (np.array([1, 9]), True),
+    ],
+)
+def test_delays_that_it_cannot_remember_are_refused(delays: int | None, refused: bool) -> None:
+    connectivity = Connectivity.from_rows([0], [[1, 2]])
+    projection = ProjectionState("lateral", "layer", "layer", "inh", connectivity, delays=delays)
+    refusal = DemoNetwork(side=SIDE).refusal(projection)
+    assert (refusal is not None) == refused
+
+
+def test_delays_are_set_without_touching_the_synapses() -> None:
+    network = DemoNetwork(seed=1, side=SIDE)
+    before = network.read().state.projections["lateral"]
+    network.set_delays("lateral", np.full(before.connectivity.n_synapses, 2, np.int64))
+    after = network.read().state.projections["lateral"]
+    assert set(np.asarray(after.delays).tolist()) == {2}
+    assert after.connectivity is before.connectivity
