@@ -35,7 +35,8 @@ class IndexRow:
 def index_table(rows: Iterable[IndexRow]) -> NDArray[np.void]:
     """Return the index as a structured array of fixed-length fields, shape ``(n,)``."""
     encoded = [
-        (r.path.encode(), r.encoding.encode(), r.version, r.locality.encode(), r.digest.encode()) for r in rows
+        (r.path.encode(), r.encoding.encode(), r.version, r.locality.encode(), r.digest.encode())
+        for r in rows
     ]
     width = max((len(row[0]) for row in encoded), default=0)
     dtype = [

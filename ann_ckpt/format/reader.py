@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ann_ckpt.errors import (
     FileMissingError,
     FormatVersionError,
     NotReadableError,
+    StateError,
     UnknownFormatError,
     UnsafeFileError,
     printable,
@@ -55,7 +57,7 @@ class FileReader:
         self._descriptor = _open_descriptor(self.path)
         try:
             guard.check_superblock(self._descriptor, self.path)
-            with self._believing(""):
+            with self.believing(""):
                 self._file = self._open_same()
                 self.file_size = os.fstat(self._descriptor).st_size
                 self._groups: dict[str, Any] = {"": h5g.open(self._file, b"/")}
@@ -82,7 +84,7 @@ class FileReader:
     @cached_property
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
-        with self._believing(layout.INDEX):
+        with self.believing(layout.INDEX):
             dataset = self._open_dataset(layout.INDEX)
             table = dataset.read(0, dataset.shape[0])
             if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
@@ -97,7 +99,7 @@ class FileReader:
 
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
         """Attributes of a group, checked against its digest."""
-        with self._believing(path):
+        with self.believing(path):
             found = self._read_attributes(self._group(path))
         digest = digest_of_attributes(found) if path else _digest_of_header(found)
         if digest != self.index[path].digest:
@@ -106,20 +108,20 @@ class FileReader:
 
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
-        with self._believing(path):
+        with self.believing(path):
             value = self._open_dataset(path).read_scalar()
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
 
     def array(self, path: str) -> StoredArray:
         """Open a dataset of values; nothing is read yet."""
-        with self._believing(path):
+        with self.believing(path):
             self._check_encoding(path)
             return self._open_dataset(path)
 
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
-        with self._believing(path):
+        with self.believing(path):
             self._check_encoding(path)
             packed = self._open_dataset(path).read_scalar()
             self._check_digest(path, digest_of(packed))
@@ -145,7 +147,7 @@ class FileReader:
     def _verify_array(self, path: str) -> Iterator[int]:
         stored = self.array(path)
         digest = Digest()
-        with self._believing(path):
+        with self.believing(path):
             for block in stored.blocks():
                 digest.update(block)
                 yield block.nbytes
@@ -227,19 +229,41 @@ class FileReader:
         self.bytes_read += count
 
     @contextlib.contextmanager
-    def _believing(self, path: str) -> Iterator[None]:
-        """Turn whatever HDF5 or a broken structure raises into :class:`CorruptFileError`."""
+    def believing(self, path: str) -> Iterator[None]:
+        """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
+
+        Everything that takes a file at its word stands inside such a block.
+        """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
         try:
             yield
+        except StateError as error:
+            raise CorruptFileError(
+                "what is stored makes no sense", details={"found": error.fact}, where=self.where(path)
+            ) from error
         except CheckpointError as error:
             error.where = error.where or self.where(path)
             raise
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except _NONSENSE as error:
             raise CorruptFileError(
-                "the file is damaged", details={"found": printable(error, 300)}, where=self.where(path)
+                "the file is damaged",
+                details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
+                where=self.where(path),
             ) from error
+
+
+_NONSENSE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What HDF5, numpy and plain Python raise when a file is not what it says."""
 
 
 def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:
@@ -257,12 +281,10 @@ def _is_ours(root: Any) -> bool:
 
 
 def _open_descriptor(path: str) -> int:
+    if Path(path).is_dir():
+        raise NotReadableError("this is a folder, not a checkpoint file", where=printable(path, 400))
     try:
-        if os.path.isdir(path):
-            raise NotReadableError("this is a folder, not a checkpoint file", where=printable(path, 400))
         return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except NotReadableError:
-        raise
     except FileNotFoundError as error:
         raise FileMissingError("there is no such file", where=printable(path, 400)) from error
     except OSError as error:

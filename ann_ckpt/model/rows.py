@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError
+from ann_ckpt.errors import AttributeNotFoundError, ConnectivityError, ObjectNotFoundError, StateError
 from ann_ckpt.model.arrays import Array, Attribute, Locality, blocks
+from ann_ckpt.model.connectivity import Connectivity
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -65,8 +66,7 @@ class Dendrite(Synapses):
 class RowAccess:
     """Views of one projection by rows; the owner supplies the arrays.
 
-    Attributes that the owner has: ``name``, ``post_ranks``, ``row_ptr``, ``pre_ranks``,
-    ``delays``, ``attributes``, ``pre_size``, ``post_size``.
+    It also has ``name``, ``delays``, ``pre_size`` and ``post_size``.
     """
 
     __slots__ = ()
@@ -79,6 +79,10 @@ class RowAccess:
     @property
     def attributes(self) -> Mapping[str, Attribute]:
         """Parameters and variables together, parameters first."""
+        raise NotImplementedError
+
+    def _all_rows(self) -> Connectivity:
+        """All rows, checked; ``pre_ranks`` may be lazy."""
         raise NotImplementedError
 
     @property
@@ -171,7 +175,7 @@ class RowAccess:
         """
         hits = [start + np.flatnonzero(block == pre_rank) for start, block in blocks(self.pre_ranks)]
         where = np.concatenate(hits) if hits else np.empty(0, np.int64)
-        rows = np.searchsorted(np.asarray(self.row_ptr), where, side="right") - 1
+        rows = np.searchsorted(self._all_rows().row_ptr, where, side="right") - 1
         values = {}
         for name, attribute in self.attributes.items():
             if attribute.locality is Locality.GLOBAL:
@@ -193,8 +197,8 @@ class RowAccess:
         """
         from scipy.sparse import csr_array
 
-        post = np.asarray(self.post_ranks)
-        pointers = np.asarray(self.row_ptr)
+        rows = self._all_rows()
+        post, pointers = rows.post_ranks, rows.row_ptr
         columns = np.asarray(self.pre_ranks)
         data = self._per_synapse(attribute, pointers)
         if np.any(np.diff(post) < 0):
@@ -240,8 +244,10 @@ class RowAccess:
             raise StateError(f"projection {self.name!r}: {name!r} has no value per synapse")
         return np.broadcast_to(values, (int(pointers[-1]),))
 
-    def _slab(self, low: int, high: int) -> _Slab:
+    def _slab(self, low: int, high: int) -> Slab:
         pointers = np.asarray(self.row_ptr[low : high + 1])
+        if np.any(np.diff(pointers) < 0) or not 0 <= pointers[0] <= pointers[-1] <= self.n_synapses:
+            raise ConnectivityError(f"projection {self.name!r}: row_ptr falls between rows {low} and {high}")
         span = slice(int(pointers[0]), int(pointers[-1]))
         extent = {Locality.SEMIGLOBAL: slice(low, high), Locality.LOCAL: span}
         values = {}
@@ -255,11 +261,11 @@ class RowAccess:
             if self.delays is None or isinstance(self.delays, int)
             else np.asarray(self.delays[span])
         )
-        return _Slab(pointers, np.asarray(self.pre_ranks[span]), delays, values)
+        return Slab(pointers, np.asarray(self.pre_ranks[span]), delays, values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Slab:
+class Slab:
     """Consecutive rows as they are stored: local values per synapse, semiglobal ones per row."""
 
     pointers: NDArray[np.int64]

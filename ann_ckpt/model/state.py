@@ -206,6 +206,9 @@ class ProjectionState(_WithAttributes, RowAccess):
         if isinstance(self.connectivity.pre_ranks, np.ndarray):
             self._check_ranks("pre_ranks", self.connectivity.pre_ranks, self.pre_size)
 
+    def _all_rows(self) -> Connectivity:
+        return self.connectivity
+
     @property
     def post_ranks(self) -> Array:
         """Post-synaptic neuron of each row, shape ``(n_rows,)``."""

@@ -1,0 +1,7 @@
+"""A checkpoint opened for reading: everything is there, nothing is read until asked for."""
+
+from ann_ckpt.lazy.array import LazyArray
+from ann_ckpt.lazy.checkpoint import Checkpoint, Members
+from ann_ckpt.lazy.projection import LazyProjection
+
+__all__ = ["Checkpoint", "LazyArray", "LazyProjection", "Members"]

@@ -1,0 +1,151 @@
+"""An array in a checkpoint file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import ClosedCheckpointError, CorruptFileError, printable
+from ann_ckpt.format.digest import digest_of
+from ann_ckpt.format.reader import FileReader
+from ann_ckpt.format.stored import Storage
+from ann_ckpt.report import human_bytes
+
+__all__ = ["LazyArray"]
+
+
+class LazyArray:
+    """An array in a checkpoint: slices read their bytes, ``numpy.asarray`` reads it whole.
+
+    A whole read is held against the stored digest. A slice of a compressed array is
+    protected by the checksum of each deflate stream, a slice of raw chunks is not.
+    """
+
+    def __init__(self, reader: FileReader, path: str) -> None:
+        self._reader = reader
+        self._path = path
+        self._stored = reader.array(path)
+
+    @property
+    def path(self) -> str:
+        """Where the array lies in the file."""
+        return self._path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return self._stored.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        return self._stored.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values in memory, once read."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def storage(self) -> Storage:
+        """How the array lies in the file."""
+        self._check_open()
+        return self._stored.storage()
+
+    @property
+    def digest(self) -> str:
+        """XXH3-128 of the values as they were written, 32 hex digits."""
+        return self._reader.index[self._path].digest
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a single value has no length")
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Read a part, with numpy's rules.
+
+        Only the entries of the first axis between the lowest and the highest that
+        ``key`` asks for are read, if it starts with an integer or a slice; anything
+        else reads the whole array.
+        """
+        keys = key if isinstance(key, tuple) else (key,)
+        first, rest = (keys[0], keys[1:]) if keys else (..., ())
+        if self.shape and isinstance(first, slice):
+            start, stop, step = first.indices(self.shape[0])
+            wanted = range(start, stop, step)
+            low, high = (min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1) if wanted else (0, 0)
+            part = self._read(low, high)
+            chosen: NDArray[Any] = part[(slice(None, None, step), *rest)]
+            return chosen
+        if self.shape and isinstance(first, (int, np.integer)) and not isinstance(first, (bool, np.bool_)):
+            if not -self.shape[0] <= first < self.shape[0]:
+                raise IndexError(
+                    f"index {first} is out of bounds for {self.shape[0]} entries of {self._path}"
+                )
+            row = int(first) % self.shape[0]
+            entry: NDArray[Any] = self._read(row, row + 1)[(0, *rest)]
+            return entry
+        anything: NDArray[Any] = np.asarray(self)[key]
+        return anything
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
+        """Read the whole array and check its digest."""
+        if copy is False:
+            raise ValueError("an array in a file cannot be had without a copy")
+        out = np.empty(self.shape, self.dtype)
+        self.read_into(out)
+        return out if dtype is None else out.astype(dtype, copy=False)
+
+    def read_into(self, out: NDArray[Any]) -> None:
+        """Read the whole array into memory that exists, and check its digest.
+
+        Parameters
+        ----------
+        out : array
+            C-contiguous, of this shape and type.
+
+        Raises
+        ------
+        CorruptFileError
+            If the values are not the ones that were written.
+        """
+        self._check_open()
+        if out.shape != self.shape or out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
+            )
+        if self.shape:
+            self._stored.read_into(out, 0)
+        else:
+            out[...] = self._stored.read_scalar()
+        if digest_of(out) != self.digest:
+            raise CorruptFileError(
+                "the values differ from their digest", where=self._reader.where(self._path)
+            )
+
+    def __repr__(self) -> str:
+        return f"<lazy {self.dtype} {self.shape}, {human_bytes(self.nbytes)}: {printable(self._path)}>"
+
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        self._check_open()
+        if (start, stop) == (0, self.shape[0]):
+            return np.asarray(self)
+        return self._stored.read(start, stop)
+
+    def _check_open(self) -> None:
+        if self._reader.closed:
+            raise ClosedCheckpointError("the checkpoint is closed", where=self._reader.where(self._path))

@@ -1,0 +1,259 @@
+"""A whole checkpoint file, opened."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
+from ann_ckpt.format import h5, layout
+from ann_ckpt.format.reader import FileReader
+from ann_ckpt.lazy.array import LazyArray
+from ann_ckpt.lazy.attributes import attributes_of, in_memory, optional_int, type_info
+from ann_ckpt.lazy.projection import LazyProjection
+from ann_ckpt.model import NetworkState, PopulationState, TypeInfo
+from ann_ckpt.report import human_bytes
+from ann_ckpt.selection import EVERYTHING, Selection
+
+__all__ = ["Checkpoint", "Members"]
+
+T = TypeVar("T")
+
+
+class Members(Mapping[str, T], Generic[T]):
+    """Populations or projections by name; each is opened when it is first asked for."""
+
+    def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T]) -> None:
+        self._noun = noun
+        self._names = dict.fromkeys(names)
+        self._make = make
+        self._made: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        """Open one.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is none of that name; also a :class:`KeyError`.
+        """
+        if name not in self._names:
+            raise ObjectNotFoundError.among("the checkpoint", self._noun, name, self._names)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(printable(n, 40) for n in list(self)[:12]) + (", ..." if len(self) > 12 else "")
+        return f"<{len(self)} {self._noun}s: {shown}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(printable(repr(self[n]), 400))}</td></tr>" for n in list(self)[:50]
+        )
+        return f"<b>{len(self)} {self._noun}s</b><table>{rows}</table>"
+
+
+class Checkpoint:
+    """One instant of a network in a file, read-only and lazy. Made by :func:`ann_ckpt.open`.
+
+    Use it as a context manager, or call :meth:`close`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._reader = FileReader(path)
+        self.path = self._reader.path
+        self._types: dict[int, TypeInfo] = {}
+        try:
+            with self._reader.believing(""):
+                self._take_header(self._reader.header)
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def _take_header(self, header: Mapping[str, Any]) -> None:
+        major, minor = header[layout.A_VERSION]
+        self.format_version = (int(major), int(minor))
+        self.created = h5.text_of(header[layout.A_CREATED]) if layout.A_CREATED in header else ""
+        self.time_step = optional_int(header, layout.A_TIME_STEP)
+        self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
+        self.seed = optional_int(header, layout.A_SEED)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; arrays that were read stay, lazy ones say that they are closed."""
+        self._reader.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._reader.closed
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of values read from the file so far."""
+        return self._reader.bytes_read
+
+    @property
+    def file_size(self) -> int:
+        """Size of the file in bytes."""
+        return self._reader.file_size
+
+    @property
+    def time_ms(self) -> float | None:
+        """Simulated time in ms, where the file knows both step and dt."""
+        return None if self.time_step is None or self.dt is None else self.time_step * self.dt
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What the user kept beside the network."""
+        return self._json(layout.METADATA)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Who wrote the file, with which versions, where and when."""
+        return self._json(layout.PROVENANCE)
+
+    @cached_property
+    def populations(self) -> Members[PopulationState]:
+        """Populations by name; their arrays are lazy."""
+        return Members("population", self._names(layout.POPULATIONS), self._population)
+
+    @cached_property
+    def projections(self) -> Members[LazyProjection]:
+        """Projections by name."""
+        return Members(
+            "projection",
+            self._names(layout.PROJECTIONS),
+            lambda name: LazyProjection(self._reader, name, self._type),
+        )
+
+    @cached_property
+    def constants(self) -> Mapping[str, NDArray[Any]]:
+        """Network constants by name."""
+        links = self._reader.index.children(layout.CONSTANTS)
+        return {
+            layout.unescape(k): np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for k in links
+        }
+
+    @property
+    def arrays(self) -> dict[str, LazyArray]:
+        """Every stored dataset of values by its path in the file."""
+        encodings = (layout.E_ARRAY, layout.E_GLOBALS)
+        return {
+            p: LazyArray(self._reader, p)
+            for p, row in self._reader.index.items()
+            if row.encoding in encodings
+        }
+
+    def state(self, selection: Selection = EVERYTHING, *, lazy: bool = False) -> NetworkState:
+        """Return the network, or the selected part, as a :class:`~ann_ckpt.NetworkState`.
+
+        Parameters
+        ----------
+        selection : Selection
+            Which populations and projections; nothing else is read.
+        lazy : bool
+            Keep the large arrays in the file; they work until the checkpoint is closed.
+        """
+        with self._reader.believing(""):
+            populations = [self.populations[n] for n in selection.pick("populations", self.populations)]
+            if not lazy:
+                populations = [_read_population(p) for p in populations]
+            projections = selection.pick("projections", self.projections)
+            return NetworkState(
+                populations={p.name: p for p in populations},
+                projections={n: self.projections[n].state(lazy=lazy) for n in projections},
+                constants=self.constants,
+                time_step=self.time_step,
+                dt=self.dt,
+                seed=self.seed,
+                metadata=self.metadata,
+            )
+
+    def verify(self) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+        """Read every stored object against its digest.
+
+        Yields
+        ------
+        path, nbytes, error
+            After each block, and once with the error for each damaged object.
+        """
+        for path in self._reader.index:
+            try:
+                for count in self._reader.verify(path):
+                    yield path, count, None
+            except CorruptFileError as error:
+                yield path, 0, error
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<closed checkpoint {printable(self.path)}>"
+        return (
+            f"<checkpoint {printable(self.path)} at step {self.time_step}: "
+            f"{len(self.populations)} populations, {len(self.projections)} projections, "
+            f"{human_bytes(self.file_size)}>"
+        )
+
+    def _names(self, group: str) -> list[str]:
+        return [layout.unescape(link) for link in self._reader.index.children(group)]
+
+    def _population(self, name: str) -> PopulationState:
+        path = f"{layout.POPULATIONS}/{layout.escape(name)}"
+        header = self._reader.attributes(path)
+        with self._reader.believing(path):
+            return PopulationState(
+                name,
+                tuple(int(n) for n in header[layout.A_GEOMETRY]),
+                parameters=attributes_of(self._reader, path, layout.PARAMETERS),
+                variables=attributes_of(self._reader, path, layout.VARIABLES),
+                neuron_type=self._type(header),
+            )
+
+    def _type(self, header: Mapping[str, Any]) -> TypeInfo | None:
+        number = optional_int(header, layout.A_TYPE)
+        if number is None:
+            return None
+        if number not in self._types:
+            path = f"{layout.TYPES}/{number}"
+            with self._reader.believing(path):
+                self._types[number] = type_info(self._json(path))
+        return self._types[number]
+
+    def _json(self, path: str) -> dict[str, Any]:
+        with self._reader.believing(path):
+            value = json.loads(self._reader.text(path))
+            if not isinstance(value, dict):
+                raise TypeError("a JSON object was expected")
+            return value
+
+
+def _read_population(p: PopulationState) -> PopulationState:
+    return PopulationState(
+        p.name,
+        p.geometry,
+        parameters=in_memory(p.parameters),
+        variables=in_memory(p.variables),
+        neuron_type=p.neuron_type,
+    )

@@ -1,0 +1,199 @@
+"""One projection in a checkpoint file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import AttributeNotFoundError, printable
+from ann_ckpt.format import h5, layout
+from ann_ckpt.format.reader import FileReader
+from ann_ckpt.lazy.array import LazyArray
+from ann_ckpt.lazy.attributes import attributes_of, in_memory, optional_int
+from ann_ckpt.model import (
+    Array,
+    Attribute,
+    Connectivity,
+    Locality,
+    ProjectionState,
+    RowAccess,
+    TypeInfo,
+    nbytes,
+)
+from ann_ckpt.model.rows import Slab
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["LazyProjection"]
+
+_BISECT_STOP = 4096
+
+
+class LazyProjection(RowAccess):
+    """One projection in a checkpoint.
+
+    Looking at dendrites and rows reads them only; :attr:`connectivity` reads
+    ``post_ranks`` and ``row_ptr``.
+    """
+
+    def __init__(
+        self, reader: FileReader, name: str, types: Callable[[Mapping[str, Any]], TypeInfo | None]
+    ) -> None:
+        self.name = name
+        self._reader = reader
+        self._path = f"{layout.PROJECTIONS}/{layout.escape(name)}"
+        with reader.believing(self._path):
+            self._open(reader.attributes(self._path), types)
+
+    def _open(self, header: Mapping[str, Any], types: Callable[[Mapping[str, Any]], TypeInfo | None]) -> None:
+        reader = self._reader
+        self.pre = h5.text_of(header[layout.A_PRE])
+        self.post = h5.text_of(header[layout.A_POST])
+        self.target = h5.text_of(header[layout.A_TARGET])
+        self.pre_size = optional_int(header, layout.A_PRE_SIZE)
+        self.post_size = optional_int(header, layout.A_POST_SIZE)
+        self.synapse_type = types(header)
+        self.parameters = attributes_of(reader, self._path, layout.PARAMETERS)
+        self.variables = attributes_of(reader, self._path, layout.VARIABLES)
+        per_synapse = self._array(layout.DELAYS)
+        self.delays = optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
+        self._row_order = h5.text_of(header[layout.A_ROWS])
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """Parameters and variables together, parameters first."""
+        return {**self.parameters, **self.variables}
+
+    @cached_property
+    def post_ranks(self) -> LazyArray:
+        """Post-synaptic neuron of each row, int32, shape ``(n_rows,)``."""
+        return LazyArray(self._reader, f"{self._path}/{layout.POST_RANKS}")
+
+    @cached_property
+    def row_ptr(self) -> LazyArray:
+        """Start of each row and the end of the last, int64, shape ``(n_rows + 1,)``."""
+        return LazyArray(self._reader, f"{self._path}/{layout.ROW_PTR}")
+
+    @cached_property
+    def pre_ranks(self) -> LazyArray:
+        """Pre-synaptic neuron of each synapse, int32, shape ``(n_synapses,)``."""
+        return LazyArray(self._reader, f"{self._path}/{layout.PRE_RANKS}")
+
+    @cached_property
+    def connectivity(self) -> Connectivity:
+        """The rows, with ``pre_ranks`` still lazy."""
+        with self._reader.believing(self._path):
+            return Connectivity(np.asarray(self.post_ranks), np.asarray(self.row_ptr), self.pre_ranks)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its values in memory, once read."""
+        arrays: list[Array] = [
+            self.post_ranks,
+            self.row_ptr,
+            self.pre_ranks,
+            *(a.values for a in self.attributes.values()),
+        ]
+        if isinstance(self.delays, LazyArray):
+            arrays.append(self.delays)
+        return sum(nbytes(array) for array in arrays)
+
+    @property
+    def single_weight(self) -> bool:
+        """Whether one weight serves all synapses."""
+        return "w" in self and self.attributes["w"].locality is Locality.GLOBAL
+
+    def __getitem__(self, attribute: str) -> Array:
+        """Values of one parameter or variable, lazy unless it is a single one."""
+        found = self.attributes
+        if attribute not in found:
+            raise AttributeNotFoundError.among(
+                f"projection {printable(self.name)!r}",
+                "attribute",
+                attribute,
+                found,
+                where=self._reader.where(self._path),
+            )
+        return found[attribute].values
+
+    def __contains__(self, attribute: object) -> bool:
+        return attribute in self.parameters or attribute in self.variables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.attributes)
+
+    def find_row(self, post_rank: int) -> int | None:
+        """Return the number of the row that belongs to a neuron, or None."""
+        if self._row_order == layout.ROWS_ALL:
+            return int(post_rank) if 0 <= post_rank < self.n_rows else None
+        if self._row_order == layout.ROWS_ASCENDING:
+            return _bisect(self.post_ranks, post_rank)
+        return super().find_row(post_rank)
+
+    def state(self, *, lazy: bool = False) -> ProjectionState:
+        """Return the projection as a state, its arrays read or still lazy."""
+        with self._reader.believing(self._path):
+            connectivity = self.connectivity
+            if not lazy:
+                connectivity = Connectivity(
+                    connectivity.post_ranks, connectivity.row_ptr, np.asarray(self.pre_ranks)
+                )
+            delays = self.delays
+            return ProjectionState(
+                self.name,
+                self.pre,
+                self.post,
+                self.target,
+                connectivity,
+                delays=delays if lazy or not isinstance(delays, LazyArray) else np.asarray(delays),
+                parameters=self.parameters if lazy else in_memory(self.parameters),
+                variables=self.variables if lazy else in_memory(self.variables),
+                pre_size=self.pre_size,
+                post_size=self.post_size,
+                pre_view=_loaded(self._array(layout.PRE_VIEW)),
+                post_view=_loaded(self._array(layout.POST_VIEW)),
+                synapse_type=self.synapse_type,
+            )
+
+    def tocsr(self, attribute: str = "w") -> csr_array:
+        """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
+        with self._reader.believing(self._path):
+            return super().tocsr(attribute)
+
+    def _all_rows(self) -> Connectivity:
+        return self.connectivity
+
+    def _slab(self, low: int, high: int) -> Slab:
+        with self._reader.believing(self._path):
+            return super()._slab(low, high)
+
+    def __repr__(self) -> str:
+        return (
+            f"<projection {printable(self.name)!r} {printable(self.pre)} -> {printable(self.post)} "
+            f"({printable(self.target)}): {self.n_rows} dendrites, {self.n_synapses} synapses, "
+            f"{', '.join(printable(n, 40) for n in self)}>"
+        )
+
+    def _array(self, name: str) -> LazyArray | None:
+        path = f"{self._path}/{name}"
+        return LazyArray(self._reader, path) if path in self._reader else None
+
+
+def _loaded(array: LazyArray | None) -> NDArray[Any] | None:
+    return None if array is None else np.asarray(array)
+
+
+def _bisect(ascending: LazyArray, value: int) -> int | None:
+    """Position of ``value``, reading one chunk's worth of entries at the end and single ones before."""
+    low, high = 0, len(ascending)
+    while high - low > _BISECT_STOP:
+        middle = (low + high) // 2
+        low, high = (middle, high) if ascending[middle] <= value else (low, middle)
+    part = ascending[low:high]
+    place = int(np.searchsorted(part, value))
+    return low + place if place < part.size and part[place] == value else None
