@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format import chunking, layout
@@ -23,6 +24,7 @@ from ann_ckpt.model import NetworkState
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
+from ann_ckpt.transfer import load_into
 
 __all__ = ["load", "open", "read", "save", "verify", "write"]
 
@@ -169,9 +171,6 @@ def load(
     MismatchError
         If ``strict`` and something does not fit; nothing was changed.
     """
-    from ann_ckpt.adapters.simulators import simulator_for
-    from ann_ckpt.transfer import load_into
-
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
     with open(filename) as checkpoint:
@@ -237,8 +236,6 @@ def _reading_of(network: Any, net_id: int, selection: Selection) -> tuple[Readin
         return Reading(_selected(network, selection)), None
     if isinstance(network, Checkpoint):
         return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
-    from ann_ckpt.adapters.simulators import simulator_for
-
     simulator = simulator_for(network, net_id)
     return simulator.read(selection), simulator.label
 

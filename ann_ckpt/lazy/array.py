@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,17 @@ class LazyArray:
             raise CorruptFileError(
                 "the values differ from their digest", where=self._reader.where(self._path)
             )
+
+    def verify(self) -> Iterator[int]:
+        """Check the values against their digest, a few MiB at a time; yield bytes as they are read.
+
+        Raises
+        ------
+        CorruptFileError
+            After the last block, if the values are not the ones that were written.
+        """
+        self._check_open()
+        return self._reader.verify(self._path)
 
     def __repr__(self) -> str:
         return f"<lazy {self.dtype} {self.shape}, {human_bytes(self.nbytes)}: {printable(self._path)}>"
