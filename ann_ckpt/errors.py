@@ -37,7 +37,10 @@ __all__ = [
     "SimulatorError",
     "StateError",
     "UnknownFormatError",
+    "UnrecognisedFileError",
     "UnsafeFileError",
+    "WorkerCrashedError",
+    "WorkerTimeoutError",
     "printable",
 ]
 
@@ -209,6 +212,25 @@ class UnsafeFileError(CheckpointError, ValueError):
 
     code = "unsafe-file"
     exit_status = 6
+
+
+class UnrecognisedFileError(CorruptFileError, UnknownFormatError):
+    """The bytes are those of no file that ANNarchy ever wrote."""
+
+    code = "unrecognised-file"
+    exit_status = 4
+
+
+class WorkerCrashedError(UnsafeFileError):
+    """Reading the file in a process of its own ended that process; ours is unharmed."""
+
+    code = "worker-crashed"
+
+
+class WorkerTimeoutError(UnsafeFileError):
+    """Reading the file in a process of its own took too long and was ended."""
+
+    code = "worker-timeout"
 
 
 class MismatchError(CheckpointError, ValueError):
