@@ -137,7 +137,7 @@ def _plan_rebuilding(
     here, there = stored.connectivity, live.connectivity
     counts = f"{here.n_synapses} synapses in {here.n_rows} dendrites"
     others = f"{there.n_synapses} in {there.n_rows}"
-    reason = refusal(stored)
+    reason = _outside(here, live) or refusal(stored)
     if reason is not None:
         findings.mismatch(path, f"{counts} in the file, {others} in the network; cannot be rebuilt: {reason}")
         return False
@@ -147,3 +147,14 @@ def _plan_rebuilding(
         if name not in stored and attribute.locality is not Locality.GLOBAL:
             findings.note(f"{path}/{name}", "starts from its initial value, because the synapses are new")
     return True
+
+
+def _outside(synapses: Connectivity, live: ProjectionState) -> str | None:
+    """Say which ranks lie beyond the live populations, as far as their sizes are known."""
+    posts, post_size, pre_size = synapses.post_ranks, live.post_size, live.pre_size
+    if post_size is not None and posts.size and posts.max() >= post_size:
+        return f"post rank {posts.max()} in a population of {post_size}"
+    for _, block in blocks(synapses.pre_ranks) if pre_size is not None else ():
+        if block.size and not 0 <= block.min() <= block.max() < pre_size:
+            return f"pre ranks from {block.min()} to {block.max()} in a population of {pre_size}"
+    return None

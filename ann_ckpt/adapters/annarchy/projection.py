@@ -13,7 +13,7 @@ from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
 from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection
 from ann_ckpt.adapters.annarchy.rows import Synapses, rows_of
-from ann_ckpt.adapters.annarchy.storage import rules_for, synapses_outside
+from ann_ckpt.adapters.annarchy.storage import rules_for
 from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
@@ -242,21 +242,17 @@ class LiveProjection:
             yield f"its weights are {projection.attribute('w').locality}, in the network {weight.locality}"
         if not hasattr(self._instance, "init_from_lil"):
             yield "it was compiled with a connector in C++, which cannot rebuild synapses"
-        pre, post = _end(self._projection.pre)[0], _end(self._projection.post)[0]
-        outside = synapses_outside(projection.connectivity, pre.size, post.size)
-        if outside:
-            yield outside
-        yield from self._against_storage(projection.connectivity, post.size)
+        yield from self._against_storage(projection.connectivity)
         if self._monitored and not np.array_equal(projection.connectivity.post_ranks, live.post_ranks):
             yield "a monitor records its dendrites, and they would change under it"
 
-    def _against_storage(self, synapses: Connectivity, post_size: int) -> Iterator[str]:
+    def _against_storage(self, synapses: Connectivity) -> Iterator[str]:
         storage, order = self._projection._storage_format, self._projection._storage_order
         rules = rules_for(self._bindings.release, storage, order)
         if rules is None or self._split:
             parts = ", in a part for each thread" if self._split else ""
             yield f"its storage format {storage} ({order}{parts}) cannot be rebuilt"
-        elif broken := rules.refusal(synapses, post_size):
+        elif broken := rules.refusal(synapses, _end(self._projection.post)[0].size):
             yield f"its storage format is {storage} ({order}): {broken}"
 
     def _against_delays(self, delays: int | Array | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ann_ckpt.model import Connectivity, blocks
 
-__all__ = ["StorageRules", "rules_for", "synapses_outside"]
+__all__ = ["StorageRules", "rules_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,6 @@ def rules_for(release: str, storage: str, order: str) -> StorageRules | None:
     if storage == "dense":
         return replace(rules, every_row=True)
     return replace(rules, some_synapse=storage == "bsr")
-
-
-def synapses_outside(synapses: Connectivity, pre_size: int, post_size: int) -> str | None:
-    """Say which ranks lie beyond the populations, reading the pre ranks once."""
-    if synapses.n_rows and synapses.post_ranks.max() >= post_size:
-        return f"post rank {synapses.post_ranks.max()} in a population of {post_size}"
-    for _, block in blocks(synapses.pre_ranks):
-        if block.size and not 0 <= block.min() <= block.max() < pre_size:
-            return f"pre ranks from {block.min()} to {block.max()} in a population of {pre_size}"
-    return None
 
 
 def _rows_rise(synapses: Connectivity, *, strictly: bool) -> bool:
