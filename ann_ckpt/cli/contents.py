@@ -42,7 +42,7 @@ def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
         if as_json:
             print_json([entry.to_dict() for entry in found])
             return
-        columns = ("path", "kind", "type", "shape", "size", "stored", "filters")
+        columns = ("path", "kind", "type", "shape", "size", "stored")
         listing = table(*columns, right=("size", "stored"))
         for entry in found:
             storage = entry.storage
@@ -53,7 +53,6 @@ def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
                 shape(entry.values.shape),
                 human_bytes(entry.nbytes),
                 human_bytes(storage.stored_bytes) if storage else "",
-                "+".join(storage.filters) if storage else "",
             )
         emit(listing)
 

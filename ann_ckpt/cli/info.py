@@ -114,9 +114,9 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     versions = (
         f"{name} {origin[name]}" for name in ("ann_ckpt", "numpy", "hdf5", "python") if name in origin
     )
-    lines.add_row(
-        "written", safe(f"{found['created']} on {origin.get('host', '?')} by {', '.join(versions)}", 300)
-    )
+    written = found["created"].replace("T", " ").replace("+00:00", " UTC")
+    lines.add_row("written", safe(f"{written} on {origin.get('host', '?')}", 300))
+    lines.add_row("with", safe(", ".join(versions), 300))
     if "command" in origin:
         lines.add_row("command", safe(shlex.join(map(str, origin["command"])), 300))
     if "git" in origin:
@@ -161,13 +161,13 @@ def _populations(found: dict[str, Any]) -> list[RenderableType]:
 
 def _projections(found: dict[str, Any]) -> list[RenderableType]:
     rows = found["projections"]
-    columns = ("from, to", "target", "synapses", "delay", "type", "size", "holds")
+    columns = ("from -> to", "target", "synapses", "delay", "type", "size", "holds")
     listing = table(count(len(rows), "projection"), *columns, right=("synapses", "size"))
     for p in rows[:_ROWS]:
         delay = {None: "", "per synapse": "per synapse"}.get(p["delay_steps"])
         listing.add_row(
             safe(p["name"], 40),
-            f"{safe(p['pre'], 30)}, {safe(p['post'], 30)}",
+            f"{safe(p['pre'], 30)} -> {safe(p['post'], 30)}",
             safe(p["target"], 20),
             f"{p['synapses']:,}",
             count(p["delay_steps"], "step") if delay is None else delay,

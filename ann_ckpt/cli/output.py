@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,26 +17,15 @@ from rich.table import Table
 from ann_ckpt.errors import printable
 from ann_ckpt.report import Progress as Callback
 
-__all__ = ["console", "emit", "facts", "json_ready", "print_json", "progress_bar", "safe", "table"]
+__all__ = ["emit", "facts", "json_ready", "print_json", "progress_bar", "safe", "table"]
 
-_PIPED_WIDTH = 1000
-"""Columns where output goes into a pipe or file: nothing may be cut there."""
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return where to print: coloured on a terminal, plain and uncut in a pipe."""
-    out = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not out.is_terminal:
-        out.width = _PIPED_WIDTH
-    return out
+_WIDTH = 10_000
+"""Columns that a line may take: nothing is cut or folded, a terminal wraps by itself."""
 
 
 def emit(*parts: RenderableType) -> None:
-    """Print to standard output, without trailing blanks where it is no terminal."""
-    out = console()
-    if out.is_terminal:
-        out.print(*parts, sep="\n")
-        return
+    """Print to standard output: coloured on a terminal, plain elsewhere."""
+    out = Console(highlight=False, width=_WIDTH)
     with out.capture() as captured:
         out.print(*parts, sep="\n")
     for line in captured.get().splitlines():
@@ -65,9 +55,8 @@ def facts() -> Table:
 
 def print_json(document: Any) -> None:
     """Print one JSON document: indented on a terminal, in one line elsewhere."""
-    out = console()
-    text = json.dumps(json_ready(document), indent=2 if out.is_terminal else None, allow_nan=False)
-    out.file.write(f"{text}\n")
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(f"{json.dumps(json_ready(document), indent=indent, allow_nan=False)}\n")
 
 
 def json_ready(value: Any) -> Any:
@@ -90,7 +79,7 @@ def json_ready(value: Any) -> Any:
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callback | None]:
     """Yield a progress callback that moves a bar on a terminal; None where there is none."""
-    err = console(stderr=True)
+    err = Console(stderr=True)
     if not err.is_terminal:
         yield None
         return

@@ -9,7 +9,7 @@ from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
 from ann_ckpt.cli.entries import entries
 from ann_ckpt.cli.output import emit, print_json
-from ann_ckpt.cli.values import RowRange
+from ann_ckpt.cli.values import row_range
 from ann_ckpt.cli.views import view_of
 from ann_ckpt.errors import CheckpointError
 
@@ -37,7 +37,9 @@ def _paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Comp
 )
 @file_argument
 @click.argument("path", shell_complete=_paths)
-@click.option("--rows", type=RowRange(), help="Dendrites of a projection, else entries of the first axis.")
+@click.option(
+    "--rows", type=row_range, metavar="A:B", help="Dendrites of a projection, else entries of the first axis."
+)
 @json_option
 def show(file: str, path: str, *, rows: slice | None, as_json: bool) -> None:
     """Print values of one array, or the dendrites of a projection.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import printable
 
-__all__ = ["FEW", "RowRange", "count", "few", "number", "shape"]
+__all__ = ["FEW", "count", "few", "number", "row_range", "shape"]
 
-FEW = 8
+FEW = 6
 """Values of a row that are shown."""
 
 
@@ -37,11 +37,11 @@ def few(values: NDArray[Any]) -> list[str]:
     Examples
     --------
     >>> few(np.arange(10))
-    ['0', '1', '2', '3', '4', '5', '6', '7', '... 2 more']
+    ['0', '1', '2', '3', '4', '5', '+ 4']
     """
     flat = values.reshape(-1)
     shown = [number(v, 4) for v in flat[:FEW]]
-    return shown if flat.size <= FEW else [*shown, f"... {flat.size - FEW:,} more"]
+    return shown if flat.size <= FEW else [*shown, f"+ {flat.size - FEW:,}"]
 
 
 def shape(lengths: tuple[int, ...]) -> str:
@@ -66,23 +66,21 @@ def count(number_of: int, noun: str) -> str:
     return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
 
 
-class RowRange(click.ParamType):
-    """``a:b`` as in a Python slice, or a single row."""
+def row_range(text: str) -> slice:
+    """Return the slice that ``a:b`` means, as Python has it, or that of a single row.
 
-    name = "a:b"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
-        """Return the slice that the text means, or fail as click does."""
-        if isinstance(value, slice):
-            return value
-        low, colon, high = value.partition(":")
-        try:
-            start, stop = (int(end) if end else None for end in (low, high))
-        except ValueError:
-            start = stop = None
-            colon = ""
-        if colon:
-            return slice(start, stop)
-        if start is None:
-            self.fail(f"{printable(value)!r} is no range of rows; write 10:20, :5, -3: or 7", param, ctx)
-        return slice(start, start + 1 or None)
+    Raises
+    ------
+    click.BadParameter
+        If the text is neither.
+    """
+    low, colon, high = text.partition(":")
+    try:
+        start, stop = (int(end) if end else None for end in (low, high))
+    except ValueError:
+        start, stop, colon = None, None, ""
+    if colon:
+        return slice(start, stop)
+    if start is None:
+        raise click.BadParameter(f"{printable(text)!r} is no range of rows; write 10:20, :5, -3: or 7")
+    return slice(start, start + 1 or None)

@@ -208,7 +208,13 @@ class _Description:
     def page(self) -> RenderableType:
         lines = facts()
         for label, value in self._ends().items():
-            text = shape(tuple(value)) if isinstance(value, list) else str(value)
+            text = (
+                shape(tuple(value))
+                if isinstance(value, list)
+                else f"{value:,}"
+                if isinstance(value, int)
+                else value
+            )
             lines.add_row(label, safe(text))
         listing = table("name", "kind", "type", "shape", "size", "value", right=("size",))
         for entry in inside(self.owner):

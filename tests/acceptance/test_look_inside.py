@@ -15,7 +15,14 @@ from tests.acceptance.conftest import Run
 def test_info_names_every_object_and_where_the_file_comes_from(run: Run, demo_file: Path) -> None:
     answer = run("info", demo_file)
     assert answer.status == 0
-    for expected in ("10 steps of 1 ms", "40 x 40", "image, layer", "192,198", "per synapse", "period = 200"):
+    for expected in (
+        "10 steps of 1 ms",
+        "40 x 40",
+        "image -> layer",
+        "192,198",
+        "per synapse",
+        "period = 200",
+    ):
         assert expected in answer.out
     assert f"ann_ckpt {ann_ckpt.__version__}" in answer.out
 
