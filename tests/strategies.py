@@ -20,7 +20,9 @@ from ann_ckpt import (
 DTYPES = st.sampled_from([np.float64, np.float32, np.int32, np.int64, np.uint8, np.int16, np.bool_])
 
 NAMES = st.one_of(
-    st.sampled_from(["in", "out", "a/b", ".", "..", "", "%", "50%25", "Ünïcode 雪", "w", "name with spaces", "../up"]),
+    st.sampled_from(
+        ["in", "out", "a/b", ".", "..", "", "%", "50%25", "Ünïcode 雪", "w", "name with spaces", "../up"]
+    ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.just("long" * 250),
 )
@@ -86,7 +88,9 @@ def populations(draw, name: str):
 def connectivities(draw, n_pre: int, n_post: int):
     """Ragged, empty, dense and unsorted rows, in any order of post ranks."""
     post = draw(st.lists(st.integers(0, n_post - 1), unique=True, max_size=min(5, n_post))) if n_post else []
-    one_row = st.lists(st.integers(0, n_pre - 1), unique=True, max_size=min(6, n_pre)) if n_pre else st.just([])
+    one_row = (
+        st.lists(st.integers(0, n_pre - 1), unique=True, max_size=min(6, n_pre)) if n_pre else st.just([])
+    )
     if draw(st.booleans()):
         post = sorted(post)
     return Connectivity.from_rows(post, [draw(one_row) for _ in post])

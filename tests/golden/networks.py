@@ -18,7 +18,9 @@ from ann_ckpt import (
 
 def ramp(n: int, dtype: type = np.float64) -> np.ndarray:
     """Values without a pattern, the same on every machine: a linear congruential sequence."""
-    values = (np.arange(n, dtype=np.uint64) * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)) >> np.uint64(11)
+    values = (
+        np.arange(n, dtype=np.uint64) * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    ) >> np.uint64(11)
     return (values / np.float64(2**53)).astype(dtype)
 
 
@@ -64,10 +66,24 @@ def complete() -> NetworkState:
                 post_view=np.array([0, 3, 5]),
                 synapse_type=TypeInfo("STDP"),
             ),
-            ProjectionState("one weight", "grid", "grid", "inh", Connectivity.from_rows([0], [[1]]), parameters={"w": 2.0}, delays=3),
+            ProjectionState(
+                "one weight",
+                "grid",
+                "grid",
+                "inh",
+                Connectivity.from_rows([0], [[1]]),
+                parameters={"w": 2.0},
+                delays=3,
+            ),
             ProjectionState(".", "cube", "", "exc", Connectivity([], [0], [])),
             ProjectionState(
-                "dense", "layer", "layer", "exc", dense, variables={"w": ramp(40_000), "c": np.zeros(40_000, np.float32)}, delays=1
+                "dense",
+                "layer",
+                "layer",
+                "exc",
+                dense,
+                variables={"w": ramp(40_000), "c": np.zeros(40_000, np.float32)},
+                delays=1,
             ),
         ],
         constants={"g": 9.81, "table": np.arange(3)},

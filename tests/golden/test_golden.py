@@ -32,7 +32,9 @@ def test_golden_file_read_by_plain_h5py_shows_the_values(path):
     with h5py.File(path) as file:
         for name in ("layer", "grid"):
             if name in expected.populations:
-                assert np.array_equal(file[f"populations/{name}/variables/r"], expected.populations[name]["r"])
+                assert np.array_equal(
+                    file[f"populations/{name}/variables/r"], expected.populations[name]["r"]
+                )
         if "dense" in expected.projections:
             assert np.array_equal(file["projections/dense/variables/w"], expected.projections["dense"]["w"])
             assert file["projections/dense"].attrs["pre"].decode() == "layer"

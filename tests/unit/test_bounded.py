@@ -82,7 +82,11 @@ print(json.dumps({"grown": peak() - before}))
 
 def run(code: str, path: Path) -> dict[str, int]:
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PRELUDE + code, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -25,7 +25,9 @@ ROOT = Path(__file__).parents[2]
 def state(step: int, neurons: int = 200_000) -> NetworkState:
     """A state in which every value tells the step that it belongs to."""
     values = np.full(neurons, float(step))
-    return NetworkState(populations=[PopulationState("p", (neurons,), variables={"r": values})], time_step=step)
+    return NetworkState(
+        populations=[PopulationState("p", (neurons,), variables={"r": values})], time_step=step
+    )
 
 
 def litter(folder: Path) -> list[str]:
@@ -113,7 +115,9 @@ class Interrupting:
 def test_interrupted_in_the_middle_leaves_the_old_file(tmp_path, error):
     path = tmp_path / "net.h5"
     ann_ckpt.write(state(0), path)
-    broken = NetworkState(populations=[PopulationState("p", (1 << 20,), variables={"r": Interrupting(error)})])
+    broken = NetworkState(
+        populations=[PopulationState("p", (1 << 20,), variables={"r": Interrupting(error)})]
+    )
     with pytest.raises(type(error)):
         ann_ckpt.write(broken, path)
     assert ann_ckpt.read(path).time_step == 0
@@ -167,7 +171,9 @@ def test_permissions_are_kept(tmp_path):
 def test_data_are_synced_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
     calls = []
     real_fsync, real_replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), real_fsync(fd)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), real_fsync(fd))
+    )
     monkeypatch.setattr(Path, "replace", lambda s, t: (calls.append("rename"), real_replace(s, t))[1])
     with atomic_write(tmp_path / "net.h5") as temporary:
         temporary.write_text("whole")
@@ -179,5 +185,3 @@ def test_names_of_255_bytes_can_be_saved(tmp_path):
     path = tmp_path / ("n" * 252 + ".h5")
     ann_ckpt.write(state(1), path)
     assert ann_ckpt.read(path).time_step == 1
-
-

@@ -43,12 +43,15 @@ def test_rewriting_a_lazy_checkpoint_changes_nothing(path, state):
 @given(networks(), st.data())
 def test_a_selection_is_the_part_it_names(path, state, data):
     ann_ckpt.write(state, path)
-    pops = data.draw(st.lists(st.sampled_from(list(state.populations) or [""]), unique=True)) if state.populations else []
+    pops = (
+        data.draw(st.lists(st.sampled_from(list(state.populations) or [""]), unique=True))
+        if state.populations
+        else []
+    )
     with ann_ckpt.open(path) as ckpt:
         part = ckpt.state(Selection(populations=pops, projections=False))
     assert list(part.populations) == [n for n in state.populations if n in pops]
     assert not part.projections
-
 
 
 def large_network(n_rows: int = 300, seed: int = 0) -> NetworkState:
@@ -99,7 +102,9 @@ def large(request, tmp_path_factory):
 def test_lazy_equals_eager_for_any_slice(large, data):
     eager, lazy = large
     name = data.draw(st.sampled_from(["w", "trace", "noise", "flag", "theta"]))
-    key = data.draw(st.slices(eager[name].shape[0]) | st.integers(-eager[name].shape[0], eager[name].shape[0] - 1))
+    key = data.draw(
+        st.slices(eager[name].shape[0]) | st.integers(-eager[name].shape[0], eager[name].shape[0] - 1)
+    )
     assert lazy[name][key].tobytes() == np.asarray(eager[name][key]).tobytes()
 
 

@@ -1,0 +1,94 @@
+"""Chunks come back from their bytes, and HDF5's own filters agree."""
+
+from __future__ import annotations
+
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.format.chunking import CHUNK_BYTES, Compression, Kind, choose, compression
+from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, decode, encode
+from tests.strategies import values
+
+PIPELINE = (SHUFFLE, DEFLATE)
+
+
+@given(st.integers(1, 300).flatmap(values), st.booleans())
+def test_what_is_encoded_decodes(array, always):
+    encoded = encode(array, always=always)
+    back = decode(bytes(encoded.data), PIPELINE, encoded.filter_mask, array.dtype, array.size)
+    assert back.tobytes() == array.tobytes()
+    assert not (always and encoded.filter_mask)
+
+
+@given(st.integers(1, 300).flatmap(values))
+def test_the_standard_filters_read_it(array):
+    packed = bytes(encode(array, always=True).data)
+    lanes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(array.itemsize, -1)
+    assert lanes.T.tobytes() == array.tobytes()
+
+
+def test_hdf5_reads_our_chunks_and_we_read_its(tmp_path):
+    array = np.arange(5000) // 7
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        mine = file.create_dataset(
+            "a", array.shape, array.dtype, chunks=(5000,), shuffle=True, compression="gzip"
+        )
+        mine.id.write_direct_chunk((0,), bytes(encode(array, always=True).data))
+        theirs = file.create_dataset("b", data=array, chunks=(5000,), shuffle=True, compression="gzip")
+        mask, data = theirs.id.read_direct_chunk((0,))
+        assert np.array_equal(file["a"], array)
+        assert np.array_equal(decode(data, PIPELINE, mask, array.dtype, array.size), array)
+
+
+def test_random_values_stay_raw_unless_asked():
+    noise = np.random.default_rng(0).integers(0, 2**63, 4096)
+    assert encode(noise, always=False).filter_mask == ALL_SKIPPED
+    assert encode(noise, always=True).filter_mask == 0
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[:-3], lambda b: b[:10], lambda b: b"", lambda b: b"junk" * 40])
+def test_damaged_streams_are_corrupt(spoil):
+    array = np.arange(4096)
+    packed = bytes(encode(array, always=True).data)
+    with pytest.raises(CorruptFileError):
+        decode(spoil(packed), PIPELINE, 0, array.dtype, array.size)
+
+
+def test_a_stream_that_inflates_to_more_is_stopped():
+    bomb = zlib.compress(bytes(100 << 20))
+    with pytest.raises(CorruptFileError, match="does not inflate to 800 bytes"):
+        decode(bomb, PIPELINE, 0, np.dtype(np.float64), 100)
+
+
+@pytest.mark.parametrize(
+    ("shape", "itemsize", "kind"),
+    [
+        ((), 8, Kind.COMPACT),
+        ((0,), 8, Kind.CONTIGUOUS),
+        ((1000,), 8, Kind.COMPACT),
+        ((3000,), 8, Kind.CONTIGUOUS),
+        ((10_000,), 8, Kind.CHUNKED),
+        ((1000, 1000), 8, Kind.CONTIGUOUS),
+    ],
+)
+def test_storage_follows_size_and_shape(shape, itemsize, kind):
+    assert choose(shape, itemsize, Compression.AUTO).kind is kind
+
+
+@given(st.integers(1, 10**12), st.sampled_from([1, 2, 4, 8]))
+def test_chunks_are_bounded_and_never_longer_than_the_array(length, itemsize):
+    storage = choose((length,), itemsize, Compression.AUTO)
+    if storage.kind is Kind.CHUNKED:
+        assert 0 < storage.chunk <= length
+        assert storage.chunk * itemsize <= CHUNK_BYTES
+
+
+def test_unknown_compression_names_the_known_ones():
+    with pytest.raises(OptionError, match=r"'lz4'(.|\n)*'auto'"):
+        compression("lz4")

@@ -1,0 +1,169 @@
+"""States are validated when they are made, and say what is wrong."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.errors import (
+    AttributeNotFoundError,
+    CheckpointError,
+    ConnectivityError,
+    ObjectNotFoundError,
+    StateError,
+)
+from ann_ckpt.model import blocks, nbytes
+
+ROWS = Connectivity.from_rows([1, 0], [[0, 2], [1]])
+
+
+def projection(**changes):
+    return ProjectionState(
+        **{"name": "ff", "pre": "a", "post": "b", "target": "exc", "connectivity": ROWS, **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("post", "rows", "message"),
+    [
+        ([0, 0], [[1], [2]], "stands twice"),
+        ([0], [[1, 1]], "repeats within row 0"),
+        ([0], [[-1]], "ranks from -1"),
+        ([-3], [[1]], "ranks from -3"),
+        ([0], [[2**31]], "2147483648"),
+        ([0, 1], [[1]], "as many post ranks"),
+        ([0], [[0.5]], "integers"),
+        ([0], [[[1, 2]]], "flat"),
+    ],
+)
+def test_from_rows_refuses(post, rows, message):
+    with pytest.raises(ConnectivityError, match=message):
+        Connectivity.from_rows(post, rows)
+
+
+@pytest.mark.parametrize(
+    ("pointers", "message"),
+    [([0, 2], "over 3 entries"), ([1, 2, 3], "rise from 0"), ([0, 2, 1], "rise"), ([0, 1, 2], "ends at 2")],
+)
+def test_row_pointers_have_to_fit(pointers, message):
+    with pytest.raises(ConnectivityError, match=message):
+        Connectivity(np.array([0, 1]), np.array(pointers), np.array([5, 6, 7]))
+
+
+def test_rows_keep_their_order_and_multapses():
+    connectivity = Connectivity(np.array([4, 2]), np.array([0, 3, 3]), np.array([7, 1, 7]))
+    assert connectivity.row(0).tolist() == [7, 1, 7]
+    assert connectivity.row(1).tolist() == []
+    assert connectivity.row_sizes.tolist() == [3, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PopulationState("p", ()),
+        lambda: PopulationState("p", (1, 1, 1, 1)),
+        lambda: PopulationState("p", (-1,)),
+        lambda: PopulationState("p", (3,), variables={"r": np.zeros(4)}),
+        lambda: PopulationState("p", (3,), variables={"r": np.zeros(3, complex)}),
+        lambda: PopulationState("p", (3,), variables={"r": ["a", "b", "c"]}),
+        lambda: PopulationState("p", (2,), variables={"r": [[1, 2], [3]]}),
+        lambda: PopulationState("p", (2,), parameters={"r": 1.0}, variables={"r": 1.0}),
+        lambda: PopulationState("p", (2,), variables={"r": Attribute(np.zeros(2), Locality.SEMIGLOBAL)}),
+        lambda: PopulationState("\ud800", (2,)),
+        lambda: PopulationState("p", (2,), parameters={"\ud800": 1}),
+        lambda: Attribute(np.zeros(3), Locality.GLOBAL),
+        lambda: Attribute(np.float64(1), Locality.LOCAL),
+        lambda: projection(delays=-1),
+        lambda: projection(delays=0.5),
+        lambda: projection(delays=np.array([1, 2])),
+        lambda: projection(delays=np.array([1, 2, -3])),
+        lambda: projection(pre_size=2),
+        lambda: projection(post_size=1),
+        lambda: projection(post_size=2, post_view=[5]),
+        lambda: projection(pre_view=[[1]]),
+        lambda: projection(variables={"w": np.zeros(4)}),
+        lambda: NetworkState(populations=[PopulationState("p", (1,)), PopulationState("p", (2,))]),
+        lambda: NetworkState(populations={"q": PopulationState("p", (1,))}),
+        lambda: NetworkState(populations=[projection()]),
+        lambda: NetworkState(populations=[PopulationState("a", (5,))], projections=[projection(pre_size=3)]),
+        lambda: NetworkState(time_step=-1),
+        lambda: NetworkState(dt=0),
+        lambda: NetworkState(dt=float("nan")),
+        lambda: NetworkState(seed=2**63),
+        lambda: NetworkState(metadata={"x": np.zeros(2)}),
+        lambda: NetworkState(metadata={"x": float("nan")}),
+    ],
+)
+def test_nonsense_is_refused(make):
+    with pytest.raises(StateError):
+        make()
+
+
+def test_a_part_may_lack_the_populations_that_it_connects():
+    state = NetworkState(projections=[projection()])
+    assert state.projections["ff"].n_synapses == 3
+
+
+def test_names_that_are_not_there_offer_the_nearest():
+    state = NetworkState(populations=[PopulationState("input", (1,), parameters={"tau": 1})])
+    with pytest.raises(ObjectNotFoundError, match="did you mean 'input'"):
+        state.population("inptu")
+    with pytest.raises(AttributeNotFoundError, match="did you mean 'tau'"):
+        state.populations["input"]["tua"]
+    with pytest.raises(KeyError):
+        state.projection("ff")
+
+
+def test_foreign_byte_order_is_turned_exactly():
+    population = PopulationState("p", (3,), variables={"r": np.array([1, 2, -0.0], ">f8")})
+    assert population["r"].dtype.isnative
+    assert np.asarray(population["r"]).tolist() == [1.0, 2.0, -0.0]
+
+
+def test_single_weight_is_a_global_w():
+    assert projection(parameters={"w": 1.0}).single_weight
+    assert not projection(parameters={"w": [1.0, 2, 3]}).single_weight
+    assert not projection().single_weight
+
+
+def test_time_is_steps_times_dt():
+    assert NetworkState(time_step=10, dt=0.5).time_ms == 5.0
+    assert NetworkState(time_step=10).time_ms is None
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (2, 0, 3)])
+@pytest.mark.parametrize("at_most", [1, 24, 10**6])
+def test_blocks_put_together_are_the_array(shape, at_most):
+    array = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)
+    pieces = [block for _, block in blocks(array, at_most=at_most)]
+    together = np.concatenate(pieces) if shape and pieces else (pieces[0] if pieces else array)
+    assert np.array_equal(together, array)
+    assert nbytes(array) == array.nbytes
+
+
+def test_states_survive_pickling():
+    state = NetworkState(
+        populations=[PopulationState("p", (2,), variables={"r": [1.0, 2.0]})], projections=[projection()]
+    )
+    again = pickle.loads(pickle.dumps(state))
+    assert np.asarray(again.populations["p"]["r"]).tolist() == [1.0, 2.0]
+
+
+def all_errors(cls=CheckpointError):
+    yield cls
+    for below in cls.__subclasses__():
+        yield from all_errors(below)
+
+
+@pytest.mark.parametrize("cls", sorted(set(all_errors()), key=lambda c: c.__name__), ids=lambda c: c.__name__)
+def test_every_error_survives_pickling_and_has_its_own_code(cls):
+    error = cls("the fact", details={"stored": "a, b"}, where="net.h5:/x")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is cls
+    assert str(again) == str(error) == "the fact\n  stored:  a, b\n  where:   net.h5:/x"
+    codes = [other.code for other in set(all_errors())]
+    assert codes.count(cls.code) == 1
+    assert 1 <= cls.exit_status < 64
