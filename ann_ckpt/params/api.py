@@ -1,0 +1,225 @@
+"""The functions that people call on parameter files.
+
+Each takes whatever names a file or a network and hands over; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ann_ckpt.errors import ParameterFileError, printable
+from ann_ckpt.model import NetworkState
+from ann_ckpt.params.apply import change_live, changed_state
+from ann_ckpt.params.check import MOST_FINDINGS, Checked, Checker
+from ann_ckpt.params.description import describe
+from ann_ckpt.params.document import MOST_PROBLEMS
+from ann_ckpt.params.file import ParameterFile, load
+from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.lookup import Schema
+from ann_ckpt.params.network import live_of, state_of
+from ann_ckpt.params.plan import Change, plan_changes
+from ann_ckpt.params.schema import GENERAL_SCHEMA, network_schema
+
+__all__ = [
+    "UnknownNameWarning",
+    "apply",
+    "file_of",
+    "plan_for",
+    "refuse",
+    "schema_for",
+    "schema_of",
+    "validate",
+]
+
+File = ParameterFile | str | os.PathLike[str]
+
+_NAMES = frozenset(("P101", "P102", "P103", "P104", "P105", "P107"))
+"""Rules about names that are not known: what ``strict=False`` lets pass."""
+
+_SHOWN = 20
+
+
+class UnknownNameWarning(UserWarning):
+    """A parameter file names what the network does not have; those names were passed over."""
+
+
+def validate(
+    file: File,
+    target: Any = None,
+    *,
+    global_only: bool = False,
+    engine: str = "auto",
+    limit: int = MOST_FINDINGS,
+) -> list[Finding]:
+    """Return everything that is wrong with a parameter file, in the order of the file.
+
+    Parameters
+    ----------
+    file : ParameterFile or path-like
+        The file to check.
+    target : optional
+        What it has to fit: a :class:`~ann_ckpt.NetworkState`, an open checkpoint, a
+        live network, a schema (a mapping), or the path of one. None for the general
+        form only, which knows no names.
+    global_only : bool
+        Whether a parameter with one value per neuron, dendrite or synapse is a finding.
+    engine : {"auto", "jsonschema", "jsonschema-rs"}
+        Which library evaluates the schema; the findings are the same.
+    limit : int
+        How many findings to return at most.
+
+    Raises
+    ------
+    OSError
+        If a file is missing or cannot be read.
+    SchemaUnusableError
+        If the schema is none, or asks for what is not evaluated.
+
+    Examples
+    --------
+    >>> import ann_ckpt, ann_ckpt.params as params
+    >>> net = ann_ckpt.NetworkState(
+    ...     populations=[ann_ckpt.PopulationState("input", (3,), parameters={"tau": 10.0})]
+    ... )
+    >>> file = params.parse('{"populations": {"inptu": {"tau": 2.0}}}', path="params.json")
+    >>> print(*params.validate(file, net))
+    params.json:1:18: error[P102] unknown population 'inptu' (did you mean 'input'?)
+    """
+    checker = Checker(schema_of(target), engine=engine)
+    return list(checker.check(file_of(file), global_only=global_only, limit=limit).findings)
+
+
+def schema_for(network: Any = None, *, draft: str | int = "2020-12", net_id: int = 0) -> dict[str, Any]:
+    """Return the JSON Schema of the parameter files of a network.
+
+    Parameters
+    ----------
+    network : optional
+        A :class:`~ann_ckpt.NetworkState`, an open checkpoint or a live network; None
+        for the simulator's global network of number ``net_id``.
+    draft : {"2020-12", "7"}
+        Draft of JSON Schema.
+    """
+    return network_schema(describe(state_of(network, net_id)), draft=draft)
+
+
+def apply(
+    file: File, network: Any, *, global_only: bool = False, strict: bool = True, engine: str = "auto"
+) -> NetworkState:
+    """Check a parameter file against a network and, if nothing is wrong, set its values.
+
+    Parameters
+    ----------
+    file : ParameterFile or path-like
+        The file to apply.
+    network : NetworkState, Checkpoint or live network
+        A live network is changed in place. A state or checkpoint stays as it is.
+    global_only : bool
+        Whether a parameter with one value per neuron, dendrite or synapse is an error.
+    strict : bool
+        False: names that the network lacks raise one :class:`UnknownNameWarning`
+        instead of an error.
+
+    Returns
+    -------
+    NetworkState
+        The network with the new values.
+
+    Raises
+    ------
+    ParameterFileError
+        If anything is wrong; nothing is changed.
+    """
+    live = live_of(network)
+    state = state_of(network) if live is None else live.read().state
+    file = file_of(file)
+    changes = plan_for(file, state, global_only=global_only, strict=strict, engine=engine)
+    if live is None:
+        return changed_state(state, changes)
+    change_live(live, changes)
+    return live.read().state
+
+
+def plan_for(
+    file: ParameterFile,
+    state: NetworkState,
+    *,
+    global_only: bool,
+    strict: bool,
+    engine: str = "auto",
+    schema: Schema | None = None,
+) -> tuple[Change, ...]:
+    """Check a file and return what it changes in a network.
+
+    Parameters
+    ----------
+    schema : Schema, optional
+        A further schema that the file has to fit.
+
+    Raises
+    ------
+    ParameterFileError
+        If anything is wrong.
+    """
+    network = describe(state)
+    schemas = [Schema.trusted(network_schema(network))] + ([schema] if schema is not None else [])
+    checked = [
+        Checker(s, engine=engine).check(file, global_only=global_only, limit=MOST_PROBLEMS) for s in schemas
+    ]
+    refuse(checked, strict=strict)
+    return plan_changes(file.data, network)
+
+
+def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
+    """Raise one error for all that is wrong; unless ``strict``, unknown names only warn.
+
+    Raises
+    ------
+    ParameterFileError
+        Its ``findings`` are those of all files, warnings included.
+    """
+    findings = tuple(dict.fromkeys(f for c in checked for f in c.findings))
+    errors = list(dict.fromkeys(f for c in checked for f in c.errors))
+    names = [] if strict else [f for f in errors if f.rule in _NAMES]
+    if len(names) < len(errors) or any(c.dropped for c in checked):
+        raise _refusal(findings, errors)
+    if names:
+        listed = "\n".join(f"  {f}" for f in names)
+        # The caller of the function that called this one is who wrote the file's name.
+        warnings.warn(
+            f"the network does not have {len(names)} names of the file; they were passed over\n{listed}",
+            UnknownNameWarning,
+            stacklevel=4,
+        )
+
+
+def _refusal(findings: tuple[Finding, ...], errors: list[Finding]) -> ParameterFileError:
+    shown = "".join(f"\n  {printable(f, 600)}" for f in errors[:_SHOWN])
+    more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+    noun = "finding" if len(errors) == 1 else "findings"
+    error = ParameterFileError(
+        f"{len(errors)} {noun} in the parameter file; nothing was changed{shown}{more}"
+    )
+    error.findings = findings
+    return error
+
+
+def file_of(file: File) -> ParameterFile:
+    """Return a parameter file, read if it was only named."""
+    return file if isinstance(file, ParameterFile) else load(file)
+
+
+def schema_of(target: Any) -> Schema:
+    """Return the schema that ``target`` stands for, see :func:`validate`."""
+    if target is None:
+        return Schema.trusted(GENERAL_SCHEMA)
+    if isinstance(target, Schema):
+        return target
+    if isinstance(target, Mapping):
+        return Schema.of(target)
+    if isinstance(target, str | os.PathLike):
+        return Schema.load(target)
+    return Schema.trusted(network_schema(describe(state_of(target))))

@@ -1,0 +1,156 @@
+"""Does a file fit? Everything that is said about one file, collected and put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ann_ckpt.errors import printable
+from ann_ckpt.params.ctype import CType, c_type
+from ann_ckpt.params.description import SECTIONS
+from ann_ckpt.params.document import MOST_PROBLEMS, Document, Path, Problems
+from ann_ckpt.params.engine import Engine
+from ann_ckpt.params.explain import Explainer
+from ann_ckpt.params.file import ParameterFile
+from ann_ckpt.params.findings import Finding, Severity
+from ann_ckpt.params.lookup import Schema
+from ann_ckpt.params.source import SourceText
+
+__all__ = ["MOST_FINDINGS", "Checked", "Checker"]
+
+MOST_FINDINGS = 1000
+"""Findings kept for one file unless told otherwise."""
+
+_EVERY = {
+    "semiglobal": "one value per dendrite",
+    "populations": "one value per neuron",
+    "projections": "one value per synapse",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What was found in one file."""
+
+    path: str
+    findings: tuple[Finding, ...]
+    """In the order of the file."""
+    source: SourceText | None = None
+    """The text, to show lines of; None where there was nothing to read."""
+    dropped: int = 0
+    """How many more findings there were than are kept."""
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that keep a file from being applied."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+    @property
+    def exit_status(self) -> int:
+        """Exit status that the findings ask for."""
+        return max((f.exit_status for f in self.findings), default=0)
+
+
+class Checker:
+    """Checks files against one schema.
+
+    Parameters
+    ----------
+    schema : Schema
+        Of the network, or the general one.
+    engine : str
+        See :data:`ann_ckpt.params.engine.ENGINES`.
+    """
+
+    def __init__(self, schema: Schema, *, engine: str = "auto") -> None:
+        self._schema = schema
+        self._engine = Engine(schema, engine)
+
+    def check(self, file: ParameterFile, *, global_only: bool = False, limit: int = MOST_FINDINGS) -> Checked:
+        """Return everything that is wrong with a file.
+
+        Parameters
+        ----------
+        file : ParameterFile
+            As it was read; what the reader found is among the findings.
+        global_only : bool
+            Whether a parameter with one value per neuron, dendrite or synapse is a finding.
+        limit : int
+            How many findings to keep; the rest is counted.
+        """
+        problems = Problems()
+        problems.found.extend(file.problems.found)
+        problems.dropped = file.problems.dropped
+        if file.document is not None:
+            explainer = Explainer(file.document, self._schema, self._engine, problems)
+            for failure in islice(self._engine.failures(file.document.value), MOST_PROBLEMS):
+                explainer.explain(failure)
+            known = {p.start for p in problems.found}
+            for problem in _marked(file.document, self._schema, global_only=global_only):
+                rule, path, key, message = problem
+                span = file.document.span_of(path, key=key)
+                if span[0] not in known:
+                    problems.add(rule, span, message, path=path)
+        findings = problems.findings(file.source)
+        return Checked(
+            file.path, findings[:limit], file.source, problems.dropped + max(0, len(findings) - limit)
+        )
+
+
+_Noted = tuple[str, Path, bool, str]
+"""Rule, path, whether it is about the name there, message."""
+
+
+def _marked(document: Document, schema: Schema, *, global_only: bool) -> Iterator[_Noted]:
+    """Yield what the schema's ``x-ann`` notes refuse: localities and ranges of C types."""
+    for owner, values in _owners(document.value):
+        # A schema is looked up for the few values that it can say something about.
+        doubtful = [(n, v) for n, v in values.items() if global_only or not _harmless(v)]
+        above = schema.at(owner) if doubtful else []
+        for name, value in doubtful:
+            path = (*owner, name)
+            marks = schema.marks(schema.below(above, name))
+            if global_only and owner[0] in SECTIONS:
+                yield from _locality(path, value, marks)
+            ctype = c_type(str(marks.get("ctype", "")))
+            if ctype is not None and ctype.json != "boolean":
+                yield from _range(path, value, ctype)
+
+
+def _owners(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every object that holds parameters or constants; what has another form is skipped."""
+    for section in SECTIONS:
+        members = data.get(section)
+        if isinstance(members, dict):
+            yield from (((section, n), values) for n, values in members.items() if isinstance(values, dict))
+    if isinstance(data.get("constants"), dict):
+        yield ("constants",), data["constants"]
+
+
+def _locality(path: Path, value: Any, marks: dict[str, Any]) -> Iterator[_Noted]:
+    locality = str(marks.get("locality", "local" if isinstance(value, list) else "global"))
+    if locality != "global":
+        every = _EVERY.get(locality) or _EVERY[str(path[0])]
+        name = printable(path[-1], 60)
+        yield "P301", path, True, f"{name!r} has {every}; only global parameters are loaded here"
+
+
+def _harmless(value: Any) -> bool:
+    """Whether a value fits any C type there is, so that its own need not be looked up."""
+    return isinstance(value, bool) or (isinstance(value, int | float) and 0 <= value <= 127)
+
+
+def _range(path: Path, value: Any, ctype: CType) -> Iterator[_Noted]:
+    if isinstance(value, list):
+        if ctype.name == "double" and set(map(type, value)) <= {float}:
+            return
+        for index, item in enumerate(value):
+            yield from _range((*path, index), item, ctype)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        shown = printable(value, 40)
+        if not ctype.holds(value):
+            yield "P203", path, False, f"{shown} is beyond the range of the C type {ctype.name}"
+        elif ctype.changes(value):
+            yield "P401", path, False, f"{shown} has more digits than the C type {ctype.name} keeps"

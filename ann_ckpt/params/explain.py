@@ -1,0 +1,226 @@
+"""From what a schema refuses to what a person reads: rule, place, words, suggestions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from ann_ckpt.errors import printable
+from ann_ckpt.params.document import Document, Path, Problems
+from ann_ckpt.params.engine import Engine, Failure
+from ann_ckpt.params.findings import RULES, Severity
+from ann_ckpt.params.lookup import Schema
+from ann_ckpt.params.nearest import Nearest
+
+__all__ = ["Explainer", "found"]
+
+_NAME = 60
+
+_EXPECTED = {
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "string": "a text",
+    "null": "null",
+    "object": "an object",
+    "array": "an array",
+}
+
+_BOUNDS = {
+    "minimum": "is below the minimum",
+    "maximum": "is above the maximum",
+    "exclusiveMinimum": "is not above",
+    "exclusiveMaximum": "is not below",
+}
+
+_OWNERS = {"populations": ("population", "P102"), "projections": ("projection", "P103")}
+
+
+def found(value: object) -> str:
+    """Return a value as a message shows it."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return f"an array of {len(value)}"
+    if isinstance(value, str):
+        return f"the text {printable(value, 40)!r}"
+    return printable(json.dumps(value), 40)
+
+
+class Explainer:
+    """Turns failures into problems of one document, each place and reason once."""
+
+    def __init__(self, document: Document, schema: Schema, engine: Engine, problems: Problems) -> None:
+        self.document = document
+        self.schema = schema
+        self.engine = engine
+        self.problems = problems
+        self.nearest = Nearest()
+        self.refused = {p.start for p in problems.found if RULES[p.rule].severity is Severity.ERROR}
+        """Where something stands that the reader refused: there the value is not the file's."""
+        self._seen: set[tuple[Path, str]] = set()
+
+    def explain(self, failure: Failure, above: Path = ()) -> None:
+        """Add the problem behind one failure.
+
+        Parameters
+        ----------
+        failure : Failure
+            What was refused.
+        above : tuple
+            Path of the value in which ``failure`` was found, if not the whole document.
+        """
+        path = (*above, *failure.path)
+        # Several names or keywords may be behind one failure, and one behind several.
+        if (path, failure.keyword) not in self._seen:
+            self._seen.add((path, failure.keyword))
+            _EXPLAINED.get(failure.keyword, Explainer._other)(self, path, failure)
+
+    def _other(self, path: Path, failure: Failure) -> None:
+        keyword = printable(failure.keyword, 30)
+        self._add("P206", path, f"the schema's {keyword!r} refuses {found(failure.value)}")
+
+    def _false(self, path: Path, failure: Failure) -> None:
+        if path:
+            self._unknown(path, ())
+        else:
+            self._add("P206", path, f"the schema refuses everything, here {found(failure.value)}")
+
+    def _extra(self, path: Path, failure: Failure) -> None:
+        known = failure.schema.get("properties", {})
+        for name in failure.value:
+            if name not in known:
+                self._unknown((*path, name), known)
+
+    def _missing(self, path: Path, failure: Failure) -> None:
+        for name in failure.schema["required"]:
+            if name not in failure.value:
+                self._add("P106", path, f"the name {printable(name, _NAME)!r} is missing here")
+
+    def _type(self, path: Path, failure: Failure) -> None:
+        named = failure.schema["type"]
+        wanted = " or ".join(_EXPECTED[t] for t in ([named] if isinstance(named, str) else named))
+        self._add("P201", path, f"expected {wanted}, found {found(failure.value)}")
+
+    def _allowed(self, path: Path, failure: Failure) -> None:
+        allowed = failure.schema["enum"] if failure.keyword == "enum" else [failure.schema["const"]]
+        shown = " or ".join(printable(json.dumps(a), 30) for a in allowed[:8])
+        self._add("P205", path, f"expected {shown}, found {found(failure.value)}")
+
+    def _add(self, rule: str, path: Path, message: str) -> None:
+        span = self.document.span_of(path)
+        if span[0] not in self.refused:
+            self.problems.add(rule, span, message, path=path)
+
+    def _unknown(self, path: Path, present: Collection[str]) -> None:
+        """Report a name that is none of those present."""
+        *owner, name = map(str, path)
+        near = self.nearest.to(name, present)
+        rule, fact = _unknown_fact(owner, printable(name, _NAME))
+        if rule in {"P102", "P103"}:
+            fact += self._elsewhere(owner[0], name)
+        if near:
+            fact += f" (did you mean {printable(near[0], _NAME)!r}?)"
+        self.problems.add(rule, self.document.span_of(path, key=True), fact, path=path, suggestions=near)
+
+    def _elsewhere(self, section: str, name: str) -> str:
+        """Say so if a population was taken for a projection or the other way round."""
+        other = "projections" if section == "populations" else "populations"
+        known = any(name in s.get("properties", ()) for s in self.schema.at((other,)))
+        return f"; it is one of the {other}" if known else ""
+
+    def _length(self, path: Path, failure: Failure) -> None:
+        least, most = failure.schema.get("minItems", 0), failure.schema.get("maxItems")
+        if least == most:
+            wanted = f"{least} values"
+        elif most is None:
+            wanted = f"at least {least} values"
+        else:
+            wanted = f"{least} to {most} values"
+        noun = self._noun(path)
+        each = f", one for each {noun}" if noun and least == most else ""
+        self._add("P202", path, f"expected {wanted}{each}; found {len(failure.value)}")
+
+    def _noun(self, path: Path) -> str:
+        """Return what has a value each, if the value at ``path`` is a whole parameter."""
+        if len(path) != 3:
+            return ""
+        locality = self.schema.marks(self.schema.at(path)).get("locality")
+        local = {"populations": "neuron", "projections": "synapse"}.get(str(path[0]), "")
+        return {"local": local, "semiglobal": "dendrite"}.get(str(locality), "")
+
+    def _bound(self, path: Path, failure: Failure) -> None:
+        limit = failure.schema[failure.keyword]
+        self._add("P204", path, f"{found(failure.value)} {_BOUNDS[failure.keyword]} {found(limit)}")
+
+    def _alternatives(self, path: Path, failure: Failure) -> None:
+        """Explain why no alternative fits by the one that was meant."""
+        alternatives = failure.schema[failure.keyword]
+        meant = self._meant(alternatives, failure.value)
+        if meant is None:
+            types = [t for a in alternatives for t in self._accepted(a)]
+            wanted = " or ".join(_EXPECTED[t] for t in dict.fromkeys(types)) or "something else"
+            self._add("P201", path, f"expected {wanted}, found {found(failure.value)}")
+            return
+        inner = list(self.engine.failures_under(meant, failure.value))
+        for each in inner:
+            self.explain(each, path)
+        if not inner:
+            self._add("P206", path, f"{found(failure.value)} fits more than one alternative of the schema")
+
+    def _meant(self, alternatives: list[Any], value: Any) -> Any:
+        """Return the alternative of the value's own type, for arrays of the same depth."""
+        fitting = [a for a in alternatives if _type_of(value) & self._accepted(a).keys()]
+        if isinstance(value, list) and len(fitting) > 1:
+            nested = any(isinstance(v, list) for v in value)
+            deep = [a for a in fitting if ("array" in self._accepted(a.get("items", {}))) == nested]
+            fitting = deep or fitting
+        return fitting[0] if fitting else None
+
+    def _accepted(self, alternative: Any) -> dict[str, None]:
+        """Return the JSON types that an alternative accepts, in its order."""
+        types: dict[str, None] = {}
+        for schema in self.schema.branches([alternative]):
+            named = schema.get("type", ())
+            types |= dict.fromkeys([named] if isinstance(named, str) else named)
+        return types
+
+
+def _unknown_fact(owner: list[str], name: str) -> tuple[str, str]:
+    """Return the rule and the words for an unknown name below ``owner``."""
+    match owner:
+        case []:
+            return "P101", f"unknown section {name!r}"
+        case ["constants"]:
+            return "P105", f"unknown constant {name!r}"
+        case ["populations" | "projections" as section]:
+            noun, rule = _OWNERS[section]
+            return rule, f"unknown {noun} {name!r}"
+        case ["populations" | "projections" as section, member]:
+            return "P104", f"{_OWNERS[section][0]} {printable(member, _NAME)!r} has no parameter {name!r}"
+        case _:
+            return "P107", f"unknown name {name!r}"
+
+
+_EXPLAINED: Mapping[str, Callable[[Explainer, Path, Failure], None]] = {
+    "": Explainer._false,
+    "additionalProperties": Explainer._extra,
+    "required": Explainer._missing,
+    "type": Explainer._type,
+    **dict.fromkeys(("oneOf", "anyOf"), Explainer._alternatives),
+    **dict.fromkeys(("minItems", "maxItems"), Explainer._length),
+    **dict.fromkeys(_BOUNDS, Explainer._bound),
+    **dict.fromkeys(("const", "enum"), Explainer._allowed),
+}
+"""What explains the failure of each keyword."""
+
+
+def _type_of(value: object) -> set[str]:
+    """Return the names that JSON Schema has for the type of a value."""
+    if isinstance(value, bool):
+        return {"boolean"}
+    if isinstance(value, int | float):
+        return {"number", "integer"}
+    names: Mapping[type, str] = {str: "string", list: "array", dict: "object"}
+    return {names.get(type(value), "null")}

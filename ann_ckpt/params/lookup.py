@@ -1,0 +1,143 @@
+"""A schema that has been vetted, and what it says about one place of a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ann_ckpt.errors import SchemaUnusableError, printable
+from ann_ckpt.params.decode import decode
+from ann_ckpt.params.document import Path, Problems
+from ann_ckpt.params.file import read_bounded
+from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.read_json import read_json
+from ann_ckpt.params.vet import DEEPEST_SCHEMA, draft_of, follow, vet
+
+__all__ = ["Schema"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schema:
+    """A JSON Schema that can be used: nothing in it is fetched, recursive or unbounded."""
+
+    document: Mapping[str, Any]
+    draft: str
+    """``2020-12`` or ``7``."""
+
+    @classmethod
+    def trusted(cls, document: Mapping[str, Any]) -> Schema:
+        """Take a schema that was generated here."""
+        return cls(document, draft_of(document) or "2020-12")
+
+    @classmethod
+    def of(cls, document: Any) -> Schema:
+        """Take a schema from plain values.
+
+        Raises
+        ------
+        SchemaUnusableError
+            If it cannot be used.
+        """
+        problems = Problems()
+        vet(document, lambda path, key=False: (0, 1), problems)  # noqa: ARG005
+        if problems.found:
+            raise _unusable(
+                "<schema>", [f"/{'/'.join(map(str, p.path))}: {p.message}" for p in problems.found]
+            )
+        return cls(_object(document), draft_of(document) or "")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Schema:
+        """Read a schema from a JSON file.
+
+        Raises
+        ------
+        OSError
+            If the file is missing or cannot be read.
+        SchemaUnusableError
+            If it cannot be used; ``findings`` says where and why.
+        """
+        problems = Problems()
+        source, readable = decode(read_bounded(path), os.fspath(path), problems)
+        document = read_json(source.text, problems, deepest=DEEPEST_SCHEMA) if readable else None
+        if document is not None and not problems.found:
+            vet(document.value, document.span_of, problems)
+        if problems.found or document is None:
+            findings = tuple(_as_schema_finding(f) for f in problems.findings(source))
+            error = _unusable(os.fspath(path), [f"{f.line}:{f.column}: {f.message}" for f in findings])
+            error.findings = findings
+            raise error
+        return cls(_object(document.value), draft_of(document.value) or "")
+
+    def branches(self, schemas: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the subschemas that apply together where ``schemas`` do: references, ``allOf``."""
+        for schema in schemas:
+            if not isinstance(schema, Mapping):
+                continue
+            if "$ref" in schema:
+                yield from self.branches([follow(self.document, schema["$ref"])[1]])
+                if self.draft == "7":
+                    continue
+            yield schema
+            yield from self.branches(schema.get("allOf", ()))
+
+    def below(self, schemas: Iterable[Mapping[str, Any]], step: str | int) -> list[Mapping[str, Any]]:
+        """Return the subschemas that apply to one member or item."""
+        found: list[Any] = []
+        for schema in schemas:
+            if isinstance(step, int):
+                found.append(schema.get("items"))
+            elif step in schema.get("properties", ()):
+                found.append(schema["properties"][step])
+            else:
+                found.append(schema.get("additionalProperties"))
+        return list(self.branches(found))
+
+    def at(self, path: Path) -> list[Mapping[str, Any]]:
+        """Return the subschemas that apply to the value at ``path``."""
+        schemas = list(self.branches([self.document]))
+        for step in path:
+            schemas = self.below(schemas, step)
+        return schemas
+
+    @staticmethod
+    def marks(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what the generator noted there under ``x-ann``."""
+        marks: dict[str, Any] = {}
+        for schema in schemas:
+            noted = schema.get("x-ann")
+            if isinstance(noted, dict):
+                marks.update(noted)
+        return marks
+
+
+def _object(document: Any) -> Mapping[str, Any]:
+    """Return a schema that is true or false in its long form."""
+    if isinstance(document, bool):
+        return {} if document else {"not": {}}
+    assert isinstance(document, dict)  # noqa: S101 - vetted
+    return document
+
+
+def _as_schema_finding(finding: Finding) -> Finding:
+    """Return a finding about the text of a schema as one about the schema."""
+    message = finding.message if finding.rule == "P501" else f"{finding.rule}: {finding.message}"
+    return Finding(
+        "P501",
+        finding.severity,
+        finding.path,
+        finding.pointer,
+        finding.line,
+        finding.column,
+        finding.end_column,
+        message,
+    )
+
+
+def _unusable(path: str, reasons: list[str]) -> SchemaUnusableError:
+    shown = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+    return SchemaUnusableError(
+        "the schema cannot be used", details={"reason": printable(shown, 400)}, where=path
+    )
