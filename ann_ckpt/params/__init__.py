@@ -5,7 +5,7 @@ from ann_ckpt.params.calls import NotWrittenWarning, load_parameters, save_param
 from ann_ckpt.params.diff import Difference, diff
 from ann_ckpt.params.file import ParameterFile, load, parse
 from ann_ckpt.params.findings import RULES, Finding, Rule, Severity
-from ann_ckpt.params.lookup import Schema
+from ann_ckpt.params.schema.schema import Schema
 
 __all__ = [
     "RULES",

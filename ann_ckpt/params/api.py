@@ -13,15 +13,15 @@ from typing import Any
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.params.apply import change_live, changed_state
-from ann_ckpt.params.check import MOST_FINDINGS, Checked, Checker
+from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.description import describe
-from ann_ckpt.params.document import MOST_PROBLEMS
 from ann_ckpt.params.file import ParameterFile, load
 from ann_ckpt.params.findings import Finding
-from ann_ckpt.params.lookup import Schema
 from ann_ckpt.params.network import live_of, state_of
 from ann_ckpt.params.plan import Change, plan_changes
-from ann_ckpt.params.schema import GENERAL_SCHEMA, network_schema
+from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
+from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import MOST_PROBLEMS
 
 __all__ = [
     "UnknownNameWarning",

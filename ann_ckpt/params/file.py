@@ -11,13 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 from ann_ckpt.errors import OptionError
-from ann_ckpt.params.decode import LARGEST, decode
-from ann_ckpt.params.document import Document, Problems
 from ann_ckpt.params.findings import Finding
-from ann_ckpt.params.read_json import read_json
-from ann_ckpt.params.read_xml import read_xml
-from ann_ckpt.params.read_yaml import read_yaml
-from ann_ckpt.params.source import Place, SourceText
+from ann_ckpt.params.text.decode import LARGEST, decode
+from ann_ckpt.params.text.document import Document, Problems
+from ann_ckpt.params.text.json import read_json
+from ann_ckpt.params.text.source import Place, SourceText
+from ann_ckpt.params.text.xml import read_xml
+from ann_ckpt.params.text.yaml import read_yaml
 
 __all__ = ["NOTATIONS", "ParameterFile", "load", "parse", "read_bounded"]
 

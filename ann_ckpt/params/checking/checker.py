@@ -8,15 +8,15 @@ from itertools import islice
 from typing import Any
 
 from ann_ckpt.errors import printable
+from ann_ckpt.params.checking.explain import Explainer
 from ann_ckpt.params.ctype import CType, c_type
 from ann_ckpt.params.description import SECTIONS
-from ann_ckpt.params.document import MOST_PROBLEMS, Document, Path, Problems
-from ann_ckpt.params.engine import Engine
-from ann_ckpt.params.explain import Explainer
 from ann_ckpt.params.file import ParameterFile
 from ann_ckpt.params.findings import Finding, Severity
-from ann_ckpt.params.lookup import Schema
-from ann_ckpt.params.source import SourceText
+from ann_ckpt.params.schema.engine import Engine
+from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems
+from ann_ckpt.params.text.source import SourceText
 
 __all__ = ["MOST_FINDINGS", "Checked", "Checker"]
 
@@ -61,7 +61,7 @@ class Checker:
     schema : Schema
         Of the network, or the general one.
     engine : str
-        See :data:`ann_ckpt.params.engine.ENGINES`.
+        See :data:`ann_ckpt.params.schema.engine.ENGINES`.
     """
 
     def __init__(self, schema: Schema, *, engine: str = "auto") -> None:

@@ -13,8 +13,8 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 from typing import Any
 
 from ann_ckpt.errors import printable
-from ann_ckpt.params.document import Document, Items, Mark, Member, Members, Problems
-from ann_ckpt.params.numerals import NUMBER, numeral
+from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
+from ann_ckpt.params.text.numerals import NUMBER, numeral
 
 __all__ = ["DEEPEST", "SURROGATE", "read_json"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ann_ckpt.params.document import Problems
-from ann_ckpt.params.source import SourceText
+from ann_ckpt.params.text.document import Problems
+from ann_ckpt.params.text.source import SourceText
 
 __all__ = ["LARGEST", "decode"]
 

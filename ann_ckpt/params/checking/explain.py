@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ann_ckpt.errors import printable
-from ann_ckpt.params.document import Document, Path, Problems
-from ann_ckpt.params.engine import Engine, Failure
+from ann_ckpt.params.checking.nearest import Nearest
 from ann_ckpt.params.findings import RULES, Severity
-from ann_ckpt.params.lookup import Schema
-from ann_ckpt.params.nearest import Nearest
+from ann_ckpt.params.schema.engine import Engine, Failure
+from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import Document, Path, Problems
 
 __all__ = ["Explainer", "found"]
 

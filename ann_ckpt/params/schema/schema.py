@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ann_ckpt.errors import SchemaUnusableError, printable
-from ann_ckpt.params.decode import decode
-from ann_ckpt.params.document import Path, Problems
 from ann_ckpt.params.file import read_bounded
 from ann_ckpt.params.findings import Finding
-from ann_ckpt.params.read_json import read_json
-from ann_ckpt.params.vet import DEEPEST_SCHEMA, draft_of, follow, vet
+from ann_ckpt.params.schema.vet import DEEPEST_SCHEMA, draft_of, follow, vet
+from ann_ckpt.params.text.decode import decode
+from ann_ckpt.params.text.document import Path, Problems
+from ann_ckpt.params.text.json import read_json
 
 __all__ = ["Schema"]
 

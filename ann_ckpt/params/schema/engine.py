@@ -16,8 +16,8 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from ann_ckpt.errors import MissingExtraError, OptionError
-from ann_ckpt.params.document import Path
-from ann_ckpt.params.lookup import Schema
+from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import Path
 
 __all__ = ["ENGINES", "Engine", "Failure"]
 

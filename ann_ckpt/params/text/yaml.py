@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ann_ckpt.errors import MissingExtraError, printable
-from ann_ckpt.params.document import Document, Items, Mark, Member, Members, Problems
-from ann_ckpt.params.numerals import NUMBER, numeral
-from ann_ckpt.params.read_json import DEEPEST, SURROGATE
+from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
+from ann_ckpt.params.text.json import DEEPEST, SURROGATE
+from ann_ckpt.params.text.numerals import NUMBER, numeral
 
 __all__ = ["read_yaml"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ann_ckpt.params.findings import RULES, Finding, pointer
-from ann_ckpt.params.source import SourceText
+from ann_ckpt.params.text.source import SourceText
 
 __all__ = ["Document", "Items", "Mark", "Member", "Members", "Path", "Problem", "Problems", "Span"]
 

@@ -18,9 +18,9 @@ from typing import Any
 from xml.parsers import expat
 
 from ann_ckpt.errors import printable
-from ann_ckpt.params.document import Document, Member, Members, Problems, Span
-from ann_ckpt.params.numerals import NUMBER, numeral
-from ann_ckpt.params.source import SourceText
+from ann_ckpt.params.text.document import Document, Member, Members, Problems, Span
+from ann_ckpt.params.text.numerals import NUMBER, numeral
+from ann_ckpt.params.text.source import SourceText
 
 __all__ = ["read_xml"]
 

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ann_ckpt.errors import printable
-from ann_ckpt.params.document import Path, Problems, Span
-from ann_ckpt.params.schema import DRAFTS
+from ann_ckpt.params.schema.generate import DRAFTS
+from ann_ckpt.params.text.document import Path, Problems, Span
 
 __all__ = ["DEEPEST_SCHEMA", "draft_of", "follow", "vet"]
 

@@ -1,0 +1,1 @@
+"""JSON Schemas: generated, judged before use, and evaluated."""

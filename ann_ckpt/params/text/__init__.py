@@ -1,0 +1,1 @@
+"""The text of a file: bytes to values, each with the place where it stands."""
