@@ -12,6 +12,7 @@ __all__ = [
     "SUFFIXES",
     "VERSION",
     "escape",
+    "object_path",
     "unescape",
 ]
 
@@ -28,6 +29,7 @@ A_TIME_STEP = "time_step"
 A_DT = "dt"
 A_SEED = "seed"
 A_INDEX_DIGEST = "index_digest"
+A_TAG = "tag"
 INDEX = "index"
 METADATA = "metadata"
 PROVENANCE = "provenance"
@@ -62,12 +64,23 @@ DELAYS = "delays"
 PRE_VIEW = "pre_view"
 POST_VIEW = "post_view"
 
+# Only in a store: arrays whose values lie in objects, and the objects.
+SHARED = "shared"
+SHARED_OBJECTS = "shared/objects"
+SHARED_ARRAYS = "shared/arrays"
+SHARED_PIECES = "shared/pieces"
+SHARED_BLOCKS = "shared/blocks"
+OBJECT_FORMAT = "ann_ckpt object 1"
+OBJECT_VALUES = "values"
+
 # Encodings that the index names; each has its own version.
 E_ARRAY = "array"
 E_GLOBALS = "globals"
 E_TEXT = "text"
 E_GROUP = "group"
-ENCODINGS = {E_ARRAY: 1, E_GLOBALS: 1, E_TEXT: 1, E_GROUP: 1}
+E_SHARED = "shared"
+E_TABLE = "table"
+ENCODINGS = {E_ARRAY: 1, E_GLOBALS: 1, E_TEXT: 1, E_GROUP: 1, E_SHARED: 1, E_TABLE: 1}
 
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
@@ -103,3 +116,14 @@ def unescape(link: str) -> str:
     if escape(name) != link:
         raise ValueError(f"{link!r} is no escaped name")
     return name
+
+
+def object_path(name: str) -> str:
+    """Where an object lies, seen from the checkpoint files that refer to it.
+
+    Examples
+    --------
+    >>> object_path("c0ffee")
+    '../objects/c0/c0ffee.h5'
+    """
+    return f"../objects/{name[:2]}/{name}.h5"

@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import h5py
@@ -20,19 +19,15 @@ import numpy as np
 from h5py import h5d, h5g, h5p, h5s
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import MissingExtraError
 from ann_ckpt.format import h5, layout
-from ann_ckpt.format.chunking import Compression, Kind, Storage
-from ann_ckpt.format.codec import Encoded, encode
+from ann_ckpt.format.chunking import Kind, Storage
+from ann_ckpt.format.chunks import WORKERS, chunk_stream
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, TextEntry
 from ann_ckpt.model import Array, blocks, nbytes
 
-__all__ = ["write_file"]
-
-_WORKERS = min(8, os.cpu_count() or 1)
-_IN_FLIGHT = 2 * _WORKERS + 2
+__all__ = ["system_errors", "write_file"]
 
 Tick = Callable[[str, int], None]
 
@@ -55,9 +50,9 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
         If the system does not take the bytes; ``errno`` says why.
     """
     with (
-        _system_errors(),
+        system_errors(),
         contextlib.closing(h5.create_file(path)) as file,
-        ThreadPoolExecutor(_WORKERS) as pool,
+        ThreadPoolExecutor(WORKERS) as pool,
     ):
         _Writer(file, pool, tick).write(plan)
 
@@ -122,62 +117,20 @@ class _Writer:
         return digest.hex()
 
     def _chunked(self, parent: Any, link: str, array: Array, storage: Storage) -> Iterator[NDArray[Any]]:
-        if storage.compression in (Compression.ZSTD, Compression.BLOSC):
-            dataset = h5py.Group(parent).create_dataset(
-                link, array.shape, array.dtype, chunks=(storage.chunk,), **_plugin(storage.compression)
-            )
-            yield from _sliced(dataset, array)
-        else:
-            yield from self._direct(_create_chunked(parent, link, array, storage), array, storage)
-
-    def _direct(self, dataset: Any, array: Array, storage: Storage) -> Iterator[NDArray[Any]]:
-        """Hand HDF5 finished chunks, compressed on the pool and written in order."""
-        waiting: deque[tuple[int, Future[Encoded]]] = deque()
-
-        def write_first() -> None:
-            offset, chunk = waiting.popleft()
-            encoded = chunk.result()
-            dataset.write_direct_chunk((offset,), encoded.data, encoded.filter_mask)
-
-        work = _encoder(storage.compression)
+        stream = chunk_stream(
+            parent,
+            link,
+            array.dtype,
+            array.shape,
+            chunk=storage.chunk,
+            compression=storage.compression,
+            pool=self._pool,
+        )
         for start, block in blocks(array):
-            for i in range(0, block.size, storage.chunk):
-                waiting.append(
-                    (start + i, self._pool.submit(work, _padded(block[i : i + storage.chunk], storage.chunk)))
-                )
-                if len(waiting) > _IN_FLIGHT:
-                    write_first()
+            for i in range(0, len(block), storage.chunk):
+                stream.put(start + i, block[i : i + storage.chunk])
             yield block
-        while waiting:
-            write_first()
-
-
-def _encoder(compression: Compression) -> Callable[[NDArray[Any]], Encoded]:
-    if compression is Compression.NONE:
-        return lambda chunk: Encoded(chunk, 0)
-    return lambda chunk: encode(chunk, always=compression is Compression.GZIP)
-
-
-def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
-    """HDF5 stores whole chunks: the last one is filled up with zeros."""
-    if values.size == length:
-        return np.ascontiguousarray(values)
-    full = np.zeros(length, values.dtype)
-    full[: values.size] = values
-    return full
-
-
-def _create_chunked(parent: Any, link: str, array: Array, storage: Storage) -> Any:
-    creation = h5p.create(h5p.DATASET_CREATE)
-    creation.set_obj_track_times(False)
-    creation.set_chunk((storage.chunk,))
-    creation.set_fill_time(h5d.FILL_TIME_NEVER)
-    if storage.compression is not Compression.NONE:
-        creation.set_shuffle()
-        creation.set_deflate(1)
-    return h5d.create(
-        parent, link.encode(), h5.file_type(array.dtype), h5s.create_simple(array.shape), creation
-    )
+        stream.finish()
 
 
 def _contiguous(parent: Any, link: str, array: Array) -> Iterator[NDArray[Any]]:
@@ -197,19 +150,8 @@ def _sliced(dataset: h5py.Dataset, array: Array) -> Iterator[NDArray[Any]]:
         yield block
 
 
-def _plugin(compression: Compression) -> Any:
-    try:
-        import hdf5plugin
-    except ImportError as error:
-        raise MissingExtraError(
-            f"compression={str(compression)!r} needs the package hdf5plugin",
-            details={"install": "pip install 'ann_ckpt[plugins]'"},
-        ) from error
-    return hdf5plugin.Zstd() if compression is Compression.ZSTD else hdf5plugin.Blosc()
-
-
 @contextlib.contextmanager
-def _system_errors() -> Iterator[None]:
+def system_errors() -> Iterator[None]:
     """HDF5 reports a full disk in the middle of a text; give back the system's own error."""
     try:
         yield

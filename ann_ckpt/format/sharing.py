@@ -1,0 +1,241 @@
+"""Arrays whose values lie in other files: which blocks they have, and where each lies.
+
+The checkpoints of a store share *objects*, immutable files with the values of one array
+or with its changed blocks only. A shared array is a list of *pieces*, stretches of
+objects that follow one another, and of *blocks*, the units that are compared and
+checked. Four tables in the checkpoint file hold all of it; nothing here touches a file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.format.digest import digest_of
+
+__all__ = ["BLOCK", "Piece", "SharedArray", "SharedTables", "StoredObject", "block_records", "shared_tables"]
+
+BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
+"""One block: entries of the first axis, and the two halves of their XXH3-128."""
+_OBJECT = np.dtype([("name", "S32"), ("entries", "<u8"), ("size", "<u8")])
+_ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("blocks", "<u8")])
+_PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
+_NAME = re.compile(r"[0-9a-f]{32}")
+_TYPE = re.compile(r"[<|][biuf][1248]")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One file below ``objects/``."""
+
+    name: str
+    """XXH3-128 of what is in it, 32 lower-case hexadecimal digits."""
+    entries: int
+    """Length of its values along the first axis."""
+    size: int
+    """Bytes of the file."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is no name of an object")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of one object that is a part of an array."""
+
+    source: StoredObject
+    start: int
+    """First entry in the object."""
+    count: int
+    """Number of entries, at least 1."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.start < 0 or self.start + self.count > self.source.entries:
+            raise ValueError(f"a piece leaves its object of {self.source.entries} entries")
+
+
+@dataclass(frozen=True, eq=False)
+class SharedArray:
+    """The layout of one array, without its values.
+
+    Raises
+    ------
+    ValueError
+        If pieces and blocks do not both add up to the array, a block lies across
+        pieces, or two pieces share entries of an object.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+    blocks: NDArray[np.void]
+    """Records of type :data:`BLOCK`, shape ``(n_blocks,)``."""
+
+    def __post_init__(self) -> None:
+        if not self.shape or self.shape[0] <= 0:
+            raise ValueError("a shared array has at least one entry")
+        if self.block_starts[-1] != self.shape[0] or not np.all(np.diff(self.block_starts) > 0):
+            raise ValueError("blocks do not add up to the array")
+        if self.piece_starts[-1] != self.shape[0]:
+            raise ValueError("pieces do not add up to the array")
+        places = np.searchsorted(self.block_starts, self.piece_starts)
+        if not np.array_equal(self.block_starts[places], self.piece_starts):
+            raise ValueError("a block lies across two pieces")
+        ends: dict[str, int] = {}
+        for piece in sorted(self.pieces, key=lambda p: (p.source.name, p.start)):
+            if piece.start < ends.get(piece.source.name, 0):
+                raise ValueError("two pieces share entries of an object")
+            ends[piece.source.name] = piece.start + piece.count
+
+    @cached_property
+    def block_starts(self) -> NDArray[np.int64]:
+        """First entry of each block and the end of the last, shape ``(n_blocks + 1,)``."""
+        return _running(self.blocks["count"])
+
+    @cached_property
+    def piece_starts(self) -> NDArray[np.int64]:
+        """First entry of each piece and the end of the last, shape ``(n_pieces + 1,)``."""
+        return _running([p.count for p in self.pieces])
+
+    @property
+    def objects(self) -> dict[str, StoredObject]:
+        """The objects that the pieces come from, by name."""
+        return {p.source.name: p.source for p in self.pieces}
+
+    @property
+    def digest(self) -> str:
+        """Digest of the block records, 32 hexadecimal digits; equal where cuts and values are."""
+        return digest_of(self.blocks)
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of one entry of the first axis."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def stored_bytes(self) -> int:
+        """The array's share of the files that its pieces come from, rounded down."""
+        return sum(p.source.size * p.count // p.source.entries for p in self.pieces)
+
+    @property
+    def whole_object(self) -> bool:
+        """Whether the array is one object from end to end."""
+        return len(self.pieces) == 1 and self.pieces[0].source.entries == self.shape[0]
+
+
+def block_records(counts: Sequence[int] | NDArray[Any], digests: Iterable[bytes]) -> NDArray[np.void]:
+    """Return blocks as records of type :data:`BLOCK`.
+
+    Parameters
+    ----------
+    counts : sequence of n_blocks int
+        Entries of each block.
+    digests : iterable of n_blocks bytes
+        16 bytes each, most significant first.
+    """
+    records = np.empty(len(counts), BLOCK)
+    halves = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
+    records["count"] = counts
+    records["high"], records["low"] = halves[:, 0], halves[:, 1]
+    return records
+
+
+def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
+    """Return the tables ``objects``, ``arrays``, ``pieces`` and ``blocks`` of a checkpoint file.
+
+    Parameters
+    ----------
+    arrays : sequence of SharedArray
+        In the order in which the index lists them.
+    """
+    objects: dict[StoredObject, int] = {}
+    pieces = [
+        (objects.setdefault(p.source, len(objects)), p.start, p.count) for a in arrays for p in a.pieces
+    ]
+    described = [(_dtype_text(a.dtype), _shape_text(a.shape), len(a.pieces), a.blocks.size) for a in arrays]
+    return {
+        "objects": np.array([(o.name, o.entries, o.size) for o in objects], _OBJECT),
+        "arrays": np.array(described, _ARRAY),
+        "pieces": np.array(pieces, _PIECE),
+        "blocks": np.concatenate([a.blocks for a in arrays]) if arrays else np.empty(0, BLOCK),
+    }
+
+
+class SharedTables:
+    """The tables of a checkpoint file, read and believed only as far as they make sense.
+
+    Parameters
+    ----------
+    objects, arrays, pieces : structured arrays
+        As :func:`shared_tables` made them.
+    blocks : callable
+        ``blocks(start, stop)`` returns a range of the last table, which may be large.
+
+    Raises
+    ------
+    ValueError
+        If a table has other columns, or a name or type is none.
+    """
+
+    def __init__(
+        self,
+        objects: NDArray[np.void],
+        arrays: NDArray[np.void],
+        pieces: NDArray[np.void],
+        blocks: Callable[[int, int], NDArray[np.void]],
+    ) -> None:
+        for table, expected in ((objects, _OBJECT), (arrays, _ARRAY), (pieces, _PIECE)):
+            if table.ndim != 1 or table.dtype != expected:
+                raise ValueError("a table of a store has other columns than the format says")
+        self.objects = [StoredObject(name.decode(), *rest) for name, *rest in objects.tolist()]
+        self._arrays = arrays
+        self._pieces = pieces
+        self._blocks = blocks
+        self._piece_ends = _running(arrays["pieces"])
+        self._block_ends = _running(arrays["blocks"])
+        if self._piece_ends[-1] != pieces.size:
+            raise ValueError("the pieces are not those of the arrays")
+
+    def __len__(self) -> int:
+        return int(self._arrays.size)
+
+    def array(self, number: int) -> SharedArray:
+        """Return the layout of the array of that number, counted as the index lists them."""
+        dtype, shape = (text.decode() for text in self._arrays[["dtype", "shape"]][number].item())
+        if not _TYPE.fullmatch(dtype):
+            raise ValueError(f"{dtype!r} is no type of a stored array")
+        rows = self._pieces[self._piece_ends[number] : self._piece_ends[number + 1]]
+        blocks = self._blocks(int(self._block_ends[number]), int(self._block_ends[number + 1]))
+        if blocks.dtype != BLOCK:
+            raise ValueError("the table of blocks has other columns than the format says")
+        return SharedArray(
+            np.dtype(dtype),
+            tuple(int(n) for n in shape.split("x")),
+            tuple(Piece(self.objects[number], start, count) for number, start, count in rows.tolist()),
+            blocks,
+        )
+
+
+def _running(counts: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+    """Cumulative sum with a zero in front; refuses what does not fit in memory addresses."""
+    given = np.asarray(counts, np.uint64)
+    total = np.concatenate((np.zeros(1, np.float64), np.cumsum(given, dtype=np.float64)))
+    if total[-1] > 2**62:
+        raise ValueError("counts beyond any file")
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(given.astype(np.int64))))
+
+
+def _dtype_text(dtype: np.dtype[Any]) -> bytes:
+    return dtype.newbyteorder("<").str.encode()
+
+
+def _shape_text(shape: tuple[int, ...]) -> bytes:
+    return "x".join(str(n) for n in shape).encode()
