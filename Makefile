@@ -18,6 +18,7 @@ help:
 
 demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs only Python
 	@$(IN) ann-ckpt demo
+	@echo; echo "ann-ckpt is in $(VENV)/bin; for this shell: source $(VENV)/bin/activate"
 
 setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
 
@@ -62,22 +63,25 @@ clean:  ## remove environments, caches and builds
 $(VENV)/bin/python $(VENV48)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ann_ckpt needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+	@$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
 $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
-	$(IN) $(PIP) install --editable .
+	@echo "installing into $(VENV), once"
+	@$(IN) $(PIP) install --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
-	$(IN) $(PIP) install --editable '.[dev,bench]' '$(ANNARCHY)'
+	@echo "installing into $(VENV) with everything, once: some minutes"
+	@$(IN) $(PIP) install --editable '.[dev,bench]' '$(ANNARCHY)'
 	@touch $@ $(VENV)/.core
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools
 # have to stand in the environment first.
 $(VENV48)/.dev: pyproject.toml Makefile | $(VENV48)/bin/python
-	$(IN48) $(PIP) install 'setuptools<70' wheel 'cython<3' 'numpy<2' scipy 'sympy<1.12'
-	$(IN48) $(PIP) install --no-build-isolation '$(ANNARCHY48)'
-	$(IN48) $(PIP) install --editable '.[test]' 'numpy<2'
+	@echo "installing into $(VENV48) with ANNarchy 4.8, once: some minutes"
+	@$(IN48) $(PIP) install 'setuptools<70' wheel 'cython<3' 'numpy<2' scipy 'sympy<1.12'
+	@$(IN48) $(PIP) install --no-build-isolation '$(ANNARCHY48)'
+	@$(IN48) $(PIP) install --editable '.[test]' 'numpy<2'
 	@touch $@
 
 # A program that cannot be installed here fails the one test that needs it, by name.
