@@ -1,0 +1,171 @@
+"""``.npz`` archives: zip files of arrays, each member checked before it is read."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final
+
+from ann_ckpt.adapters.legacy.limits import Budget
+from ann_ckpt.adapters.legacy.npy import read_npy
+from ann_ckpt.adapters.legacy.values import Table, Value
+from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
+
+__all__ = ["read_archive"]
+
+_END: Final = struct.Struct("<4s4H2LH")  # end of central directory, without a comment
+_LOCATOR: Final = struct.Struct("<4sLQL")
+_END64: Final = struct.Struct("<4sQ2H2L4Q")
+_FILE_HEADER = 30
+_DIRECTORY_BYTES = 4 << 20
+_ENCRYPTED = 0x1
+_FAILURES: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    OSError,
+)
+# numpy from 1.19 to 1.26 stored savez_compressed(..., allow_pickle=True) as a member.
+_STRAY = "allow_pickle"
+
+
+def read_archive(
+    file: BinaryIO, name: str, budget: Budget, *, encoding: str | None
+) -> tuple[Value, frozenset[str]]:
+    """Return all members by name, and what they show of the writer.
+
+    Parameters
+    ----------
+    file : binary file
+        The archive.
+    name : str
+        What to call it in messages.
+    budget : Budget
+        What this file may use.
+    encoding : str, optional
+        Of texts from Python 2.
+
+    Raises
+    ------
+    UnsafeFileError
+        If a member is encrypted, too large, named like a path, or refers to what
+        arrays do not need.
+    CorruptFileError
+        If the archive is damaged, or members are double, overlap or are no arrays.
+    """
+    _check_directory(file, name, budget)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            _check_members(members, name, budget)
+            return _contents(archive, members, name, budget, encoding)
+    except _FAILURES as error:
+        if isinstance(error, (UnsafeFileError, CorruptFileError)):
+            raise
+        raise CorruptFileError(f"the archive is damaged: {printable(error)}", where=name) from error
+
+
+class _MemberStream:
+    """One member, inflated; the checksum is checked at its end."""
+
+    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, budget: Budget) -> None:
+        self.name = name
+        self.left = member.file_size
+        self._file = archive.open(member)
+        self._budget = budget
+
+    def read(self, count: int) -> bytes:
+        """Return at most ``count`` bytes, and none only at the end."""
+        data = self._file.read(count)
+        self.left = self.left - len(data) if data else 0
+        self._budget.read(len(data))
+        return data
+
+
+def _contents(
+    archive: zipfile.ZipFile,
+    members: Sequence[zipfile.ZipInfo],
+    name: str,
+    budget: Budget,
+    encoding: str | None,
+) -> tuple[Table, frozenset[str]]:
+    table: Table = {}
+    traits: frozenset[str] = frozenset()
+    for member in members:
+        key = member.orig_filename.removesuffix(".npy")
+        where = f"{name}, member {printable(member.orig_filename, 60)}"
+        stream = _MemberStream(archive, member, where, budget)
+        try:
+            table[key], found = read_npy(stream, budget, encoding=encoding)
+            _check_path(key, table[key])
+        except (UnsafeFileError, CorruptFileError) as error:
+            error.where = error.where or where
+            raise
+        traits |= found
+    if _STRAY in table and not isinstance(table[_STRAY], dict):
+        del table[_STRAY]
+    return table, traits
+
+
+def _check_directory(file: BinaryIO, name: str, budget: Budget) -> None:
+    """Refuse a list of members that is too long before anything reads it."""
+    file.seek(max(0, budget.stored - _END.size - _LOCATOR.size))
+    tail = file.read(_END.size + _LOCATOR.size)
+    if len(tail) < _END.size or tail[-_END.size :][:4] != b"PK\x05\x06":
+        raise CorruptFileError("the archive is cut short, or data follows its end", where=name)
+    size = _END.unpack(tail[-_END.size :])[5]
+    if len(tail) > _END.size and tail.startswith(b"PK\x06\x07"):
+        offset = _LOCATOR.unpack(tail[: _LOCATOR.size])[2]
+        file.seek(min(offset, budget.stored))
+        end = file.read(_END64.size)
+        if len(end) < _END64.size or end[:4] != b"PK\x06\x06":
+            raise CorruptFileError("the archive's directory is not where it should be", where=name)
+        size = max(size if size != 0xFFFFFFFF else 0, _END64.unpack(end)[8])
+    if size > _DIRECTORY_BYTES:
+        raise UnsafeFileError(f"the archive's directory has {size} bytes", where=name)
+    file.seek(0)
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo], name: str, budget: Budget) -> None:
+    limits = budget.limits
+    if len(members) > limits.members:
+        raise UnsafeFileError(f"the archive has {len(members)} members", where=name)
+    seen: set[str] = set()
+    end = 0
+    for member in sorted(members, key=lambda m: m.header_offset):
+        shown = f"member {printable(member.orig_filename, 60)!r}"
+        if member.flag_bits & _ENCRYPTED or member.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise UnsafeFileError(f"{shown} is encrypted or packed in an unusual way", where=name)
+        if not member.orig_filename.endswith(".npy") or "\0" in member.orig_filename:
+            raise CorruptFileError(f"{shown} is no .npy array", where=name)
+        if member.orig_filename in seen:
+            raise CorruptFileError(f"{shown} is there twice", where=name)
+        seen.add(member.orig_filename)
+        if member.header_offset < end:
+            raise UnsafeFileError(f"{shown} overlaps another", where=name)
+        end = member.header_offset + _FILE_HEADER + len(member.orig_filename.encode()) + member.compress_size
+        if member.file_size > limits.inflated_from(member.compress_size):
+            raise UnsafeFileError(
+                f"{shown} grows from {member.compress_size} to {member.file_size} bytes", where=name
+            )
+    total = sum(member.file_size for member in members)
+    if total > limits.inflated_from(budget.stored):
+        raise UnsafeFileError(f"the archive grows from {budget.stored} to {total} bytes", where=name)
+
+
+def _check_path(key: str, value: Value) -> None:
+    """Refuse a member that is named like a path out of a folder, unless an object has that name."""
+    path = PurePosixPath(key.replace("\\", "/"))
+    if (path.is_absolute() or ".." in path.parts) and not (
+        isinstance(value, dict) and value.get("name") == key
+    ):
+        raise UnsafeFileError("the archive has a member whose name leads out of any folder")

@@ -1,0 +1,159 @@
+"""From a path to what the file says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from ann_ckpt.adapters.legacy.archives import read_archive
+from ann_ckpt.adapters.legacy.detect import HEAD_BYTES, Container, container_of
+from ann_ckpt.adapters.legacy.layouts import check_dt, interpret
+from ann_ckpt.adapters.legacy.limits import DEFAULT_LIMITS, Budget, Limits
+from ann_ckpt.adapters.legacy.matlab import read_matlab
+from ann_ckpt.adapters.legacy.pickles import checked_encoding, read_pickle
+from ann_ckpt.adapters.legacy.streams import GzipStream, PlainStream
+from ann_ckpt.adapters.legacy.values import Document
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.errors import (
+    CorruptFileError,
+    FileMissingError,
+    NotReadableError,
+    UnrecognisedFileError,
+    UnsafeFileError,
+    printable,
+)
+
+__all__ = ["detect", "open_document", "read"]
+
+StrPath = str | os.PathLike[str]
+
+
+def detect(path: StrPath) -> Container | None:
+    """Return which of the old formats a file has, by its content; None if it has none.
+
+    Parameters
+    ----------
+    path : path-like
+        An existing file.
+
+    Raises
+    ------
+    FileMissingError, NotReadableError
+        If the system does not give the file.
+    """
+    with _opened(path) as file:
+        return container_of(_head(file, path))
+
+
+def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None) -> Reading:
+    """Read a file that any ANNarchy from 4.1 to 5.0 wrote, without running anything in it.
+
+    Parameters
+    ----------
+    path : path-like
+        A network, a population, a projection or a connectivity file: a pickle, a
+        gzipped pickle, an ``.npz`` or a ``.mat``, whatever it is called.
+    dt : float, optional
+        Length of a step in ms, which no file records. Delays that the file has in ms
+        become steps with it; without it, ANNarchy's default is assumed where it fits,
+        and the notes say so.
+    encoding : str, optional
+        Of names in files from Python 2. By default UTF-8, or else Latin-1.
+
+    Returns
+    -------
+    Reading
+        The state, partial for a part of a network, and notes on all that the file
+        does not say.
+
+    Raises
+    ------
+    UnsafeFileError
+        If the file refers to, or asks for, anything that numbers and names do not need.
+    CorruptFileError
+        If it is damaged, or no file of ANNarchy's (:class:`UnrecognisedFileError`).
+    OptionError
+        If ``dt`` or ``encoding`` makes no sense.
+    """
+    check_dt(dt)
+    checked_encoding(encoding)
+    document, budget = open_document(path, encoding=encoding)
+    try:
+        return interpret(document, budget, dt=dt, name=Path(path).name.split(".")[0])
+    except (UnsafeFileError, CorruptFileError) as error:
+        error.where = error.where or os.fspath(path)
+        raise
+
+
+def open_document(
+    path: StrPath, *, encoding: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Document, Budget]:
+    """Return what a file holds before any of it is taken for a network.
+
+    Raises
+    ------
+    UnsafeFileError, CorruptFileError
+        As :func:`read` does.
+    FileMissingError, NotReadableError
+        If the system does not give the file.
+    """
+    name = os.fspath(path)
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        budget = Budget(size, limits)
+        container = container_of(_head(file, path))
+        try:
+            return _document(file, container, name, budget, encoding), budget
+        except OSError as error:
+            raise NotReadableError(
+                f"the file cannot be read: {error.strerror or error}", where=name
+            ) from error
+        except (MemoryError, RecursionError) as error:
+            raise UnsafeFileError("the file asks for more memory than there is", where=name) from error
+
+
+def _document(
+    file: BinaryIO, container: Container | None, name: str, budget: Budget, encoding: str | None
+) -> Document:
+    traits: frozenset[str] = frozenset()
+    if container is Container.PICKLE or container is Container.GZIP:
+        kind = PlainStream if container is Container.PICKLE else GzipStream
+        content, traits = read_pickle(kind(file, budget.stored, name, budget), budget, encoding=encoding)
+    elif container is Container.NPZ:
+        content, traits = read_archive(file, name, budget, encoding=encoding)
+    elif container is Container.MAT:
+        content = read_matlab(file, name, budget)
+    else:
+        raise UnrecognisedFileError(
+            "the file is no pickle, gzip file, .npz archive or MATLAB file",
+            details={"found": f"first bytes {printable(_head(file, name)[:16])}"},
+            where=name,
+        )
+    return Document(content, container.value, traits)
+
+
+def _opened(path: StrPath) -> BinaryIO:
+    name = os.fspath(path)
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise FileMissingError("there is no such file", where=name) from error
+    except OSError as error:
+        raise NotReadableError(f"the file cannot be opened: {error.strerror}", where=name) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotReadableError("that is no regular file", where=name)
+    return os.fdopen(handle, "rb")
+
+
+def _head(file: BinaryIO, path: StrPath) -> bytes:
+    try:
+        file.seek(0)
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+    except OSError as error:
+        raise NotReadableError(f"the file cannot be read: {error.strerror}", where=os.fspath(path)) from error
+    return head

@@ -1,0 +1,128 @@
+"""Bytes in order, from a plain file, a gzip file or a member of an archive.
+
+A stream never holds more than a piece of the file, knows how many bytes can still
+come (so that a declared length can be refused before anything is allocated), and
+turns every failure of the operating system's or zlib's into our own errors.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import BinaryIO, Protocol
+
+from ann_ckpt.adapters.legacy.limits import Budget
+from ann_ckpt.errors import CorruptFileError, UnsafeFileError
+
+__all__ = ["GzipStream", "PlainStream", "Stream", "read_exactly"]
+
+_PIECE = 1 << 18
+_LARGE_PIECE = 1 << 22
+
+
+class Stream(Protocol):
+    """Something that hands out its bytes once, in order."""
+
+    @property
+    def name(self) -> str:
+        """The file, and the member of it, for messages."""
+
+    @property
+    def left(self) -> int:
+        """Most bytes that can still come; exact unless the data is compressed."""
+
+    def read(self, count: int) -> bytes:
+        """Return at most ``count`` bytes, and none only at the end."""
+
+
+class PlainStream:
+    """A file as it is, or ``size`` bytes of it from where it stands."""
+
+    def __init__(self, file: BinaryIO, size: int, name: str, budget: Budget) -> None:
+        self.name = name
+        self.left = size
+        self._file = file
+        self._budget = budget
+
+    def read(self, count: int) -> bytes:
+        """Return at most ``count`` bytes, and none only at the end."""
+        data = self._file.read(min(count, self.left))
+        self.left = self.left - len(data) if data else 0
+        self._budget.read(len(data))
+        return data
+
+
+class GzipStream:
+    """The one member of a gzip file; its checksum is checked when the end is read."""
+
+    def __init__(self, file: BinaryIO, size: int, name: str, budget: Budget) -> None:
+        self.name = name
+        self._file = file
+        self._stored_left = size
+        self._inflated = 0
+        self._cap = budget.limits.inflated_from(size)
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._budget = budget
+
+    @property
+    def left(self) -> int:
+        """Most bytes that can still come: what the cap allows."""
+        return 0 if self._zlib.eof else self._cap - self._inflated
+
+    def read(self, count: int) -> bytes:
+        """Return at most ``count`` bytes, and none only at the end."""
+        data = b""
+        while not data and not self._zlib.eof:
+            data = self._inflate(count)
+        self._inflated += len(data)
+        self._budget.read(len(data))
+        if self._inflated > self._cap:
+            raise UnsafeFileError(
+                f"compressed data grows beyond {self._cap} bytes",
+                details={"stored": f"{self._budget.stored} bytes"},
+                where=self.name,
+            )
+        if self._zlib.eof and (self._zlib.unused_data or self._stored_left):
+            raise CorruptFileError("data follows the end of the gzip stream", where=self.name)
+        return data
+
+    def _inflate(self, count: int) -> bytes:
+        stored = self._zlib.unconsumed_tail
+        if not stored:
+            stored = self._file.read(min(_PIECE, self._stored_left))
+            self._stored_left -= len(stored)
+        try:
+            data = self._zlib.decompress(stored, count)
+        except zlib.error as error:
+            raise CorruptFileError(f"the gzip stream is damaged: {error}", where=self.name) from error
+        if not (data or stored or self._zlib.eof):
+            raise CorruptFileError("the gzip stream is cut short", where=self.name)
+        return data
+
+
+def read_exactly(stream: Stream, count: int, *, behind: bytes = b"") -> bytes:
+    """Return ``behind`` and the next ``count`` bytes, in one piece.
+
+    Memory is taken as bytes come, not as they are announced.
+
+    Raises
+    ------
+    CorruptFileError
+        If there are fewer.
+    """
+    if count > stream.left:
+        raise CorruptFileError(f"{count} bytes should follow, but {stream.left} do")
+    if count <= _PIECE:
+        pieces = [behind]
+        while count and (piece := stream.read(count)):
+            pieces.append(piece)
+            count -= len(piece)
+        data = b"".join(pieces)
+    else:
+        large = bytearray(behind)
+        while count and (piece := stream.read(min(count, _LARGE_PIECE))):
+            large += piece
+            count -= len(piece)
+        data = large  # type: ignore[assignment] # read like bytes, without a copy
+    if count:
+        raise CorruptFileError(f"the data is cut short: {count} more bytes should follow")
+    return data
