@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import printable
 from ann_ckpt.params.api import plan_for, schema_of
@@ -22,7 +20,7 @@ from ann_ckpt.params.description import describe
 from ann_ckpt.params.extract import dump_parameters, extract
 from ann_ckpt.params.file import load
 from ann_ckpt.params.network import live_of, state_of
-from ann_ckpt.params.plan import Change
+from ann_ckpt.params.plan import Change, shown
 
 __all__ = ["NotWrittenWarning", "load_parameters", "save_parameters"]
 
@@ -134,13 +132,5 @@ def _print_changes(filename: str, changes: Sequence[Change]) -> None:
         if (change.section, change.owner) != owner:
             owner = (change.section, change.owner)
             print(_TITLES[change.section], printable(change.owner))  # noqa: T201 - as above
-        old, new = _shown(np.asarray(change.parameter.values)), _shown(change.values)
+        old, new = shown(change.parameter.values), shown(change.values)
         print(f"   {printable(change.name)} : {old} -> {new}")  # noqa: T201 - as above
-
-
-def _shown(values: np.ndarray[Any, Any]) -> str:
-    if not values.shape:
-        return str(values[()])
-    if not values.size:
-        return "no values"
-    return f"{values.size} values from {values.min()} to {values.max()}"

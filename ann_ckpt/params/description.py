@@ -25,7 +25,14 @@ from ann_ckpt.model import (
 )
 from ann_ckpt.params.ctype import CType, Scalar
 
-__all__ = ["SECTIONS", "NetworkDescription", "ObjectDescription", "ParameterDescription", "describe"]
+__all__ = [
+    "SECTIONS",
+    "NetworkDescription",
+    "ObjectDescription",
+    "ParameterDescription",
+    "describe",
+    "describe_parameter",
+]
 
 SECTIONS = ("populations", "projections")
 """The sections whose members hold parameters."""
@@ -104,7 +111,7 @@ def describe(state: NetworkState) -> NetworkDescription:
         populations={p.name: _object("populations", p, p.neuron_type) for p in state.populations.values()},
         projections={p.name: _object("projections", p, p.synapse_type) for p in state.projections.values()},
         constants={
-            name: _parameter(name, Attribute(values, _locality(values)), AttributeInfo())
+            name: describe_parameter(name, Attribute(values, _locality(values)))
             for name, values in state.constants.items()
         },
     )
@@ -120,14 +127,17 @@ def _object(
         type_info.name if type_info is not None else "",
         type_info.description if type_info is not None else "",
         {
-            name: _parameter(name, attribute, declared.get(name, AttributeInfo()))
+            name: describe_parameter(name, attribute, declared.get(name))
             for name, attribute in owner.parameters.items()
         },
     )
 
 
-def _parameter(name: str, attribute: Attribute, info: AttributeInfo) -> ParameterDescription:
+def describe_parameter(
+    name: str, attribute: Attribute, info: AttributeInfo | None = None
+) -> ParameterDescription:
     """Describe one attribute; where a declaration contradicts what is stored, it is no help."""
+    info = info or AttributeInfo()
     values, locality = attribute.values, attribute.locality
     stored = CType.of("", values.dtype)
     declared = CType.of(info.ctype, values.dtype)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ann_ckpt.errors import OptionError
+from ann_ckpt.errors import OptionError, printable
 
-__all__ = ["RULES", "Finding", "Rule", "Severity", "pointer"]
+__all__ = ["RULES", "Finding", "Rule", "Severity", "pointer", "quoted"]
 
 _POINTER_LIMIT = 1000
 
@@ -148,3 +148,8 @@ def pointer(path: tuple[str | int, ...]) -> str:
         if room < 0:
             return "".join(parts)[: _POINTER_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return "".join(parts)
+
+
+def quoted(text: object, limit: int = 60) -> str:
+    """Return text from a file in quotes, escaped and shortened, for a message."""
+    return f"'{printable(text, limit)}'"

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.compare import identical_values
+from ann_ckpt.model import Array
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription
 
-__all__ = ["Change", "filled", "plan_changes"]
+__all__ = ["Change", "filled", "plan_changes", "shown"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,10 +33,28 @@ class Change:
     """What the network has now."""
 
     @property
+    def differs(self) -> bool:
+        """Whether the network has other values now."""
+        return not identical_values(self.parameter.values, self.values)
+
+    @property
     def path(self) -> tuple[str, ...]:
         """Names from the section to the value."""
         owner = (self.owner,) if self.section in SECTIONS else ()
         return (self.section, *owner, self.name)
+
+    def __str__(self) -> str:
+        return f"{'/'.join(self.path)}: {shown(self.parameter.values)} -> {shown(self.values)}"
+
+
+def shown(values: Array) -> str:
+    """Return values as a message shows them: one as it is, many by their range."""
+    array = np.asarray(values)
+    if not array.shape:
+        return str(array[()])
+    if not array.size:
+        return "no values"
+    return f"{array.size} values from {array.min()} to {array.max()}"
 
 
 def plan_changes(data: Mapping[str, Any], network: NetworkDescription) -> tuple[Change, ...]:

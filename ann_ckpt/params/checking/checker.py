@@ -12,7 +12,7 @@ from ann_ckpt.params.checking.explain import Explainer
 from ann_ckpt.params.ctype import CType, c_type
 from ann_ckpt.params.description import SECTIONS
 from ann_ckpt.params.file import ParameterFile
-from ann_ckpt.params.findings import Finding, Severity
+from ann_ckpt.params.findings import Finding, Severity, quoted
 from ann_ckpt.params.schema.engine import Engine
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems
@@ -133,8 +133,7 @@ def _locality(path: Path, value: Any, marks: dict[str, Any]) -> Iterator[_Noted]
     locality = str(marks.get("locality", "local" if isinstance(value, list) else "global"))
     if locality != "global":
         every = _EVERY.get(locality) or _EVERY[str(path[0])]
-        name = printable(path[-1], 60)
-        yield "P301", path, True, f"{name!r} has {every}; only global parameters are loaded here"
+        yield "P301", path, True, f"{quoted(path[-1])} has {every}; only global parameters are loaded here"
 
 
 def _harmless(value: Any) -> bool:

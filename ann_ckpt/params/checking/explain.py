@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.checking.nearest import Nearest
-from ann_ckpt.params.findings import RULES, Severity
+from ann_ckpt.params.findings import RULES, Severity, quoted
 from ann_ckpt.params.schema.engine import Engine, Failure
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import Document, Path, Problems
 
 __all__ = ["Explainer", "found"]
-
-_NAME = 60
 
 _EXPECTED = {
     "number": "a number",
@@ -44,7 +42,7 @@ def found(value: object) -> str:
     if isinstance(value, list):
         return f"an array of {len(value)}"
     if isinstance(value, str):
-        return f"the text {printable(value, 40)!r}"
+        return f"the text {quoted(value, 40)}"
     return printable(json.dumps(value), 40)
 
 
@@ -78,8 +76,8 @@ class Explainer:
             _EXPLAINED.get(failure.keyword, Explainer._other)(self, path, failure)
 
     def _other(self, path: Path, failure: Failure) -> None:
-        keyword = printable(failure.keyword, 30)
-        self._add("P206", path, f"the schema's {keyword!r} refuses {found(failure.value)}")
+        keyword = quoted(failure.keyword)
+        self._add("P206", path, f"the schema's {keyword} refuses {found(failure.value)}")
 
     def _false(self, path: Path, failure: Failure) -> None:
         if path:
@@ -96,16 +94,16 @@ class Explainer:
     def _missing(self, path: Path, failure: Failure) -> None:
         for name in failure.schema["required"]:
             if name not in failure.value:
-                self._add("P106", path, f"the name {printable(name, _NAME)!r} is missing here")
+                self._add("P106", path, f"the name {quoted(name)} is missing here")
 
     def _type(self, path: Path, failure: Failure) -> None:
         named = failure.schema["type"]
-        wanted = " or ".join(_EXPECTED[t] for t in ([named] if isinstance(named, str) else named))
+        wanted = _any_of(_EXPECTED[t] for t in ([named] if isinstance(named, str) else named))
         self._add("P201", path, f"expected {wanted}, found {found(failure.value)}")
 
     def _allowed(self, path: Path, failure: Failure) -> None:
         allowed = failure.schema["enum"] if failure.keyword == "enum" else [failure.schema["const"]]
-        shown = " or ".join(printable(json.dumps(a), 30) for a in allowed[:8])
+        shown = _any_of(printable(json.dumps(a), 30) for a in allowed[:8])
         self._add("P205", path, f"expected {shown}, found {found(failure.value)}")
 
     def _add(self, rule: str, path: Path, message: str) -> None:
@@ -117,11 +115,11 @@ class Explainer:
         """Report a name that is none of those present."""
         *owner, name = map(str, path)
         near = self.nearest.to(name, present)
-        rule, fact = _unknown_fact(owner, printable(name, _NAME))
+        rule, fact = _unknown_fact(owner, quoted(name))
         if rule in {"P102", "P103"}:
             fact += self._elsewhere(owner[0], name)
         if near:
-            fact += f" (did you mean {printable(near[0], _NAME)!r}?)"
+            fact += f" (did you mean {quoted(near[0])}?)"
         self.problems.add(rule, self.document.span_of(path, key=True), fact, path=path, suggestions=near)
 
     def _elsewhere(self, section: str, name: str) -> str:
@@ -160,7 +158,7 @@ class Explainer:
         meant = self._meant(alternatives, failure.value)
         if meant is None:
             types = [t for a in alternatives for t in self._accepted(a)]
-            wanted = " or ".join(_EXPECTED[t] for t in dict.fromkeys(types)) or "something else"
+            wanted = _any_of(_EXPECTED[t] for t in dict.fromkeys(types)) or "something else"
             self._add("P201", path, f"expected {wanted}, found {found(failure.value)}")
             return
         inner = list(self.engine.failures_under(meant, failure.value))
@@ -187,20 +185,26 @@ class Explainer:
         return types
 
 
+def _any_of(things: Iterable[str]) -> str:
+    """Join as a sentence does: ``a, b or c``."""
+    *most, last = [*things] or [""]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 def _unknown_fact(owner: list[str], name: str) -> tuple[str, str]:
     """Return the rule and the words for an unknown name below ``owner``."""
     match owner:
         case []:
-            return "P101", f"unknown section {name!r}"
+            return "P101", f"unknown section {name}"
         case ["constants"]:
-            return "P105", f"unknown constant {name!r}"
+            return "P105", f"unknown constant {name}"
         case ["populations" | "projections" as section]:
             noun, rule = _OWNERS[section]
-            return rule, f"unknown {noun} {name!r}"
+            return rule, f"unknown {noun} {name}"
         case ["populations" | "projections" as section, member]:
-            return "P104", f"{_OWNERS[section][0]} {printable(member, _NAME)!r} has no parameter {name!r}"
+            return "P104", f"{_OWNERS[section][0]} {quoted(member)} has no parameter {name}"
         case _:
-            return "P107", f"unknown name {name!r}"
+            return "P107", f"unknown name {name}"
 
 
 _EXPLAINED: Mapping[str, Callable[[Explainer, Path, Failure], None]] = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from ann_ckpt.errors import printable
+from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.schema.generate import DRAFTS
 from ann_ckpt.params.text.document import Path, Problems, Span
 
@@ -144,7 +144,7 @@ def vet(schema: object, span_of: Callable[..., Span], problems: Problems) -> Non
         problems.add(
             "P501",
             span_of(("$schema",)),
-            f"the draft {printable(named, 80)!r} is not known; there are {' and '.join(DRAFTS)}",
+            f"the draft {quoted(named, 80)} is not known; there are {' and '.join(DRAFTS)}",
             path=("$schema",),
         )
         return
@@ -208,14 +208,12 @@ class _Vetting:
         if not isinstance(reference, str):
             self._refuse(at, "$ref is not a text")
         elif reference != "#" and not reference.startswith("#/"):
-            self._refuse(
-                at, f"the reference {printable(reference, 80)!r} leaves the document; nothing is fetched"
-            )
+            self._refuse(at, f"the reference {quoted(reference, 80)} leaves the document; nothing is fetched")
         else:
             try:
                 yield follow(self.root, reference)
             except LookupError:
-                self._refuse(at, f"the reference {printable(reference, 80)!r} leads nowhere")
+                self._refuse(at, f"the reference {quoted(reference, 80)} leads nowhere")
 
     def _listed(self, at: Path, value: object) -> Iterator[tuple[Path, Any]]:
         if not isinstance(value, list) or not value:

@@ -13,6 +13,7 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 from typing import Any
 
 from ann_ckpt.errors import printable
+from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
 from ann_ckpt.params.text.numerals import NUMBER, numeral
 
@@ -116,7 +117,7 @@ class _Reader:
                 member, mark, member_end = self._value(member_start, depth + 1)
                 after = _AFTER_VALUE.match(text, member_end)
             if key in value:
-                self._note("P007", position, key_end, depth + 1, f"{printable(key, 60)!r} stands twice here")
+                self._note("P007", position, key_end, depth + 1, f"{quoted(key)} stands twice here")
             else:
                 value[key] = member
                 marks[key] = Member(position, key_end, member_start, member_end, mark)
@@ -161,7 +162,7 @@ class _Reader:
         name, end = self._string(position, depth)
         colon = _COLON.match(self.text, end)
         if colon is None:
-            raise self._stop(end, f"expected ':' after the name {printable(name, 60)!r}")
+            raise self._stop(end, f"expected ':' after the name {quoted(name)}")
         return name, end, colon.end()
 
     def _string(self, start: int, depth: int) -> tuple[str, int]:
@@ -221,9 +222,7 @@ class _Reader:
             return self._stop(position, "a comment; JSON has none")
         word = _WORD.match(self.text, position)
         end = word.end() if word else position + 1
-        return self._stop(
-            position, f"expected {what}, found {printable(self.text[position:end], 30)!r}", end=end
-        )
+        return self._stop(position, f"expected {what}, found {quoted(self.text[position:end], 30)}", end=end)
 
     def _note(self, rule: str, start: int, end: int, depth: int, message: str) -> None:
         self.problems.add(rule, (start, end), message, path=tuple(self.trail[:depth]))

@@ -18,6 +18,7 @@ from typing import Any
 from xml.parsers import expat
 
 from ann_ckpt.errors import printable
+from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import Document, Member, Members, Problems, Span
 from ann_ckpt.params.text.numerals import NUMBER, numeral
 from ann_ckpt.params.text.source import SourceText
@@ -121,9 +122,7 @@ class _Reader:
         if not name or not value:
             self._note(start, "parameter", f"a parameter without its {'value' if name else 'name'}")
         elif name in self.values:
-            self.problems.add(
-                "P007", name_span, f"{printable(name, 60)!r} stands twice", path=("network", name)
-            )
+            self.problems.add("P007", name_span, f"{quoted(name)} stands twice", path=("network", name))
         else:
             self.values[name] = self._value(value, value_span, name)
             self.marks[name] = Member(*name_span, *value_span, None)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ann_ckpt.errors import MissingExtraError, printable
+from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
 from ann_ckpt.params.text.json import DEEPEST, SURROGATE
 from ann_ckpt.params.text.numerals import NUMBER, numeral
@@ -60,9 +61,7 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
         # Its position counts bytes or characters, depending on the parser.
         character = error.character if isinstance(error.character, str) else chr(error.character)
         start = max(0, text.find(character))
-        problems.add(
-            "P001", (start, start + 1), f"the character {printable(character)!r} cannot stand in YAML"
-        )
+        problems.add("P001", (start, start + 1), f"the character {quoted(character)} cannot stand in YAML")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         start = min(mark.index, len(text)) if mark is not None else 0
@@ -123,7 +122,7 @@ class _Reader:
             if key is None:
                 continue
             if key in value:
-                self._note("P007", event, f"{printable(key, 60)!r} stands twice here", name=key)
+                self._note("P007", event, f"{quoted(key)} stands twice here", name=key)
                 continue
             value[key] = member
             marks[key] = Member(
