@@ -25,6 +25,7 @@ __all__ = [
     "CorruptFileError",
     "FileMissingError",
     "FormatVersionError",
+    "LockedError",
     "MismatchError",
     "MissingExtraError",
     "NotFoundError",
@@ -33,6 +34,7 @@ __all__ = [
     "ObjectNotFoundError",
     "OptionError",
     "ParameterFileError",
+    "PrunedError",
     "SchemaUnusableError",
     "SimulatorError",
     "StateError",
@@ -178,6 +180,15 @@ class FileMissingError(CheckpointError, FileNotFoundError):
     __str__ = CheckpointError.__str__
 
 
+class PrunedError(CheckpointError, FileNotFoundError):
+    """The checkpoint was removed from its store after it was opened; what was not read is gone."""
+
+    code = "pruned"
+    exit_status = 3
+
+    __str__ = CheckpointError.__str__
+
+
 class NotReadableError(CheckpointError, OSError):
     """The file is there and the system does not let us read it."""
 
@@ -281,5 +292,14 @@ class NotWritableError(CheckpointError, OSError):
 
     code = "not-writable"
     exit_status = 9
+
+    __str__ = CheckpointError.__str__
+
+
+class LockedError(CheckpointError, OSError):
+    """Somebody else is writing to the store; the message says who, and since when."""
+
+    code = "locked"
+    exit_status = 10
 
     __str__ = CheckpointError.__str__

@@ -6,14 +6,15 @@ against someone who forges a file on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-__all__ = ["Digest", "digest_of", "digest_of_attributes"]
+__all__ = ["Digest", "block_digests", "digest_of", "digest_of_attributes"]
 
 
 class Digest:
@@ -37,6 +38,21 @@ def digest_of(values: NDArray[Any]) -> str:
     digest = Digest()
     digest.update(values)
     return digest.hex()
+
+
+def block_digests(values: NDArray[Any], bounds: Sequence[int]) -> list[bytes]:
+    """Digest of each block of an array in memory, 16 bytes each, most significant first.
+
+    Parameters
+    ----------
+    values : array, shape (n, ...)
+        At least one entry of at least one byte.
+    bounds : sequence of int
+        Where each block starts on the first axis, and where the last one ends.
+    """
+    raw = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+    entry = len(raw) // len(values)
+    return [xxhash.xxh3_128_digest(raw[a * entry : b * entry]) for a, b in pairwise(bounds)]
 
 
 def digest_of_attributes(attributes: Mapping[str, NDArray[Any]]) -> str:

@@ -8,6 +8,10 @@ touched.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
@@ -22,9 +26,11 @@ __all__ = [
     "create_file",
     "file_type",
     "memory_dtype",
+    "open_descriptor",
     "open_file",
     "read_attribute",
     "read_whole",
+    "system_errors",
     "text_of",
     "write_attribute",
     "write_text",
@@ -56,6 +62,11 @@ def open_file(path: str) -> Any:
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_file_locking(False, True)
     return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
+
+
+def open_descriptor(descriptor: int) -> Any:
+    """Open for reading the very file that a descriptor holds, whatever became of its name."""
+    return open_file(f"/dev/fd/{descriptor}")
 
 
 @cache
@@ -184,3 +195,16 @@ def _creation(compact: bool) -> Any:
 @lru_cache(1024)
 def _space(shape: tuple[int, ...]) -> Any:
     return h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
+
+
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Give back the system's own error: HDF5 reports a full disk in the middle of a text."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found.group(1))
+        raise OSError(number, os.strerror(number)) from error

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression, Storage, choose
+from ann_ckpt.format.sharing import SharedArray
 from ann_ckpt.model import Array, Locality, NetworkState, PopulationState, ProjectionState, TypeInfo, nbytes
 
-__all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "TextEntry", "plan_file"]
+__all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "SharedEntry", "TextEntry", "plan_file"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,16 @@ class ArrayEntry:
     encoding: str = layout.E_ARRAY
 
 
-Entry = GroupEntry | TextEntry | ArrayEntry
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedEntry:
+    """An array whose values lie in objects already."""
+
+    path: str
+    array: SharedArray
+    locality: str = ""
+
+
+Entry = GroupEntry | TextEntry | ArrayEntry | SharedEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,11 @@ class FilePlan:
         return [e for e in self.entries if isinstance(e, ArrayEntry)]
 
     @property
+    def shared(self) -> list[SharedEntry]:
+        """The arrays whose values lie in objects."""
+        return [e for e in self.entries if isinstance(e, SharedEntry)]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all values before compression."""
         return sum(nbytes(e.array) for e in self.arrays)
@@ -75,7 +90,12 @@ class FilePlan:
 
 
 def plan_file(
-    state: NetworkState, *, compression: Compression, created: str, provenance: Mapping[str, Any]
+    state: NetworkState,
+    *,
+    compression: Compression,
+    created: str,
+    provenance: Mapping[str, Any],
+    tag: str | None = None,
 ) -> FilePlan:
     """Decide what a checkpoint file of ``state`` holds.
 
@@ -89,8 +109,11 @@ def plan_file(
         UTC time, ISO 8601.
     provenance : mapping
         Who wrote this with what; kept as JSON.
+    tag : str, optional
+        What a checkpoint in a store is called.
     """
-    return FilePlan(tuple(_Planner(compression).network(state, created, provenance)))
+    header = _root_attributes(state, created, tag)
+    return FilePlan((GroupEntry("", header), *_Planner(compression).network(state, provenance)))
 
 
 class _Planner:
@@ -100,8 +123,7 @@ class _Planner:
         self._compression = compression
         self._types: dict[str, int] = {}
 
-    def network(self, state: NetworkState, created: str, provenance: Mapping[str, Any]) -> Iterator[Entry]:
-        yield GroupEntry("", _root_attributes(state, created))
+    def network(self, state: NetworkState, provenance: Mapping[str, Any]) -> Iterator[Entry]:
         yield TextEntry(layout.METADATA, _json(state.metadata))
         yield TextEntry(layout.PROVENANCE, _json(provenance))
         yield GroupEntry(layout.CONSTANTS)
@@ -208,7 +230,7 @@ def type_text(info: TypeInfo) -> str:
     )
 
 
-def _root_attributes(state: NetworkState, created: str) -> dict[str, NDArray[Any]]:
+def _root_attributes(state: NetworkState, created: str, tag: str | None) -> dict[str, NDArray[Any]]:
     attributes: dict[str, NDArray[Any]] = {
         layout.A_FORMAT: _text(layout.FORMAT),
         layout.A_VERSION: np.array(layout.VERSION, np.int32),
@@ -220,6 +242,8 @@ def _root_attributes(state: NetworkState, created: str) -> dict[str, NDArray[Any
         attributes[layout.A_DT] = np.array(state.dt, np.float64)
     if state.seed is not None:
         attributes[layout.A_SEED] = np.array(state.seed, np.int64)
+    if tag is not None:
+        attributes[layout.A_TAG] = _text(tag)
     return attributes
 
 

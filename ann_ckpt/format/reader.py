@@ -32,6 +32,10 @@ from ann_ckpt.errors import (
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index
+from ann_ckpt.format.links import check_shared_link
+from ann_ckpt.format.objects import OpenObjects
+from ann_ckpt.format.shared import SharedReader
+from ann_ckpt.format.sharing import SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["FileReader"]
@@ -54,6 +58,7 @@ class FileReader:
         self.path = os.fspath(path)
         self.bytes_read = 0
         self._file: Any = None
+        self._opened: OpenObjects | None = None
         self._descriptor = _open_descriptor(self.path)
         try:
             guard.check_superblock(self._descriptor, self.path)
@@ -73,6 +78,8 @@ class FileReader:
 
     def close(self) -> None:
         """Release the file; what was not read is out of reach from now on."""
+        if self._opened is not None:
+            self._opened.close()
         if self._file is not None:
             self._groups.clear()
             self._file.close()
@@ -113,11 +120,45 @@ class FileReader:
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
 
-    def array(self, path: str) -> StoredArray:
+    def array(self, path: str) -> StoredArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.believing(path):
             self._check_encoding(path)
-            return self._open_dataset(path)
+            if self.index[path].encoding != layout.E_SHARED:
+                return self._open_dataset(path)
+            return SharedReader(self.layout_of(path), self._objects, where=self.where(path))
+
+    def check_values(self, path: str, values: NDArray[Any]) -> None:
+        """Hold a whole array that was read against its digest.
+
+        Raises
+        ------
+        CorruptFileError
+            If the values are not the ones that were written.
+        """
+        # The blocks of a shared array were each checked while they were read.
+        if self.index[path].encoding != layout.E_SHARED:
+            self._check_digest(path, digest_of(values))
+
+    def layout_of(self, path: str) -> SharedArray:
+        """Return the blocks and pieces of a shared array, checked against its digest."""
+        with self.believing(path):
+            array = self._shared.array(self._shared_numbers[path])
+            self._check_digest(path, array.digest)
+            return array
+
+    @property
+    def shared_paths(self) -> list[str]:
+        """The arrays whose values lie in objects, in file order."""
+        return list(self._shared_numbers)
+
+    @property
+    def objects(self) -> list[StoredObject]:
+        """Every object that the file refers to."""
+        if layout.SHARED not in self.index:
+            return []
+        with self.believing(layout.SHARED):
+            return self._shared.objects
 
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
@@ -137,8 +178,17 @@ class FileReader:
             self.attributes(path)
         elif row.encoding == layout.E_TEXT:
             self.text(path)
+        elif row.encoding == layout.E_SHARED:
+            self.verify_link(path)
+            yield from (block.nbytes for block in self.array(path).blocks())
         else:
             yield from self._verify_array(path)
+
+    def verify_link(self, path: str) -> None:
+        """Check that HDF5 tools see the shared array at ``path`` where its pieces are."""
+        with self.believing(path):
+            parent_path, _, link = path.rpartition("/")
+            check_shared_link(self._group(parent_path), link, self.layout_of(path), self.where(path))
 
     def where(self, path: str) -> str:
         """File and path for messages."""
@@ -152,6 +202,45 @@ class FileReader:
                 digest.update(block)
                 yield block.nbytes
             self._check_digest(path, digest.hex())
+
+    @cached_property
+    def _shared(self) -> SharedTables:
+        """The tables behind shared arrays; the last one is read in ranges, an array's at a time."""
+        tables = SharedTables(
+            self._table(layout.SHARED_OBJECTS),
+            self._table(layout.SHARED_ARRAYS),
+            self._table(layout.SHARED_PIECES),
+            self._open_dataset(layout.SHARED_BLOCKS).read,
+        )
+        if len(tables) != len(self._shared_numbers):
+            raise ValueError("the table of shared arrays is not that of the index")
+        return tables
+
+    @cached_property
+    def _shared_numbers(self) -> dict[str, int]:
+        paths = (path for path, row in self.index.items() if row.encoding == layout.E_SHARED)
+        return {path: number for number, path in enumerate(paths)}
+
+    @cached_property
+    def _objects(self) -> OpenObjects:
+        self._opened = OpenObjects(
+            self.path, self._shared.objects, still_there=self._still_there, count=self._counted
+        )
+        return self._opened
+
+    def _still_there(self) -> bool:
+        """Whether the file still has its name."""
+        try:
+            return os.path.samestat(Path(self.path).stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _table(self, path: str) -> NDArray[np.void]:
+        self._check_encoding(path)
+        dataset = self._open_dataset(path)
+        table = dataset.read(0, dataset.shape[0])
+        self._check_digest(path, digest_of(table))
+        return table
 
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]

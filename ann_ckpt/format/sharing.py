@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.format import layout
 from ann_ckpt.format.digest import digest_of
 
 __all__ = ["BLOCK", "Piece", "SharedArray", "SharedTables", "StoredObject", "block_records", "shared_tables"]
@@ -149,7 +150,7 @@ def block_records(counts: Sequence[int] | NDArray[Any], digests: Iterable[bytes]
 
 
 def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
-    """Return the tables ``objects``, ``arrays``, ``pieces`` and ``blocks`` of a checkpoint file.
+    """Return the tables of a checkpoint file by their paths.
 
     Parameters
     ----------
@@ -162,10 +163,10 @@ def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
     ]
     described = [(_dtype_text(a.dtype), _shape_text(a.shape), len(a.pieces), a.blocks.size) for a in arrays]
     return {
-        "objects": np.array([(o.name, o.entries, o.size) for o in objects], _OBJECT),
-        "arrays": np.array(described, _ARRAY),
-        "pieces": np.array(pieces, _PIECE),
-        "blocks": np.concatenate([a.blocks for a in arrays]) if arrays else np.empty(0, BLOCK),
+        layout.SHARED_OBJECTS: np.array([(o.name, o.entries, o.size) for o in objects], _OBJECT),
+        layout.SHARED_ARRAYS: np.array(described, _ARRAY),
+        layout.SHARED_PIECES: np.array(pieces, _PIECE),
+        layout.SHARED_BLOCKS: np.concatenate([a.blocks for a in arrays]) if arrays else np.empty(0, BLOCK),
     }
 
 

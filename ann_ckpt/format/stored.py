@@ -112,35 +112,42 @@ class StoredArray:
         self._count(value.nbytes)
         return value
 
-    def read_into(self, out: NDArray[Any], start: int) -> None:
+    def read_into(self, out: NDArray[Any], start: int, *, threads: bool = True) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
+
+        Parameters
+        ----------
+        threads : bool
+            Decode on several threads; False for callers that are on one of them already.
 
         Raises
         ------
         CorruptFileError
             If a chunk is missing, short, or does not decode.
         """
-        if not out.size:
+        if not self.shape:
+            out[...] = self.read_scalar()
+        elif not out.size:
             return
-        if self._kind == h5d.CONTIGUOUS:
+        elif self._kind == h5d.CONTIGUOUS:
             entry = math.prod(self.shape[1:]) * self.dtype.itemsize
             self._pread_into(out, self._dataset.get_offset() + start * entry)
         elif self._kind == h5d.COMPACT:
             out[...] = h5.read_whole(self._dataset, self.dtype)[start : start + len(out)]
             self._count(out.nbytes)
-        elif len(self.shape) == 1 and not set(self._filters) & set(PLUGIN_FILTERS):
-            self._read_chunks(out, start)
+        elif self._chunk[1:] == self.shape[1:] and not set(self._filters) & set(PLUGIN_FILTERS):
+            self._read_chunks(out, start, threads=threads)
         else:
             self._read_through_hdf5(out, start)
 
-    def _read_chunks(self, out: NDArray[Any], start: int) -> None:
-        pieces = list(_spans(start, start + out.size, self._chunk[0]))
+    def _read_chunks(self, out: NDArray[Any], start: int, *, threads: bool) -> None:
+        pieces = list(_spans(start, start + len(out), self._chunk[0]))
 
         def fetch(piece: tuple[int, int, int]) -> None:
             first, low, high = piece
             self._read_chunk(out[first + low - start : first + high - start], first, low, high)
 
-        if len(pieces) < _PARALLEL_FROM:
+        if len(pieces) < _PARALLEL_FROM or not threads:
             for piece in pieces:
                 fetch(piece)
         else:
@@ -148,25 +155,28 @@ class StoredArray:
                 pass
 
     def _read_chunk(self, out: NDArray[Any], first: int, low: int, high: int) -> None:
-        """Fill ``out`` with elements ``[low, high)`` of the chunk that starts at element ``first``."""
+        """Fill ``out`` with entries ``[low, high)`` of the chunk that starts at entry ``first``."""
         try:
-            info = self._dataset.get_chunk_info_by_coord((first,))
+            info = self._dataset.get_chunk_info_by_coord((first, *(0 for _ in self._chunk[1:])))
         except (OSError, RuntimeError, ValueError) as error:
             raise CorruptFileError(f"the chunk at {first} cannot be found", where=self._where) from error
         if info.byte_offset is None:
             raise CorruptFileError(f"the chunk at {first} is missing", where=self._where)
         applied = [f for i, f in enumerate(self._filters) if not info.filter_mask >> i & 1]
         if not applied:
-            self._pread_into(out, info.byte_offset + low * self.dtype.itemsize)
+            entry = math.prod(self._chunk[1:]) * self.dtype.itemsize
+            self._pread_into(out, info.byte_offset + low * entry)
             return
         data = np.empty(info.size, np.uint8)
         self._pread_into(data, info.byte_offset)
         try:
-            chunk = codec.decode(data.data, self._filters, info.filter_mask, self.dtype, self._chunk[0])
+            chunk = codec.decode(
+                data.data, self._filters, info.filter_mask, self.dtype, math.prod(self._chunk)
+            )
         except CorruptFileError as error:
             error.where = self._where
             raise
-        out[:] = chunk[low:high]
+        out[...] = chunk.reshape(self._chunk)[low:high]
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> None:
         view = out.reshape(-1).view(np.uint8).data

@@ -8,8 +8,6 @@ memory needed does not depend on the size of the array.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,10 +22,12 @@ from ann_ckpt.format.chunking import Kind, Storage
 from ann_ckpt.format.chunks import WORKERS, chunk_stream
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import IndexRow, index_table
-from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, TextEntry
+from ann_ckpt.format.links import create_shared_link
+from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
+from ann_ckpt.format.sharing import SharedArray, shared_tables
 from ann_ckpt.model import Array, blocks, nbytes
 
-__all__ = ["system_errors", "write_file"]
+__all__ = ["write_file"]
 
 Tick = Callable[[str, int], None]
 
@@ -50,7 +50,7 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
         If the system does not take the bytes; ``errno`` says why.
     """
     with (
-        system_errors(),
+        h5.system_errors(),
         contextlib.closing(h5.create_file(path)) as file,
         ThreadPoolExecutor(WORKERS) as pool,
     ):
@@ -69,18 +69,27 @@ class _Writer:
     def write(self, plan: FilePlan) -> None:
         for entry in plan.entries:
             if isinstance(entry, GroupEntry):
-                digest = self._group(entry)
-                encoding, locality = layout.E_GROUP, ""
+                self._record(entry.path, layout.E_GROUP, self._group(entry))
             elif isinstance(entry, TextEntry):
-                digest = digest_of(h5.write_text(*self._place(entry.path), entry.text))
-                encoding, locality = layout.E_TEXT, ""
+                stored = h5.write_text(*self._place(entry.path), entry.text)
+                self._record(entry.path, layout.E_TEXT, digest_of(stored))
+            elif isinstance(entry, SharedEntry):
+                create_shared_link(*self._place(entry.path), entry.array)
+                self._record(entry.path, layout.E_SHARED, entry.array.digest, entry.locality)
             else:
-                digest = self._array(entry)
-                encoding, locality = entry.encoding, entry.locality
-            self._index.append(
-                IndexRow(entry.path, encoding, layout.ENCODINGS[encoding], str(locality), digest)
-            )
+                self._record(entry.path, entry.encoding, self._array(entry), entry.locality)
+        if plan.shared:
+            self._shared([entry.array for entry in plan.shared])
         self._finish()
+
+    def _record(self, path: str, encoding: str, digest: str, locality: str = "") -> None:
+        self._index.append(IndexRow(path, encoding, layout.ENCODINGS[encoding], str(locality), digest))
+
+    def _shared(self, arrays: list[SharedArray]) -> None:
+        self._record(layout.SHARED, layout.E_GROUP, self._group(GroupEntry(layout.SHARED)))
+        for path, table in shared_tables(arrays).items():
+            h5.write_whole(*self._place(path), table, compact=False)
+            self._record(path, layout.E_TABLE, digest_of(table))
 
     def _finish(self) -> None:
         table = index_table(self._index)
@@ -148,16 +157,3 @@ def _sliced(dataset: h5py.Dataset, array: Array) -> Iterator[NDArray[Any]]:
     for start, block in blocks(array):
         dataset[start : start + len(block)] = block
         yield block
-
-
-@contextlib.contextmanager
-def system_errors() -> Iterator[None]:
-    """HDF5 reports a full disk in the middle of a text; give back the system's own error."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        found = re.search(r"errno = (\d+)", str(error))
-        if found is None:
-            raise
-        number = int(found.group(1))
-        raise OSError(number, os.strerror(number)) from error

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import ClosedCheckpointError, CorruptFileError, printable
-from ann_ckpt.format.digest import digest_of
+from ann_ckpt.errors import ClosedCheckpointError, printable
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.stored import Storage
 from ann_ckpt.report import human_bytes
@@ -68,7 +67,7 @@ class LazyArray:
 
     @property
     def digest(self) -> str:
-        """XXH3-128 of the values as they were written, 32 hex digits."""
+        """XXH3-128 of the values as they were written, 32 hex digits; of its blocks, in a store."""
         return self._reader.index[self._path].digest
 
     def __len__(self) -> int:
@@ -129,14 +128,8 @@ class LazyArray:
             raise ValueError(
                 f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
             )
-        if self.shape:
-            self._stored.read_into(out, 0)
-        else:
-            out[...] = self._stored.read_scalar()
-        if digest_of(out) != self.digest:
-            raise CorruptFileError(
-                "the values differ from their digest", where=self._reader.where(self._path)
-            )
+        self._stored.read_into(out, 0)
+        self._reader.check_values(self._path, out)
 
     def verify(self) -> Iterator[int]:
         """Check the values against their digest, a few MiB at a time; yield bytes as they are read.

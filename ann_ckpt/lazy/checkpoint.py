@@ -94,6 +94,7 @@ class Checkpoint:
         self.time_step = optional_int(header, layout.A_TIME_STEP)
         self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
         self.seed = optional_int(header, layout.A_SEED)
+        self.tag = h5.text_of(header[layout.A_TAG]) if layout.A_TAG in header else None
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +161,7 @@ class Checkpoint:
     @property
     def arrays(self) -> dict[str, LazyArray]:
         """Every stored dataset of values by its path in the file."""
-        encodings = (layout.E_ARRAY, layout.E_GLOBALS)
+        encodings = (layout.E_ARRAY, layout.E_GLOBALS, layout.E_SHARED)
         return {
             p: LazyArray(self._reader, p)
             for p, row in self._reader.index.items()

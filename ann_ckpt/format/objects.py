@@ -1,0 +1,290 @@
+"""Objects: files with one dataset each, which the checkpoints of a store share.
+
+An object is written once, chunk by chunk, and never changed. Readers reach it through a
+descriptor of their own, so that it stays readable when it is removed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from h5py import h5d, h5g
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
+from ann_ckpt.format import guard, h5, layout
+from ann_ckpt.format.chunking import CHUNK_BYTES, CHUNKED_BYTES, Compression
+from ann_ckpt.format.chunks import ChunkStream, chunk_stream
+from ann_ckpt.format.sharing import SharedArray, StoredObject
+from ann_ckpt.format.stored import StoredArray
+
+__all__ = ["ObjectWriter", "OpenObjects"]
+
+_HELD = 256
+"""A checkpoint with at most this many objects holds all of them open once it reads from one."""
+
+
+class ObjectWriter:
+    """Writes one object whose length is not known beforehand.
+
+    Use it as a context manager; leaving it without an exception completes the file.
+
+    Parameters
+    ----------
+    path : str
+        A temporary file; making it durable and giving it its name is the caller's.
+    dtype, entry : dtype, tuple of int
+        Type of the values, and shape of one entry of the first axis.
+    compression : Compression
+        For its chunks.
+    pool : Executor
+        Where to compress.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        dtype: np.dtype[Any],
+        entry: tuple[int, ...],
+        *,
+        compression: Compression,
+        pool: Executor,
+    ) -> None:
+        self._path = path
+        self._dtype = dtype
+        self._entry = entry
+        self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
+        self._chunk = max(1, CHUNK_BYTES // self._entry_bytes)
+        self._compression = compression
+        self._pool = pool
+        self._file: Any = None
+        self._stream: ChunkStream | None = None
+        self._put = 0
+        self._waiting: list[NDArray[Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with h5.system_errors():
+                    self._finish()
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+    @property
+    def entries(self) -> int:
+        """Entries taken so far."""
+        return self._put + self._n_waiting
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Add entries at the end; ``values`` must not change until the writer is left."""
+        with h5.system_errors():
+            while len(values):
+                room = self._chunk - self._n_waiting
+                self._waiting.append(values[:room])
+                values = values[room:]
+                if self._n_waiting == self._chunk:
+                    self._stream = self._stream or self._create(self._chunk, growing=True)
+                    self._put_waiting(self._stream)
+
+    @property
+    def _n_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def _put_waiting(self, stream: ChunkStream) -> None:
+        chunk = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting = []
+        stream.grow(self._put + len(chunk))
+        stream.put(self._put, chunk)
+        self._put += len(chunk)
+
+    def _finish(self) -> None:
+        """Write what fills no chunk; an object smaller than a chunk is exactly as long as its values."""
+        left = self._n_waiting
+        if self._stream is None and left * self._entry_bytes < CHUNKED_BYTES:
+            values = np.concatenate([np.empty((0, *self._entry), self._dtype), *self._waiting])
+            h5.write_whole(self._root(), layout.OBJECT_VALUES, values, compact=False)
+            return
+        stream = self._stream or self._create(left, growing=False)
+        if left:
+            self._put_waiting(stream)
+        stream.finish()
+
+    def _create(self, chunk: int, *, growing: bool) -> ChunkStream:
+        return chunk_stream(
+            self._root(),
+            layout.OBJECT_VALUES,
+            self._dtype,
+            (0 if growing else chunk, *self._entry),
+            chunk=chunk,
+            compression=self._compression,
+            pool=self._pool,
+            growing=growing,
+        )
+
+    def _root(self) -> Any:
+        self._file = h5.create_file(self._path)
+        root = h5g.open(self._file, b"/")
+        h5.write_attribute(root, layout.A_FORMAT, np.array(layout.OBJECT_FORMAT.encode()))
+        return root
+
+
+class OpenObjects:
+    """The objects of one checkpoint, opened when they are first needed.
+
+    With up to 256 of them, all descriptors are taken at once, so that the checkpoint
+    stays readable to its end even if it is pruned meanwhile. With more, each object is
+    opened for the duration of a read, and a pruned one raises :class:`PrunedError`.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Path of the checkpoint file; objects lie relative to it.
+    objects : sequence of StoredObject
+        Everything that the checkpoint refers to.
+    still_there : callable
+        Whether the checkpoint file still has its name, which tells pruning from damage.
+    count : callable
+        Told the number of bytes of each read.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        objects: Sequence[StoredObject],
+        *,
+        still_there: Callable[[], bool],
+        count: Callable[[int], None],
+    ) -> None:
+        self._folder = Path(os.path.realpath(checkpoint)).parent
+        self._still_there = still_there
+        self._count = count
+        self._held: dict[str, _OpenObject] = {}
+        if len(objects) <= _HELD:
+            for item in objects:
+                # A missing one is an error for the arrays that need it, and for no other.
+                with contextlib.suppress(CorruptFileError):
+                    self._held[item.name] = self._open(item)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+
+    @contextlib.contextmanager
+    def of(self, array: SharedArray) -> Iterator[dict[str, StoredArray]]:
+        """Yield the datasets that the pieces of ``array`` come from, by the names of their objects.
+
+        Raises
+        ------
+        CorruptFileError
+            If one is missing, shorter than it was written, or of another type.
+        PrunedError
+            If one is missing because the checkpoint itself was removed.
+        """
+        with contextlib.ExitStack() as stack:
+            opened = {}
+            for name, item in array.objects.items():
+                opened[name] = self._held.get(name) or stack.enter_context(
+                    contextlib.closing(self._open(item))
+                )
+            yield {name: one.values(array, self._count) for name, one in opened.items()}
+
+    def _open(self, item: StoredObject) -> _OpenObject:
+        path = self._folder / layout.object_path(item.name)
+        try:
+            return _OpenObject(path, item)
+        except FileNotFoundError as error:
+            if not self._still_there():
+                raise PrunedError(
+                    "the checkpoint was pruned while it was open",
+                    details={"missing": f"object {item.name}"},
+                ) from error
+            raise CorruptFileError(
+                f"the object {item.name} is missing", where=printable(path, 400)
+            ) from error
+
+
+class _OpenObject:
+    """One object behind a descriptor; HDF5 opens it when its values are asked for."""
+
+    def __init__(self, path: Path, item: StoredObject) -> None:
+        self._item = item
+        self._where = printable(path, 400)
+        self._lock = threading.Lock()
+        self._file: Any = None
+        self._values: StoredArray | None = None
+        self._descriptor = _open_plain(path)
+        size = os.fstat(self._descriptor).st_size
+        if size != item.size:
+            self.close()
+            raise CorruptFileError(
+                f"the object {item.name} is not as long as it was written",
+                details={"expected": f"{item.size} bytes", "found": f"{size} bytes"},
+                where=self._where,
+            )
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def values(self, array: SharedArray, count: Callable[[int], None]) -> StoredArray:
+        """The dataset inside, which must have the type and the entries of ``array``."""
+        with self._lock:
+            if self._values is None:
+                self._values = self._open(count)
+        expected = (array.dtype, (self._item.entries, *array.shape[1:]))
+        if (self._values.dtype, self._values.shape) != expected:
+            raise CorruptFileError(
+                f"the object {self._item.name} holds values of another type or shape",
+                details={
+                    "expected": f"{expected[0]} {expected[1]}",
+                    "found": f"{self._values.dtype} {self._values.shape}",
+                },
+                where=self._where,
+            )
+        return self._values
+
+    def _open(self, count: Callable[[int], None]) -> StoredArray:
+        guard.check_superblock(self._descriptor, self._where)
+        self._file = h5.open_descriptor(self._descriptor)
+        root = h5g.open(self._file, b"/")
+        link = layout.OBJECT_VALUES.encode()
+        guard.check_link(root, link, layout.OBJECT_VALUES, self._where)
+        dataset = h5d.open(root, link)
+        dtype, filters = guard.check_dataset(dataset, self._item.size, self._where)
+        return StoredArray(
+            dataset, dtype, filters, descriptor=self._descriptor, count=count, where=self._where
+        )
+
+
+def _open_plain(path: Path) -> int:
+    """Open a file of the store; a symbolic link in its place could lead out of the store."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnsafeFileError(
+                "a symbolic link stands where an object should be", where=str(path)
+            ) from error
+        raise
