@@ -1,0 +1,83 @@
+"""Command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.catalogue import every_case, select
+from benchmarks.harness import SCALES
+from benchmarks.peers import PEERS
+from benchmarks.running import ROOT, measure
+from benchmarks.table import text
+
+DISTRIBUTIONS = sorted({"numpy", "ANNarchy", *(name for peer in PEERS.values() for name in peer.needs)})
+
+
+def main() -> None:
+    """Measure what was asked for, print tables, and write JSON lines beside them."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help="keys, their beginnings, or globs; default all"
+    )
+    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--rounds", type=int, help="how often each contender runs")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the runs that take peak memory")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "build" / "bench", help="on the disk to measure"
+    )
+    parser.add_argument("--json", type=Path, help="file that gets one JSON line for each case")
+    parser.add_argument("--list", action="store_true", help="name the cases and do nothing")
+    options = parser.parse_args()
+    scale = SCALES[options.scale]
+    try:
+        cases = select(every_case(scale), options.cases)
+    except LookupError as error:
+        parser.error(str(error))
+    if options.list:
+        for case in cases:
+            print(f"{case.key}  {case.title}")
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(_run(options.folder, scale.name)) + "\n")
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for number, case in enumerate(cases):
+            result = measure(
+                case,
+                scale,
+                Path(folder) / str(number),
+                rounds=options.rounds,
+                memory=not options.no_memory,
+                say=lambda what, key=case.key: _say(f"{key}: {what}"),
+            )
+            _say("")
+            print(text(result), end="\n\n", flush=True)
+            if options.json:
+                with options.json.open("a") as file:
+                    file.write(json.dumps(result.to_json()) + "\n")
+
+
+def _run(folder: Path, scale: str) -> dict[str, object]:
+    """First line of the JSON: what this run is."""
+    return {
+        "scale": scale,
+        "commit": machine.commit_of(ROOT),
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "machine": machine.describe(DISTRIBUTIONS, folder),
+    }
+
+
+def _say(what: str) -> None:
+    """Show what happens now in one line that is written over, on a terminal only."""
+    if sys.stderr.isatty():
+        print(f"\r{what[:100]:<100}\r", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Whole states: written and read, compressed and not, by kind of values and by size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ann_ckpt
+from benchmarks import limits
+from benchmarks.harness import Case, Contender, Goal, Role, Scale, remove
+from benchmarks.peers import PEERS, Arrays, loading, saving
+from benchmarks.states import KINDS, arrays_of, make_state, same
+
+__all__ = ["cases"]
+
+OURS = {"auto": "ann_ckpt", "none": "ann_ckpt uncompressed"}
+GIVEN = "ann_ckpt into given arrays"
+TWO_THREADS = "limit: preadv, two threads"
+
+_COMPARED = {
+    "auto": ("h5py gzip+shuffle", "numpy savez_compressed", "zarr", "tensorstore zarr2", "icechunk"),
+    "none": (
+        "pickle 5",
+        "numpy savez",
+        "h5py contiguous",
+        "safetensors",
+        "tensorstore zarr3",
+        "hickle",
+        "anndata",
+        "versioned-hdf5",
+    ),
+}
+"""Who stands beside us: those that compress by default, or those that do not."""
+_ACROSS_SIZES = ("pickle 5", "h5py contiguous", "safetensors", "zarr")
+
+
+def cases(scale: Scale) -> list[Case]:
+    """Saving and loading whole states."""
+    found = []
+    for kind in KINDS:
+        for compression in OURS:
+            key = f"{kind}/{compression}"
+            title = f"{KINDS[kind]}, {'default compression' if compression == 'auto' else 'uncompressed'}"
+            found += [
+                Case(
+                    f"full-save/{key}",
+                    f"Full save: {title}",
+                    partial(_saving, kind, scale.nbytes, compression, _COMPARED[compression]),
+                    nbytes=scale.nbytes,
+                    goals=_SAVE_GOALS.get((kind, compression), ()),
+                ),
+                Case(
+                    f"full-load/{key}",
+                    f"Full load: {title}",
+                    partial(_loading, kind, scale.nbytes, compression, _COMPARED[compression]),
+                    nbytes=scale.nbytes,
+                    goals=_LOAD_GOALS.get((kind, compression), ()),
+                ),
+            ]
+    for nbytes in scale.sizes:
+        for what, contenders in (("save", _saving), ("load", _loading)):
+            found.append(
+                Case(
+                    f"size/{what}/{nbytes >> 20}-MiB",
+                    f"Full {what} by size: random weights, uncompressed, {nbytes >> 20} MiB",
+                    partial(contenders, "random", nbytes, "none", _ACROSS_SIZES),
+                    nbytes=nbytes,
+                    series=f"Full {what} by size",
+                    x=nbytes,
+                )
+            )
+    return found
+
+
+_SAVE_GOALS = {
+    ("random", "none"): (
+        Goal(
+            text="at most 1.05 x the limit",
+            what=OURS["none"],
+            over=limits.WRITE,
+            at_most=1.05,
+        ),
+    ),
+    ("mixed", "auto"): (
+        Goal(
+            text="at least 5 x faster than h5py gzip+shuffle",
+            what="h5py gzip+shuffle",
+            over=OURS["auto"],
+            at_least=5,
+        ),
+        Goal(
+            text="at most the size that h5py gzip+shuffle writes",
+            what=OURS["auto"],
+            over="h5py gzip+shuffle",
+            of="file",
+            at_most=1.02,
+        ),
+        Goal(text="faster than zarr", what="zarr", over=OURS["auto"], at_least=1),
+        Goal(text="faster than tensorstore", what="tensorstore zarr2", over=OURS["auto"], at_least=1),
+        Goal(text="at most 64 MiB of memory", what=OURS["auto"], of="memory", at_most=64 << 20),
+    ),
+}
+
+_LOAD_GOALS = {
+    ("random", "none"): (
+        Goal(text="into given arrays at most 0.7 x the limit", what=GIVEN, over=limits.READ, at_most=0.7),
+        Goal(
+            text="into new arrays no slower than safetensors",
+            what=OURS["none"],
+            over="safetensors",
+            at_most=1,
+        ),
+    ),
+    ("mixed", "auto"): (
+        Goal(
+            text="at least 1.7 x plain h5py reading the same file",
+            what="h5py, the same file",
+            over=OURS["auto"],
+            at_least=1.7,
+        ),
+    ),
+}
+
+
+def _saving(kind: str, nbytes: int, compression: str, peers: Sequence[str], folder: Path) -> list[Contender]:
+    state = cache(lambda: make_state(kind, nbytes))
+    arrays = cache(lambda: arrays_of(state()))
+    raw, ours = folder / "raw.bin", folder / "ours.h5"
+    return [
+        Contender(
+            limits.WRITE,
+            lambda: limits.write_raw(raw, arrays().values()),
+            role=Role.LIMIT,
+            before=arrays,
+            after=lambda: remove(raw),
+            product=raw,
+        ),
+        Contender(
+            OURS[compression],
+            lambda: ann_ckpt.write(state(), ours, compression=compression),
+            role=Role.OURS,
+            before=arrays,
+            check=lambda _: same(arrays(), arrays_of(ann_ckpt.read(ours))),
+            after=lambda: remove(ours),
+            product=ours,
+        ),
+        *(saving(PEERS[name], folder, arrays) for name in peers),
+    ]
+
+
+def _loading(kind: str, nbytes: int, compression: str, peers: Sequence[str], folder: Path) -> list[Contender]:
+    state = cache(lambda: make_state(kind, nbytes))
+    arrays = cache(lambda: arrays_of(state()))
+    raw, ours = folder / "raw.bin", folder / "ours.h5"
+    given = cache(lambda: [limits.touched(a.shape, a.dtype) for a in _flat(arrays())])
+    ours_given = cache(lambda: _GivenArrays(ours))
+    intact = partial(_check, arrays)
+    return [
+        Contender(
+            limits.READ,
+            lambda: limits.read_raw(raw, given()),
+            role=Role.LIMIT,
+            prepare=lambda: limits.write_raw(raw, _flat(arrays())),
+            before=given,
+            product=raw,
+        ),
+        Contender(
+            TWO_THREADS,
+            lambda: limits.read_raw(raw, given(), threads=2),
+            role=Role.LIMIT,
+            before=given,
+            product=raw,
+        ),
+        Contender(
+            OURS[compression],
+            lambda: ann_ckpt.read(ours),
+            role=Role.OURS,
+            prepare=lambda: ann_ckpt.write(state(), ours, compression=compression),
+            check=lambda read: intact(arrays_of(read)),
+            product=ours,
+        ),
+        Contender(
+            GIVEN,
+            lambda: ours_given().read(),
+            role=Role.OURS,
+            before=ours_given,
+            product=ours,
+        ),
+        *([_same_file(ours)] if compression == "auto" else []),
+        *(loading(PEERS[name], folder, arrays, check=intact) for name in peers),
+    ]
+
+
+def _check(arrays: Callable[[], Arrays], read: Arrays) -> None:
+    same(arrays(), read)
+
+
+def _flat(arrays: Arrays) -> list[Any]:
+    return [values for values in arrays.values() if values.nbytes]
+
+
+def _same_file(path: Path) -> Contender:
+    """Plain h5py, reading every dataset of the file that ann_ckpt wrote."""
+
+    def read() -> None:
+        import h5py
+
+        def visit(_: str, found: Any) -> None:
+            if isinstance(found, h5py.Dataset):
+                np.asarray(found[()])
+
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+
+    return Contender("h5py, the same file", read, product=path, needs=("h5py",))
+
+
+class _GivenArrays:
+    """Memory for every array of a file, touched, and read into again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with ann_ckpt.open(path) as checkpoint:
+            self._out = {
+                name: limits.touched(array.shape, array.dtype)
+                for name, array in checkpoint.arrays.items()
+                if array.dtype.names is None
+            }
+
+    def read(self) -> None:
+        with ann_ckpt.open(self._path) as checkpoint:
+            for name, array in checkpoint.arrays.items():
+                if name in self._out:
+                    array.read_into(self._out[name])

@@ -1,0 +1,175 @@
+"""Measuring a case: workers are started, told what to do in turn, and their answers collected."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.harness import Case, Role, Scale, remove
+from benchmarks.results import Result, Row, judge
+
+__all__ = ["WorkerDiedError", "WorkerProcess", "measure"]
+
+ROOT = Path(__file__).parent.parent
+
+Say = Callable[[str], None]
+
+
+class WorkerDiedError(Exception):
+    """A worker ended before it answered."""
+
+
+class WorkerProcess:
+    """One worker for one case, as a context manager.
+
+    Parameters
+    ----------
+    tree : Path
+        Folder with ``ann_ckpt/`` and ``benchmarks/`` to run.
+    """
+
+    def __init__(self, case: Case, scale: Scale, folder: Path, *, tree: Path = ROOT) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "worker.log"
+        # -P: whatever stands in the current folder must not shadow the tree.
+        self._command = [sys.executable, "-P", "-m", "benchmarks.worker", case.key, scale.name, str(folder)]
+        self._environment = {**os.environ, "PYTHONPATH": str(tree)}
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.communicate()
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Give one order and wait for the answer; starts the process if none is running.
+
+        Raises
+        ------
+        WorkerDiedError
+            If the process ended instead; the next order starts another one.
+        """
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            self._process = None
+            last = self._log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise WorkerDiedError(f"the process ended with {process.wait()}: {''.join(last)[:100]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _start(self) -> subprocess.Popen[str]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
+            )
+
+
+def measure(
+    case: Case,
+    scale: Scale,
+    folder: Path,
+    *,
+    rounds: int | None = None,
+    memory: bool = True,
+    say: Say = lambda _: None,
+) -> Result:
+    """Measure one case.
+
+    Files are prepared in one process, the memory of each contender is taken in one of
+    its own, and then all take their turns in a last one: A B A B. The first turn warms
+    up and counts only where it was long.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, filled and removed again; on the disk that is to be measured.
+    rounds : int, optional
+        How often each contender runs; as the scale says if not given.
+    memory : bool
+        Whether peak memory is taken, at the price of one more run each.
+    say : callable, optional
+        Told in a few words what happens now.
+    """
+    try:
+        rows = _prepare(case, scale, folder, say)
+        if memory:
+            _take_memory(case, scale, folder, rows, say)
+        _take_turns(case, scale, folder, rows, rounds or scale.rounds, say)
+    finally:
+        remove(folder)
+    result = Result(case.key, case.title, case.nbytes, case.series, case.x, rows)
+    result.goals = judge(case, result)
+    return result
+
+
+def _prepare(case: Case, scale: Scale, folder: Path, say: Say) -> dict[str, Row]:
+    with WorkerProcess(case, scale, folder) as worker:
+        who = worker.ask("who")
+        rows = {name: Row(name, Role(c["role"]), problem=c["problem"]) for name, c in who.items()}
+        for row in _able(rows):
+            say(f"{row.name}: preparing")
+            _take(worker, row, "prepare")
+    return rows
+
+
+def _take_memory(case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], say: Say) -> None:
+    for row in _able(rows):
+        say(f"{row.name}: memory")
+        with WorkerProcess(case, scale, folder) as worker:
+            row.memory = _take(worker, row, "memory").get("memory")
+
+
+def _take_turns(
+    case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], rounds: int, say: Say
+) -> None:
+    spent = dict.fromkeys(rows, 0.0)
+    with WorkerProcess(case, scale, folder) as worker:
+        for turn in range(rounds + 1):
+            for row in _able(rows):
+                if spent[row.name] > scale.patience:
+                    row.seconds.append(None)
+                    continue
+                say(f"{row.name}: turn {turn} of {rounds}")
+                answer = _take(worker, row, "run", check=turn == 0)
+                if row.problem:
+                    continue
+                spent[row.name] += answer["seconds"]
+                if turn or spent[row.name] > scale.patience:
+                    row.seconds.append(answer["seconds"])
+                    row.file, row.read, row.written = (answer[k] for k in ("file", "read", "written"))
+                else:
+                    row.seconds.append(None)
+
+
+def _able(rows: Mapping[str, Row]) -> Iterator[Row]:
+    return (row for row in rows.values() if not row.problem)
+
+
+def _take(worker: WorkerProcess, row: Row, do: str, **arguments: Any) -> dict[str, Any]:
+    """Give an order about one contender; whatever goes wrong becomes its problem."""
+    try:
+        answer = worker.ask(do, name=row.name, **arguments)
+    except WorkerDiedError as death:
+        answer = {"problem": str(death)}
+    row.problem = answer.get("problem", "")
+    return answer

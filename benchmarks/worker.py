@@ -1,0 +1,144 @@
+"""A process that runs contenders of one case when it is told to.
+
+Orders come as JSON lines on standard input, answers go as JSON lines to what was standard
+output when it started; whatever the libraries print goes to standard error instead. So a
+peer that crashes takes its case along and nothing else, and memory is that of one
+contender alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import SCALES, Contender, size_of
+
+_ACCOUNT = Path("/proc/self/io")
+_STATUS = Path("/proc/self/status")
+_FORGET_PEAK = Path("/proc/self/clear_refs")
+
+
+class Worker:
+    """One case with its contenders."""
+
+    def __init__(self, contenders: list[Contender]) -> None:
+        self._contenders = {c.name: c for c in contenders}
+
+    def who(self) -> dict[str, Any]:
+        """Every contender with its role, and what keeps it from taking part."""
+        return {
+            c.name: {
+                "role": c.role,
+                "problem": f"not installed: {', '.join(c.missing)}" if c.missing else "",
+            }
+            for c in self._contenders.values()
+        }
+
+    def prepare(self, name: str) -> dict[str, Any]:
+        """Make the files that a contender reads."""
+        self._contenders[name].prepare()
+        return {}
+
+    def run(self, name: str, *, check: bool = False) -> dict[str, Any]:
+        """One timed run."""
+        contender = self._contenders[name]
+        with _around(contender):
+            read, written = _transferred()
+            began = time.perf_counter()
+            result = contender.run()
+            seconds = time.perf_counter() - began
+            read_after, written_after = _transferred()
+            if check and contender.check is not None:
+                contender.check(result)
+            del result
+            size = size_of(contender.product) if contender.product is not None else None
+        return {
+            "seconds": seconds,
+            "file": size,
+            "read": None if read_after is None or read is None else read_after - read,
+            "written": None if written_after is None or written is None else written_after - written,
+        }
+
+    def memory(self, name: str) -> dict[str, Any]:
+        """Bytes of resident memory that one run needs on top of what was there before it."""
+        contender = self._contenders[name]
+        with _around(contender):
+            before = _start_of_peak()
+            result = contender.run()
+            above = _peak() - before
+            del result
+        return {"memory": above}
+
+
+@contextlib.contextmanager
+def _around(contender: Contender) -> Iterator[None]:
+    contender.before()
+    gc.collect()
+    os.sync()  # what an earlier run left to be written must not be paid for by this one
+    try:
+        yield
+    finally:
+        contender.after()
+
+
+def _transferred() -> tuple[int | None, int | None]:
+    """Bytes this process has read and written by system calls, where the system counts them."""
+    if not _ACCOUNT.exists():
+        return None, None
+    lines = dict(line.split(": ") for line in _ACCOUNT.read_text().splitlines())
+    return int(lines["rchar"]), int(lines["wchar"])
+
+
+def _start_of_peak() -> int:
+    """Forget the peak so far, where the system can; return resident bytes from which it will grow."""
+    if not _FORGET_PEAK.exists():
+        return _peak()
+    _FORGET_PEAK.write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    # Linux hands the parent's peak on to ru_maxrss of a child; VmHWM is this process's own.
+    if _STATUS.exists():
+        return _status("VmHWM")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _status(field: str) -> int:
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
+
+
+def _answer(orders: Worker, order: dict[str, Any]) -> dict[str, Any]:
+    call: Callable[..., dict[str, Any]] = getattr(orders, order.pop("do"))
+    try:
+        return call(**order)
+    except Exception as error:  # noqa: BLE001  (whatever a contender raises belongs in the table)
+        traceback.print_exc()
+        return {"problem": f"{type(error).__name__}: {error}".splitlines()[0][:120]}
+
+
+def main() -> None:
+    """Take orders until standard input ends: ``worker.py CASE SCALE FOLDER``."""
+    from benchmarks.catalogue import find
+
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    key, scale, folder = sys.argv[1:]
+    worker = Worker(list(find(key, SCALES[scale]).contenders(Path(folder))))
+    for line in sys.stdin:
+        print(json.dumps(_answer(worker, json.loads(line))), file=answers)
+
+
+if __name__ == "__main__":
+    main()
