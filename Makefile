@@ -11,10 +11,13 @@ PIP      := python -m pip --quiet --disable-pip-version-check
 IN       := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 IN48     := PATH="$(CURDIR)/$(VENV48)/bin:$$PATH"
 
-.PHONY: help demo setup test test-5.0 test-4.8 lint types check format bench torture fuzz clean
+COMMIT   ?= HEAD
+
+.PHONY: help demo setup test test-5.0 test-4.8 lint types check format bench bench-full bench-compare
+.PHONY: torture fuzz clean
 
 help:
-	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs only Python
 	@$(IN) ann-ckpt demo
@@ -43,8 +46,15 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(IN) ruff check --fix .
 	$(IN) ruff format .
 
-bench: $(VENV)/.dev  ## time and memory beside pickle, numpy and ANNarchy's own files
-	$(IN) python -m benchmarks
+bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
+	$(IN) python -m benchmarks --json build/bench.jsonl
+
+bench-full: $(VENV)/.bench  ## the same at 1 GiB and more; writes docs/benchmarks.md
+	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl
+	$(IN) python -m benchmarks.report build/bench-full.jsonl
+
+bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare COMMIT=HEAD~5 CASES='full-save'
+	$(IN) python -m benchmarks.compare $(COMMIT) $(CASES)
 
 torture: $(VENV)/.dev  ## many more kills, full disks and readers beside writers
 	$(IN) python -m pytest -m torture --rounds 20
