@@ -82,8 +82,13 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
 	@echo "installing into $(VENV) with everything, once: some minutes"
-	@$(IN) $(PIP) install --editable '.[dev,bench]' '$(ANNARCHY)'
+	@$(IN) $(PIP) install --editable '.[dev]' '$(ANNARCHY)'
 	@touch $@ $(VENV)/.core
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what the benchmarks compare with into $(VENV), once"
+	@$(IN) $(PIP) install --editable '.[bench]' '$(ANNARCHY)'
+	@touch $@
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools
 # have to stand in the environment first.
