@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.legacy.values import Rows, Value
 from ann_ckpt.errors import CorruptFileError, printable
 
-__all__ = ["is_number", "kind_of", "names", "number", "ranks", "rows_of", "text", "whole"]
+__all__ = ["check_text", "is_number", "kind_of", "names", "number", "ranks", "rows_of", "text", "whole"]
+
+
+_LARGEST = (1 << 63) - 1
 
 
 def kind_of(value: Value) -> str:
@@ -45,7 +48,7 @@ def number(value: Value) -> NDArray[Any] | None:
 def whole(value: Value, what: str) -> int:
     """Return one integer."""
     array = np.asarray(value).reshape(-1) if isinstance(value, (int, np.ndarray)) else np.empty(0)
-    if array.size != 1 or array.dtype.kind not in "iu":
+    if array.size != 1 or array.dtype.kind not in "iu" or int(array[0]) > _LARGEST:
         raise CorruptFileError(f"{what} is {kind_of(value)}; expected one integer")
     return int(array[0])
 
@@ -56,6 +59,15 @@ def text(value: Value, what: str) -> str:
         value = value[0]
     if not isinstance(value, str):
         raise CorruptFileError(f"{what} is {kind_of(value)}; expected a text")
+    return check_text(value)
+
+
+def check_text(value: str) -> str:
+    """Return a text that every format can hold; half a surrogate pair is none."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CorruptFileError(f"a name is not Unicode: {printable(value, 40)!r}") from error
     return value
 
 
@@ -68,7 +80,7 @@ def names(table: Mapping[str, Value], key: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
         raise CorruptFileError(f"{key!r} is {kind_of(value)}; expected a list of names")
-    return tuple(dict.fromkeys(str(name) for name in value))
+    return tuple(dict.fromkeys(check_text(str(name)) for name in value))
 
 
 def ranks(value: Value, what: str) -> NDArray[Any]:

@@ -46,9 +46,9 @@ class Delays:
 
     def steps(self, dt: float) -> int | NDArray[np.int32] | None:
         """Return whole steps, shape as ``values``; None if ``dt`` does not divide them."""
-        exact = self.values / dt if self.in_ms else self.values
-        rounded = np.rint(exact)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
+            exact = self.values / dt if self.in_ms else self.values
+            rounded = np.rint(exact)
             fits = np.isfinite(exact) & (np.abs(exact - rounded) <= _TOLERANCE * np.maximum(1, rounded))
             fits &= (rounded >= 0) & (rounded <= np.iinfo(np.int32).max)
         if not np.all(fits):
@@ -139,7 +139,7 @@ def find_step(all_delays: Iterable[Delays], given: float | None) -> Step | None:
     if given is not None:
         return Step(given, "as given")
     for one in delays:
-        if one.longest is not None and one.longest > 0:
+        if one.longest is not None and one.longest > 0 and np.isfinite(one.values).all():
             dt = float(Fraction(float(one.values.max()) / one.longest).limit_denominator(_DENOMINATOR))
             if dt > 0 and one.steps(dt) is not None:
                 return Step(dt, f"which makes the longest of {one.longest} steps as the file says")

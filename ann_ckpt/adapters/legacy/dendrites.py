@@ -48,6 +48,7 @@ def join_dendrites(table: Table, budget: Budget, *, matlab: bool) -> tuple[Table
     keys = list(dict.fromkeys(key for dendrite in dendrites for key in dendrite))
     unsure = set()
     for key in keys:
+        budget.expand(len(dendrites))
         if any(key not in dendrite for dendrite in dendrites):
             raise CorruptFileError(f"some dendrites have {printable(key)!r} and others do not")
         values = [dendrite[key] for dendrite in dendrites]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from ann_ckpt.adapters.legacy.coerce import names, text, whole
+from ann_ckpt.adapters.legacy.coerce import check_text, names, text, whole
 from ann_ckpt.adapters.legacy.delays import find_step
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.objects import Draft, connectivity_draft, population, projection_draft
@@ -132,13 +132,14 @@ class _Interpreter:
 
     def _object(self, table: Table, kind: Kind, name: str) -> None:
         try:
+            check_text(name)
             if kind is Kind.POPULATION:
-                self._populations[name], notes = population(table, name, matlab=self._matlab)
+                self._populations[name], notes = population(table, name, self._budget, matlab=self._matlab)
                 self._notes += notes
             elif kind is Kind.PROJECTION:
                 self._drafts[name] = projection_draft(table, name, self._budget, matlab=self._matlab)
             else:
-                self._drafts[name] = connectivity_draft(table, name, matlab=self._matlab)
+                self._drafts[name] = connectivity_draft(table, name, self._budget, matlab=self._matlab)
         except (CorruptFileError, StateError) as error:
             error.details.setdefault("object", printable(name))
             raise

@@ -36,7 +36,7 @@ class Limits:
     """Most bytes that a compressed file may become, whatever its size."""
     members: int = 20_000
     """Most members of an archive, variables of a MATLAB file or fields of a struct."""
-    fields: int = 4096
+    fields: int = 1024
     """Most fields in one MATLAB struct."""
 
     def inflated_from(self, stored: int) -> int:
@@ -86,9 +86,12 @@ class Budget:
             )
 
     def expand(self, values: int) -> None:
-        """Note that ``values`` numbers are about to be copied out of shared lists."""
+        """Note that ``values`` numbers or entries are about to be looked at once more.
+
+        What a file refers to twice, it pays for twice.
+        """
         self._expanded += values
-        if self._expanded > 4 * self._read + 1_000_000:
+        if self._expanded > 2 * self._read + 1_000_000:
             raise UnsafeFileError(
                 f"shared parts expand to over {self._expanded} values in a file of {self._read} bytes",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +78,9 @@ class Draft:
         )
 
 
-def population(table: Table, name: str, *, matlab: bool) -> tuple[PopulationState, list[Note]]:
+def population(
+    table: Table, name: str, budget: Budget, *, matlab: bool
+) -> tuple[PopulationState, list[Note]]:
     """Return a population and what its table could not say.
 
     Parameters
@@ -86,12 +89,15 @@ def population(table: Table, name: str, *, matlab: bool) -> tuple[PopulationStat
         What the file holds about it.
     name : str
         Its name.
+    budget : Budget
+        What reading this file may still use.
     matlab : bool
         Whether the table stood in a MATLAB file, which has no plain numbers.
     """
     notes: list[Note] = []
     geometry = _geometry(table)
-    size = int(np.prod(geometry))
+    size = math.prod(geometry)
+    budget.expand(len(table))
 
     def note(text: str, attribute: str = "") -> None:
         notes.append(Note("/".join(filter(None, ("populations", name, attribute))), text))
@@ -125,7 +131,7 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
             f"projection {printable(name)!r} has no pre_ranks",
             details={"hint": "ANNarchy stopped while it wrote this file; what is there are names only"},
         )
-    connectivity = _connectivity(table)
+    connectivity = _connectivity(table, budget)
     draft = Draft(name, ends, connectivity)
     if not ends["pre"]:
         draft.note(
@@ -137,6 +143,7 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
         draft.note("the file has no value of any attribute; ANNarchy 4.7.0 forgot to write them")
         attributes = []
     for attribute in attributes:
+        budget.expand(connectivity.n_rows)
         group = draft.parameters if attribute in parameters else draft.variables
         _settle(draft, group, attribute, _entry(table, "variables", attribute), matlab=matlab)
         if (
@@ -153,9 +160,9 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
     return draft
 
 
-def connectivity_draft(table: Table, name: str, *, matlab: bool) -> Draft:
+def connectivity_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -> Draft:
     """Return the projection that a connectivity file describes."""
-    draft = Draft(name, {"pre": "", "post": "", "target": ""}, _connectivity(table))
+    draft = Draft(name, {"pre": "", "post": "", "target": ""}, _connectivity(table, budget))
     draft.note(
         "a connectivity file holds ranks, weights and delays only, and not which populations they join"
     )
@@ -174,17 +181,21 @@ def connectivity_draft(table: Table, name: str, *, matlab: bool) -> Draft:
     return draft
 
 
+_MAX_AXES = 3
+_MAX_NEURONS = 1 << 31
 _RANKS = frozenset({"rank", "delay"})  # 4.2 lists them among the attributes
 _FROM_DENDRITES = frozenset({"delay", "size", "nb_synapses"})
 
 
 def _geometry(table: Table) -> tuple[int, ...]:
     geometry = tuple(ranks(_flat(table.get("geometry", table.get("size"))), "the geometry").tolist())
+    if len(geometry) > _MAX_AXES or math.prod(geometry) > _MAX_NEURONS:
+        raise CorruptFileError(f"a population has the geometry {printable(geometry)}")
     size = table.get("size")
     if (
         "size" not in names(table, "attributes")
         and size is not None
-        and whole(size, "size") != np.prod(geometry)
+        and whole(size, "size") != math.prod(geometry)
     ):
         raise CorruptFileError(
             f"a population of geometry {geometry} says that it has {whole(size, 'size')} neurons"
@@ -259,7 +270,7 @@ def _settle(draft: Draft, group: dict[str, Attribute], name: str, value: Value, 
         draft.note(_ONE_CELL, name)
 
 
-def _connectivity(table: Table) -> Connectivity:
+def _connectivity(table: Table, budget: Budget) -> Connectivity:
     post = ranks(table["post_ranks"], "post_ranks")
     rows = rows_of(table["pre_ranks"], post.size)
     if rows is None:
@@ -268,6 +279,7 @@ def _connectivity(table: Table) -> Connectivity:
         )
     if rows.values.dtype.kind not in "iu" and rows.values.size:
         raise CorruptFileError(f"pre_ranks hold {rows.values.dtype}; expected integers")
+    budget.expand(len(table) + post.size + rows.values.size)
     for key in ("number_of_synapses", "nb_synapses"):
         _check_count(table.get(key), rows, key)
     values = rows.values if rows.values.size else rows.values.astype(np.int32)

@@ -388,6 +388,7 @@ class Unpickler:
 
     def _op_global(self) -> None:
         module, name = self._window.line(), self._window.line()
+        self._check_length(len(module) + len(name))
         self._push_token(module.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
 
     def _op_stack_global(self) -> None:

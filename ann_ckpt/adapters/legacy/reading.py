@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +27,7 @@ from ann_ckpt.errors import (
     printable,
 )
 
-__all__ = ["detect", "open_document", "read"]
+__all__ = ["detect", "interpret_document", "open_document", "read"]
 
 StrPath = str | os.PathLike[str]
 
@@ -43,8 +45,8 @@ def detect(path: StrPath) -> Container | None:
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
-    with _opened(path) as file:
-        return container_of(_head(file, path))
+    with _opened(path) as file, _named(path):
+        return container_of(_head(file))
 
 
 def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None) -> Reading:
@@ -80,11 +82,13 @@ def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None)
     check_dt(dt)
     checked_encoding(encoding)
     document, budget = open_document(path, encoding=encoding)
-    try:
+    return interpret_document(document, budget, path, dt=dt)
+
+
+def interpret_document(document: Document, budget: Budget, path: StrPath, *, dt: float | None) -> Reading:
+    """Take what a file holds for a network, as :func:`read` does."""
+    with _named(path):
         return interpret(document, budget, dt=dt, name=Path(path).name.split(".")[0])
-    except (UnsafeFileError, CorruptFileError) as error:
-        error.where = error.where or os.fspath(path)
-        raise
 
 
 def open_document(
@@ -99,19 +103,25 @@ def open_document(
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
+    with _opened(path) as file, _named(path):
+        budget = Budget(os.fstat(file.fileno()).st_size, limits)
+        container = container_of(_head(file))
+        return _document(file, container, os.fspath(path), budget, encoding), budget
+
+
+@contextmanager
+def _named(path: StrPath) -> Iterator[None]:
+    """Say in every error which file it is about."""
     name = os.fspath(path)
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        budget = Budget(size, limits)
-        container = container_of(_head(file, path))
-        try:
-            return _document(file, container, name, budget, encoding), budget
-        except OSError as error:
-            raise NotReadableError(
-                f"the file cannot be read: {error.strerror or error}", where=name
-            ) from error
-        except (MemoryError, RecursionError) as error:
-            raise UnsafeFileError("the file asks for more memory than there is", where=name) from error
+    try:
+        yield
+    except (UnsafeFileError, CorruptFileError) as error:
+        error.where = error.where or name
+        raise
+    except OSError as error:
+        raise NotReadableError(f"the file cannot be read: {error.strerror or error}", where=name) from error
+    except MemoryError as error:
+        raise UnsafeFileError("the file asks for more memory than there is", where=name) from error
 
 
 def _document(
@@ -128,7 +138,7 @@ def _document(
     else:
         raise UnrecognisedFileError(
             "the file is no pickle, gzip file, .npz archive or MATLAB file",
-            details={"found": f"first bytes {printable(_head(file, name)[:16])}"},
+            details={"found": f"first bytes {printable(_head(file)[:16])}"},
             where=name,
         )
     return Document(content, container.value, traits)
@@ -149,11 +159,8 @@ def _opened(path: StrPath) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def _head(file: BinaryIO, path: StrPath) -> bytes:
-    try:
-        file.seek(0)
-        head = file.read(HEAD_BYTES)
-        file.seek(0)
-    except OSError as error:
-        raise NotReadableError(f"the file cannot be read: {error.strerror}", where=os.fspath(path)) from error
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
     return head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -64,7 +65,7 @@ class Settler:
     def _objects(self, node: ArrayNode) -> Value:
         assert node.objects is not None  # noqa: S101 - an array without content never gets here
         content = self.value(node.objects)
-        if isinstance(content, np.ndarray) and content.size == np.prod(node.shape):
+        if isinstance(content, np.ndarray) and content.size == math.prod(node.shape):
             return content.reshape(node.shape)
         if not node.shape:
             return self.value(node.objects.items[0]) if node.objects.items else content

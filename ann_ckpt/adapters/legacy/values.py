@@ -87,6 +87,8 @@ def array_value(array: NDArray[Any], budget: Budget) -> Value:
         except (ValueError, OverflowError) as error:
             raise CorruptFileError("an array of texts holds what is no text") from error
         return tuple(texts) if array.ndim else texts[0]
+    if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
+        raise CorruptFileError("an array of bools holds what is neither true nor false")
     if not array.dtype.isnative:
         budget.expand(array.size)
         array = array.astype(array.dtype.newbyteorder("="))
@@ -98,8 +100,9 @@ def _numbers(items: Sequence[Any]) -> NDArray[Any]:
         array = np.array(items)
     except (OverflowError, ValueError) as error:
         raise CorruptFileError("a list of numbers holds one that no array can hold") from error
-    if array.dtype.kind not in "iufb":
-        raise CorruptFileError(f"a list of numbers does not fit one type, but {array.dtype}")
+    integers = not any(isinstance(item, float) for item in items)
+    if array.dtype.kind not in ("iub" if integers else "f"):
+        raise CorruptFileError("the numbers of a list do not fit into one type")
     return array
 
 

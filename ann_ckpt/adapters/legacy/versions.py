@@ -31,7 +31,7 @@ from typing import Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.coerce import is_number, names
+from ann_ckpt.adapters.legacy.coerce import check_text, is_number, names
 from ann_ckpt.adapters.legacy.values import Document, Rows, Table, Value
 
 __all__ = ["NETWORK_ENTRIES", "NOT_SAVED", "Kind", "attribute_names", "kind_of_table", "written_by"]
@@ -94,11 +94,20 @@ def attribute_names(table: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[
     """
     if isinstance(table.get("variables"), dict) or isinstance(table.get("parameter"), dict):
         nested = [table.get(group) for group in ("parameter", "variables")]
-        parameters, variables = (tuple(group) if isinstance(group, dict) else () for group in nested)
+        parameters, variables = (
+            tuple(map(check_text, group)) if isinstance(group, dict) else () for group in nested
+        )
     else:
         parameters, variables = names(table, "parameters"), names(table, "variables")
-        variables += tuple(n for n in names(table, "attributes") if n not in {*parameters, *variables})
-    return tuple(n for n in parameters if n not in variables), variables
+        known = {*parameters, *variables}
+        variables += tuple(n for n in names(table, "attributes") if n not in known)
+    changing = set(variables)
+    return tuple(n for n in parameters if n not in changing), variables
+
+
+def _nested_names(table: Mapping[str, Value], group: str) -> tuple[str, ...]:
+    nested = table.get(group)
+    return tuple(check_text(name) for name in nested) if isinstance(nested, dict) else ()
 
 
 def written_by(document: Document) -> str:
@@ -144,14 +153,15 @@ def _marks(document: Document) -> Iterator[set[int]]:
         yield _eras("4.6.6")
     if "numpy2" in document.traits:
         yield _eras("5.0")
+    if "python2" in document.traits:
+        yield _eras(before="4.7.0")
     if kind is Kind.NETWORK:
         yield _eras("4.6.0") if "time_step" in table else _eras(before="4.6.0")
     # Numbers of one object in an archive or a MATLAB file are arrays, whatever they were.
     typed = document.container in ("pickle", "gzip") or (document.container == "npz" and kind is Kind.NETWORK)
-    tables = table.values() if kind is Kind.NETWORK else (table,)
-    for one in tables:
-        if isinstance(one, dict):
-            yield from _marks_of_object(one, typed=typed)
+    tables = [one for one in table.values() if isinstance(one, dict)] if kind is Kind.NETWORK else [table]
+    for one in {id(one): one for one in tables}.values():
+        yield from _marks_of_object(one, typed=typed)
 
 
 def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
@@ -164,6 +174,7 @@ def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
         delay = table.get("delay")
         values = delay.values if isinstance(delay, Rows) else np.asarray(delay if is_number(delay) else 0)
         yield _eras("5.0") if values.dtype.kind == "f" and values.size else _eras("4.2")
+        yield _eras("4.5.5") if "name" in table else _eras(before="4.6.0")
 
 
 def _marks_of_population(table: Table) -> Iterator[set[int]]:
