@@ -61,7 +61,11 @@ class Simulator(Source, Protocol):
         """
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far."""
+        """Set the number of steps simulated so far; called last, when a whole network is loaded.
+
+        What the network still carries from its own past and no attribute shows, such as
+        spikes on their way, belongs to another time: drop it.
+        """
 
     def set_constant(self, name: str, value: NDArray[Any]) -> None:
         """Set a network constant from an array of shape ``()``."""
@@ -81,4 +85,8 @@ class Simulator(Source, Protocol):
         """Set delays in steps: one for all synapses, or one per synapse, rows in order."""
 
     def connect(self, projection: ProjectionState) -> None:
-        """Replace the live projection's synapses, with their weights and delays."""
+        """Replace the live projection's synapses, with their weights and delays.
+
+        Delays that the state does not know stay what they are. Attributes that it holds
+        are set next; those that it lacks start from their initial values.
+        """

@@ -37,7 +37,8 @@ class LivePopulation:
         self._population = population
         self._instance = population.cyInstance
         self._declared = declared(population.neuron_type.description)
-        if type(population).__name__ != "Population":
+        self._special = type(population).__name__ != "Population"
+        if self._special:
             self._declared = tuple(a for a in self._declared if self._offers(a))
         self.name: str = population.name
         self.path = f"populations/{self.name}"
@@ -72,6 +73,18 @@ class LivePopulation:
             )
         self._bindings.set_neurons(self._instance, name, attribute.ctype, array.ravel().tolist())
 
+    def forget(self) -> None:
+        """Drop spikes, countdowns and queues: they belong to the time before a load.
+
+        A queue of delayed rates is filled with the present ones.
+        """
+        # Inputs with a schedule start it anew, and some clear the rates that were just set.
+        held = self.state().attributes if self._special else {}
+        held = {name: Attribute(np.asarray(a.values), a.locality) for name, a in held.items()}
+        self._instance.reset()
+        for name, attribute in held.items():
+            self.set(name, attribute.values)
+
     def notes(self) -> Iterator[Note]:
         """Yield what the state does not say."""
         if not self.saveable:
@@ -88,7 +101,7 @@ class LivePopulation:
                 f"single precision rounds integers from {_FIRST_INEXACT_IN_FLOAT} on its way to Python",
             )
         if hidden := hidden_in_population(self._population):
-            yield Note(self.path, f"resuming is not exact, because this is not kept: {', '.join(hidden)}")
+            yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     def _offers(self, attribute: Declared) -> bool:
         local = attribute.locality is Locality.LOCAL

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
-from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection
+from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection, is_event_driven
 from ann_ckpt.adapters.annarchy.rows import Synapses, rows_of
 from ann_ckpt.adapters.annarchy.storage import rules_for
 from ann_ckpt.compare import identical_values
@@ -85,7 +86,7 @@ class LiveProjection:
             return
         hidden = hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
         if hidden:
-            yield Note(self.path, f"resuming is not exact, because this is not kept: {', '.join(hidden)}")
+            yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     def _declared(self) -> tuple[Declared, ...]:
         return declared(
@@ -196,6 +197,22 @@ class LiveProjection:
             else:
                 setattr(self._projection, attribute.name, self._projection.init[attribute.name])
 
+    def forget(self, *, has_run: bool) -> None:
+        """Drop spikes on their way, and when each synapse last met one: they belong to another time.
+
+        The second is a time stamp in the generated code, which decays event-driven
+        variables; left behind in a network that is set back, it would blow them up. It
+        is made anew together with the synapses only.
+        """
+        if hasattr(self._instance, "reset_ring_buffer"):
+            self._instance.reset_ring_buffer()
+        if has_run and is_event_driven(self._projection):
+            state = _in_memory(self.state())
+            if next(self._against_synapses(state, state.connectivity), None) is None:
+                self.connect(state)
+                for name, attribute in state.attributes.items():
+                    self.set(name, attribute.values)
+
     def _weight_rows(self, weights: Array, row_ptr: NDArray[np.int64]) -> list[list[Any]]:
         if not weights.shape:
             return [[np.asarray(weights).item()]]
@@ -291,6 +308,20 @@ def _end(population: Any) -> tuple[Any, NDArray[np.int32] | None]:
     if type(population).__name__ == "PopulationView":
         return population.population, np.array(population.ranks, _RANK)
     return population, None
+
+
+def _in_memory(state: ProjectionState) -> ProjectionState:
+    def copied(group: Mapping[str, Attribute]) -> dict[str, Attribute]:
+        return {name: Attribute(np.asarray(a.values), a.locality) for name, a in group.items()}
+
+    synapses = state.connectivity
+    return replace(
+        state,
+        connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, np.asarray(synapses.pre_ranks)),
+        parameters=copied(state.parameters),
+        variables=copied(state.variables),
+        delays=state.delays if isinstance(state.delays, int) else np.asarray(state.delays),
+    )
 
 
 def _target(target: str | list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["hidden_in_population", "hidden_in_projection"]
+__all__ = ["hidden_in_population", "hidden_in_projection", "is_event_driven"]
 
 _OWN_STATE = {
     "HomogeneousCorrelatedSpikeTrains": "its schedule and its own clock",
@@ -60,7 +60,7 @@ def hidden_in_projection(projection: Any, update_period: int) -> list[str]:
     found = []
     if synapse["type"] == "spike" and projection.max_delay > 1 and projection.uniform_delay == -1:
         found.append(f"the spikes on their way, up to {projection.max_delay} steps")
-    if any(variable.get("method") == "event-driven" for variable in synapse["variables"]):
+    if is_event_driven(projection):
         found.append("when each synapse last met a spike (event-driven variables)")
     if synapse["random_distributions"]:
         found.append("the state of the random generator")
@@ -70,3 +70,9 @@ def hidden_in_projection(projection: Any, update_period: int) -> list[str]:
     if "pruning" in synapse or "creating" in synapse:
         found.append("its schedule of pruning and creating")
     return found
+
+
+def is_event_driven(projection: Any) -> bool:
+    """Whether variables of its synapses are brought up to date only when a spike comes by."""
+    variables = projection.synapse_type.description["variables"]
+    return any(variable.get("method") == "event-driven" for variable in variables)

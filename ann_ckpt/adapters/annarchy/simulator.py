@@ -73,7 +73,13 @@ class AnnarchySimulator:
         return self._projection(projection.name).refusal(projection)
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far."""
+        """Set the clock, and drop what is on its way in the network from another time."""
+        has_run = self._bindings.time_step() > 0
+        for population in map(self._population, self._bindings.populations):
+            population.forget()
+        for projection in map(self._projection, self._bindings.projections):
+            if projection.saveable:
+                projection.forget(has_run=has_run)
         self._bindings.set_time_step(time_step)
 
     def set_constant(self, name: str, value: NDArray[Any]) -> None:

@@ -1,0 +1,68 @@
+"""Real ANNarchy, whichever generation is installed, compiled once per session."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MINUTES = 10
+
+Run = Callable[..., Any]
+
+
+def installed() -> str:
+    """Version of ANNarchy, or nothing."""
+    try:
+        return importlib.metadata.version("ANNarchy")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+# Modules named after a generation are about what only that generation has.
+collect_ignore_glob = ["test_annarchy48_*" if installed().startswith("5.") else "test_annarchy5_*"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.annarchy)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a job of :mod:`tests.live.jobs` in a process of its own and return its answer."""
+    if not installed():
+        pytest.fail("ANNarchy is not installed: see CONTRIBUTING, or deselect with -m 'not annarchy'")
+    compiled = tmp_path_factory.mktemp("compiled")
+
+    def call(job: str, **arguments: Any) -> Any:
+        result = tmp_path_factory.mktemp(job) / "result.json"
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.live.worker", job, json.dumps(arguments), os.fspath(result)],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                # ANNarchy calls the tools of its own environment by name.
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": os.fspath(ROOT),
+                "OMP_NUM_THREADS": "1",
+                "LIVE_COMPILED": os.fspath(compiled),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60 * MINUTES,
+            check=False,
+        )
+        assert done.returncode == 0, f"{job} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(result.read_text())
+
+    return call

@@ -1,0 +1,191 @@
+"""What workers do. Each function is one process; arguments and answers are JSON."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ann_ckpt
+import ann_ckpt.testing
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.testing import SimulatorSuite
+from tests.live.lab import Lab
+from tests.live.networks import NETWORKS
+
+
+def opened(network: str, seed: int = 1) -> Lab:
+    """Return a compiled network; the library is built by the first who asks."""
+    lab = NETWORKS[network](seed)
+    lab.compile(Path(os.environ["LIVE_COMPILED"]) / network)
+    return lab
+
+
+def save(lab: Lab, path: str) -> ann_ckpt.SaveReport:
+    return ann_ckpt.save(path, network=lab.network)
+
+
+def load(lab: Lab, path: str, **options: Any) -> ann_ckpt.LoadReport:
+    return ann_ckpt.load(path, network=lab.network, **options)
+
+
+def until_quiet(lab: Lab, monitors: list[Any]) -> int:
+    """Simulate on until no neuron spiked in the last step, and return the present step."""
+    for _ in range(200):
+        lab.simulate(1)
+        now = simulator_for(lab.network).read(ann_ckpt.Selection(False, False)).state.time_step
+        times = {t for monitor in monitors for spikes in monitor.get("spike").values() for t in spikes}
+        if now - 1 not in times:
+            return now
+    raise AssertionError("a spike in every step")
+
+
+def record(network: str, saved: str, ended: str, quiet: list[str]) -> dict[str, Any]:
+    """Run, save, run on, save: the uninterrupted network."""
+    lab = NETWORKS[network](1)
+    monitors = [lab.monitor(lab.find(name), ["spike"]) for name in quiet]
+    lab.compile(Path(os.environ["LIVE_COMPILED"]) / network)
+    simulator = simulator_for(lab.network)
+    for name in simulator.read().state.constants:
+        simulator.set_constant(name, np.array(2.5))
+    lab.simulate(60)
+    if quiet:
+        until_quiet(lab, monitors)
+    report = save(lab, saved)
+    lab.simulate(50)
+    save(lab, ended)
+    return report.to_dict()
+
+
+def resume(network: str, saved: str, loaded: str, ended: str) -> dict[str, Any]:
+    """Load into a network with other random synapses, save at once, run on, save."""
+    lab = opened(network, seed=2)
+    report = load(lab, saved)
+    save(lab, loaded)
+    lab.simulate(50)
+    save(lab, ended)
+    return report.to_dict()
+
+
+def rewind(network: str, saved: str, ended: str) -> dict[str, Any]:
+    """Load into a network that has run for longer than the saved one, and run on."""
+    lab = opened(network, seed=2)
+    lab.simulate(300)
+    report = load(lab, saved)
+    lab.simulate(50)
+    save(lab, ended)
+    return report.to_dict()
+
+
+def conform(network: str) -> dict[str, str]:
+    """Run the conformance suite: name of each test -> empty, or what went wrong."""
+    lab = opened(network)
+    lab.simulate(30)
+    simulator = simulator_for(lab.network)
+    results = {}
+    for name, test in inspect.getmembers(SimulatorSuite(), inspect.ismethod):
+        if not name.startswith("test_"):
+            continue
+        wants = inspect.signature(test).parameters
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                test(simulator, **({"tmp_path": Path(folder)} if "tmp_path" in wants else {}))
+                results[name] = ""
+            except Exception:  # noqa: BLE001  whatever a test raises is its result
+                results[name] = traceback.format_exc()
+    return results
+
+
+def refused(network: str, saved: str) -> list[str]:
+    """Load strictly what does not fit; return the problems. Nothing may have changed."""
+    lab = opened(network)
+    lab.simulate(10)
+    simulator = simulator_for(lab.network)
+    before = ann_ckpt.testing.captured(simulator.read().state)
+    try:
+        load(lab, saved)
+    except ann_ckpt.MismatchError as error:
+        after = ann_ckpt.testing.captured(simulator.read().state)
+        assert not list(ann_ckpt.differences(before, after))
+        return [str(problem) for problem in error.report.problems]
+    raise AssertionError("a network that does not fit was loaded")
+
+
+def lengthened(network: str, projection: str) -> list[int]:
+    """Give a projection longer delays than it was compiled with; return what it then has."""
+    lab = opened(network)
+    simulator = simulator_for(lab.network)
+    state = simulator.read().state.projections[projection]
+    each = not isinstance(state.delays, int)
+    wanted = np.arange(state.connectivity.n_synapses, dtype=np.int32) % 40 + 1 if each else 40
+    assert simulator.refusal(replace(state, delays=wanted)) is None
+    simulator.set_delays(projection, wanted)
+    # Long enough that every place of a queue is looked at, and put in again after a rebuild.
+    lab.simulate(100)
+    now = simulator.read().state.projections[projection]
+    simulator.connect(ann_ckpt.testing.rewired(now))
+    lab.simulate(100)
+    now = simulator.read().state.projections[projection].delays
+    return [now] if isinstance(now, int) else np.asarray(now).tolist()
+
+
+def refusals(network: str, projection: str) -> dict[str, str | None]:
+    """Offer synapses and delays of every kind; return the answers. None must kill the process."""
+    lab = opened(network)
+    simulator = simulator_for(lab.network)
+    state = simulator.read().state.projections[projection]
+    rows = [state.connectivity.row(i).tolist() for i in range(state.connectivity.n_rows)]
+    posts = state.connectivity.post_ranks.tolist()
+    offers = {
+        "same": (posts, rows),
+        "fewer": (posts, [row[:1] for row in rows]),
+        "an empty dendrite": (posts, [[], *rows[1:]]),
+        "posts reversed": (posts[::-1], rows),
+        "pres reversed": (posts, [row[::-1] for row in rows]),
+        "twice": (posts, [[row[0], row[0]] for row in rows]),
+        "nothing": ([], []),
+        "one dendrite": (posts[1:2], rows[1:2]),
+    }
+    answers = {}
+    for name, (post, pre) in offers.items():
+        row_ptr = np.cumsum([0, *(len(row) for row in pre)])
+        flat = np.array([rank for row in pre for rank in row], np.int32)
+        offered = _like(state, ann_ckpt.Connectivity(np.array(post, np.int32), row_ptr, flat))
+        answers[name] = simulator.refusal(offered)
+        if answers[name] is None:
+            simulator.connect(offered)
+            for attribute, held in offered.attributes.items():
+                simulator.set_projection_attribute(projection, attribute, held.values)
+            lab.simulate(5)
+            now = simulator.read().state.projections[projection]
+            for part in ("post_ranks", "row_ptr", "pre_ranks"):
+                assert np.array_equal(getattr(now.connectivity, part), getattr(offered.connectivity, part)), (
+                    name
+                )
+    return answers
+
+
+def _like(state: ann_ckpt.ProjectionState, connectivity: ann_ckpt.Connectivity) -> ann_ckpt.ProjectionState:
+    """Return a projection with other synapses and made-up values of the same kinds."""
+    sizes = {"global": (), "semiglobal": (connectivity.n_rows,), "local": (connectivity.n_synapses,)}
+
+    def made_up(group: Mapping[str, ann_ckpt.Attribute]) -> dict[str, ann_ckpt.Attribute]:
+        return {
+            name: ann_ckpt.Attribute(np.ones(sizes[a.locality], a.values.dtype), a.locality)
+            for name, a in group.items()
+        }
+
+    return replace(
+        state,
+        connectivity=connectivity,
+        parameters=made_up(state.parameters),
+        variables=made_up(state.variables),
+        delays=state.delays if isinstance(state.delays, int) else np.ones(connectivity.n_synapses, np.int32),
+    )
