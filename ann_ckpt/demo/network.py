@@ -253,7 +253,14 @@ class DemoNetwork:
 
     def refusal(self, projection: ProjectionState) -> str | None:
         """Say why these synapses cannot be taken: only delays can be out of reach."""
-        delays = np.asarray(1 if projection.delays is None else projection.delays)
+        if projection.delays is None:
+            own = self._projections[projection.name].synapses.delays
+            return (
+                None
+                if isinstance(own, int)
+                else "its delays are not known, and here each synapse has its own"
+            )
+        delays = np.asarray(projection.delays)
         if delays.size and not 1 <= delays.min() <= delays.max() <= MAX_DELAY:
             return f"delays of {delays.min()} to {delays.max()} steps; this network takes 1 to {MAX_DELAY}"
         return None
@@ -283,14 +290,15 @@ class DemoNetwork:
     def connect(self, projection: ProjectionState) -> None:
         """Replace the live projection's synapses, with their weights and delays.
 
-        Values per dendrite start from the mean of the old ones; the caller sets them next.
+        A delay that the state does not know stays what it is. Values per dendrite start
+        from the mean of the old ones; the caller sets them next.
         """
         live = self._projections[projection.name]
         stored = projection.connectivity
         own = Connectivity(stored.post_ranks, stored.row_ptr, np.array(stored.pre_ranks))
         weights = np.empty(own.n_synapses)
         _fill(weights, projection["w"])
-        delays = 1 if projection.delays is None else _own_delays(projection.delays)
+        delays = live.synapses.delays if projection.delays is None else _own_delays(projection.delays)
         live.synapses = _Synapses(own, weights, delays)
         for name, attribute in live.parameters.items():
             if attribute.locality is Locality.SEMIGLOBAL:
