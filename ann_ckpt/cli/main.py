@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ann_ckpt import errors
 from ann_ckpt._version import __version__
 from ann_ckpt.cli.command import report_error
 from ann_ckpt.errors import CheckpointError
@@ -76,15 +77,29 @@ class _Commands(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, line) for name, (_, line) in section.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit status, and the errors that have it"):
+            formatter.write_dl(_statuses())
+
+
+def _statuses() -> list[tuple[str, str]]:
+    """Return each exit status with what it stands for: the codes of errors, from their classes."""
+    meanings = {0: ["all went well"], 1: ["something differs or does not fit"]}
+    for name in errors.__all__:
+        cls = getattr(errors, name)
+        if isinstance(cls, type) and cls is not CheckpointError:
+            meanings.setdefault(cls.exit_status, []).append(cls.code)
+    meanings[2].insert(0, "wrong usage")
+    meanings[INTERRUPTED] = ["interrupted"]
+    return [(str(status), ", ".join(meanings[status])) for status in sorted(meanings)]
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Checkpoints of neural network simulations: look inside, check, convert.
 
-    `ann-ckpt COMMAND --help` explains a command and shows examples. The exit status
-    is 0 if all went well, 1 if a check found something, 2 for wrong usage, and
-    higher for each kind of error, which its message names in brackets.
+    `ann-ckpt COMMAND --help` explains a command and shows examples.
     """
 
 

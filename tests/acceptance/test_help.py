@@ -9,6 +9,7 @@ import click
 import pytest
 
 import ann_ckpt
+from ann_ckpt import errors
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.main import COMMANDS, cli
 from tests.acceptance.conftest import Run
@@ -87,3 +88,12 @@ def test_an_unknown_command_is_wrong_usage(run: Run) -> None:
 
 def test_the_version_is_the_packages(run: Run) -> None:
     assert ann_ckpt.__version__ in run("--version").out
+
+
+def test_the_help_says_what_every_exit_status_means(run: Run) -> None:
+    table = " ".join(run("--help").out.split("Exit status")[1].split())
+    for name in errors.__all__:
+        cls = getattr(errors, name)
+        if isinstance(cls, type) and cls is not errors.CheckpointError:
+            assert cls.code in table.replace("- ", "-")
+            assert f" {cls.exit_status} " in table

@@ -90,7 +90,7 @@ def test_it_is_a_simulator_that_reads_what_is_selected() -> None:
     [
         (1, False),
         (MAX_DELAY, False),
-        (None, False),
+        (None, True),
         (0, True),
         (MAX_DELAY + 1, True),
         (np.array([1, 9]), True),
