@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -27,3 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rounds(pytestconfig: pytest.Config) -> int:
     """How many times the usual number of kills or mutants to try."""
     return int(pytestconfig.getoption("--rounds"))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look for doctests in the package only: what helps the tests may need a simulator to be imported."""
+    helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if helper else None
