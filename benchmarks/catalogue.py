@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from benchmarks import full
+from benchmarks import full, partial
 from benchmarks.harness import Case, Scale
 
 __all__ = ["every_case", "find", "select"]
 
-_MODULES = (full,)
+_MODULES = (full, partial)
 """Each has a function ``cases(scale)``; in the order of the report."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 import ann_ckpt
-from benchmarks import limits
-from benchmarks.harness import Case, Contender, Goal, Role, Scale, remove
-from benchmarks.peers import PEERS, Arrays, loading, saving
+from benchmarks import limits, ours
+from benchmarks.harness import Case, Contender, Goal, Role, Scale
+from benchmarks.peers import PEERS, loading, saving
 from benchmarks.states import KINDS, arrays_of, make_state, same
 
 __all__ = ["cases"]
 
-OURS = {"auto": "ann_ckpt", "none": "ann_ckpt uncompressed"}
 GIVEN = "ann_ckpt into given arrays"
-TWO_THREADS = "limit: preadv, two threads"
+SAME_FILE = "h5py, the same file"
 
 _COMPARED = {
     "auto": ("h5py gzip+shuffle", "numpy savez_compressed", "zarr", "tensorstore zarr2", "icechunk"),
@@ -42,7 +41,7 @@ def cases(scale: Scale) -> list[Case]:
     """Saving and loading whole states."""
     found = []
     for kind in KINDS:
-        for compression in OURS:
+        for compression in ours.NAMES:
             key = f"{kind}/{compression}"
             title = f"{KINDS[kind]}, {'default compression' if compression == 'auto' else 'uncompressed'}"
             found += [
@@ -80,7 +79,7 @@ _SAVE_GOALS = {
     ("random", "none"): (
         Goal(
             text="at most 1.05 x the limit",
-            what=OURS["none"],
+            what=ours.NAMES["none"],
             over=limits.WRITE,
             at_most=1.05,
         ),
@@ -89,19 +88,19 @@ _SAVE_GOALS = {
         Goal(
             text="at least 5 x faster than h5py gzip+shuffle",
             what="h5py gzip+shuffle",
-            over=OURS["auto"],
+            over=ours.NAMES["auto"],
             at_least=5,
         ),
         Goal(
             text="at most the size that h5py gzip+shuffle writes",
-            what=OURS["auto"],
+            what=ours.NAMES["auto"],
             over="h5py gzip+shuffle",
             of="file",
             at_most=1.02,
         ),
-        Goal(text="faster than zarr", what="zarr", over=OURS["auto"], at_least=1),
-        Goal(text="faster than tensorstore", what="tensorstore zarr2", over=OURS["auto"], at_least=1),
-        Goal(text="at most 64 MiB of memory", what=OURS["auto"], of="memory", at_most=64 << 20),
+        Goal(text="faster than zarr", what="zarr", over=ours.NAMES["auto"], at_least=1),
+        Goal(text="faster than tensorstore", what="tensorstore zarr2", over=ours.NAMES["auto"], at_least=1),
+        Goal(text="at most 64 MiB of memory", what=ours.NAMES["auto"], of="memory", at_most=64 << 20),
     ),
 }
 
@@ -110,7 +109,7 @@ _LOAD_GOALS = {
         Goal(text="into given arrays at most 0.7 x the limit", what=GIVEN, over=limits.READ, at_most=0.7),
         Goal(
             text="into new arrays no slower than safetensors",
-            what=OURS["none"],
+            what=ours.NAMES["none"],
             over="safetensors",
             at_most=1,
         ),
@@ -118,8 +117,8 @@ _LOAD_GOALS = {
     ("mixed", "auto"): (
         Goal(
             text="at least 1.7 x plain h5py reading the same file",
-            what="h5py, the same file",
-            over=OURS["auto"],
+            what=SAME_FILE,
+            over=ours.NAMES["auto"],
             at_least=1.7,
         ),
     ),
@@ -129,25 +128,9 @@ _LOAD_GOALS = {
 def _saving(kind: str, nbytes: int, compression: str, peers: Sequence[str], folder: Path) -> list[Contender]:
     state = cache(lambda: make_state(kind, nbytes))
     arrays = cache(lambda: arrays_of(state()))
-    raw, ours = folder / "raw.bin", folder / "ours.h5"
     return [
-        Contender(
-            limits.WRITE,
-            lambda: limits.write_raw(raw, arrays().values()),
-            role=Role.LIMIT,
-            before=arrays,
-            after=lambda: remove(raw),
-            product=raw,
-        ),
-        Contender(
-            OURS[compression],
-            lambda: ann_ckpt.write(state(), ours, compression=compression),
-            role=Role.OURS,
-            before=arrays,
-            check=lambda _: same(arrays(), arrays_of(ann_ckpt.read(ours))),
-            after=lambda: remove(ours),
-            product=ours,
-        ),
+        limits.writing(folder, lambda: list(arrays().values())),
+        ours.saving(compression, folder, state),
         *(saving(PEERS[name], folder, arrays) for name in peers),
     ]
 
@@ -155,52 +138,22 @@ def _saving(kind: str, nbytes: int, compression: str, peers: Sequence[str], fold
 def _loading(kind: str, nbytes: int, compression: str, peers: Sequence[str], folder: Path) -> list[Contender]:
     state = cache(lambda: make_state(kind, nbytes))
     arrays = cache(lambda: arrays_of(state()))
-    raw, ours = folder / "raw.bin", folder / "ours.h5"
-    given = cache(lambda: [limits.touched(a.shape, a.dtype) for a in _flat(arrays())])
-    ours_given = cache(lambda: _GivenArrays(ours))
-    intact = partial(_check, arrays)
+    whole = ours.loading(
+        compression,
+        folder,
+        state,
+        run=ann_ckpt.read,
+        check=lambda read: same(arrays(), arrays_of(read)),
+    )
+    assert whole.product is not None
+    given = cache(lambda: _GivenArrays(whole.product))
     return [
-        Contender(
-            limits.READ,
-            lambda: limits.read_raw(raw, given()),
-            role=Role.LIMIT,
-            prepare=lambda: limits.write_raw(raw, _flat(arrays())),
-            before=given,
-            product=raw,
-        ),
-        Contender(
-            TWO_THREADS,
-            lambda: limits.read_raw(raw, given(), threads=2),
-            role=Role.LIMIT,
-            before=given,
-            product=raw,
-        ),
-        Contender(
-            OURS[compression],
-            lambda: ann_ckpt.read(ours),
-            role=Role.OURS,
-            prepare=lambda: ann_ckpt.write(state(), ours, compression=compression),
-            check=lambda read: intact(arrays_of(read)),
-            product=ours,
-        ),
-        Contender(
-            GIVEN,
-            lambda: ours_given().read(),
-            role=Role.OURS,
-            before=ours_given,
-            product=ours,
-        ),
-        *([_same_file(ours)] if compression == "auto" else []),
-        *(loading(PEERS[name], folder, arrays, check=intact) for name in peers),
+        *limits.reading(folder, lambda: list(arrays().values())),
+        whole,
+        Contender(GIVEN, lambda: given().read(), role=Role.OURS, before=given, product=whole.product),
+        *([_same_file(whole.product)] if compression == "auto" else []),
+        *(loading(PEERS[name], folder, arrays, check=lambda read: same(arrays(), read)) for name in peers),
     ]
-
-
-def _check(arrays: Callable[[], Arrays], read: Arrays) -> None:
-    same(arrays(), read)
-
-
-def _flat(arrays: Arrays) -> list[Any]:
-    return [values for values in arrays.values() if values.nbytes]
 
 
 def _same_file(path: Path) -> Contender:
@@ -216,7 +169,7 @@ def _same_file(path: Path) -> Contender:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
 
-    return Contender("h5py, the same file", read, product=path, needs=("h5py",))
+    return Contender(SAME_FILE, read, product=path, needs=("h5py",))
 
 
 class _GivenArrays:

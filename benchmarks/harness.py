@@ -97,6 +97,8 @@ class Contender:
     """Called before each run, untimed: data into memory."""
     after: Callable[[], Any] = _nothing
     """Called after each run, untimed: removes what it wrote."""
+    repeat: int = 1
+    """How often ``run`` is called in one turn, whose figures are divided by it; for very short calls."""
     check: Callable[[Any], Any] | None = None
     """Called once with what ``run`` returned, untimed; raises if it is not right."""
     product: Path | None = None

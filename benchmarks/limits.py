@@ -4,21 +4,88 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["READ", "WRITE", "read_raw", "touched", "write_raw"]
+from benchmarks.harness import Contender, Role, remove
+
+__all__ = [
+    "READ",
+    "READ_BY_TWO",
+    "READ_FRESH",
+    "WRITE",
+    "read_raw",
+    "reading",
+    "touched",
+    "write_raw",
+    "writing",
+]
 
 WRITE = "limit: os.write + fsync"
 READ = "limit: preadv"
+READ_BY_TWO = "limit: preadv, two threads"
+READ_FRESH = "limit: preadv into new arrays"
 
 _AT_ONCE = 64 << 20
 """Bytes in one system call; Linux takes at most 2 GiB."""
+
+
+Values = Callable[[], Sequence[NDArray[Any]]]
+"""Makes, or returns again, the arrays that a case is about."""
+
+
+def writing(folder: Path, values: Values) -> Contender:
+    """Return the contender that writes the bytes of some arrays and nothing else."""
+    path = folder / "raw.bin"
+    return Contender(
+        WRITE,
+        lambda: write_raw(path, values()),
+        role=Role.LIMIT,
+        before=values,
+        after=lambda: remove(path),
+        product=path,
+    )
+
+
+def reading(folder: Path, values: Values) -> list[Contender]:
+    """Return contenders that read the bytes of some arrays and nothing else.
+
+    The first reads into memory that was touched before, the second does so on two
+    threads, the third into arrays that are new each time.
+    """
+    path = folder / "raw.bin"
+    given = cache(lambda: [touched(array.shape, array.dtype) for array in values()])
+    kinds = cache(lambda: [(array.shape, array.dtype) for array in values()])
+    return [
+        Contender(
+            READ,
+            lambda: read_raw(path, given()),
+            role=Role.LIMIT,
+            prepare=lambda: write_raw(path, values()),
+            before=given,
+            product=path,
+        ),
+        Contender(
+            READ_BY_TWO,
+            lambda: read_raw(path, given(), threads=2),
+            role=Role.LIMIT,
+            before=given,
+            product=path,
+        ),
+        Contender(
+            READ_FRESH,
+            lambda: read_raw(path, [np.empty(shape, dtype) for shape, dtype in kinds()]),
+            role=Role.LIMIT,
+            before=kinds,
+            product=path,
+        ),
+    ]
 
 
 def write_raw(path: Path, arrays: Iterable[NDArray[Any]]) -> None:
@@ -47,20 +114,18 @@ def read_raw(path: Path, out: Sequence[NDArray[Any]], *, offset: int = 0, thread
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with ThreadPoolExecutor(threads) as pool:
-            for array in out:
-                view = _bytes_of(array)
-                share = -(-len(view) // threads) or 1
-                pieces = [(start, min(start + share, len(view))) for start in range(0, len(view), share)]
-                if threads == 1:
-                    _fill(descriptor, view, offset)
-                else:
-                    list(
-                        pool.map(
-                            lambda p, v=view, o=offset: _fill(descriptor, v[p[0] : p[1]], o + p[0]), pieces
-                        )
-                    )
-                offset += len(view)
+        pieces = []
+        for array in out:
+            view = _bytes_of(array)
+            share = -(-len(view) // threads) or 1
+            pieces += [(view[start : start + share], offset + start) for start in range(0, len(view), share)]
+            offset += len(view)
+        if threads == 1:
+            for piece, place in pieces:
+                _fill(descriptor, piece, place)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda job: _fill(descriptor, *job), pieces))
     finally:
         os.close(descriptor)
 

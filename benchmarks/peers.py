@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,10 @@ from benchmarks.harness import Contender, flush, remove
 __all__ = ["PEERS", "Arrays", "Peer", "loading", "saving"]
 
 Arrays = Mapping[str, NDArray[Any]]
+Names = Sequence[str] | None
+"""Which arrays; None for all."""
+Ranges = Sequence[tuple[int, int]]
+"""Some ``[start, stop)`` of the first axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +33,20 @@ class Peer:
     """A library that keeps named arrays."""
 
     name: str
-    modules: tuple[str, ...]
-    """Imported before anything is measured."""
-    needs: tuple[str, ...]
-    """Distributions that have to be installed."""
     suffix: str
-    compresses: bool
     write: Callable[[Path, Arrays], None]
-    read: Callable[[Path], Arrays]
-    """Every array, in memory."""
-    part: Callable[[Path, str, int, int], NDArray[Any]] | None = None
-    """Elements ``[start, stop)`` of one array, where there is a way without the rest."""
+    read: Callable[[Path, Names], Arrays]
+    """Into memory, nothing but what is wanted where there is a way."""
+    part: Callable[[Path, Sequence[str], Ranges], list[NDArray[Any]]] | None = None
+    """The same ranges of some arrays, where there is a way without the rest of them."""
+    modules: tuple[str, ...] = ()
+    """Imported before anything is measured."""
+    needs: tuple[str, ...] = ()
+    """Distributions that have to be installed."""
+
+    def path(self, folder: Path) -> Path:
+        """Where it keeps arrays in a folder shared with others."""
+        return folder / f"{self.name.replace(' ', '-')}{self.suffix}"
 
     def load(self) -> None:
         """Import what it needs."""
@@ -54,11 +61,16 @@ class Peer:
 
 def saving(peer: Peer, folder: Path, arrays: Callable[[], Arrays]) -> Contender:
     """Return the contender that writes some arrays with a peer."""
-    path = folder / f"{peer.name.replace(' ', '-')}{peer.suffix}"
+    path = peer.path(folder)
+
+    def before() -> None:
+        peer.load()
+        arrays()
+
     return Contender(
         peer.name,
         lambda: peer.save(path, arrays()),
-        before=lambda: (peer.load(), arrays()),
+        before=before,
         after=lambda: remove(path),
         product=path,
         needs=peer.needs,
@@ -82,10 +94,10 @@ def loading(
     check : callable, optional
         Given what was read; raises if it is not right.
     """
-    path = folder / f"{peer.name.replace(' ', '-')}{peer.suffix}"
+    path = peer.path(folder)
     return Contender(
         peer.name,
-        partial(run or peer.read, path),
+        (lambda: run(path)) if run is not None else (lambda: peer.read(path, None)),
         prepare=lambda: peer.save(path, arrays()),
         before=peer.load,
         check=check,
@@ -94,20 +106,31 @@ def loading(
     )
 
 
+def _chosen(arrays: Arrays, names: Names) -> Arrays:
+    return arrays if names is None else {name: arrays[name] for name in names}
+
+
 def _write_pickle(path: Path, arrays: Arrays) -> None:
     with path.open("wb") as file:
         pickle.dump(dict(arrays), file, protocol=5)
 
 
-def _read_pickle(path: Path) -> Arrays:
+def _read_pickle(path: Path, names: Names) -> Arrays:
     with path.open("rb") as file:
-        read: Arrays = pickle.load(file)
-    return read
+        return _chosen(pickle.load(file), names)
 
 
-def _read_npz(path: Path) -> Arrays:
+def _write_npz(path: Path, arrays: Arrays) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def _write_compressed_npz(path: Path, arrays: Arrays) -> None:
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _read_npz(path: Path, names: Names) -> Arrays:
     with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+        return {name: file[name] for name in (file.files if names is None else names)}
 
 
 def _write_h5py(options: Mapping[str, Any], path: Path, arrays: Arrays) -> None:
@@ -118,19 +141,18 @@ def _write_h5py(options: Mapping[str, Any], path: Path, arrays: Arrays) -> None:
             file.create_dataset(name, data=values, **(options if values.ndim else {}))
 
 
-def _read_h5py(path: Path) -> Arrays:
+def _read_h5py(path: Path, names: Names) -> Arrays:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return {name: np.asarray(file[name][()]) for name in file}
+        return {name: np.asarray(file[name][()]) for name in (file if names is None else names)}
 
 
-def _part_h5py(path: Path, name: str, start: int, stop: int) -> NDArray[Any]:
+def _part_h5py(path: Path, names: Sequence[str], ranges: Ranges) -> list[NDArray[Any]]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        part: NDArray[Any] = file[name][start:stop]
-        return part
+        return [file[name][start:stop] for name in names for start, stop in ranges]
 
 
 def _write_safetensors(path: Path, arrays: Arrays) -> None:
@@ -139,19 +161,23 @@ def _write_safetensors(path: Path, arrays: Arrays) -> None:
     save_file(dict(arrays), path)
 
 
-def _read_safetensors(path: Path) -> Arrays:
+def _read_safetensors(path: Path, names: Names) -> Arrays:
+    from safetensors import safe_open
     from safetensors.numpy import load_file
 
-    arrays: Arrays = load_file(path)
-    return arrays
+    if names is None:
+        everything: Arrays = load_file(path)
+        return everything
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in names}
 
 
-def _part_safetensors(path: Path, name: str, start: int, stop: int) -> NDArray[Any]:
+def _part_safetensors(path: Path, names: Sequence[str], ranges: Ranges) -> list[NDArray[Any]]:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        part: NDArray[Any] = file.get_slice(name)[start:stop]
-        return part
+        slices = [file.get_slice(name) for name in names]
+        return [part[start:stop] for part in slices for start, stop in ranges]
 
 
 def _write_zarr(path: Path, arrays: Arrays) -> None:
@@ -160,16 +186,18 @@ def _write_zarr(path: Path, arrays: Arrays) -> None:
     _fill_group(zarr.open_group(path, mode="w"), arrays)
 
 
-def _read_zarr(path: Path) -> Arrays:
+def _read_zarr(path: Path, names: Names) -> Arrays:
     import zarr
 
-    return _read_group(zarr.open_group(path, mode="r"))
+    return _read_group(zarr.open_group(path, mode="r"), names)
 
 
-def _part_zarr(path: Path, name: str, start: int, stop: int) -> NDArray[Any]:
+def _part_zarr(path: Path, names: Sequence[str], ranges: Ranges) -> list[NDArray[Any]]:
     import zarr
 
-    return np.asarray(zarr.open_group(path, mode="r")[name][start:stop])
+    group = zarr.open_group(path, mode="r")
+    arrays = [group[name] for name in names]
+    return [np.asarray(array[start:stop]) for array in arrays for start, stop in ranges]
 
 
 def _fill_group(group: Any, arrays: Arrays) -> None:
@@ -177,8 +205,9 @@ def _fill_group(group: Any, arrays: Arrays) -> None:
         group.create_array(name, data=values)
 
 
-def _read_group(group: Any) -> Arrays:
-    return {name: np.asarray(array[...]) for name, array in group.arrays()}
+def _read_group(group: Any, names: Names) -> Arrays:
+    wanted = dict(group.arrays()) if names is None else {name: group[name] for name in names}
+    return {name: np.asarray(array[...]) for name, array in wanted.items()}
 
 
 def _tensorstore(driver: str, path: Path, name: str) -> dict[str, Any]:
@@ -197,22 +226,20 @@ def _write_tensorstore(driver: str, path: Path, arrays: Arrays) -> None:
         writing.result()
 
 
-def _read_tensorstore(driver: str, path: Path) -> Arrays:
+def _read_tensorstore(driver: str, path: Path, names: Names) -> Arrays:
     import tensorstore
 
-    waiting = {
-        below.name: tensorstore.open(_tensorstore(driver, path, below.name)).result().read()
-        for below in path.iterdir()
-    }
+    wanted = [below.name for below in path.iterdir()] if names is None else names
+    waiting = {name: tensorstore.open(_tensorstore(driver, path, name)).result().read() for name in wanted}
     return {name: reading.result() for name, reading in waiting.items()}
 
 
-def _part_tensorstore(driver: str, path: Path, name: str, start: int, stop: int) -> NDArray[Any]:
+def _part_tensorstore(driver: str, path: Path, names: Sequence[str], ranges: Ranges) -> list[NDArray[Any]]:
     import tensorstore
 
-    store = tensorstore.open(_tensorstore(driver, path, name)).result()
-    part: NDArray[Any] = store[start:stop].read().result()
-    return part
+    stores = [tensorstore.open(_tensorstore(driver, path, name)).result() for name in names]
+    waiting = [store[start:stop].read() for store in stores for start, stop in ranges]
+    return [reading.result() for reading in waiting]
 
 
 def _write_hickle(path: Path, arrays: Arrays) -> None:
@@ -221,11 +248,10 @@ def _write_hickle(path: Path, arrays: Arrays) -> None:
     hickle.dump(dict(arrays), path, mode="w")
 
 
-def _read_hickle(path: Path) -> Arrays:
+def _read_hickle(path: Path, names: Names) -> Arrays:
     import hickle
 
-    arrays: Arrays = hickle.load(path)
-    return arrays
+    return _chosen(hickle.load(path), names)
 
 
 def _write_anndata(path: Path, arrays: Arrays) -> None:
@@ -236,13 +262,16 @@ def _write_anndata(path: Path, arrays: Arrays) -> None:
         anndata.io.write_elem(file, "state", dict(arrays))
 
 
-def _read_anndata(path: Path) -> Arrays:
+def _read_anndata(path: Path, names: Names) -> Arrays:
     import anndata.io
     import h5py
 
     with h5py.File(path, "r") as file:
-        read = anndata.io.read_elem(file["state"])
-    return {name: np.asarray(values) for name, values in read.items()}
+        state = file["state"]
+        return {
+            name: np.asarray(anndata.io.read_elem(state[name]))
+            for name in (state if names is None else names)
+        }
 
 
 def _write_versioned(path: Path, arrays: Arrays) -> None:
@@ -255,14 +284,14 @@ def _write_versioned(path: Path, arrays: Arrays) -> None:
             version.create_dataset(name, data=np.atleast_1d(values))
 
 
-def _read_versioned(path: Path) -> Arrays:
+def _read_versioned(path: Path, names: Names) -> Arrays:
     import h5py
     from versioned_hdf5 import VersionedHDF5File
 
     with h5py.File(path, "r") as file:
         versions = VersionedHDF5File(file)
         version = versions[versions.current_version]
-        return {name: np.asarray(version[name][:]) for name in version}
+        return {name: np.asarray(version[name][:]) for name in (version if names is None else names)}
 
 
 def _write_icechunk(path: Path, arrays: Arrays) -> None:
@@ -275,101 +304,68 @@ def _write_icechunk(path: Path, arrays: Arrays) -> None:
     session.commit("state")
 
 
-def _read_icechunk(path: Path) -> Arrays:
+def _read_icechunk(path: Path, names: Names) -> Arrays:
     import icechunk
     import zarr
 
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(path)))
-    return _read_group(zarr.open_group(repository.readonly_session("main").store, mode="r"))
+    return _read_group(zarr.open_group(repository.readonly_session("main").store, mode="r"), names)
 
 
-_TENSORSTORE_ZARR3 = "tensorstore zarr3"
-_TENSORSTORE_ZARR2 = "tensorstore zarr2"
+def _with_h5py(name: str, options: Mapping[str, Any]) -> Peer:
+    write = partial(_write_h5py, options)
+    return Peer(name, ".h5", write, _read_h5py, _part_h5py, modules=("h5py",), needs=("h5py",))
+
+
+def _with_tensorstore(name: str, driver: str) -> Peer:
+    return Peer(
+        name,
+        f".{driver}",
+        partial(_write_tensorstore, driver),
+        partial(_read_tensorstore, driver),
+        partial(_part_tensorstore, driver),
+        modules=("tensorstore",),
+        needs=("tensorstore",),
+    )
+
 
 PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("pickle 5", ("pickle",), (), ".pkl", False, _write_pickle, _read_pickle),
-        Peer("numpy savez", (), (), ".npz", False, lambda p, a: np.savez(p, **a), _read_npz),
-        Peer(
-            "numpy savez_compressed",
-            (),
-            (),
-            ".npz",
-            True,
-            lambda p, a: np.savez_compressed(p, **a),
-            _read_npz,
-        ),
-        Peer(
-            "h5py contiguous",
-            ("h5py",),
-            ("h5py",),
-            ".h5",
-            False,
-            partial(_write_h5py, {}),
-            _read_h5py,
-            _part_h5py,
-        ),
-        Peer(
-            "h5py gzip+shuffle",
-            ("h5py",),
-            ("h5py",),
-            ".h5",
-            True,
-            partial(_write_h5py, {"compression": "gzip", "shuffle": True}),
-            _read_h5py,
-            _part_h5py,
-        ),
+        Peer("pickle 5", ".pkl", _write_pickle, _read_pickle),
+        Peer("numpy savez", ".npz", _write_npz, _read_npz),
+        Peer("numpy savez_compressed", ".npz", _write_compressed_npz, _read_npz),
+        _with_h5py("h5py contiguous", {}),
+        _with_h5py("h5py gzip+shuffle", {"compression": "gzip", "shuffle": True}),
         Peer(
             "safetensors",
-            ("safetensors.numpy",),
-            ("safetensors",),
             ".safetensors",
-            False,
             _write_safetensors,
             _read_safetensors,
             _part_safetensors,
+            modules=("safetensors.numpy",),
+            needs=("safetensors",),
         ),
-        Peer("zarr", ("zarr",), ("zarr",), ".zarr", True, _write_zarr, _read_zarr, _part_zarr),
-        Peer(
-            _TENSORSTORE_ZARR3,
-            ("tensorstore",),
-            ("tensorstore",),
-            ".zarr",
-            False,
-            partial(_write_tensorstore, "zarr3"),
-            partial(_read_tensorstore, "zarr3"),
-            partial(_part_tensorstore, "zarr3"),
-        ),
-        Peer(
-            _TENSORSTORE_ZARR2,
-            ("tensorstore",),
-            ("tensorstore",),
-            ".zarr",
-            True,
-            partial(_write_tensorstore, "zarr"),
-            partial(_read_tensorstore, "zarr"),
-            partial(_part_tensorstore, "zarr"),
-        ),
-        Peer("hickle", ("hickle",), ("hickle",), ".hkl", False, _write_hickle, _read_hickle),
-        Peer("anndata", ("anndata.io",), ("anndata",), ".h5ad", False, _write_anndata, _read_anndata),
+        Peer("zarr", ".zarr", _write_zarr, _read_zarr, _part_zarr, modules=("zarr",), needs=("zarr",)),
+        _with_tensorstore("tensorstore zarr3", "zarr3"),
+        _with_tensorstore("tensorstore zarr2", "zarr"),
+        Peer("hickle", ".hkl", _write_hickle, _read_hickle, modules=("hickle",), needs=("hickle",)),
+        Peer("anndata", ".h5ad", _write_anndata, _read_anndata, modules=("anndata.io",), needs=("anndata",)),
         Peer(
             "versioned-hdf5",
-            ("versioned_hdf5",),
-            ("versioned-hdf5",),
             ".h5",
-            False,
             _write_versioned,
             _read_versioned,
+            modules=("versioned_hdf5",),
+            needs=("versioned-hdf5",),
         ),
         Peer(
             "icechunk",
-            ("icechunk", "zarr"),
-            ("icechunk", "zarr"),
             ".icechunk",
-            True,
             _write_icechunk,
             _read_icechunk,
+            modules=("icechunk", "zarr"),
+            needs=("icechunk", "zarr"),
         ),
     )
 }

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState
 
-__all__ = ["KINDS", "arrays_of", "make_state", "many_projections", "same"]
+__all__ = ["KINDS", "ROW", "arrays_of", "make_state", "many_projections", "rows_in", "same"]
 
-_ROW = 1_000
+ROW = 1_000
 """Synapses of one dendrite."""
 
 KINDS = {
@@ -34,14 +34,14 @@ def make_state(kind: str, nbytes: int) -> NetworkState:
     kind : str
         A key of :data:`KINDS`.
     """
-    rows = _rows_in(kind, nbytes)
+    rows = rows_in(kind, nbytes)
     return _network([_projection("ff", kind, rows, np.random.default_rng(1))], rows)
 
 
 def many_projections(count: int, nbytes: int) -> NetworkState:
     """Return a network of ``count`` equal projections with random weights, ``nbytes`` bytes together."""
     rng = np.random.default_rng(2)
-    rows = _rows_in("random", nbytes // count)
+    rows = rows_in("random", nbytes // count)
     return _network([_projection(f"p{i:02}", "random", rows, rng) for i in range(count)], rows)
 
 
@@ -80,36 +80,36 @@ def _bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
 
-def _rows_in(kind: str, nbytes: int) -> int:
+def rows_in(kind: str, nbytes: int) -> int:
     """Dendrites of a projection of about ``nbytes`` bytes."""
     dtypes = [np.dtype(np.int32), *(np.dtype(_MAKERS[maker][0]) for maker in _LOCAL[kind].values())]
-    return max(1, nbytes // (_ROW * sum(dtype.itemsize for dtype in dtypes)))
+    return max(1, nbytes // (ROW * sum(dtype.itemsize for dtype in dtypes)))
 
 
 def _network(projections: list[ProjectionState], rows: int) -> NetworkState:
-    source = PopulationState("in", (20 * _ROW,), variables={"r": np.zeros(20 * _ROW)})
+    source = PopulationState("in", (20 * ROW,), variables={"r": np.zeros(20 * ROW)})
     sink = PopulationState("out", (rows,), parameters={"tau": 10.0}, variables={"r": np.zeros(rows)})
     return NetworkState(populations=[source, sink], projections=projections, time_step=1000, dt=0.1)
 
 
 def _projection(name: str, kind: str, rows: int, rng: np.random.Generator) -> ProjectionState:
-    synapses = rows * _ROW
+    synapses = rows * ROW
     if kind == "all-to-all":
-        ranks = np.tile(np.arange(_ROW, dtype=np.int32), rows)
+        ranks = np.tile(np.arange(ROW, dtype=np.int32), rows)
     else:
         # Gaps of 1 to 19 make rows of distinct, ascending ranks over 19,000 neurons.
-        ranks = np.cumsum(rng.integers(1, 20, (rows, _ROW), np.int32), axis=1, dtype=np.int32).reshape(-1)
+        ranks = np.cumsum(rng.integers(1, 20, (rows, ROW), np.int32), axis=1, dtype=np.int32).reshape(-1)
     values = {name: _MAKERS[maker][1](rng, synapses) for name, maker in _LOCAL[kind].items()}
     return ProjectionState(
         name,
         "in",
         "out",
         "exc",
-        Connectivity(np.arange(rows), np.arange(rows + 1) * _ROW, ranks),
+        Connectivity(np.arange(rows), np.arange(rows + 1) * ROW, ranks),
         delays=values.pop("delays", 1),
         parameters={"eta": 0.1},
         variables=values or {"w": 0.5},
-        pre_size=20 * _ROW,
+        pre_size=20 * ROW,
         post_size=rows,
     )
 

@@ -53,8 +53,10 @@ class Worker:
         contender = self._contenders[name]
         with _around(contender):
             read, written = _transferred()
+            result = None
             began = time.perf_counter()
-            result = contender.run()
+            for _ in range(contender.repeat):
+                result = contender.run()
             seconds = time.perf_counter() - began
             read_after, written_after = _transferred()
             if check and contender.check is not None:
@@ -62,10 +64,10 @@ class Worker:
             del result
             size = size_of(contender.product) if contender.product is not None else None
         return {
-            "seconds": seconds,
+            "seconds": seconds / contender.repeat,
             "file": size,
-            "read": None if read_after is None or read is None else read_after - read,
-            "written": None if written_after is None or written is None else written_after - written,
+            "read": _grown(read, read_after, contender.repeat),
+            "written": _grown(written, written_after, contender.repeat),
         }
 
     def memory(self, name: str) -> dict[str, Any]:
@@ -96,6 +98,10 @@ def _transferred() -> tuple[int | None, int | None]:
         return None, None
     lines = dict(line.split(": ") for line in _ACCOUNT.read_text().splitlines())
     return int(lines["rchar"]), int(lines["wchar"])
+
+
+def _grown(before: int | None, after: int | None, repeat: int) -> int | None:
+    return None if before is None or after is None else (after - before) // repeat
 
 
 def _start_of_peak() -> int:
