@@ -24,20 +24,19 @@ from ann_ckpt.model import NetworkState
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
+from ann_ckpt.sources import PathLike, live_reading, open_checkpoint, stored_reading
 from ann_ckpt.transfer import load_into
 
 __all__ = ["load", "open", "read", "save", "verify", "write"]
 
-Path_ = str | os.PathLike[str]
 
-
-def open(path: Path_) -> Checkpoint:  # noqa: A001  (the name says what it does, qualified by the package)
+def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it does, qualified by the package)
     """Open a checkpoint for reading; nothing but its header is read.
 
     Parameters
     ----------
     path : path-like
-        A checkpoint file.
+        A checkpoint file. (Files that ANNarchy wrote itself: :func:`load` takes them.)
 
     Raises
     ------
@@ -48,10 +47,10 @@ def open(path: Path_) -> Checkpoint:  # noqa: A001  (the name says what it does,
     CorruptFileError, UnsafeFileError
         If it is damaged, or asks for what no checkpoint needs.
     """
-    return Checkpoint(path)
+    return open_checkpoint(path)
 
 
-def read(path: Path_) -> NetworkState:
+def read(path: PathLike) -> NetworkState:
     """Read a whole checkpoint into memory, every digest checked."""
     with open(path) as checkpoint:
         return checkpoint.state()
@@ -59,7 +58,7 @@ def read(path: Path_) -> NetworkState:
 
 def write(
     state: NetworkState,
-    path: Path_,
+    path: PathLike,
     *,
     compression: str = "auto",
     progress: Progress | None = None,
@@ -89,7 +88,7 @@ def write(
 
 
 def save(
-    filename: Path_,
+    filename: PathLike,
     populations: Which = True,
     projections: Which = True,
     net_id: int = 0,
@@ -128,14 +127,15 @@ def save(
         What was saved, and what cannot be.
     """
     selection = Selection(populations, projections)
-    reading, origin = _reading_of(network, net_id, selection)
+    reading, origin = live_reading(network, net_id, selection)
     if metadata is not None:
-        reading = Reading(_with_metadata(reading.state, metadata), reading.notes)
+        together = {**reading.state.metadata, **metadata}
+        reading = Reading(replace(reading.state, metadata=together), reading.notes)
     return _write(reading, filename, compression=compression, progress=progress, origin=origin)
 
 
 def load(
-    filename: Path_,
+    filename: PathLike,
     populations: Which = True,
     projections: Which = True,
     net_id: int = 0,
@@ -173,8 +173,7 @@ def load(
     """
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
-    with open(filename) as checkpoint:
-        reading = Reading(checkpoint.state(selection, lazy=True))
+    with stored_reading(filename, selection) as reading:
         return load_into(
             simulator,
             reading,
@@ -185,7 +184,7 @@ def load(
         )
 
 
-def verify(path: Path_, *, progress: Progress | None = None) -> VerifyReport:
+def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     """Read everything in a checkpoint against its digest and say what is damaged."""
     began = time.perf_counter()
     seen: dict[str, None] = {}
@@ -204,7 +203,7 @@ def verify(path: Path_, *, progress: Progress | None = None) -> VerifyReport:
 
 
 def _write(
-    reading: Reading, path: Path_, *, compression: str, progress: Progress | None, origin: str | None
+    reading: Reading, path: PathLike, *, compression: str, progress: Progress | None, origin: str | None
 ) -> SaveReport:
     began = time.perf_counter()
     _check_suffix(path)
@@ -230,35 +229,13 @@ def _write(
     )
 
 
-def _reading_of(network: Any, net_id: int, selection: Selection) -> tuple[Reading, str | None]:
-    """Return what ``network=`` means as a reading, and the simulator it came from."""
-    if isinstance(network, NetworkState):
-        return Reading(_selected(network, selection)), None
-    if isinstance(network, Checkpoint):
-        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
-    simulator = simulator_for(network, net_id)
-    return simulator.read(selection), simulator.label
-
-
-def _selected(state: NetworkState, selection: Selection) -> NetworkState:
-    return replace(
-        state,
-        populations={n: state.populations[n] for n in selection.pick("populations", state.populations)},
-        projections={n: state.projections[n] for n in selection.pick("projections", state.projections)},
-    )
-
-
-def _with_metadata(state: NetworkState, metadata: Mapping[str, Any]) -> NetworkState:
-    return replace(state, metadata={**state.metadata, **metadata})
-
-
 def _objects(state: NetworkState) -> tuple[str, ...]:
     return tuple(f"{layout.POPULATIONS}/{n}" for n in state.populations) + tuple(
         f"{layout.PROJECTIONS}/{n}" for n in state.projections
     )
 
 
-def _check_suffix(path: Path_) -> None:
+def _check_suffix(path: PathLike) -> None:
     suffix = Path(path).suffix
     if suffix not in layout.SUFFIXES:
         raise OptionError(

@@ -21,14 +21,13 @@ from ann_ckpt.errors import (
     CheckpointError,
     ClosedCheckpointError,
     CorruptFileError,
-    FileMissingError,
     FormatVersionError,
-    NotReadableError,
     StateError,
     UnknownFormatError,
     UnsafeFileError,
     printable,
 )
+from ann_ckpt.files import open_regular
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index
@@ -59,7 +58,7 @@ class FileReader:
         self.bytes_read = 0
         self._file: Any = None
         self._opened: OpenObjects | None = None
-        self._descriptor = _open_descriptor(self.path)
+        self._descriptor = open_regular(self.path)
         try:
             guard.check_superblock(self._descriptor, self.path)
             with self.believing(""):
@@ -281,7 +280,7 @@ class FileReader:
                 return file
             file.close()
             os.close(self._descriptor)
-            self._descriptor = _open_descriptor(self.path)
+            self._descriptor = open_regular(self.path)
             guard.check_superblock(self._descriptor, self.path)
             mine = os.fstat(self._descriptor)
 
@@ -367,14 +366,3 @@ def _is_ours(root: Any) -> bool:
     except UnsafeFileError:
         return False
     return name is not None and name.dtype.kind == "S" and name.shape == () and name == layout.FORMAT.encode()
-
-
-def _open_descriptor(path: str) -> int:
-    if Path(path).is_dir():
-        raise NotReadableError("this is a folder, not a checkpoint file", where=printable(path, 400))
-    try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError as error:
-        raise FileMissingError("there is no such file", where=printable(path, 400)) from error
-    except OSError as error:
-        raise NotReadableError(f"cannot read: {error.strerror}", where=printable(path, 400)) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateEr
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.model.rows import RowAccess
+from ann_ckpt.selection import Selection
 
 __all__ = [
     "AttributeInfo",
@@ -336,6 +337,20 @@ class NetworkState:
         if name not in self.projections:
             raise ObjectNotFoundError.among("the network", "projection", name, self.projections)
         return self.projections[name]
+
+    def select(self, selection: Selection) -> NetworkState:
+        """Return the part that a selection names.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If it names what is not there.
+        """
+        return replace(
+            self,
+            populations={n: self.populations[n] for n in selection.pick("populations", self.populations)},
+            projections={n: self.projections[n] for n in selection.pick("projections", self.projections)},
+        )
 
     def _check_ends(self, projection: ProjectionState) -> None:
         """A projection's ends fit the populations that are here; a partial state may lack them."""

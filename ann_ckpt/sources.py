@@ -1,0 +1,70 @@
+"""What a path, or a ``network=`` argument, means as a source."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import UnknownFormatError
+from ann_ckpt.files import open_regular
+from ann_ckpt.format.guard import SIGNATURE
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.model import NetworkState
+from ann_ckpt.selection import Selection
+
+__all__ = ["PathLike", "live_reading", "open_checkpoint", "stored_reading"]
+
+PathLike = str | os.PathLike[str]
+
+
+def open_checkpoint(path: PathLike) -> Checkpoint:
+    """Open what ``path`` names as a checkpoint.
+
+    Raises
+    ------
+    UnknownFormatError
+        If it is something else; an old file of ANNarchy's is recognised as one.
+    """
+    try:
+        return Checkpoint(path)
+    except UnknownFormatError as error:
+        if legacy.detect(path) is not None:
+            error.details["hint"] = "a file of ANNarchy's own? load() takes it, ann-ckpt convert rewrites it"
+        raise
+
+
+@contextlib.contextmanager
+def stored_reading(path: PathLike, selection: Selection) -> Iterator[Reading]:
+    """Yield the selected part of what ``path`` holds; lazy arrays work inside the block.
+
+    The content decides what it is: a checkpoint, or a file that ANNarchy wrote itself.
+    """
+    if _begins_like_hdf5(path):
+        with open_checkpoint(path) as checkpoint:
+            yield Reading(checkpoint.state(selection, lazy=True))
+    else:
+        reading = legacy.read(path)
+        yield Reading(reading.state.select(selection), reading.notes)
+
+
+def live_reading(network: Any, net_id: int, selection: Selection) -> tuple[Reading, str | None]:
+    """Return what ``network=`` means as a reading, and the simulator that it comes from."""
+    if isinstance(network, NetworkState):
+        return Reading(network.select(selection)), None
+    if isinstance(network, Checkpoint):
+        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
+    simulator = simulator_for(network, net_id)
+    return simulator.read(selection), simulator.label
+
+
+def _begins_like_hdf5(path: PathLike) -> bool:
+    descriptor = open_regular(path)
+    try:
+        return os.pread(descriptor, len(SIGNATURE), 0) == SIGNATURE
+    finally:
+        os.close(descriptor)
