@@ -153,3 +153,51 @@ def networks(draw, max_populations: int = 3, max_projections: int = 3):
         seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
         metadata=draw(st.dictionaries(st.text(max_size=4), json, max_size=2)),
     )
+
+
+@st.composite
+def parameter_networks(draw):
+    """Networks whose types declare their parameters: C types, bounds, units; values within them."""
+    plain = st.text("abcxyz_", min_size=1, max_size=4)
+    pops = []
+    for name in draw(st.lists(plain, min_size=1, max_size=3, unique=True)):
+        geometry = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))
+        parameters, declared = draw(declared_parameters({Locality.GLOBAL: (), Locality.LOCAL: geometry}))
+        made = TypeInfo(draw(st.sampled_from(["LIF", "", "Ünï/code"])), attributes=declared)
+        pops.append(PopulationState(name, geometry, parameters=parameters, neuron_type=made))
+    pre, post = pops[0], pops[-1]
+    connectivity = draw(connectivities(pre.size, post.size))
+    shapes = {
+        Locality.GLOBAL: (),
+        Locality.SEMIGLOBAL: (connectivity.n_rows,),
+        Locality.LOCAL: (connectivity.n_synapses,),
+    }
+    parameters, declared = draw(declared_parameters(shapes))
+    projection = ProjectionState(
+        draw(plain),
+        pre.name,
+        post.name,
+        "exc",
+        connectivity,
+        parameters=parameters,
+        synapse_type=TypeInfo("STDP", attributes=declared),
+    )
+    constants = draw(st.dictionaries(plain, st.floats(-1e3, 1e3), max_size=2))
+    return NetworkState(populations=pops, projections=[projection], constants=constants)
+
+
+@st.composite
+def declared_parameters(draw, shapes: dict[Locality, tuple[int, ...]]):
+    """Parameters, and what a type declares about them."""
+    parameters, declared = {}, {}
+    for name in draw(st.lists(st.text("abcd", min_size=1, max_size=3), max_size=4, unique=True)):
+        locality = draw(st.sampled_from(list(shapes)))
+        ctype = draw(st.sampled_from(["double", "int", "bool"]))
+        dtype = {"double": np.float64, "int": np.int32, "bool": np.bool_}[ctype]
+        value = draw({"double": st.floats(-9, 9), "int": st.integers(-9, 9), "bool": st.booleans()}[ctype])
+        bounds = (draw(st.none() | st.integers(-20, -9)), draw(st.none() | st.integers(9, 20)))
+        parameters[name] = Attribute(np.full(shapes[locality], value, dtype), locality)
+        declared[name] = AttributeInfo(
+            ctype, draw(st.text(max_size=5)), draw(st.sampled_from(["", "ms"])), *bounds
+        )
+    return parameters, declared

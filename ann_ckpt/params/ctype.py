@@ -48,7 +48,7 @@ class CType:
         """
         if self.name == "float" and abs(value) > _FLOAT_MAX:
             try:
-                struct.pack("f", value)  # what rounds down to the largest float is within
+                struct.pack("<f", value)  # what rounds down to the largest float is within
             except OverflowError:
                 return False
             return True

@@ -126,10 +126,9 @@ def parse(
 def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file, at most one more than :func:`parse` takes."""
     # A pipe or a device would block, or never end.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(None, "not a regular file", os.fspath(path))
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(None, "not a regular file", os.fspath(path))
+    with Path(path).open("rb") as file:
         return file.read(LARGEST + 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection
 
 __all__ = ["Nearest"]
 
@@ -32,12 +32,12 @@ class Nearest:
     def __init__(self, budget: int = 300_000) -> None:
         self._budget = budget
 
-    def to(self, name: str, present: Iterable[str], *, most: int = 3) -> tuple[str, ...]:
+    def to(self, name: str, present: Collection[str], *, most: int = 3) -> tuple[str, ...]:
         """Return up to ``most`` names, nearest first; none where nothing is near."""
-        names = [n for n in present if len(n) <= _LONGEST]
-        if len(name) > _LONGEST or len(names) > self._budget:
+        if len(name) > _LONGEST or len(present) > self._budget:
             return ()
-        self._budget -= len(names)
+        self._budget -= len(present)
+        names = [n for n in present if len(n) <= _LONGEST]
         same_letters = [n for n in names if n.casefold() == name.casefold()]
         if len(names) > _MOST_COMPARED:
             # One slip of the hand leaves what stands before and behind it as it was.

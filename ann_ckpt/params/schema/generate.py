@@ -72,11 +72,10 @@ def _root(draft: str, title: str, sections: Json) -> Json:
 
 
 def _general() -> Json:
-    single: Json = {"type": ["boolean", "number"]}
-    levels: Json = single
+    value: Json = {"type": ["boolean", "number"]}
     for _ in range(3):  # a population has at most three axes
-        levels = {"anyOf": [single, {"type": "array", "items": levels}]}
-    members = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": levels}}
+        value = {"type": ["array", "boolean", "number"], "items": value}
+    members = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": value}}
     schema = _root(
         "2020-12",
         "Parameters of a network",
@@ -86,7 +85,7 @@ def _general() -> Json:
             "constants": {
                 "description": "Constants by name.",
                 "type": "object",
-                "additionalProperties": single,
+                "additionalProperties": value,
             },
         },
     )
