@@ -87,6 +87,11 @@ class _MemberStream:
         self._budget.read(len(data))
         return data
 
+    def expect(self, count: int) -> None:
+        """Refuse a length beyond the end of the member."""
+        if count > self.left:
+            raise CorruptFileError(f"{count} bytes should follow, but {self.left} do")
+
 
 def _contents(
     archive: zipfile.ZipFile,

@@ -24,7 +24,7 @@ class Limits:
     """Deepest nesting of lists, tuples, dicts, structs and cells."""
     stack_items: int = 1 << 17
     """Most values that a pickle may hold between its marks at once."""
-    free_operations: int = 8_000_000
+    free_operations: int = 1_000_000
     """Pickle opcodes allowed to any file; beyond, one for each byte stored on disk."""
     free_objects: int = 2_000_000
     """Lists, dicts and texts allowed to any file; beyond, one for every 4 bytes stored on disk."""

@@ -38,6 +38,13 @@ class ListNode:
     def __len__(self) -> int:
         return self.stop - self.start if self.items is None else len(self.items)
 
+    def append(self, element: Any, arena: Arena, limit: int) -> None:
+        """Add one element."""
+        if self.items is None or self.closed or type(element) in _NODES:
+            self.extend([element], arena, limit)
+        else:
+            self.items.append(element)
+
     def extend(self, elements: list[Any], arena: Arena, limit: int) -> None:
         """Add elements, which may be numbers, texts or nodes."""
         if self.closed:

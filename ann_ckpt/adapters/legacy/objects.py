@@ -189,7 +189,7 @@ _FROM_DENDRITES = frozenset({"delay", "size", "nb_synapses"})
 
 def _geometry(table: Table) -> tuple[int, ...]:
     geometry = tuple(ranks(_flat(table.get("geometry", table.get("size"))), "the geometry").tolist())
-    if len(geometry) > _MAX_AXES or math.prod(geometry) > _MAX_NEURONS:
+    if min(geometry, default=0) < 0 or len(geometry) > _MAX_AXES or math.prod(geometry) > _MAX_NEURONS:
         raise CorruptFileError(f"a population has the geometry {printable(geometry)}")
     size = table.get("size")
     if (

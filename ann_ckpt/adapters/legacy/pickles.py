@@ -203,7 +203,8 @@ class Unpickler:
         self._stack.push_new(tuple_of(items, self._depth))
 
     def _op_append(self) -> None:
-        self._extend([self._stack.pop()])
+        element = self._stack.pop()
+        self._stack.top(ListNode).append(element, self._arena, self._depth)
 
     def _op_appends(self) -> None:
         self._extend(self._stack.pop_to_mark())
@@ -421,9 +422,7 @@ class Unpickler:
         self._traits.add(f"protocol{protocol}")
 
     def _op_frame(self) -> None:
-        size = self._window.number(8)
-        if size > self._window.left:
-            raise CorruptFileError(f"a frame of {size} bytes begins where {self._window.left} are left")
+        self._window.expect(self._window.number(8))
 
     def _op_forbidden(self) -> None:
         code = self._window.data[self._window.pos - 1]

@@ -33,6 +33,9 @@ class Stream(Protocol):
     def read(self, count: int) -> bytes:
         """Return at most ``count`` bytes, and none only at the end."""
 
+    def expect(self, count: int) -> None:
+        """Refuse a length that the file announces and cannot have."""
+
 
 class PlainStream:
     """A file as it is, or ``size`` bytes of it from where it stands."""
@@ -49,6 +52,11 @@ class PlainStream:
         self.left = self.left - len(data) if data else 0
         self._budget.read(len(data))
         return data
+
+    def expect(self, count: int) -> None:
+        """Refuse a length beyond the end of the file."""
+        if count > self.left:
+            raise CorruptFileError(f"{count} bytes should follow, but {self.left} do")
 
 
 class GzipStream:
@@ -85,6 +93,13 @@ class GzipStream:
             raise CorruptFileError("data follows the end of the gzip stream", where=self.name)
         return data
 
+    def expect(self, count: int) -> None:
+        """Refuse a length that no file of this size may grow to."""
+        if count > self.left:
+            raise UnsafeFileError(
+                f"{count} bytes should follow in a compressed file that may grow to {self._cap}"
+            )
+
     def _inflate(self, count: int) -> bytes:
         stored = self._zlib.unconsumed_tail
         if not stored:
@@ -109,8 +124,7 @@ def read_exactly(stream: Stream, count: int, *, behind: bytes = b"") -> bytes:
     CorruptFileError
         If there are fewer.
     """
-    if count > stream.left:
-        raise CorruptFileError(f"{count} bytes should follow, but {stream.left} do")
+    stream.expect(count)
     if count <= _PIECE:
         pieces = [behind]
         while count and (piece := stream.read(count)):

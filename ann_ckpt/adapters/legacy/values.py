@@ -6,6 +6,7 @@ layouts of a dozen ANNarchy versions are told apart on them alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -80,6 +81,10 @@ def array_value(array: NDArray[Any], budget: Budget) -> Value:
     """Return an array from a file as a value: native numbers, or texts as tuple or str."""
     if array.dtype.kind in "US":
         budget.expand(array.size)
+        if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+            codes = np.ascontiguousarray(array).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+            if codes.max() > sys.maxunicode:
+                raise CorruptFileError("an array of texts holds what is no text")
         try:
             texts = [
                 t.decode("utf-8") if isinstance(t, bytes) else str(t) for t in array.reshape(-1).tolist()

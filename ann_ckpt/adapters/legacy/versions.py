@@ -174,7 +174,7 @@ def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
         delay = table.get("delay")
         values = delay.values if isinstance(delay, Rows) else np.asarray(delay if is_number(delay) else 0)
         yield _eras("5.0") if values.dtype.kind == "f" and values.size else _eras("4.2")
-        yield _eras("4.5.5") if "name" in table else _eras(before="4.6.0")
+        yield _eras("4.3") if "name" in table else _eras(before="4.5.3")
 
 
 def _marks_of_population(table: Table) -> Iterator[set[int]]:

@@ -37,10 +37,9 @@ class Window:
         """Bytes of the stream that were in sight so far."""
         return self._base + len(self.data)
 
-    @property
-    def left(self) -> int:
-        """Most bytes that can still come."""
-        return len(self.data) - self.pos + self._stream.left
+    def expect(self, count: int) -> None:
+        """Refuse a length that the pickle announces and the stream cannot have."""
+        self._stream.expect(count - len(self.data) + self.pos)
 
     def refill(self) -> None:
         """Bring more bytes in sight.
@@ -72,8 +71,6 @@ class Window:
             data = self.data[self.pos : end]
             self.pos = end
             return data
-        if count > self.left:
-            raise CorruptFileError(f"the pickle says that {count} bytes follow, but it has {self.left} left")
         near = self.data[self.pos :]
         data = read_exactly(self._stream, count - len(near), behind=near)
         self._base += self.pos + count
