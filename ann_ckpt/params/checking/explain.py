@@ -80,10 +80,7 @@ class Explainer:
         self._add("P206", path, f"the schema's {keyword} refuses {found(failure.value)}")
 
     def _false(self, path: Path, failure: Failure) -> None:
-        if path:
-            self._unknown(path, ())
-        else:
-            self._add("P206", path, f"the schema refuses everything, here {found(failure.value)}")
+        self._add("P206", path, f"the schema refuses everything, here {found(failure.value)}")
 
     def _extra(self, path: Path, failure: Failure) -> None:
         known = failure.schema.get("properties", {})

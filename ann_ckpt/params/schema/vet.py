@@ -163,6 +163,9 @@ class _Vetting:
     def visit(self, path: Path, schema: Any, level: int) -> int:
         """Check one subschema with all below it; returns how many steps a value may take in it."""
         if isinstance(schema, bool):
+            if not schema and path and path[-1] not in {"additionalProperties", "items"}:
+                # jsonschema loses the place of what such a schema refuses.
+                self._refuse(path, 'false is refused here: leave the name out, or write {"not": {}}')
             return 1
         if not isinstance(schema, dict):
             self._refuse(path, "a schema is an object, true or false")

@@ -35,7 +35,7 @@ def population(name: str, tau: float) -> PopulationState:
 
 
 def network() -> NetworkState:
-    """Populations ``inp`` and ``out`` of four neurons, ``grid`` of 2 x 3; projection ``ff``; constant ``K``."""
+    """Populations ``inp`` and ``out`` (4 neurons) and ``grid`` (2 x 3), projection ``ff``, constant ``K``."""
     rows = Connectivity.from_rows([0, 1], [[0, 1, 2], [1]])
     return NetworkState(
         populations=[

@@ -55,7 +55,7 @@ HAND_WRITTEN = {
                 },
                 "eta": {"enum": [1, "x", [1, 2], None]},
                 "nb": {"not": {"type": "integer"}},
-                "on": False,
+                "on": {"not": {}},
                 "w": {"if": {"type": "number"}, "then": {"exclusiveMaximum": 1}, "else": {"type": "array"}},
                 "inp": {"prefixItems": [{"type": "number"}], "items": {"type": "boolean"}, "maxItems": 2},
                 "ff": {"oneOf": [{"type": "number"}, {"minimum": 0}]},

@@ -71,6 +71,7 @@ UNUSABLE: dict[str, tuple[Any, str]] = {
     "alternatives that are empty": ({"oneOf": []}, "not a list of schemas"),
     "subschema that is a number": ({"properties": {"a": 3}}, "a schema is an object"),
     "required that repeats": ({"required": ["a", "a"]}, "required is not"),
+    "member that is false": ({"properties": {"a": False}}, "false is refused here"),
     "enum that is no list": ({"enum": {}}, "enum is not"),
     "constant that engines disagree on": ({"const": 1e300}, "const is not"),
     "tuple": ({"$schema": DRAFT7, "items": [{}]}, "a schema is an object"),
