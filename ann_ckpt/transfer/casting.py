@@ -53,7 +53,7 @@ def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:
     >>> cast_refusal(np.array([1.0, 2.5]), np.dtype(np.int32))
     '2.5 is no int32'
     """
-    if np.can_cast(values.dtype, dtype, "safe"):
+    if _always_fits(values.dtype, dtype):
         return None
     rounding = values.dtype.kind == dtype.kind == "f"
     for _, block in blocks(values):
@@ -61,6 +61,12 @@ def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:
         if np.any(lost):
             return f"{block[lost].ravel()[0] if block.shape else block[()]} is no {dtype}"
     return None
+
+
+def _always_fits(stored: np.dtype[Any], live: np.dtype[Any]) -> bool:
+    """Whether every value of one type is one of the other; numpy says so of int64 and float64 too."""
+    wide = stored.kind in "iu" and stored.itemsize >= live.itemsize and live.kind == "f"
+    return np.can_cast(stored, live, "safe") and not wide
 
 
 def _overflows(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:

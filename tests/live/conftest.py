@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 10
 
 Run = Callable[..., Any]
+T = TypeVar("T")
 
 
 def installed() -> str:
@@ -27,6 +28,8 @@ def installed() -> str:
         return ""
 
 
+# Looking for doctests in these would import ANNarchy into the test process.
+collect_ignore = ["jobs.py", "lab.py", "networks.py", "worker.py"]
 # Modules named after a generation are about what only that generation has.
 collect_ignore_glob = ["test_annarchy48_*" if installed().startswith("5.") else "test_annarchy5_*"]
 
@@ -35,6 +38,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.annarchy)
+
+
+def once(make: Callable[[str], T]) -> Callable[[str], T]:
+    """Return ``make`` so that each argument is tried once, be it in vain."""
+    made: dict[str, T | BaseException] = {}
+
+    def of(what: str) -> T:
+        if what not in made:
+            try:
+                made[what] = make(what)
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  kept, to be raised each time
+                made[what] = error
+        found = made[what]
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    return of
 
 
 @pytest.fixture(scope="session")

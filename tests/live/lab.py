@@ -61,7 +61,8 @@ class Lab:
 
     def uniform(self, low: float, high: float) -> Any:
         """Return a distribution that a seed decides."""
-        return ann.Uniform(low, high, rng=self._rng)
+        # 4.8 draws from numpy's global generator, which setup() seeds.
+        return ann.Uniform(low, high, rng=self._rng) if FIVE else ann.Uniform(low, high)
 
     def population(self, name: str, geometry: Any, neuron: Any) -> Any:
         """Add a population; ``neuron`` may be the name of a text above."""

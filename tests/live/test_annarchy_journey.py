@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ann_ckpt
-from tests.live.conftest import Run
+from tests.live.conftest import Run, once
 
 NETWORKS = ("rate", "spike", "delays", "single")
 QUIET = {"spike": ["excitatory", "inhibitory"]}
@@ -41,22 +41,15 @@ class Journey:
 
 @pytest.fixture(scope="session")
 def journey(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Journey]:
-    made: dict[str, Journey] = {}
-
     def of(network: str) -> Journey:
-        if network not in made:
-            folder = tmp_path_factory.mktemp(network)
-            saved, ended, loaded, resumed = (
-                folder / f"{n}.h5" for n in ("saved", "ended", "loaded", "resumed")
-            )
-            saving = run(
-                "record", network=network, saved=str(saved), ended=str(ended), quiet=QUIET.get(network, [])
-            )
-            loading = run("resume", network=network, saved=str(saved), loaded=str(loaded), ended=str(resumed))
-            made[network] = Journey(saved, ended, loaded, resumed, saving, loading)
-        return made[network]
+        folder = tmp_path_factory.mktemp(network)
+        saved, ended, loaded, resumed = (folder / f"{n}.h5" for n in ("saved", "ended", "loaded", "resumed"))
+        quiet = QUIET.get(network, [])
+        saving = run("record", network=network, saved=str(saved), ended=str(ended), quiet=quiet)
+        loading = run("resume", network=network, saved=str(saved), loaded=str(loaded), ended=str(resumed))
+        return Journey(saved, ended, loaded, resumed, saving, loading)
 
-    return of
+    return once(of)
 
 
 def differences(a: Path, b: Path) -> list[str]:

@@ -7,21 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from ann_ckpt.testing import SimulatorSuite
-from tests.live.conftest import Run
+from tests.live.conftest import Run, once
 
 TESTS = sorted(name for name in dir(SimulatorSuite) if name.startswith("test_"))
 
 
 @pytest.fixture(scope="session")
 def results(run: Run) -> Callable[[str], dict[str, str]]:
-    made: dict[str, dict[str, str]] = {}
-
-    def of(network: str) -> dict[str, str]:
-        if network not in made:
-            made[network] = run("conform", network=network)
-        return made[network]
-
-    return of
+    return once(lambda network: run("conform", network=network))
 
 
 @pytest.mark.parametrize("test", TESTS)
