@@ -16,22 +16,32 @@ from ann_ckpt.model import (
     AttributeInfo,
     Connectivity,
     Dendrite,
+    Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
+    Resume,
     Synapses,
     TypeInfo,
 )
 from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
+from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.series import BackgroundSave, CheckpointStore
 
 __all__ = [
     "Attribute",
     "AttributeInfo",
+    "BackgroundSave",
     "Checkpoint",
+    "CheckpointInfo",
+    "CheckpointStore",
     "Connectivity",
     "Dendrite",
+    "Exactness",
     "LazyArray",
     "LazyProjection",
     "LoadReport",
@@ -40,8 +50,13 @@ __all__ = [
     "Note",
     "PopulationState",
     "ProjectionState",
+    "Resume",
+    "PruneReport",
+    "Retention",
     "SaveReport",
     "Selection",
+    "StorePlan",
+    "StoreReport",
     "Synapses",
     "TypeInfo",
     "VerifyReport",

@@ -9,22 +9,21 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.durable import atomic_write
-from ann_ckpt.errors import OptionError, printable
-from ann_ckpt.format import chunking, layout
-from ann_ckpt.format.plan import plan_file
-from ann_ckpt.format.writer import write_file
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
+from ann_ckpt.single import write_single
 from ann_ckpt.sources import PathLike, live_reading, open_checkpoint, stored_reading
+from ann_ckpt.store.places import split_store_path, store_target
+from ann_ckpt.store.series import CheckpointStore
+from ann_ckpt.store.verify import verify_store
+from ann_ckpt.store.view import SeriesView
 from ann_ckpt.transfer import load_into
 
 __all__ = ["load", "open", "read", "save", "verify", "write"]
@@ -36,7 +35,8 @@ def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it do
     Parameters
     ----------
     path : path-like
-        A checkpoint file. (Files that ANNarchy wrote itself: :func:`load` takes them.)
+        A checkpoint file; a store, for its newest checkpoint; ``run.ckpt@1000`` or
+        ``run.ckpt@tag`` for a certain one. (Files that ANNarchy wrote itself: :func:`load` takes them.)
 
     Raises
     ------
@@ -63,7 +63,7 @@ def write(
     compression: str = "auto",
     progress: Progress | None = None,
 ) -> SaveReport:
-    """Write a state, eager or lazy, to one self-contained checkpoint file.
+    """Write a state, eager or lazy, to one self-contained checkpoint file, or add it to a store.
 
     The file appears whole or not at all; until then an older one stands.
 
@@ -72,7 +72,7 @@ def write(
     state : NetworkState
         Arrays are taken in blocks, so that a lazy one may exceed memory.
     path : path-like
-        Ends in ``.h5`` or ``.hdf5``.
+        Ends in ``.h5`` or ``.hdf5``, or names a store.
     compression : {"auto", "none", "gzip", "zstd", "blosc"}
         ``auto`` deflates each chunk where it pays; ``zstd`` and ``blosc`` need the
         ``plugins`` extra, for readers too.
@@ -84,7 +84,7 @@ def write(
     NotWritableError
         If the file cannot be written; an older one is untouched.
     """
-    return _write(Reading(state), path, compression=compression, progress=progress, origin=None)
+    return save(path, network=state, compression=compression, progress=progress)
 
 
 def save(
@@ -98,7 +98,7 @@ def save(
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> SaveReport:
-    """Save a network to a file.
+    """Save a network to a file, or add it to a store.
 
     The signature is ANNarchy's own, extended by keywords. Rows are streamed from the
     live network, so that no copy of a projection is ever made.
@@ -106,7 +106,9 @@ def save(
     Parameters
     ----------
     filename : path-like
-        The extension decides: ``.h5`` and ``.hdf5``.
+        The extension decides: ``.h5`` and ``.hdf5`` for one self-contained file,
+        ``.ckpt`` for a store, where only what changed is written; ``run.ckpt@name``
+        gives the new checkpoint a tag.
     populations, projections : bool, str or list of str
         All, none, or names and globs.
     net_id : int
@@ -126,12 +128,33 @@ def save(
     SaveReport
         What was saved, and what cannot be.
     """
-    selection = Selection(populations, projections)
-    reading, origin = live_reading(network, net_id, selection)
+    target = store_target(filename)
+    if target is not None:
+        folder, tag = target
+        # A store keeps to its own compression unless another one is asked for.
+        chosen = None if compression == "auto" else compression
+        with CheckpointStore(folder, mode="a", compression=chosen) as store:
+            return store.save(
+                network,
+                tag=tag,
+                metadata=metadata,
+                populations=populations,
+                projections=projections,
+                net_id=net_id,
+                progress=progress,
+            )
+    reading, origin = live_reading(network, net_id, Selection(populations, projections))
     if metadata is not None:
         together = {**reading.state.metadata, **metadata}
         reading = Reading(replace(reading.state, metadata=together), reading.notes)
-    return _write(reading, filename, compression=compression, progress=progress, origin=origin)
+    return write_single(
+        reading,
+        filename,
+        compression=compression,
+        created=now(),
+        provenance=provenance(origin),
+        progress=progress,
+    )
 
 
 def load(
@@ -185,7 +208,10 @@ def load(
 
 
 def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
-    """Read everything in a checkpoint against its digest and say what is damaged."""
+    """Read everything in a checkpoint, or in a whole store, against its digests and say what is damaged."""
+    place = split_store_path(path)
+    if place is not None and place[1] is None:
+        return verify_store(SeriesView(place[0].path), progress=progress)
     began = time.perf_counter()
     seen: dict[str, None] = {}
     damaged = []
@@ -200,46 +226,3 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
             if progress:
                 progress(what, done, total)
     return VerifyReport(os.fspath(path), len(seen), tuple(damaged), done, time.perf_counter() - began)
-
-
-def _write(
-    reading: Reading, path: PathLike, *, compression: str, progress: Progress | None, origin: str | None
-) -> SaveReport:
-    began = time.perf_counter()
-    _check_suffix(path)
-    plan = plan_file(
-        reading.state,
-        compression=chunking.compression(compression),
-        created=now(),
-        provenance=provenance(origin),
-    )
-    done, total = 0, plan.nbytes
-
-    def tick(what: str, count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(what, done, total)
-
-    with atomic_write(path) as temporary:
-        write_file(plan, os.fspath(temporary), tick=tick)
-        size = temporary.stat().st_size
-    return SaveReport(
-        os.fspath(path), _objects(reading.state), reading.notes, size, time.perf_counter() - began
-    )
-
-
-def _objects(state: NetworkState) -> tuple[str, ...]:
-    return tuple(f"{layout.POPULATIONS}/{n}" for n in state.populations) + tuple(
-        f"{layout.PROJECTIONS}/{n}" for n in state.projections
-    )
-
-
-def _check_suffix(path: PathLike) -> None:
-    suffix = Path(path).suffix
-    if suffix not in layout.SUFFIXES:
-        raise OptionError(
-            f"the extension {printable(suffix)!r} names no format that can be written",
-            details={"known": ", ".join(layout.SUFFIXES)},
-            where=printable(path, 400),
-        )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ann_ckpt.errors import NotWritableError
 
-__all__ = ["atomic_write", "fsync_folder", "not_writable", "process_alive"]
+__all__ = ["atomic_write", "explained", "fsync_file", "fsync_folder", "not_writable", "process_alive"]
 
 _IN_USE: set[str] = set()
 
@@ -38,18 +38,18 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
         folder. The old file is untouched then, and after any other exception too.
     """
     final = Path(os.path.realpath(target))
-    with _explained(final):
+    with explained(final):
         if final.is_dir():
             raise IsADirectoryError(21, "Is a directory")
         sweep(final)
         temporary = final.parent / _temporary_name(final.name)
         _IN_USE.add(temporary.name)
     try:
-        with _explained(final):
+        with explained(final):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
             yield temporary
             _keep_mode(final, temporary)
-            _fsync(temporary)
+            fsync_file(temporary)
             temporary.replace(final)
             fsync_folder(final.parent)
     finally:
@@ -106,7 +106,8 @@ def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableErr
 
 
 @contextlib.contextmanager
-def _explained(final: Path) -> Iterator[None]:
+def explained(final: Path) -> Iterator[None]:
+    """Turn what the system refuses into :class:`NotWritableError`."""
     try:
         yield
     except NotWritableError:
@@ -115,7 +116,8 @@ def _explained(final: Path) -> Iterator[None]:
         raise not_writable(final, error) from error
 
 
-def _fsync(path: Path) -> None:
+def fsync_file(path: Path) -> None:
+    """Make the content of a file durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

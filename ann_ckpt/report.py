@@ -8,7 +8,7 @@ from typing import Any
 
 from ann_ckpt.errors import printable
 
-__all__ = ["LoadReport", "Note", "Progress", "SaveReport", "VerifyReport", "human_bytes"]
+__all__ = ["LoadReport", "Note", "Progress", "Report", "SaveReport", "VerifyReport", "human_bytes"]
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``: the object at work, and bytes done of the bytes in all."""
@@ -26,7 +26,9 @@ class Note:
     """What about it, in one sentence."""
 
     def __str__(self) -> str:
-        return f"{printable(self.path)}: {printable(self.text, 400)}" if self.path else printable(self.text, 400)
+        return (
+            f"{printable(self.path)}: {printable(self.text, 400)}" if self.path else printable(self.text, 400)
+        )
 
 
 def human_bytes(count: float) -> str:
@@ -44,7 +46,7 @@ def human_bytes(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-class _Report:
+class Report:
     """Printing shared by all reports: a headline, then each list of notes that is not empty."""
 
     __slots__ = ()
@@ -74,7 +76,7 @@ def _listed(title: str, notes: Sequence[Note]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveReport(_Report):
+class SaveReport(Report):
     """What a save wrote."""
 
     path: str
@@ -95,7 +97,7 @@ class SaveReport(_Report):
 
 
 @dataclass(frozen=True, slots=True)
-class LoadReport(_Report):
+class LoadReport(Report):
     """What a load changed in the live network, and what it did not."""
 
     path: str
@@ -131,7 +133,7 @@ class LoadReport(_Report):
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyReport(_Report):
+class VerifyReport(Report):
     """What a check of every digest found."""
 
     path: str

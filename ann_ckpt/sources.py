@@ -10,12 +10,13 @@ from typing import Any
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import UnknownFormatError
+from ann_ckpt.errors import FileMissingError, UnknownFormatError
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.places import checkpoint_file
 
 __all__ = ["PathLike", "live_reading", "open_checkpoint", "stored_reading"]
 
@@ -25,13 +26,19 @@ PathLike = str | os.PathLike[str]
 def open_checkpoint(path: PathLike) -> Checkpoint:
     """Open what ``path`` names as a checkpoint.
 
+    Parameters
+    ----------
+    path : path-like
+        A file; a store, for its newest checkpoint; or ``run.ckpt@1000``,
+        ``run.ckpt@tag`` for a certain one.
+
     Raises
     ------
     UnknownFormatError
         If it is something else; an old file of ANNarchy's is recognised as one.
     """
     try:
-        return Checkpoint(path)
+        return _open_present(path)
     except UnknownFormatError as error:
         if legacy.detect(path) is not None:
             error.details["hint"] = "a file of ANNarchy's own? load() takes it, ann-ckpt convert rewrites it"
@@ -44,7 +51,7 @@ def stored_reading(path: PathLike, selection: Selection) -> Iterator[Reading]:
 
     The content decides what it is: a checkpoint, or a file that ANNarchy wrote itself.
     """
-    if _begins_like_hdf5(path):
+    if _begins_like_hdf5(checkpoint_file(path)):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True))
     else:
@@ -60,6 +67,17 @@ def live_reading(network: Any, net_id: int, selection: Selection) -> tuple[Readi
         return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
     simulator = simulator_for(network, net_id)
     return simulator.read(selection), simulator.label
+
+
+def _open_present(path: PathLike) -> Checkpoint:
+    """Open the file that ``path`` means, even if the one found first is pruned before it is open."""
+    while True:
+        file = checkpoint_file(path)
+        try:
+            return Checkpoint(file)
+        except FileMissingError:
+            if checkpoint_file(path) == file:
+                raise
 
 
 def _begins_like_hdf5(path: PathLike) -> bool:

@@ -28,11 +28,14 @@ A_CREATED = "created"
 A_TIME_STEP = "time_step"
 A_DT = "dt"
 A_SEED = "seed"
+A_RESEEDED = "reseeded"
 A_INDEX_DIGEST = "index_digest"
 A_TAG = "tag"
 INDEX = "index"
 METADATA = "metadata"
 PROVENANCE = "provenance"
+RESUME = "resume"
+RESUME_NETWORK = "network"
 
 # Groups of the root.
 POPULATIONS = "populations"
@@ -56,7 +59,12 @@ ROWS_ASCENDING = "ascending"
 ROWS_ANY = "any"
 PARAMETERS = "parameters"
 VARIABLES = "variables"
-GLOBALS = {PARAMETERS: "global_parameters", VARIABLES: "global_variables"}
+DYNAMICS = "dynamics"
+GLOBALS = {
+    PARAMETERS: "global_parameters",
+    VARIABLES: "global_variables",
+    DYNAMICS: "global_dynamics",
+}
 POST_RANKS = "post_ranks"
 ROW_PTR = "row_ptr"
 PRE_RANKS = "pre_ranks"

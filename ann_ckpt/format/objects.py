@@ -14,8 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from h5py import h5d, h5g
@@ -36,8 +35,6 @@ _HELD = 256
 
 class ObjectWriter:
     """Writes one object whose length is not known beforehand.
-
-    Use it as a context manager; leaving it without an exception completes the file.
 
     Parameters
     ----------
@@ -60,7 +57,7 @@ class ObjectWriter:
         compression: Compression,
         pool: Executor,
     ) -> None:
-        self._path = path
+        self.path = path
         self._dtype = dtype
         self._entry = entry
         self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
@@ -72,19 +69,16 @@ class ObjectWriter:
         self._put = 0
         self._waiting: list[NDArray[Any]] = []
 
-    def __enter__(self) -> Self:
-        return self
+    def finish(self) -> None:
+        """Complete the file and close it."""
+        with h5.system_errors(), contextlib.closing(self):
+            self._write_rest()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                with h5.system_errors():
-                    self._finish()
-        finally:
-            if self._file is not None:
-                self._file.close()
+    def close(self) -> None:
+        """Close the file as it is."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     @property
     def entries(self) -> int:
@@ -92,7 +86,7 @@ class ObjectWriter:
         return self._put + self._n_waiting
 
     def append(self, values: NDArray[Any]) -> None:
-        """Add entries at the end; ``values`` must not change until the writer is left."""
+        """Add entries at the end; ``values`` must not change until the object is finished."""
         with h5.system_errors():
             while len(values):
                 room = self._chunk - self._n_waiting
@@ -113,7 +107,7 @@ class ObjectWriter:
         stream.put(self._put, chunk)
         self._put += len(chunk)
 
-    def _finish(self) -> None:
+    def _write_rest(self) -> None:
         """Write what fills no chunk; an object smaller than a chunk is exactly as long as its values."""
         left = self._n_waiting
         if self._stream is None and left * self._entry_bytes < CHUNKED_BYTES:
@@ -138,7 +132,7 @@ class ObjectWriter:
         )
 
     def _root(self) -> Any:
-        self._file = h5.create_file(self._path)
+        self._file = h5.create_file(self.path)
         root = h5g.open(self._file, b"/")
         h5.write_attribute(root, layout.A_FORMAT, np.array(layout.OBJECT_FORMAT.encode()))
         return root

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression, Storage, choose
 from ann_ckpt.format.sharing import SharedArray
-from ann_ckpt.model import Array, Locality, NetworkState, PopulationState, ProjectionState, TypeInfo, nbytes
+from ann_ckpt.model import (
+    Array,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Resume,
+    TypeInfo,
+    nbytes,
+)
 
 __all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "SharedEntry", "TextEntry", "plan_file"]
 
@@ -126,6 +135,9 @@ class _Planner:
     def network(self, state: NetworkState, provenance: Mapping[str, Any]) -> Iterator[Entry]:
         yield TextEntry(layout.METADATA, _json(state.metadata))
         yield TextEntry(layout.PROVENANCE, _json(provenance))
+        if resume := resume_document(state):
+            yield TextEntry(layout.RESUME, _json(resume))
+        yield from self._dynamics("", state.dynamics)
         yield GroupEntry(layout.CONSTANTS)
         for name, value in state.constants.items():
             yield self._array(layout.CONSTANTS, layout.escape(name), value)
@@ -175,20 +187,29 @@ class _Planner:
             single = {n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL}
             several = {n: a for n, a in attributes.items() if n not in single}
             if single:
-                packed = pack(single)
-                yield ArrayEntry(
-                    f"{path}/{layout.GLOBALS[group]}",
-                    packed,
-                    choose((), packed.dtype.itemsize, self._compression),
-                    Locality.GLOBAL,
-                    layout.E_GLOBALS,
-                )
+                yield self._packed(f"{path}/{layout.GLOBALS[group]}", single)
             if several:
                 yield GroupEntry(f"{path}/{group}")
             for name, attribute in several.items():
                 yield self._array(
                     f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality
                 )
+        yield from self._dynamics(f"{path}/", owner.dynamics)
+
+    def _dynamics(self, prefix: str, dynamics: Mapping[str, Array]) -> Iterator[Entry]:
+        single = {n: values for n, values in dynamics.items() if values.shape == ()}
+        if single:
+            yield self._packed(f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}", single)
+        if len(single) < len(dynamics):
+            yield GroupEntry(f"{prefix}{layout.DYNAMICS}")
+        for name, values in dynamics.items():
+            if name not in single:
+                yield self._array(f"{prefix}{layout.DYNAMICS}", layout.escape(name), values)
+
+    def _packed(self, path: str, single: Mapping[str, Array]) -> ArrayEntry:
+        packed = pack(single)
+        storage = choose((), packed.dtype.itemsize, self._compression)
+        return ArrayEntry(path, packed, storage, Locality.GLOBAL, layout.E_GLOBALS)
 
     def _array(self, path: str, link: str, values: Array, locality: str = "") -> ArrayEntry:
         storage = choose(values.shape, values.dtype.itemsize, self._compression)
@@ -230,6 +251,20 @@ def type_text(info: TypeInfo) -> str:
     )
 
 
+def resume_document(state: NetworkState) -> dict[str, Any]:
+    """Return what is known about resuming, as JSON has it; empty if nothing is."""
+
+    def entry(resume: Resume) -> dict[str, Any]:
+        return {"exactness": str(resume.exactness), "reasons": list(resume.reasons)}
+
+    document: dict[str, Any] = {} if state.resume is None else {layout.RESUME_NETWORK: entry(state.resume)}
+    for group in (layout.POPULATIONS, layout.PROJECTIONS):
+        known = {n: entry(o.resume) for n, o in getattr(state, group).items() if o.resume is not None}
+        if known:
+            document[group] = known
+    return document
+
+
 def _root_attributes(state: NetworkState, created: str, tag: str | None) -> dict[str, NDArray[Any]]:
     attributes: dict[str, NDArray[Any]] = {
         layout.A_FORMAT: _text(layout.FORMAT),
@@ -240,8 +275,9 @@ def _root_attributes(state: NetworkState, created: str, tag: str | None) -> dict
         attributes[layout.A_TIME_STEP] = np.array(state.time_step, np.int64)
     if state.dt is not None:
         attributes[layout.A_DT] = np.array(state.dt, np.float64)
-    if state.seed is not None:
-        attributes[layout.A_SEED] = np.array(state.seed, np.int64)
+    for name, seed in ((layout.A_SEED, state.seed), (layout.A_RESEEDED, state.reseeded)):
+        if seed is not None:
+            attributes[name] = np.array(seed, np.int64)
     if tag is not None:
         attributes[layout.A_TAG] = _text(tag)
     return attributes

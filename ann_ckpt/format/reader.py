@@ -34,7 +34,7 @@ from ann_ckpt.format.index import Index
 from ann_ckpt.format.links import check_shared_link
 from ann_ckpt.format.objects import OpenObjects
 from ann_ckpt.format.shared import SharedReader
-from ann_ckpt.format.sharing import SharedArray, SharedTables, StoredObject
+from ann_ckpt.format.sharing import BlockPlace, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["FileReader"]
@@ -53,11 +53,13 @@ class FileReader:
         If it is damaged, or asks for what no checkpoint needs.
     """
 
+    _descriptor = -1
+    _file: Any = None
+    _opened: OpenObjects | None = None
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.bytes_read = 0
-        self._file: Any = None
-        self._opened: OpenObjects | None = None
         self._descriptor = open_regular(self.path)
         try:
             guard.check_superblock(self._descriptor, self.path)
@@ -69,6 +71,9 @@ class FileReader:
         except BaseException:
             self.close()
             raise
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def closed(self) -> bool:
@@ -170,24 +175,40 @@ class FileReader:
                 raise ValueError("a structured value was expected")
             return {layout.unescape(n): np.array(packed[n]) for n in names}
 
-    def verify(self, path: str) -> Iterator[int]:
-        """Read one stored object to its end against its digest; yield bytes as they are read."""
+    def verify(self, path: str, seen: set[BlockPlace] | None = None) -> Iterator[int]:
+        """Read one stored object to its end against its digest; yield bytes as they are read.
+
+        Parameters
+        ----------
+        path : str
+            The object.
+        seen : set, optional
+            Blocks of objects that were found intact before; they are not read again, and
+            those that are read are added.
+        """
         row = self.index[path]
         if row.encoding == layout.E_GROUP:
             self.attributes(path)
         elif row.encoding == layout.E_TEXT:
             self.text(path)
         elif row.encoding == layout.E_SHARED:
-            self.verify_link(path)
-            yield from (block.nbytes for block in self.array(path).blocks())
+            yield from self._verify_shared(path, set() if seen is None else seen)
         else:
             yield from self._verify_array(path)
 
-    def verify_link(self, path: str) -> None:
-        """Check that HDF5 tools see the shared array at ``path`` where its pieces are."""
+    def _verify_shared(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
+        """Check that HDF5 sees the array where its pieces are, then every block not seen yet."""
         with self.believing(path):
             parent_path, _, link = path.rpartition("/")
-            check_shared_link(self._group(parent_path), link, self.layout_of(path), self.where(path))
+            array = self.layout_of(path)
+            check_shared_link(self._group(parent_path), link, array, self.where(path))
+            reader = SharedReader(array, self._objects, where=self.where(path))
+            for first, last in reader.stretches():
+                places = array.places(first, last)
+                if not seen.issuperset(places):
+                    start, stop = (int(array.block_starts[block]) for block in (first, last))
+                    yield reader.read(start, stop).nbytes
+                    seen.update(places)
 
     def where(self, path: str) -> str:
         """File and path for messages."""

@@ -8,6 +8,7 @@ its digest before any of its values comes out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,9 +74,13 @@ class SharedReader:
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield the whole array in pieces of a few MiB along the first axis."""
-        for stretch in self._stretches(0, self._array.blocks.size):
-            starts = self._array.block_starts
-            yield self.read(int(starts[stretch.first]), int(starts[stretch.last]))
+        starts = self._array.block_starts
+        for first, last in self.stretches():
+            yield self.read(int(starts[first]), int(starts[last]))
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Cut the array into runs of blocks ``[first, last)`` that are best read together."""
+        yield from ((s.first, s.last) for s in self._stretches(0, self._array.blocks.size))
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
@@ -149,3 +154,6 @@ class SharedReader:
 def _pool() -> ThreadPoolExecutor:
     """Threads of its own: the one that decodes chunks may be waited for from here."""
     return ThreadPoolExecutor(WORKERS, "ann_ckpt-share")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not follow into a child

@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from ann_ckpt.format import layout
 from ann_ckpt.format.digest import digest_of
 
-__all__ = ["BLOCK", "Piece", "SharedArray", "SharedTables", "StoredObject", "block_records", "shared_tables"]
+__all__ = [
+    "BLOCK",
+    "BlockPlace",
+    "Piece",
+    "SharedArray",
+    "SharedTables",
+    "StoredObject",
+    "block_records",
+    "shared_tables",
+]
 
 BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
 """One block: entries of the first axis, and the two halves of their XXH3-128."""
@@ -30,6 +39,10 @@ _ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("block
 _PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
 _NAME = re.compile(r"[0-9a-f]{32}")
 _TYPE = re.compile(r"[<|][biuf][1248]")
+
+
+BlockPlace = tuple[str, int, tuple[int, int, int]]
+"""Name of an object, first entry of a block in it, and the block's record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,18 @@ class SharedArray:
     def piece_starts(self) -> NDArray[np.int64]:
         """First entry of each piece and the end of the last, shape ``(n_pieces + 1,)``."""
         return _running([p.count for p in self.pieces])
+
+    def places(self, first: int, last: int) -> list[BlockPlace]:
+        """Where blocks ``[first, last)`` lie, and what their digests are."""
+        starts = self.block_starts[first:last]
+        pieces = np.searchsorted(self.piece_starts, starts, side="right") - 1
+        offsets = starts - self.piece_starts[pieces]
+        return [
+            (self.pieces[piece].source.name, self.pieces[piece].start + offset, record)
+            for piece, offset, record in zip(
+                pieces.tolist(), offsets.tolist(), self.blocks[first:last].tolist(), strict=True
+            )
+        ]
 
     @property
     def objects(self) -> dict[str, StoredObject]:

@@ -211,6 +211,9 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_WORKERS, "ann_ckpt-read")
 
 
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not follow into a child
+
+
 def _load_plugins(where: str) -> None:
     try:
         import hdf5plugin  # noqa: F401  (registers its filters with HDF5)

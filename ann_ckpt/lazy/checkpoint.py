@@ -15,10 +15,20 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
+from ann_ckpt.format.sharing import BlockPlace
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import attributes_of, in_memory, optional_int, type_info
+from ann_ckpt.lazy.attributes import (
+    attributes_of,
+    dynamics_of,
+    in_memory,
+    loaded,
+    optional_int,
+    resume_from,
+    resume_of,
+    type_info,
+)
 from ann_ckpt.lazy.projection import LazyProjection
-from ann_ckpt.model import NetworkState, PopulationState, TypeInfo
+from ann_ckpt.model import Array, NetworkState, PopulationState, Resume, TypeInfo
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -94,6 +104,7 @@ class Checkpoint:
         self.time_step = optional_int(header, layout.A_TIME_STEP)
         self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
         self.seed = optional_int(header, layout.A_SEED)
+        self.reseeded = optional_int(header, layout.A_RESEEDED)
         self.tag = h5.text_of(header[layout.A_TAG]) if layout.A_TAG in header else None
 
     def __enter__(self) -> Self:
@@ -126,6 +137,14 @@ class Checkpoint:
         """Simulated time in ms, where the file knows both step and dt."""
         return None if self.time_step is None or self.dt is None else self.time_step * self.dt
 
+    @property
+    def objects(self) -> dict[str, int]:
+        """Files outside this one that hold its values, by name, with their sizes in bytes.
+
+        There are none unless the checkpoint lies in a store.
+        """
+        return {item.name: item.size for item in self._reader.objects}
+
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """What the user kept beside the network."""
@@ -147,8 +166,22 @@ class Checkpoint:
         return Members(
             "projection",
             self._names(layout.PROJECTIONS),
-            lambda name: LazyProjection(self._reader, name, self._type),
+            lambda name: LazyProjection(
+                self._reader, name, self._type, self._resume_of(layout.PROJECTIONS, name)
+            ),
         )
+
+    @cached_property
+    def dynamics(self) -> Mapping[str, Array]:
+        """What the simulator carries from step to step for the whole network, by its names."""
+        return dynamics_of(self._reader, "")
+
+    @cached_property
+    def resume(self) -> Resume | None:
+        """Whether what belongs to no one object goes on exactly; None if the file does not say."""
+        with self._reader.believing(layout.RESUME):
+            entry = self._resume.get(layout.RESUME_NETWORK)
+            return None if entry is None else resume_from(entry)
 
     @cached_property
     def constants(self) -> Mapping[str, NDArray[Any]]:
@@ -191,10 +224,20 @@ class Checkpoint:
                 dt=self.dt,
                 seed=self.seed,
                 metadata=self.metadata,
+                dynamics=self.dynamics if lazy else loaded(self.dynamics),
+                resume=self.resume,
+                reseeded=self.reseeded,
             )
 
-    def verify(self) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+    def verify(
+        self, seen: set[BlockPlace] | None = None
+    ) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Read every stored object against its digest.
+
+        Parameters
+        ----------
+        seen : set, optional
+            In a store, what was found intact in other checkpoints already; grows.
 
         Yields
         ------
@@ -203,8 +246,9 @@ class Checkpoint:
         """
         for path in self._reader.index:
             try:
-                for count in self._reader.verify(path):
+                for count in self._reader.verify(path, seen):
                     yield path, count, None
+                yield path, 0, None
             except CorruptFileError as error:
                 yield path, 0, error
 
@@ -229,8 +273,18 @@ class Checkpoint:
                 tuple(int(n) for n in header[layout.A_GEOMETRY]),
                 parameters=attributes_of(self._reader, path, layout.PARAMETERS),
                 variables=attributes_of(self._reader, path, layout.VARIABLES),
+                dynamics=dynamics_of(self._reader, f"{path}/"),
+                resume=self._resume_of(layout.POPULATIONS, name),
                 neuron_type=self._type(header),
             )
+
+    @cached_property
+    def _resume(self) -> dict[str, Any]:
+        return self._json(layout.RESUME) if layout.RESUME in self._reader else {}
+
+    def _resume_of(self, group: str, name: str) -> Resume | None:
+        with self._reader.believing(layout.RESUME):
+            return resume_of(self._resume, group, name)
 
     def _type(self, header: Mapping[str, Any]) -> TypeInfo | None:
         number = optional_int(header, layout.A_TYPE)
@@ -256,5 +310,7 @@ def _read_population(p: PopulationState) -> PopulationState:
         p.geometry,
         parameters=in_memory(p.parameters),
         variables=in_memory(p.variables),
+        dynamics=loaded(p.dynamics),
+        resume=p.resume,
         neuron_type=p.neuron_type,
     )

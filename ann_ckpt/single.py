@@ -1,0 +1,89 @@
+"""One self-contained checkpoint file: planned, written beside its place, put there whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.durable import atomic_write
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.format import chunking, layout
+from ann_ckpt.format.plan import plan_file
+from ann_ckpt.format.writer import write_file
+from ann_ckpt.model import NetworkState
+from ann_ckpt.report import Progress, SaveReport
+
+__all__ = ["object_paths", "write_single"]
+
+
+def write_single(
+    reading: Reading,
+    path: str | os.PathLike[str],
+    *,
+    compression: str,
+    created: str,
+    provenance: Mapping[str, Any],
+    tag: str | None = None,
+    progress: Progress | None = None,
+) -> SaveReport:
+    """Write what a source yields to one file; until it is whole, an older one stands.
+
+    Parameters
+    ----------
+    reading : Reading
+        Arrays are taken in blocks.
+    path : path-like
+        Ends in ``.h5`` or ``.hdf5``.
+    compression : str
+        A member of :class:`~ann_ckpt.format.chunking.Compression`.
+    created, provenance
+        When it was saved first, and by whom.
+    tag : str, optional
+        What it is called in a store.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes.
+    """
+    began = time.perf_counter()
+    _check_suffix(path)
+    plan = plan_file(
+        reading.state,
+        compression=chunking.compression(compression),
+        created=created,
+        provenance=provenance,
+        tag=tag,
+    )
+    done, total = 0, plan.nbytes
+
+    def tick(what: str, count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(what, done, total)
+
+    with atomic_write(path) as temporary:
+        write_file(plan, os.fspath(temporary), tick=tick)
+        size = temporary.stat().st_size
+    return SaveReport(
+        os.fspath(path), object_paths(reading.state), reading.notes, size, time.perf_counter() - began
+    )
+
+
+def object_paths(state: NetworkState) -> tuple[str, ...]:
+    """Return ``populations/out``, ``projections/ff``, ... for everything in a state."""
+    return tuple(f"{layout.POPULATIONS}/{n}" for n in state.populations) + tuple(
+        f"{layout.PROJECTIONS}/{n}" for n in state.projections
+    )
+
+
+def _check_suffix(path: str | os.PathLike[str]) -> None:
+    suffix = Path(path).suffix
+    if suffix not in layout.SUFFIXES:
+        raise OptionError(
+            f"the extension {printable(suffix)!r} names no format that can be written",
+            details={"known": ", ".join(layout.SUFFIXES)},
+            where=printable(path, 400),
+        )

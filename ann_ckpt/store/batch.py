@@ -1,0 +1,140 @@
+"""The objects that one save adds: written under temporary names, made durable, then named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ann_ckpt.durable import fsync_file, fsync_folder
+from ann_ckpt.errors import CorruptFileError, UnknownFormatError
+from ann_ckpt.format import guard
+from ann_ckpt.format.chunking import Compression
+from ann_ckpt.format.objects import ObjectWriter
+from ann_ckpt.format.sharing import StoredObject
+from ann_ckpt.store.folder import StoreFolder
+
+__all__ = ["ObjectBatch"]
+
+_SYNCING = 4
+"""Files that wait for the disk at the same time; file systems answer such calls together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unnamed:
+    """A finished object under its temporary name, on its way to the disk."""
+
+    temporary: Path
+    synced: Future[None]
+
+
+class ObjectBatch:
+    """New objects of one save. Nothing has a name before :meth:`commit`.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+        Its change lock is held by the caller, so temporary files are this batch's own.
+    compression : Compression
+        For large objects.
+    pool : Executor
+        Compresses chunks.
+    """
+
+    def __init__(self, folder: StoreFolder, compression: Compression, pool: Executor) -> None:
+        self._folder = folder
+        self._compression = compression
+        self._pool = pool
+        self._disk = ThreadPoolExecutor(_SYNCING, "ann_ckpt-sync")
+        self._writers: list[ObjectWriter] = []
+        self._added: dict[str, StoredObject] = {}
+        self._unnamed: dict[str, _Unnamed] = {}
+        self._named: list[Path] = []
+        self.bytes_written = 0
+        """Size of the objects that were not there before."""
+
+    def create(self, dtype: np.dtype[Any], entry: tuple[int, ...]) -> ObjectWriter:
+        """Begin an object of unknown length, with entries of that type and shape."""
+        path = str(self._folder.temporary_object(len(self._writers)))
+        writer = ObjectWriter(path, dtype, entry, compression=self._compression, pool=self._pool)
+        self._writers.append(writer)
+        return writer
+
+    def add(self, writer: ObjectWriter, name: str) -> StoredObject:
+        """Finish an object; where there is one of that content, that one is taken.
+
+        Raises
+        ------
+        OSError
+            If the disk does not take it.
+        """
+        entries = writer.entries
+        writer.finish()
+        temporary, final = Path(writer.path), self._folder.object_path(name)
+        if name in self._added:
+            temporary.unlink()
+        elif _is_whole(final):
+            temporary.unlink()
+            self._added[name] = StoredObject(name, entries, final.stat().st_size)
+        else:
+            self._added[name] = StoredObject(name, entries, temporary.stat().st_size)
+            self._unnamed[name] = _Unnamed(temporary, self._disk.submit(fsync_file, temporary))
+            self.bytes_written += self._added[name].size
+        return self._added[name]
+
+    def commit(self) -> None:
+        """Make every object durable under its name.
+
+        Content first, then names, then the folders that hold the names: whatever a
+        power cut leaves has a name only if it is complete. The folders of objects that
+        were there already count too: an interrupted save may have left those names.
+        """
+        for item in self._unnamed.values():
+            item.synced.result()
+        folders = {self._folder.object_path(name).parent for name in self._added}
+        made = [folder for folder in folders if not folder.is_dir()]
+        for folder in made:
+            folder.mkdir()
+        for name, item in self._unnamed.items():
+            final = self._folder.object_path(name)
+            item.temporary.replace(final)
+            self._named.append(final)
+        for folder in sorted(folders):
+            fsync_folder(folder)
+        if made:
+            fsync_folder(self._folder.objects)
+
+    def discard(self) -> None:
+        """Remove everything that was added; no checkpoint refers to it."""
+        for writer in self._writers:
+            with contextlib.suppress(OSError, RuntimeError):
+                writer.close()
+            with contextlib.suppress(OSError):
+                Path(writer.path).unlink(missing_ok=True)
+        for path in self._named:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._disk.shutdown()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is an object that is as long as it says; one that was cut is written again."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        guard.check_superblock(descriptor, str(path))
+    except (CorruptFileError, UnknownFormatError):
+        return False
+    finally:
+        os.close(descriptor)
+    return True

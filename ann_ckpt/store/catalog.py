@@ -1,0 +1,100 @@
+"""What can be said of each checkpoint without touching its values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ann_ckpt.errors import CheckpointError, FileMissingError
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.store.folder import Slot, StoreFolder
+
+__all__ = ["Catalog", "CheckpointInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """One checkpoint of a store, at a glance."""
+
+    name: str
+    """``000000001000``; what stands behind ``@`` in a path may be this, the step or the tag."""
+    slot: Slot
+    path: str
+    time_step: int | None
+    time_ms: float | None
+    tag: str | None
+    created: str
+    """UTC, ISO 8601."""
+    file_bytes: int
+    """Size of the checkpoint file itself."""
+    objects: Mapping[str, int] = field(repr=False)
+    """Size of each object that it refers to."""
+    problem: str | None = None
+    """Why its file cannot be read; everything but name, path and size is unknown then."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what people and scripts ask for, ready for JSON."""
+        return {
+            "name": self.name,
+            "time_step": self.time_step,
+            "time_ms": self.time_ms,
+            "tag": self.tag,
+            "created": self.created,
+            "problem": self.problem,
+        }
+
+
+class Catalog:
+    """All checkpoints of a store, each looked at once.
+
+    A checkpoint file never changes under its name; where another one stands there, it is
+    looked at again.
+    """
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._folder = folder
+        self._known: dict[Slot, tuple[tuple[int, int], CheckpointInfo]] = {}
+
+    def all(self) -> list[CheckpointInfo]:
+        """Every checkpoint, oldest first."""
+        found = {slot: self._look(slot) for slot in self._folder.slots()}
+        self._known = {slot: entry for slot, entry in found.items() if entry is not None}
+        return [info for _, info in self._known.values()]
+
+    def tagged(self, tag: str) -> CheckpointInfo | None:
+        """Return the newest checkpoint of that tag, which is the one it names."""
+        return next((info for info in reversed(self.all()) if info.tag == tag), None)
+
+    def _look(self, slot: Slot) -> tuple[tuple[int, int], CheckpointInfo] | None:
+        """Return the info with what tells the file from another one; None if it is gone by now."""
+        path = self._folder.checkpoint_path(slot)
+        try:
+            status = path.stat()
+            mark = (status.st_ino, status.st_mtime_ns)
+            if slot in self._known and self._known[slot][0] == mark:
+                return self._known[slot]
+            return mark, _info(slot, os.fspath(path), status.st_size)
+        except (FileNotFoundError, FileMissingError):
+            return None
+
+
+def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:
+    try:
+        with Checkpoint(path) as checkpoint:
+            return CheckpointInfo(
+                slot.name,
+                slot,
+                path,
+                checkpoint.time_step,
+                checkpoint.time_ms,
+                checkpoint.tag,
+                checkpoint.created,
+                size,
+                checkpoint.objects,
+            )
+    except FileMissingError:
+        raise
+    except CheckpointError as error:
+        return CheckpointInfo(slot.name, slot, path, None, None, None, "", size, {}, problem=error.fact)

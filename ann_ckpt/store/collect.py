@@ -1,0 +1,77 @@
+"""Removing checkpoints, and the objects that nobody needs any more.
+
+Checkpoint files go first, and durably: whatever interrupts this, no checkpoint that is
+there lacks an object. The caller holds the change lock, so nobody is saving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Sequence
+
+from ann_ckpt.durable import fsync_folder, not_writable
+from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.folder import StoreFolder
+
+__all__ = ["collect", "remove", "unneeded"]
+
+
+def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
+    """Return the objects that none of ``staying`` refers to, with their sizes in bytes.
+
+    Raises
+    ------
+    CorruptFileError
+        If one of ``staying`` cannot be read, so that nobody knows what it needs.
+    """
+    needed: set[str] = set()
+    for info in staying:
+        if info.problem is not None:
+            raise CorruptFileError(
+                "a checkpoint cannot be read, so no object is known to be unneeded",
+                details={
+                    "found": info.problem,
+                    "hint": "restore the file, or remove it by hand if it is lost",
+                },
+                where=info.path,
+            )
+        needed.update(info.objects)
+    found = {}
+    for path in folder.object_files():
+        if path.stem not in needed:
+            with contextlib.suppress(FileNotFoundError):
+                found[path.stem] = path.stat().st_size
+    return found
+
+
+def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
+    """Remove checkpoint files, durably.
+
+    Raises
+    ------
+    NotWritableError
+        If the system refuses.
+    """
+    try:
+        for info in doomed:
+            folder.checkpoint_path(info.slot).unlink(missing_ok=True)
+        if doomed:
+            fsync_folder(folder.checkpoints)
+    except OSError as error:
+        raise not_writable(folder.path, error) from error
+
+
+def collect(folder: StoreFolder, objects: Collection[str]) -> None:
+    """Remove objects, and whatever interrupted saves left.
+
+    Raises
+    ------
+    NotWritableError
+        If the system refuses.
+    """
+    try:
+        for path in [*folder.leftovers(), *(folder.object_path(name) for name in objects)]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_writable(folder.path, error) from error

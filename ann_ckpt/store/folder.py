@@ -1,0 +1,188 @@
+"""Where everything in a store lies, and in which order its checkpoints stand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ann_ckpt.durable import atomic_write, fsync_folder
+from ann_ckpt.errors import (
+    CorruptFileError,
+    FileMissingError,
+    FormatVersionError,
+    UnknownFormatError,
+    printable,
+)
+
+__all__ = ["SUFFIX", "Slot", "StoreFolder"]
+
+SUFFIX = ".ckpt"
+"""How a store's folder is called, so that a path alone says what to create."""
+_FORMAT = "ann_ckpt store"
+_VERSION = 1
+_TEMPORARY = ".tmp"
+_SLOT = re.compile(r"(\d{12,20})(?:-(\d{1,9}))?")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Slot:
+    """The place of a checkpoint in the series, which its file name tells.
+
+    Checkpoints stand in the order in which they were saved. A name is the time step;
+    where that does not rise, because the run went back or the step is not known, the
+    name takes a number in which it does.
+
+    Examples
+    --------
+    >>> Slot(0, 1000).name, Slot(2, 1000).name
+    ('000000001000', '000000001000-2')
+    >>> Slot.after(Slot(0, 1000), 1500), Slot.after(Slot(0, 1000), 400)
+    (Slot(round=0, step=1500), Slot(round=1, step=400))
+    """
+
+    round: int
+    """How often the series went back or stood still before."""
+    step: int
+    """Time step, or that of the checkpoint before where it is not known."""
+
+    @property
+    def name(self) -> str:
+        """File name without its extension."""
+        return f"{self.step:012d}-{self.round}" if self.round else f"{self.step:012d}"
+
+    @classmethod
+    def parse(cls, name: str) -> Slot | None:
+        """Return the slot of that name, or None for anything else."""
+        found = _SLOT.fullmatch(name)
+        slot = None if found is None else cls(int(found[2] or 0), int(found[1]))
+        return slot if slot is not None and slot.name == name else None
+
+    @classmethod
+    def after(cls, newest: Slot | None, step: int | None) -> Slot:
+        """Return the slot of a state that is saved now.
+
+        Parameters
+        ----------
+        newest : Slot or None
+            The last one of the series.
+        step : int or None
+            Time step of the state, if known.
+        """
+        if newest is None:
+            return cls(0, step or 0)
+        if step is None:
+            return cls(newest.round + 1, newest.step)
+        return cls(newest.round + (step <= newest.step), step)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFolder:
+    """The files of one store."""
+
+    path: Path
+
+    @property
+    def settings_path(self) -> Path:
+        """What makes a folder a store: its format and settings, JSON."""
+        return self.path / "store.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One file for each checkpoint."""
+        return self.path / "checkpoints"
+
+    @property
+    def objects(self) -> Path:
+        """Folders of two hexadecimal digits with the objects in them."""
+        return self.path / "objects"
+
+    @property
+    def writer_lock(self) -> Path:
+        """Held by the one who saves, from opening to closing."""
+        return self.path / "lock"
+
+    @property
+    def change_lock(self) -> Path:
+        """Held by whoever saves or prunes, while it lasts."""
+        return self.path / "lock.change"
+
+    def checkpoint_path(self, slot: Slot) -> Path:
+        """File of a checkpoint."""
+        return self.checkpoints / f"{slot.name}.h5"
+
+    def object_path(self, name: str) -> Path:
+        """File of an object."""
+        return self.objects / name[:2] / f"{name}.h5"
+
+    def temporary_object(self, number: int) -> Path:
+        """File of an object that has no name yet."""
+        return self.objects / f".new-{number}{_TEMPORARY}"
+
+    def leftovers(self) -> Iterator[Path]:
+        """Files without a name: whoever holds the change lock knows that nobody writes them."""
+        for folder in (self.objects, self.checkpoints):
+            yield from (p for p in folder.iterdir() if p.name.startswith(".") and p.suffix == _TEMPORARY)
+
+    def object_files(self) -> Iterator[Path]:
+        """Every object."""
+        for folder in self.objects.iterdir():
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from (p for p in folder.iterdir() if p.suffix == ".h5")
+
+    def slots(self) -> list[Slot]:
+        """All committed checkpoints, oldest first."""
+        names = (p.name for p in self.checkpoints.iterdir())
+        found = (Slot.parse(name[: -len(".h5")]) for name in names if name.endswith(".h5"))
+        return sorted(slot for slot in found if slot is not None)
+
+    def exists(self) -> bool:
+        """Whether there is a store here."""
+        return self.settings_path.is_file()
+
+    def create(self, settings: dict[str, Any]) -> None:
+        """Make an empty store, durably.
+
+        Raises
+        ------
+        NotWritableError
+            If the folder cannot be made.
+        """
+        for folder in (self.path, self.checkpoints, self.objects):
+            folder.mkdir(exist_ok=True, parents=folder == self.path)
+        text = json.dumps({"format": _FORMAT, "version": _VERSION, **settings}, indent=2)
+        with atomic_write(self.settings_path) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+        fsync_folder(self.path.parent)
+
+    def settings(self) -> dict[str, Any]:
+        """Read the settings.
+
+        Raises
+        ------
+        FileMissingError
+            If there is no store here.
+        UnknownFormatError, FormatVersionError, CorruptFileError
+            If it is something else, newer than this package, or damaged.
+        """
+        where = printable(self.path, 400)
+        try:
+            text = self.settings_path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileMissingError("there is no store", where=where) from error
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise CorruptFileError("store.json is not JSON", where=where) from error
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise UnknownFormatError("store.json is that of something else", where=where)
+        if found.get("version") != _VERSION:
+            raise FormatVersionError(
+                f"the store has format version {printable(found.get('version'))}",
+                details={"reads": f"version {_VERSION}", "hint": "update ann_ckpt"},
+                where=where,
+            )
+        return found

@@ -1,0 +1,125 @@
+"""What a path with a store in it means: ``run.ckpt``, ``run.ckpt@1000``, ``run.ckpt@tag``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ann_ckpt.errors import FileMissingError, ObjectNotFoundError, OptionError, printable
+from ann_ckpt.store.catalog import Catalog, CheckpointInfo
+from ann_ckpt.store.folder import SUFFIX, StoreFolder
+
+__all__ = ["check_tag", "checkpoint_file", "find", "split_store_path", "store_target"]
+
+_STEP = re.compile(r"(\d+)(?:-(\d+))?")
+_TAG_LENGTH = 100
+
+
+def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | None] | None:
+    """Split a path at the ``@`` behind a store; None where there is no store in it.
+
+    What exists under the whole name is meant by it, whatever characters the name has.
+
+    Returns
+    -------
+    folder, which
+        ``which`` is None where the path names the store alone.
+    """
+    text = os.fspath(path)
+    if os.path.lexists(text):
+        folder = StoreFolder(Path(text))
+        return (folder, None) if folder.exists() else None
+    head, _, which = text.rpartition("@")
+    folder = StoreFolder(Path(head))
+    return (folder, which) if head and folder.exists() else None
+
+
+def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
+    """Say which store, and with which tag, is meant by saving to ``path``; None for a plain file.
+
+    A store is meant where there is one, and where nothing is and the name ends in ``.ckpt``.
+    """
+    place = split_store_path(path)
+    if place is not None:
+        return os.fspath(place[0].path), place[1]
+    text = os.fspath(path)
+    head, at, tag = text.partition(f"{SUFFIX}@")
+    if os.path.lexists(text) or not (at or text.endswith(SUFFIX)):
+        return None
+    return (f"{head}{SUFFIX}", tag) if at else (text, None)
+
+
+def checkpoint_file(path: str | os.PathLike[str]) -> str:
+    """Return the checkpoint file that a path means; a path without a store means itself.
+
+    Raises
+    ------
+    FileMissingError
+        If the store is empty.
+    ObjectNotFoundError
+        If it has no such checkpoint.
+    """
+    place = split_store_path(path)
+    if place is None:
+        return os.fspath(path)
+    folder, which = place
+    if which is not None:
+        return find(folder, Catalog(folder), which).path
+    slots = folder.slots()
+    if not slots:
+        raise FileMissingError("the store holds no checkpoint yet", where=printable(folder.path, 400))
+    return os.fspath(folder.checkpoint_path(slots[-1]))
+
+
+def find(folder: StoreFolder, catalog: Catalog, which: str) -> CheckpointInfo:
+    """Return the checkpoint of that step, name or tag.
+
+    Of several at one step, the one that was saved last is meant; so it is with tags.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If there is none.
+    """
+    infos = catalog.all()
+    step = _STEP.fullmatch(which)
+    if step is None:
+        matching = [info for info in infos if info.tag == which]
+    elif step[2] is not None:
+        matching = [i for i in infos if (i.slot.step, i.slot.round) == (int(step[1]), int(step[2]))]
+    else:
+        matching = [info for info in infos if info.time_step == int(step[1])]
+    if not matching:
+        raise ObjectNotFoundError.among(
+            printable(folder.path.name, 80),
+            "checkpoint",
+            which,
+            _names(infos),
+            where=printable(folder.path, 400),
+        )
+    return matching[-1]
+
+
+def check_tag(tag: str) -> str:
+    """Return a tag that can stand behind ``@`` without meaning something else.
+
+    Raises
+    ------
+    OptionError
+        If it is empty, too long, looks like a step, or holds an ``@`` or a control character.
+    """
+    if not 0 < len(tag) <= _TAG_LENGTH or "@" in tag or not tag.isprintable() or _STEP.fullmatch(tag):
+        raise OptionError(
+            f"{printable(tag)!r} cannot be a tag",
+            details={"expected": f"up to {_TAG_LENGTH} printable characters, no '@', not just a number"},
+        )
+    return tag
+
+
+def _names(infos: Sequence[CheckpointInfo]) -> list[str]:
+    """What can stand behind ``@``, newest first, for messages."""
+    tags = [info.tag for info in reversed(infos) if info.tag is not None]
+    steps = [info.slot.name.lstrip("0") or "0" for info in reversed(infos)]
+    return tags + steps

@@ -1,0 +1,436 @@
+"""The store as people use it: save, add, export, prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Literal, Self, overload
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
+from ann_ckpt.format import chunking
+from ann_ckpt.provenance import now, provenance
+from ann_ckpt.report import Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.selection import EVERYTHING, Selection, Which
+from ann_ckpt.single import write_single
+from ann_ckpt.sources import PathLike, live_reading, open_checkpoint
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.collect import collect, remove, unneeded
+from ann_ckpt.store.lanes import BackgroundLane, DirectLane
+from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.places import check_tag
+from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
+from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.verify import verify_store
+from ann_ckpt.store.view import SeriesView
+from ann_ckpt.store.writer import SeriesWriter, Snapshot
+
+__all__ = ["BackgroundSave", "CheckpointStore", "Mode"]
+
+Mode = Literal["r", "a", "w", "prune"]
+_MODES = ("r", "a", "w", "prune")
+_PATIENCE = 600.0
+"""Seconds that a change to the store waits for another process to finish its own."""
+
+
+class BackgroundSave:
+    """A save that goes on while its caller does something else."""
+
+    def __init__(self) -> None:
+        self.report: StoreReport | None = None
+        """What was saved, once it is."""
+        self.lane: BackgroundLane | None = None
+        self.seen = False
+        """Whether somebody has waited for the outcome."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.lane is None or not self.lane.busy
+
+    def wait(self) -> StoreReport:
+        """Wait for the end and return the report.
+
+        Raises
+        ------
+        NotWritableError
+            If it failed; the store is as it was before.
+        """
+        error = self.lane.wait() if self.lane is not None else None
+        self.seen = True
+        if error is not None:
+            raise error
+        if self.report is None:
+            raise RuntimeError("a save ended without a report")
+        return self.report
+
+
+class CheckpointStore(SeriesView):
+    """A series of checkpoints in one folder that share what did not change.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, by custom ``something.ckpt``.
+    mode : {"r", "a", "w", "prune"}
+        ``r`` reads, beside any writer. ``a`` saves too, into the store that is there or
+        a new one; one process at a time. ``w`` begins anew and removes the checkpoints
+        that are there. ``prune`` may remove checkpoints while another process saves.
+    compression : {"auto", "none", "gzip", "zstd", "blosc"}, optional
+        Of large arrays. A store keeps to what it was made with, by default ``auto``.
+    retention : Retention, optional
+        Which checkpoints stay, applied after each save.
+
+    Raises
+    ------
+    LockedError
+        For ``a`` and ``w``, if another process saves here; it says who and since when.
+    FileMissingError
+        For ``r`` and ``prune``, if there is no store.
+
+    Examples
+    --------
+    >>> with CheckpointStore("run.ckpt", mode="a") as store:     # doctest: +SKIP
+    ...     store.resume(net)
+    ...     with store.every(1000.0, network=net):
+    ...         net.simulate(3_600_000.0)
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        mode: Mode = "r",
+        *,
+        compression: str | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        super().__init__(path)
+        if mode not in _MODES:
+            known = ", ".join(map(repr, _MODES))
+            raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
+        if compression is not None:
+            chunking.compression(compression)
+        self.mode: Mode = mode
+        self.retention = retention
+        self._session = FileLock(self._folder.writer_lock, "saves to the store")
+        self._change = FileLock(self._folder.change_lock, "changes the store")
+        self._unclean = False
+        self._background: BackgroundSave | None = None
+        self._writer: SeriesWriter | None = None
+        if mode in ("a", "w"):
+            self._begin(compression)
+        else:
+            self._folder.settings()
+
+    def _begin(self, compression: str | None) -> None:
+        """Become the one writer."""
+        if not self._folder.exists():
+            self._make(compression or "auto")
+        settings = self._folder.settings()
+        self._unclean = self._session.acquire(durable=True)
+        try:
+            if self.mode == "w":
+                with ExitStack() as cleanup:
+                    self._enter_change(cleanup)
+                    remove(self._folder, self._catalog.all())
+                    collect(self._folder, [path.stem for path in self._folder.object_files()])
+                self._folder.create({"compression": compression or "auto"})
+                settings = self._folder.settings()
+            chosen = compression or settings.get("compression", "auto")
+            self._writer = SeriesWriter(self._folder, chunking.compression(str(chosen)))
+        except BaseException:
+            self._session.release()
+            raise
+
+    def _make(self, compression: str) -> None:
+        path = self._folder.path
+        if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
+            raise NotWritableError("something else than a store stands here", where=printable(path, 400))
+        self._folder.create({"compression": compression})
+
+    # --- Saving -------------------------------------------------------------------
+
+    @overload
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        background: Literal[False] = False,
+        progress: Progress | None = None,
+    ) -> StoreReport: ...
+
+    @overload
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        background: bool,
+        progress: Progress | None = None,
+    ) -> StoreReport | BackgroundSave: ...
+
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        background: bool = False,
+        progress: Progress | None = None,
+    ) -> StoreReport | BackgroundSave:
+        """Add a checkpoint; only what changed since the last one is written.
+
+        Parameters
+        ----------
+        network : optional
+            A live network, a :class:`~ann_ckpt.NetworkState`, or an open
+            :class:`~ann_ckpt.Checkpoint`. None: the simulator's global network.
+        tag : str, optional
+            What it is called; of several, the newest is meant.
+        metadata : mapping, optional
+            Anything JSON can hold; kept beside the network.
+        populations, projections : bool, str or list of str
+            All, none, or names and globs.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        background : bool
+            Return once everything is read and compared, and write while the caller goes
+            on. What waits to be written is a copy, at most 256 MiB of it at a time; this
+            call waits for the disk as far as more has changed.
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes that were compared.
+
+        Returns
+        -------
+        StoreReport, or BackgroundSave if ``background``
+
+        Raises
+        ------
+        NotWritableError
+            If the system does not take it, now or in the background since the last
+            call. The store is as it was.
+        LockedError
+            If another process changes the store and does not come to an end.
+        """
+        writer = self._the_writer()
+        reading, origin = live_reading(network, net_id, Selection(populations, projections))
+        if metadata is not None:
+            together = {**reading.state.metadata, **metadata}
+            reading = Reading(replace(reading.state, metadata=together), reading.notes)
+        snapshot = Snapshot(reading, now(), provenance(origin), None if tag is None else check_tag(tag))
+        pending = self._write(writer, snapshot, background=background, progress=progress)
+        return pending if background else pending.wait()
+
+    def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
+        """Compare a network with the newest checkpoint and say what :meth:`save` would write."""
+        writer = self._the_writer()
+        reading, origin = live_reading(network, net_id, EVERYTHING)
+        return writer.plan(Snapshot(reading, now(), provenance(origin)))
+
+    def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:
+        """Add a checkpoint file, with its own date, provenance and, unless given here, tag."""
+        writer = self._the_writer()
+        with open_checkpoint(path) as checkpoint:
+            name = tag if tag is not None else checkpoint.tag
+            snapshot = Snapshot(
+                Reading(checkpoint.state(lazy=True)),
+                checkpoint.created,
+                checkpoint.provenance,
+                None if name is None else check_tag(name),
+            )
+            return self._write(writer, snapshot, background=False, progress=progress).wait()
+
+    def _write(
+        self, writer: SeriesWriter, snapshot: Snapshot, *, background: bool, progress: Progress | None
+    ) -> BackgroundSave:
+        """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
+        cleanup = ExitStack()
+        pending = BackgroundSave()
+        notes = self._enter_change(cleanup)
+
+        def finish(report: StoreReport) -> None:
+            pruned, more = self._retain()
+            pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
+
+        if background:
+            pending.lane = BackgroundLane(cleanup)
+            self._background = pending
+        with pending.lane or DirectLane(cleanup) as lane:
+            writer.save(snapshot, lane, cleanup, progress=progress, finish=finish)
+        return pending
+
+    def _the_writer(self) -> SeriesWriter:
+        """Return what writes, once the last save in the background has ended well."""
+        self._settle()
+        if self._writer is None or not self._session.held:
+            why = f"it was opened with mode={self.mode!r}" if self.mode in ("r", "prune") else "it was closed"
+            raise OptionError("this store cannot be saved to", details={"found": why}, where=self.path)
+        return self._writer
+
+    def _settle(self) -> None:
+        """Wait for a save in the background; raise what it raised, if nobody has heard of it yet."""
+        background, self._background = self._background, None
+        if background is not None and not background.seen:
+            background.wait()
+
+    # --- Other files --------------------------------------------------------------
+
+    def export(
+        self,
+        which: int | str,
+        path: PathLike,
+        *,
+        compression: str = "auto",
+        progress: Progress | None = None,
+    ) -> SaveReport:
+        """Write one checkpoint as a self-contained file.
+
+        Parameters
+        ----------
+        which : int or str
+            Place in the series, or tag, step or name.
+        path : path-like
+            Ends in ``.h5`` or ``.hdf5``.
+        compression : {"auto", "none", "gzip", "zstd", "blosc"}
+            Of its large arrays.
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes.
+        """
+        with self[which] as checkpoint:
+            return write_single(
+                Reading(checkpoint.state(lazy=True)),
+                path,
+                compression=compression,
+                created=checkpoint.created,
+                provenance=checkpoint.provenance,
+                tag=checkpoint.tag,
+                progress=progress,
+            )
+
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
+        """Read everything against its digests and say what is damaged; see :func:`verify_store`."""
+        return verify_store(self, progress=progress)
+
+    # --- Removing -----------------------------------------------------------------
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
+        keep_tags: bool = True,
+        keep: Callable[[CheckpointInfo], bool] | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove checkpoints, and whatever no other one needs; see :class:`Retention` for the rules.
+
+        Somebody who reads from a removed checkpoint keeps what its files hold.
+
+        Raises
+        ------
+        OptionError
+            If no rule says what stays.
+        CorruptFileError
+            If a checkpoint that stays cannot be read; nothing was removed.
+        """
+        rules = Retention(keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, keep=keep)
+        return self._prune(rules, dry_run=dry_run)
+
+    def gc(self, *, dry_run: bool = False) -> PruneReport:
+        """Remove what no checkpoint needs: objects of interrupted saves, temporary files."""
+        return self._prune(None, dry_run=dry_run)
+
+    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        if dry_run:
+            return self._doom(rules, dry_run=True)
+        if self.mode == "r":
+            raise OptionError(
+                "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
+            )
+        self._settle()
+        with ExitStack() as cleanup:
+            self._enter_change(cleanup)
+            return self._doom(rules, dry_run=False)
+
+    def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        """Decide what goes and remove it, unless only the decision is asked for."""
+        infos = self._catalog.all()
+        doomed = [] if rules is None else rules.doomed(infos)
+        staying = [info for info in infos if info not in doomed]
+        objects = unneeded(self._folder, staying)
+        if not dry_run:
+            remove(self._folder, doomed)
+            collect(self._folder, objects)
+        return PruneReport(
+            path=self.path,
+            removed=tuple(info.name for info in doomed),
+            kept=tuple(info.name for info in staying),
+            objects=len(objects),
+            bytes_freed=sum(objects.values()) + sum(info.file_bytes for info in doomed),
+            dry_run=dry_run,
+        )
+
+    def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+        """Apply the store's own retention; a damaged checkpoint must not end the run that saves."""
+        if self.retention is None:
+            return (), ()
+        try:
+            return self._doom(self.retention, dry_run=False).removed, ()
+        except CorruptFileError as error:
+            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
+
+    def _enter_change(self, cleanup: ExitStack) -> tuple[Note, ...]:
+        """Take the change lock until ``cleanup`` ends, and sweep if somebody died while holding one."""
+        died = self._change.acquire(wait=_PATIENCE, durable=self.mode == "prune")
+        cleanup.callback(self._change.release)
+        if not (died or self._unclean):
+            return ()
+        try:
+            objects = unneeded(self._folder, self._catalog.all())
+        except CorruptFileError as error:
+            return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
+        collect(self._folder, objects)
+        self._unclean = False
+        return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)
+
+    # --- The end ------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except CheckpointError as failed:
+            if error is None:
+                raise
+            error.add_note(f"a save in the background had failed, too: {failed}")
+
+    def close(self) -> None:
+        """Wait for a save in the background, and let the next writer in.
+
+        Raises
+        ------
+        NotWritableError
+            If that save failed and nobody has heard of it yet.
+        """
+        try:
+            self._settle()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self._session.release()

@@ -1,0 +1,303 @@
+"""One checkpoint after another into a store: what is new of each, then the file that commits it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.durable import atomic_write, explained
+from ann_ckpt.errors import CheckpointError
+from ann_ckpt.format import layout
+from ann_ckpt.format.chunking import Compression
+from ann_ckpt.format.chunks import WORKERS
+from ann_ckpt.format.objects import ObjectWriter
+from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
+from ann_ckpt.format.reader import FileReader
+from ann_ckpt.format.sharing import SharedArray
+from ann_ckpt.format.writer import write_file
+from ann_ckpt.model import Array, NetworkState, nbytes
+from ann_ckpt.report import Note, Progress
+from ann_ckpt.single import object_paths
+from ann_ckpt.store.batch import ObjectBatch
+from ann_ckpt.store.cuts import even_bounds, row_bounds
+from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.lanes import Lane
+from ann_ckpt.store.plan import Action, ArrayPlan, Placement, is_shared
+from ann_ckpt.store.reports import StorePlan, StoreReport
+from ann_ckpt.store.weave import weave
+
+__all__ = ["SeriesWriter", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is to be saved."""
+
+    reading: Reading
+    created: str
+    """UTC, ISO 8601."""
+    provenance: Mapping[str, Any]
+    tag: str | None = None
+
+    def file_plan(self, compression: Compression) -> FilePlan:
+        """Decide what a file of it holds, as if it stood alone."""
+        return plan_file(
+            self.reading.state,
+            compression=compression,
+            created=self.created,
+            provenance=self.provenance,
+            tag=self.tag,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The checkpoint that the next one builds upon, without its values."""
+
+    slot: Slot | None = None
+    arrays: Mapping[str, SharedArray] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+
+class SeriesWriter:
+    """Writes into one store; its caller holds the locks.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+        An existing store.
+    compression : Compression
+        For large arrays.
+    """
+
+    def __init__(self, folder: StoreFolder, compression: Compression) -> None:
+        self._folder = folder
+        self._compression = compression
+        self._base = _Base()
+        self._pool = ThreadPoolExecutor(WORKERS, "ann_ckpt-store")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def plan(self, snapshot: Snapshot) -> StorePlan:
+        """Hash everything and say what a save would write."""
+        base = self._recall()
+        arrays = []
+        for entry, bounds in _arrays(snapshot.file_plan(self._compression), snapshot.reading.state):
+            if bounds is None:
+                arrays.append(_inline(entry))
+            else:
+                placement = self._weave(entry.array, bounds, base.arrays.get(entry.path))
+                arrays.append(placement.plan(entry.path))
+        return StorePlan(tuple(arrays), snapshot.reading.notes)
+
+    def save(
+        self,
+        snapshot: Snapshot,
+        lane: Lane,
+        cleanup: contextlib.ExitStack,
+        *,
+        progress: Progress | None,
+        finish: Callable[[StoreReport], None],
+    ) -> None:
+        """Write one checkpoint.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            Read to its end before this returns.
+        lane : Lane
+            Does everything that touches the disk.
+        cleanup : ExitStack
+            What the lane leaves at the end.
+        finish : callable
+            Takes the report, once the checkpoint is committed.
+
+        Raises
+        ------
+        NotWritableError
+            If the system does not take it; the store is as it was.
+        """
+        began = time.perf_counter()
+        plan = snapshot.file_plan(self._compression)
+        base = self._recall()
+        slot = Slot.after(base.slot, snapshot.reading.state.time_step)
+        batch = ObjectBatch(self._folder, self._compression, self._pool)
+        cleanup.callback(batch.close)
+        path = self._folder.checkpoint_path(slot)
+        # Once the checkpoint has its name, its objects stay, whatever fails after that.
+        cleanup.push(lambda kind, *_: batch.discard() if kind and not path.exists() else None)
+        entries: dict[str, Entry] = {}
+        arrays = []
+        tick = _ticker(plan.nbytes, progress)
+        bounds_of = {entry.path: bounds for entry, bounds in _arrays(plan, snapshot.reading.state)}
+        for entry in plan.entries:
+            entries[entry.path] = entry
+            if not isinstance(entry, ArrayEntry):
+                continue
+            bounds = bounds_of[entry.path]
+            if bounds is None:
+                entries[entry.path] = replace(entry, array=lane.keep(entry.array))
+                arrays.append(_inline(entry))
+                tick(entry.path, nbytes(entry.array))
+                continue
+            fresh = _FreshBlocks(entry, batch, lane)
+            placement = self._weave(
+                entry.array,
+                bounds,
+                base.arrays.get(entry.path),
+                write=fresh.write,
+                tick=partial(tick, entry.path),
+            )
+            arrays.append(placement.plan(entry.path))
+            lane.do(partial(fresh.finish, placement, entries))
+
+        def commit() -> None:
+            with explained(path):
+                batch.commit()
+                size = _write_checkpoint(FilePlan(tuple(entries.values())), path)
+            shared = {e.path: e.array for e in entries.values() if isinstance(e, SharedEntry)}
+            self._base = _Base(slot, shared)
+            finish(
+                StoreReport(
+                    path=os.fspath(path),
+                    saved=object_paths(snapshot.reading.state),
+                    name=slot.name,
+                    time_step=snapshot.reading.state.time_step,
+                    tag=snapshot.tag,
+                    arrays=tuple(arrays),
+                    skipped=snapshot.reading.notes,
+                    notes=base.notes,
+                    pruned=(),
+                    bytes_written=batch.bytes_written + size,
+                    seconds=time.perf_counter() - began,
+                )
+            )
+
+        lane.do(commit)
+
+    def _weave(
+        self,
+        array: Array,
+        bounds: NDArray[np.int64],
+        previous: SharedArray | None,
+        write: Callable[[NDArray[Any]], None] = lambda _: None,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> Placement:
+        return weave(array, bounds, previous, pool=self._pool, write=write, tick=tick)
+
+    def _recall(self) -> _Base:
+        """Return the newest checkpoint as the one to build upon; read only if another process left it."""
+        slots = self._folder.slots()
+        if not slots:
+            self._base = _Base()
+        elif self._base.slot != slots[-1]:
+            self._base = _read_base(self._folder, slots[-1])
+        return self._base
+
+
+class _FreshBlocks:
+    """The object that takes the fresh blocks of one array, made when the first one comes."""
+
+    def __init__(self, entry: ArrayEntry, batch: ObjectBatch, lane: Lane) -> None:
+        self._entry = entry
+        self._batch = batch
+        self._lane = lane
+        self._writer: ObjectWriter | None = None
+
+    def write(self, values: NDArray[Any]) -> None:
+        """Take the next fresh values."""
+        if self._writer is None:
+            self._writer = self._batch.create(values.dtype, values.shape[1:])
+        kept = np.asarray(self._lane.keep(values))
+        self._lane.do(partial(_append, self._writer, kept), kept.nbytes)
+
+    def finish(self, placement: Placement, entries: dict[str, Entry]) -> None:
+        """Put the finished array in the place of the one that was planned."""
+        fresh = None
+        if self._writer is not None:
+            with explained(Path(self._writer.path)):
+                fresh = self._batch.add(self._writer, placement.object_name)
+        entry = self._entry
+        entries[entry.path] = SharedEntry(entry.path, placement.layout(fresh), entry.locality)
+
+
+def _append(writer: ObjectWriter, values: NDArray[Any]) -> None:
+    with explained(Path(writer.path)):
+        writer.append(values)
+
+
+def _write_checkpoint(plan: FilePlan, path: Path) -> int:
+    """Write the file whose name commits the checkpoint; return its size."""
+    with atomic_write(path) as temporary:
+        write_file(plan, os.fspath(temporary), tick=lambda *_: None)
+        return temporary.stat().st_size
+
+
+def _arrays(plan: FilePlan, state: NetworkState) -> Iterator[tuple[ArrayEntry, NDArray[np.int64] | None]]:
+    """Every array of a plan with the bounds of its blocks; None for one that stays in the file."""
+    rows: dict[str, NDArray[np.int64]] = {}
+    for projection in state.projections.values():
+        if projection.n_synapses:
+            path = f"{layout.PROJECTIONS}/{layout.escape(projection.name)}/"
+            rows[path] = row_bounds(projection.connectivity)
+    for entry in plan.arrays:
+        if not is_shared(entry):
+            yield entry, None
+            continue
+        owner = "".join(f"{part}/" for part in entry.path.split("/")[:2])
+        bounds = rows.get(owner)
+        if bounds is not None and entry.array.shape == (int(bounds[-1]),):
+            yield entry, bounds
+        else:
+            yield entry, even_bounds(entry.array)
+
+
+def _inline(entry: ArrayEntry) -> ArrayPlan:
+    size = nbytes(entry.array)
+    return ArrayPlan(entry.path, Action.INLINE, size, size, 0)
+
+
+def _ticker(total: int, progress: Progress | None) -> Callable[[str, int], None]:
+    done = 0
+
+    def tick(what: str, count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(what, done, total)
+
+    return tick
+
+
+def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
+    """Read the layout of a checkpoint; arrays that lack an object are not built upon."""
+    path = folder.checkpoint_path(slot)
+    try:
+        with contextlib.closing(FileReader(path)) as reader:
+            whole = {o.name for o in reader.objects if _has_size(folder.object_path(o.name), o.size)}
+            layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
+    except CheckpointError as error:
+        return _Base(slot, notes=(Note("", f"the newest checkpoint was not built upon: {error.fact}"),))
+    sound = {p: array for p, array in layouts.items() if whole.issuperset(array.objects)}
+    notes = [Note(p, "objects are missing or cut; written anew") for p in layouts if p not in sound]
+    return _Base(slot, sound, tuple(notes))
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
