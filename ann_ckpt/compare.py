@@ -28,13 +28,14 @@ def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
     Metadata, types and the order of populations and projections count too, the order
     of attributes does not. Nothing is yielded exactly when the two states say the same.
     """
-    for scalar in ("time_step", "dt", "seed", "metadata"):
+    for scalar in ("time_step", "dt", "seed", "metadata", "resume", "reseeded"):
         if getattr(a, scalar) != getattr(b, scalar):
             yield scalar
     for ordered in ("populations", "projections"):
         if list(getattr(a, ordered)) != list(getattr(b, ordered)):
             yield ordered
     yield from _mappings("constants", a.constants, b.constants, _values)
+    yield from _mappings("dynamics", a.dynamics, b.dynamics, _values)
     yield from _mappings("populations", a.populations, b.populations, _populations)
     yield from _mappings("projections", a.projections, b.projections, _projections)
 
@@ -54,6 +55,9 @@ def _values(path: str, a: Array, b: Array) -> Iterator[str]:
 def _attributes(path: str, a: Any, b: Any) -> Iterator[str]:
     for group in ("parameters", "variables"):
         yield from _mappings(f"{path}/{group}", getattr(a, group), getattr(b, group), _attribute)
+    yield from _mappings(f"{path}/dynamics", a.dynamics, b.dynamics, _values)
+    if a.resume != b.resume:
+        yield f"{path}/resume"
 
 
 def _attribute(path: str, a: Any, b: Any) -> Iterator[str]:

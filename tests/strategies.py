@@ -10,10 +10,12 @@ from ann_ckpt import (
     Attribute,
     AttributeInfo,
     Connectivity,
+    Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
+    Resume,
     TypeInfo,
 )
 
@@ -72,6 +74,20 @@ def attributes(draw, shapes: dict[Locality, tuple[int, ...]]):
 
 
 @st.composite
+def dynamics(draw):
+    """What a simulator carries besides: arrays of any shape, single values among them."""
+    shapes = st.sampled_from([(), (), (0,), (3,), (2, 3), (2, 0, 3), (1, 2, 2)])
+    return {name: draw(values(draw(shapes))) for name in draw(st.lists(NAMES, unique=True, max_size=2))}
+
+
+def resumes():
+    """What a source says about resuming, if anything."""
+    reasons = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), min_size=1, max_size=2)
+    inexact = st.sampled_from([Exactness.RESEEDED, Exactness.APPROXIMATE])
+    return st.none() | st.just(Resume(Exactness.EXACT)) | st.builds(Resume, inexact, reasons.map(tuple))
+
+
+@st.composite
 def populations(draw, name: str):
     geometry = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
     parameters, variables = draw(attributes({Locality.LOCAL: geometry, Locality.GLOBAL: ()}))
@@ -80,6 +96,8 @@ def populations(draw, name: str):
         geometry,
         parameters=parameters,
         variables=variables,
+        dynamics=draw(dynamics()),
+        resume=draw(resumes()),
         neuron_type=draw(st.none() | type_infos()),
     )
 
@@ -126,6 +144,8 @@ def projections(draw, name: str, pre: PopulationState, post: PopulationState):
         pre_size=pre.size if sized else None,
         post_size=post.size if sized else None,
         post_view=draw(view),
+        dynamics=draw(dynamics()),
+        resume=draw(resumes()),
         synapse_type=draw(st.none() | type_infos()),
     )
 
@@ -152,6 +172,9 @@ def networks(draw, max_populations: int = 3, max_projections: int = 3):
         dt=draw(st.none() | st.floats(1e-3, 10)),
         seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
         metadata=draw(st.dictionaries(st.text(max_size=4), json, max_size=2)),
+        dynamics=draw(dynamics()),
+        resume=draw(resumes()),
+        reseeded=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
     )
 
 

@@ -10,9 +10,18 @@ import numpy as np
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.model import Attribute, AttributeInfo, Locality, TypeInfo
+from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, Resume, TypeInfo
 
-__all__ = ["attributes_of", "in_memory", "optional_int", "type_info"]
+__all__ = [
+    "attributes_of",
+    "dynamics_of",
+    "in_memory",
+    "loaded",
+    "optional_int",
+    "resume_from",
+    "resume_of",
+    "type_info",
+]
 
 
 def attributes_of(reader: FileReader, path: str, group: str) -> dict[str, Attribute]:
@@ -27,6 +36,40 @@ def attributes_of(reader: FileReader, path: str, group: str) -> dict[str, Attrib
             LazyArray(reader, place), Locality(reader.index[place].locality)
         )
     return found
+
+
+def dynamics_of(reader: FileReader, prefix: str) -> dict[str, Array]:
+    """What a simulator carries from step to step for one object, single values read and the rest lazy.
+
+    Parameters
+    ----------
+    prefix : str
+        Path of the object with a slash behind it; empty for the whole network.
+    """
+    found: dict[str, Array] = {}
+    packed = f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}"
+    if packed in reader:
+        found |= reader.globals(packed)
+    group = f"{prefix}{layout.DYNAMICS}"
+    for link in reader.index.children(group):
+        found[layout.unescape(link)] = LazyArray(reader, f"{group}/{link}")
+    return found
+
+
+def loaded(dynamics: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the same arrays, read."""
+    return {name: np.asarray(values) for name, values in dynamics.items()}
+
+
+def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | None:
+    """What the file says about resuming one object; None if nothing."""
+    entry = document.get(group, {}).get(name)
+    return None if entry is None else resume_from(entry)
+
+
+def resume_from(entry: Mapping[str, Any]) -> Resume:
+    """Return what is said about resuming from its JSON object."""
+    return Resume(entry["exactness"], tuple(entry["reasons"]))
 
 
 def in_memory(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:

@@ -13,13 +13,14 @@ from ann_ckpt.errors import AttributeNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import attributes_of, in_memory, optional_int
+from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded, optional_int
 from ann_ckpt.model import (
     Array,
     Attribute,
     Connectivity,
     Locality,
     ProjectionState,
+    Resume,
     RowAccess,
     TypeInfo,
     nbytes,
@@ -42,9 +43,14 @@ class LazyProjection(RowAccess):
     """
 
     def __init__(
-        self, reader: FileReader, name: str, types: Callable[[Mapping[str, Any]], TypeInfo | None]
+        self,
+        reader: FileReader,
+        name: str,
+        types: Callable[[Mapping[str, Any]], TypeInfo | None],
+        resume: Resume | None = None,
     ) -> None:
         self.name = name
+        self.resume = resume
         self._reader = reader
         self._path = f"{layout.PROJECTIONS}/{layout.escape(name)}"
         with reader.believing(self._path):
@@ -60,6 +66,7 @@ class LazyProjection(RowAccess):
         self.synapse_type = types(header)
         self.parameters = attributes_of(reader, self._path, layout.PARAMETERS)
         self.variables = attributes_of(reader, self._path, layout.VARIABLES)
+        self.dynamics = dynamics_of(reader, f"{self._path}/")
         per_synapse = self._array(layout.DELAYS)
         self.delays = optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
         self._row_order = h5.text_of(header[layout.A_ROWS])
@@ -98,6 +105,7 @@ class LazyProjection(RowAccess):
             self.row_ptr,
             self.pre_ranks,
             *(a.values for a in self.attributes.values()),
+            *self.dynamics.values(),
         ]
         if isinstance(self.delays, LazyArray):
             arrays.append(self.delays)
@@ -153,6 +161,8 @@ class LazyProjection(RowAccess):
                 delays=delays if lazy or not isinstance(delays, LazyArray) else np.asarray(delays),
                 parameters=self.parameters if lazy else in_memory(self.parameters),
                 variables=self.variables if lazy else in_memory(self.variables),
+                dynamics=self.dynamics if lazy else loaded(self.dynamics),
+                resume=self.resume,
                 pre_size=self.pre_size,
                 post_size=self.post_size,
                 pre_view=_loaded(self._array(layout.PRE_VIEW)),

@@ -2,6 +2,7 @@
 
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, nbytes
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.resume import Exactness, Resume
 from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
 from ann_ckpt.model.state import (
     AttributeInfo,
@@ -17,10 +18,12 @@ __all__ = [
     "AttributeInfo",
     "Connectivity",
     "Dendrite",
+    "Exactness",
     "Locality",
     "NetworkState",
     "PopulationState",
     "ProjectionState",
+    "Resume",
     "RowAccess",
     "Synapses",
     "TypeInfo",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.resume import Resume
 from ann_ckpt.model.rows import RowAccess
 from ann_ckpt.selection import Selection
 
@@ -70,6 +71,11 @@ class _WithAttributes:
     """What the model keeps constant while it runs. Plain values are accepted and wrapped."""
     variables: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
     """What the model changes while it runs. Plain values are accepted and wrapped."""
+    dynamics: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
+    """What the simulator carries from step to step besides, under its own names: queues of
+    delayed values, spikes on their way, counters. Arrays of any shape; no part of the model."""
+    resume: Resume | None = field(default=None, kw_only=True)
+    """Whether a run resumed from here goes on exactly; None where the source does not say."""
 
     def __getitem__(self, attribute: str) -> Array:
         """Values of one parameter or variable.
@@ -123,6 +129,7 @@ class _WithAttributes:
         for group in ("parameters", "variables"):
             settled = {str(k): self._settle(str(k), v) for k, v in getattr(self, group).items()}
             object.__setattr__(self, group, settled)
+        object.__setattr__(self, "dynamics", _settled_arrays(f"{self._title}, dynamics", self.dynamics))
 
     def _settle(self, name: str, given: object) -> Attribute:
         _check_name(name)
@@ -289,6 +296,12 @@ class NetworkState:
     """By name, in the network's order. An iterable of states is accepted too."""
     constants: Mapping[str, Array] = field(default_factory=dict)
     """Named values shared by all equations."""
+    dynamics: Mapping[str, Array] = field(default_factory=dict)
+    """What the simulator carries from step to step for all of it: the states of random generators."""
+    resume: Resume | None = None
+    """Whether what belongs to no one object goes on exactly; None where the source does not say."""
+    reseeded: int | None = None
+    """Seed that the running network's generators were given at this instant; a resumed one takes it too."""
     time_step: int | None = None
     """Steps simulated so far; None where the source does not know."""
     dt: float | None = None
@@ -301,14 +314,14 @@ class NetworkState:
     def __post_init__(self) -> None:
         for group, cls in (("populations", PopulationState), ("projections", ProjectionState)):
             object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
-        for name in self.constants:
-            _check_name(name)
-        constants = {str(k): as_array(v) for k, v in self.constants.items()}
-        object.__setattr__(self, "constants", constants)
+        for group in ("constants", "dynamics"):
+            object.__setattr__(self, group, _settled_arrays(group, getattr(self, group)))
         if self.time_step is not None and self.time_step < 0:
             raise StateError(f"time_step is {self.time_step}; expected at least 0 steps")
-        if self.seed is not None and not -(2**63) <= self.seed < 2**63:
-            raise StateError(f"seed is {printable(self.seed)}; expected an integer of 64 bits")
+        for what in ("seed", "reseeded"):
+            seed = getattr(self, what)
+            if seed is not None and not -(2**63) <= seed < 2**63:
+                raise StateError(f"{what} is {printable(seed)}; expected an integer of 64 bits")
         if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
             raise StateError(f"dt is {self.dt}; expected a positive length in ms")
         object.__setattr__(self, "metadata", _json_object(self.metadata))
@@ -377,6 +390,17 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
     if isinstance(given, Mapping) and list(given) != list(named):
         raise StateError(f"{group}: a key differs from the name of what it holds")
     return named
+
+
+def _settled_arrays(what: str, given: Mapping[str, object]) -> dict[str, Array]:
+    settled = {}
+    for name, values in given.items():
+        _check_name(name)
+        try:
+            settled[str(name)] = as_array(values)
+        except StateError as error:
+            raise StateError(f"{what}: {printable(name)!r}: {error.fact}") from error
+    return settled
 
 
 def _check_name(name: object) -> None:

@@ -8,10 +8,12 @@ from ann_ckpt import (
     Attribute,
     AttributeInfo,
     Connectivity,
+    Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
+    Resume,
     TypeInfo,
 )
 
@@ -46,7 +48,19 @@ def complete() -> NetworkState:
                 neuron_type=izhikevich,
             ),
             PopulationState("grid", (2, 3), variables={"r": ramp(6).reshape(2, 3), "on": np.eye(2, 3) > 0}),
-            PopulationState("cube", (2, 2, 2), neuron_type=izhikevich),
+            PopulationState(
+                "cube",
+                (2, 2, 2),
+                neuron_type=izhikevich,
+                dynamics={
+                    "_active": np.array(True),
+                    "_t": np.array(12, np.int64),
+                    "_delayed_r": ramp(24).reshape(3, 8),
+                    "_delayed_spike": np.array([1, 7, 2], np.int32),
+                    "_delayed_spike.sizes": np.array([2, 0, 1]),
+                },
+                resume=Resume(Exactness.EXACT),
+            ),
             PopulationState("", (0,), variables={"a/b": np.empty(0)}),
             PopulationState("layer", (200,), variables={"r": ramp(200, np.float32)}),
         ],
@@ -65,6 +79,8 @@ def complete() -> NetworkState:
                 pre_view=np.array([0, 1, 2, 4, 6]),
                 post_view=np.array([0, 3, 5]),
                 synapse_type=TypeInfo("STDP"),
+                dynamics={"_last_event": np.array([-10000, 3, 9, 9, 4])},
+                resume=Resume(Exactness.APPROXIMATE, ("the spikes on their way",)),
             ),
             ProjectionState(
                 "one weight",
@@ -90,6 +106,9 @@ def complete() -> NetworkState:
         time_step=123_456_789_012,
         dt=0.1,
         seed=-7,
+        dynamics={"rng": np.arange(625, dtype=np.uint32).reshape(1, 625)},
+        resume=Resume(Exactness.RESEEDED, ("the random generators",)),
+        reseeded=2_000_000_000,
         metadata={"who": "golden", "nested": [1, {"ü": None}]},
     )
 

@@ -1,0 +1,42 @@
+"""Whether a run that starts from a state goes on exactly as the saved one did, and if not why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ann_ckpt.errors import StateError, printable
+
+__all__ = ["Exactness", "Resume"]
+
+
+class Exactness(StrEnum):
+    """How a resumed run compares with the run that was saved and went on."""
+
+    EXACT = "exact"
+    """Every value of every later step is the same, bit for bit."""
+    RESEEDED = "exact after a reseed barrier"
+    """The same, because both runs reseeded their random generators where the state was taken."""
+    APPROXIMATE = "approximate"
+    """Something that the simulator carries from step to step is not in the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What resuming one population, projection or network from a state will be."""
+
+    exactness: Exactness
+    reasons: tuple[str, ...] = ()
+    """Why it is not exact, one thing each; empty exactly if it is :attr:`Exactness.EXACT`."""
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "exactness", Exactness(self.exactness))
+        except ValueError as error:
+            raise StateError(f"resuming cannot be {printable(self.exactness)!r}") from error
+        object.__setattr__(self, "reasons", tuple(str(reason) for reason in self.reasons))
+        if (self.exactness is Exactness.EXACT) != (not self.reasons):
+            raise StateError(f"{self.exactness} resuming with {len(self.reasons)} reasons against it")
+
+    def __str__(self) -> str:
+        return f"{self.exactness}: {', '.join(self.reasons)}" if self.reasons else str(self.exactness)
