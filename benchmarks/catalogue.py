@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from benchmarks import full, partial
+from benchmarks import full, live, partial
 from benchmarks.harness import Case, Scale
 
 __all__ = ["every_case", "find", "select"]
 
-_MODULES = (full, partial)
+_MODULES = (full, partial, live)
 """Each has a function ``cases(scale)``; in the order of the report."""
 
 
@@ -40,7 +40,7 @@ def select(cases: Sequence[Case], patterns: Iterable[str]) -> list[Case]:
     wanted = list(patterns)
     chosen: dict[str, Case] = {}
     for pattern in wanted:
-        matching = [c for c in cases if fnmatchcase(c.key, pattern) or f"{c.key}/".startswith(f"{pattern}/")]
+        matching = [c for c in cases if fnmatchcase(c.key, pattern) or c.key.startswith(pattern)]
         if not matching:
             raise LookupError(f"no case matches {pattern!r}; --list shows what there is")
         chosen |= {case.key: case for case in matching}

@@ -39,7 +39,9 @@ class WorkerProcess:
         self._log = folder / "worker.log"
         # -P: whatever stands in the current folder must not shadow the tree.
         self._command = [sys.executable, "-P", "-m", "benchmarks.worker", case.key, scale.name, str(folder)]
-        self._environment = {**os.environ, "PYTHONPATH": str(tree)}
+        # ANNarchy compiles with the programs that stand first in PATH.
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        self._environment = {**os.environ, "PYTHONPATH": str(tree), "PATH": programs}
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
