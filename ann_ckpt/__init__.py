@@ -8,7 +8,7 @@
 
 from ann_ckpt import errors
 from ann_ckpt._version import __version__
-from ann_ckpt.api import load, open, read, save, verify, write
+from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.compare import differences
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import (
@@ -50,8 +50,8 @@ __all__ = [
     "Note",
     "PopulationState",
     "ProjectionState",
-    "Resume",
     "PruneReport",
+    "Resume",
     "Retention",
     "SaveReport",
     "Selection",

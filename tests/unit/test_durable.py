@@ -172,7 +172,7 @@ def test_data_are_synced_before_the_rename_and_the_folder_after(tmp_path, monkey
     calls = []
     real_fsync, real_replace = os.fsync, Path.replace
     monkeypatch.setattr(
-        os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), real_fsync(fd))
+        os, "fsync", lambda fd: (calls.append(str(Path(f"/proc/self/fd/{fd}").readlink())), real_fsync(fd))
     )
     monkeypatch.setattr(Path, "replace", lambda s, t: (calls.append("rename"), real_replace(s, t))[1])
     with atomic_write(tmp_path / "net.h5") as temporary:

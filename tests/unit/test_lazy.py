@@ -82,7 +82,7 @@ def test_a_closed_checkpoint_says_so(path):
         lambda: weights[:3],
         lambda: np.asarray(weights),
         lambda: ckpt.projections["ragged"],
-        lambda: ckpt.state(),
+        ckpt.state,
         lambda: weights.storage,
     ):
         with pytest.raises(ClosedCheckpointError, match="is closed"):
