@@ -87,7 +87,7 @@ def _statuses() -> list[tuple[str, str]]:
     meanings = {0: ["all went well"], 1: ["something differs or does not fit"]}
     for name in errors.__all__:
         cls = getattr(errors, name)
-        if isinstance(cls, type) and cls is not CheckpointError:
+        if isinstance(cls, type) and issubclass(cls, CheckpointError) and cls is not CheckpointError:
             meanings.setdefault(cls.exit_status, []).append(cls.code)
     meanings[2].insert(0, "wrong usage")
     meanings[INTERRUPTED] = ["interrupted"]
