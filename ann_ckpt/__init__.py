@@ -6,7 +6,7 @@
 ...     ckpt.projections["ff"].dendrite(5)["w"]
 """
 
-from ann_ckpt import errors
+from ann_ckpt import errors, params
 from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.compare import differences
@@ -25,6 +25,7 @@ from ann_ckpt.model import (
     Synapses,
     TypeInfo,
 )
+from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.catalog import CheckpointInfo
@@ -64,9 +65,12 @@ __all__ = [
     "differences",
     "errors",
     "load",
+    "load_parameters",
     "open",
+    "params",
     "read",
     "save",
+    "save_parameters",
     "verify",
     "write",
 ]
