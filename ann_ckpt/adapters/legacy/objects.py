@@ -126,11 +126,6 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
     unsure: frozenset[str] = frozenset()
     if "dendrites" in table:
         table, unsure = join_dendrites(table, budget, matlab=matlab)
-    if "pre_ranks" not in table:
-        raise CorruptFileError(
-            f"projection {printable(name)!r} has no pre_ranks",
-            details={"hint": "ANNarchy stopped while it wrote this file; what is there are names only"},
-        )
     connectivity = _connectivity(table, budget)
     draft = Draft(name, ends, connectivity)
     if not ends["pre"]:
@@ -271,6 +266,12 @@ def _settle(draft: Draft, group: dict[str, Attribute], name: str, value: Value, 
 
 
 def _connectivity(table: Table, budget: Budget) -> Connectivity:
+    for key in ("post_ranks", "pre_ranks"):
+        if key not in table:
+            raise CorruptFileError(
+                f"a projection has no {key}",
+                details={"hint": "ANNarchy stopped while it wrote this file; what is there are names only"},
+            )
     post = ranks(table["post_ranks"], "post_ranks")
     rows = rows_of(table["pre_ranks"], post.size)
     if rows is None:

@@ -19,6 +19,7 @@ from ann_ckpt.adapters.legacy.streams import GzipStream, PlainStream
 from ann_ckpt.adapters.legacy.values import Document
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import (
+    CheckpointError,
     CorruptFileError,
     FileMissingError,
     NotReadableError,
@@ -28,6 +29,9 @@ from ann_ckpt.errors import (
 )
 
 __all__ = ["detect", "interpret_document", "open_document", "read"]
+
+UNFORESEEN = "the file makes its reader stumble"
+"""What an error says that nobody thought of; the fuzz tests look for it."""
 
 StrPath = str | os.PathLike[str]
 
@@ -122,6 +126,11 @@ def _named(path: StrPath) -> Iterator[None]:
         raise NotReadableError(f"the file cannot be read: {error.strerror or error}", where=name) from error
     except MemoryError as error:
         raise UnsafeFileError("the file asks for more memory than there is", where=name) from error
+    except CheckpointError:
+        raise
+    except Exception as error:
+        # Whatever bytes come in, callers who catch our two classes are safe.
+        raise CorruptFileError(f"{UNFORESEEN}: {type(error).__name__}", where=name) from error
 
 
 def _document(
