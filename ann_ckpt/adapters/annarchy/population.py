@@ -9,7 +9,7 @@ import numpy as np
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described
-from ann_ckpt.adapters.annarchy.resuming import hidden_in_population
+from ann_ckpt.adapters.annarchy.resuming import hidden_in_population, resuming
 from ann_ckpt.adapters.annarchy.rows import Neurons
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Locality, PopulationState
@@ -57,6 +57,7 @@ class LivePopulation:
             parameters={a.name: attributes[a.name] for a in self._declared if a.parameter},
             variables={a.name: attributes[a.name] for a in self._declared if not a.parameter},
             neuron_type=described(self._population.neuron_type, self._declared),
+            resume=resuming(hidden_in_population(self._population)),
         )
 
     def set(self, name: str, values: Array) -> None:

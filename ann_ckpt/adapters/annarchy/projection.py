@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
-from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection, is_event_driven
+from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection, is_event_driven, resuming
 from ann_ckpt.adapters.annarchy.rows import Synapses, rows_of
 from ann_ckpt.adapters.annarchy.storage import rules_for
 from ann_ckpt.compare import identical_values
@@ -76,6 +76,7 @@ class LiveProjection:
             pre_view=pre_view,
             post_view=post_view,
             synapse_type=described(self._projection.synapse_type, attributes),
+            resume=resuming(self._hidden),
         )
 
     def notes(self) -> Iterator[Note]:
@@ -84,9 +85,12 @@ class LiveProjection:
             kind = type(self._projection).__name__
             yield Note(self.path, f"not saved: a {kind} projection has no synapses of its own")
             return
-        hidden = hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
-        if hidden:
+        if hidden := self._hidden:
             yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        return hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
 
     def _declared(self) -> tuple[Declared, ...]:
         return declared(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["hidden_in_population", "hidden_in_projection", "is_event_driven"]
+from ann_ckpt.model import Exactness, Resume
+
+__all__ = ["hidden_in_population", "hidden_in_projection", "is_event_driven", "resuming"]
 
 _OWN_STATE = {
     "HomogeneousCorrelatedSpikeTrains": "its schedule and its own clock",
@@ -24,7 +26,12 @@ _OWN_STATE = {
 """Class of a population -> what it keeps beside its attributes."""
 
 
-def hidden_in_population(population: Any) -> list[str]:
+def resuming(hidden: tuple[str, ...]) -> Resume:
+    """Return what a resumed run will be, where this much is hidden."""
+    return Resume(Exactness.APPROXIMATE if hidden else Exactness.EXACT, hidden)
+
+
+def hidden_in_population(population: Any) -> tuple[str, ...]:
     """Name what a population keeps and its attributes do not show."""
     kind = type(population).__name__
     neuron = population.neuron_type.description
@@ -43,10 +50,10 @@ def hidden_in_population(population: Any) -> list[str]:
         found.append("the state of the random generator")
     if not population.enabled:
         found.append("that it is disabled")
-    return [what for what in found if what]
+    return tuple(what for what in found if what)
 
 
-def hidden_in_projection(projection: Any, update_period: int) -> list[str]:
+def hidden_in_projection(projection: Any, update_period: int) -> tuple[str, ...]:
     """Name what a projection keeps and its attributes do not show.
 
     Parameters
@@ -69,7 +76,7 @@ def hidden_in_projection(projection: Any, update_period: int) -> list[str]:
         found.append("its learning flags (see enable_learning)")
     if "pruning" in synapse or "creating" in synapse:
         found.append("its schedule of pruning and creating")
-    return found
+    return tuple(found)
 
 
 def is_event_driven(projection: Any) -> bool:
