@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from benchmarks import full, live, partial
+from benchmarks import full, live, many, partial
 from benchmarks.harness import Case, Scale
 
 __all__ = ["every_case", "find", "select"]
 
-_MODULES = (full, partial, live)
+_MODULES = (full, partial, many, live)
 """Each has a function ``cases(scale)``; in the order of the report."""
 
 

@@ -117,6 +117,8 @@ def measure(
         if memory:
             _take_memory(case, scale, folder, rows, say)
         _take_turns(case, scale, folder, rows, rounds or scale.rounds, say)
+    except WorkerDiedError as death:
+        rows = {"nobody": Row("nobody", Role.OURS, problem=str(death))}
     finally:
         remove(folder)
     result = Result(case.key, case.title, case.nbytes, case.series, case.x, rows)
