@@ -24,7 +24,7 @@ __all__ = ["Entry", "entries", "find", "inside"]
 
 _SYNAPSES = ("post_ranks", "row_ptr", "pre_ranks")
 # What the optional level of a path narrows the search to.
-_LEVELS = {(): "", ("parameters",): "parameter", ("variables",): "variable"}
+_LEVELS = {(): "", ("parameters",): "parameter", ("variables",): "variable", ("dynamics",): "dynamics"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Entry:
 
     path: str
     kind: str
-    """``parameter``, ``variable``, ``synapses``, ``delays`` or ``constant``."""
+    """``parameter``, ``variable``, ``synapses``, ``delays``, ``dynamics`` or ``constant``."""
     values: Array
     locality: str = ""
     """``global``, ``semiglobal``, ``local``, ``unknown``; empty for what is no attribute."""
@@ -79,6 +79,7 @@ def entries(checkpoint: Checkpoint) -> Iterator[Entry]:
     for projection in checkpoint.projections.values():
         yield from inside(projection)
     yield from _constants(checkpoint)
+    yield from _dynamics("", checkpoint.dynamics)
 
 
 def inside(owner: PopulationState | LazyProjection) -> Iterator[Entry]:
@@ -108,12 +109,14 @@ def find(checkpoint: Checkpoint, path: str) -> Entry | PopulationState | LazyPro
             return checkpoint.metadata
         case ["provenance"]:
             return checkpoint.provenance
-        case ["constants", name]:
-            return _named(name, _constants(checkpoint), f"{checkpoint.path}:/constants")
         case ["populations", owner]:
             return checkpoint.populations[_true_name(owner)]
         case ["projections", owner]:
             return checkpoint.projections[_true_name(owner)]
+        case ["constants", *level, name] if not level:
+            candidates = _constants(checkpoint)
+        case ["dynamics", *level, name] if not level:
+            candidates = _dynamics("", checkpoint.dynamics)
         case ["populations", owner, *level, name] if tuple(level) in _LEVELS:
             candidates = inside(checkpoint.populations[_true_name(owner)])
         case ["projections", owner, *level, name] if tuple(level) in _LEVELS:
@@ -146,6 +149,14 @@ def _attributes(base: str, owner: PopulationState | LazyProjection, kind: TypeIn
             path = f"{base}/{level}{escape(name)}"
             locality = str(attribute.locality)
             yield Entry(path, noun, attribute.values, locality, owner=owner, info=declared.get(name))
+    yield from _dynamics(f"{base}/", owner.dynamics, owner)
+
+
+def _dynamics(
+    base: str, carried: Mapping[str, Array], owner: PopulationState | LazyProjection | None = None
+) -> Iterator[Entry]:
+    for name, values in carried.items():
+        yield Entry(f"{base}dynamics/{escape(name)}", "dynamics", values, owner=owner)
 
 
 def _constants(checkpoint: Checkpoint) -> Iterator[Entry]:

@@ -61,12 +61,21 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "dt_ms": checkpoint.dt,
         "time_ms": checkpoint.time_ms,
         "seed": checkpoint.seed,
+        "resume": _resume(checkpoint),
         "provenance": checkpoint.provenance,
         "metadata": checkpoint.metadata,
         "constants": {name: np.asarray(value).tolist() for name, value in checkpoint.constants.items()},
         "populations": [_population(p) for p in checkpoint.populations.values()],
         "projections": [_projection(p) for p in checkpoint.projections.values()],
     }
+
+
+def _resume(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return how exact resuming is, by object; the network itself is called ``network``."""
+    said = {"network": checkpoint.resume}
+    said |= {f"populations/{name}": p.resume for name, p in checkpoint.populations.items()}
+    said |= {f"projections/{name}": p.resume for name, p in checkpoint.projections.items()}
+    return {path: str(resume) for path, resume in said.items() if resume is not None}
 
 
 def _population(population: PopulationState) -> dict[str, Any]:
@@ -121,6 +130,8 @@ def _summary(found: dict[str, Any]) -> RenderableType:
         lines.add_row("command", safe(shlex.join(map(str, origin["command"])), 300))
     if "git" in origin:
         lines.add_row("commit", safe(origin["git"]))
+    for exactness, paths in _by_exactness(found["resume"]).items():
+        lines.add_row("resuming", f"{safe(exactness, 300)} ({paths})")
     if found["constants"]:
         lines.add_row(
             "constants", ", ".join(f"{safe(k, 40)} = {number(v)}" for k, v in found["constants"].items())
@@ -128,6 +139,17 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     for key, value in found["metadata"].items():
         lines.add_row("metadata", f"{safe(key, 40)}: {safe(json.dumps(value, ensure_ascii=False), 200)}")
     return lines
+
+
+def _by_exactness(resume: dict[str, str]) -> dict[str, str]:
+    """Return what is said about resuming, with whom it is said of."""
+    said: dict[str, list[str]] = {}
+    for path, exactness in resume.items():
+        said.setdefault(exactness, []).append(path)
+    return {
+        exactness: safe(paths[0]) if len(paths) == 1 else count(len(paths), "object")
+        for exactness, paths in said.items()
+    }
 
 
 def _value(value: Any) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt.model import Exactness, Resume
 from tests.acceptance.conftest import Run
 
 
@@ -133,6 +134,31 @@ def test_json_writes_what_json_lacks_as_strings(run: Run, tmp_path: Path) -> Non
     ann_ckpt.write(state, tmp_path / "odd.h5")
     found = run("show", tmp_path / "odd.h5", "populations/p/v", "--json").json
     assert found["values"] == [1.5, "NaN", "Infinity", "-Infinity"]
+
+
+def test_info_says_how_exact_resuming_is(run: Run, tmp_path: Path) -> None:
+    exact, rough = Resume(Exactness.EXACT), Resume(Exactness.APPROXIMATE, ("spikes on their way are lost",))
+    populations = [PopulationState("a", (2,), resume=exact), PopulationState("b", (2,), resume=rough)]
+    ann_ckpt.write(NetworkState(populations=populations, resume=exact), tmp_path / "net.h5")
+    text = run("info", tmp_path / "net.h5").out
+    assert "exact (2 objects)" in text
+    assert "approximate: spikes on their way are lost (populations/b)" in text
+    assert set(run("info", tmp_path / "net.h5", "--json").json["resume"]) == {
+        "network",
+        "populations/a",
+        "populations/b",
+    }
+
+
+def test_what_a_simulator_carries_besides_has_a_level_of_its_own(run: Run, tmp_path: Path) -> None:
+    population = PopulationState("p", (2,), variables={"r": np.zeros(2)}, dynamics={"r": np.ones(3)})
+    state = NetworkState(populations=[population], dynamics={"generator": np.arange(4)})
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    shown = {
+        path: run("show", tmp_path / "net.h5", path, "--json").json["values"]
+        for path in ("populations/p/r", "populations/p/dynamics/r", "dynamics/generator")
+    }
+    assert list(shown.values()) == [[0.0, 0.0], [1.0, 1.0, 1.0], [0, 1, 2, 3]]
 
 
 HOSTILE = [

@@ -45,6 +45,7 @@ def test_the_entries_are_the_values_of_the_network(path: Path, state: NetworkSta
     assert kinds.count("synapses") == 3 * len(state.projections)
     assert kinds.count("delays") == sum(p.delays is not None for p in state.projections.values())
     assert kinds.count("constant") == len(state.constants)
+    assert kinds.count("dynamics") == sum(len(o.dynamics) for o in [state, *objects])
 
 
 @settings(max_examples=15)

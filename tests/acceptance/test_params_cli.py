@@ -1,0 +1,370 @@
+"""``ann-ckpt params``: arguments in, reports, files and exit statuses out."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ann_ckpt
+from ann_ckpt.params import schema_for
+from ann_ckpt.params.reports import REPORTS
+from tests.acceptance.conftest import Run
+from tests.unit.params.networks import network
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ann_ckpt.write(network(), "net.h5")
+
+
+def write(path: str, content: Any) -> str:
+    Path(path).write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+GOOD = {"populations": {"inp": {"tau": 2.0}}}
+TYPO = {"populations": {"inpt": {"tau": 2.0}}}
+WARNING = {"constants": {"K": 2**53 + 1}}
+
+
+class Pipe:
+    """Standard input with these bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
+
+
+# --- validate ---
+
+
+def test_a_clean_file(run: Run) -> None:
+    answer = run("params", "validate", write("p.json", GOOD), "--checkpoint", "net.h5")
+    assert (answer.status, answer.out, answer.err) == (0, "1 file checked, no findings\n", "")
+
+
+def test_a_finding_has_its_place_its_line_and_a_caret(run: Run) -> None:
+    write("params.json", '{\n  "populations": {\n    "inpt": {"tau": 2.0}\n  }\n}')
+    answer = run("params", "validate", "params.json", "--checkpoint", "net.h5")
+    assert answer.status == 1
+    assert answer.out == (
+        "params.json:3:5: error[P102] unknown population 'inpt' (did you mean 'inp'?)\n"
+        '    3 |     "inpt": {"tau": 2.0}\n'
+        "      |     ^^^^^^\n"
+        "1 error in 1 file\n"
+    )
+
+
+def test_warnings_do_not_fail(run: Run) -> None:
+    answer = run("params", "validate", write("p.json", WARNING), "--checkpoint", "net.h5")
+    assert answer.status == 0
+    assert "warning[P401]" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["good.json"], 0),
+        (["good.json", "wide*.json"], 3),
+        (["typo.json", "--schema", "net.schema.json"], 1),
+        (["typo.json", "none.json", "--schema", "net.schema.json"], 3),
+        (["typo.json", "remote.json"], 4),
+        (["none.json", "remote.json"], 4),
+        (["good.json", "--schema", "none.json"], 3),
+        (["good.json", "--schema", "no-schema.json"], 4),
+        (["good.json", "--checkpoint", "none.h5"], 3),
+        (["good.json", "--checkpoint", "good.json"], 4),
+        (["good.json", "--checkpoint", "cut.h5"], 4),
+        (["good.json", "--schema", "net.schema.json", "--checkpoint", "net.h5"], 2),
+        ([], 2),
+        (["good.json", "--format", "xml"], 2),
+        (["good.json", "--limit", "0"], 2),
+    ],
+)
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_the_exit_status(run: Run, arguments: list[str], status: int, style: str) -> None:
+    write("good.json", GOOD)
+    write("typo.json", TYPO)
+    write("remote.json", {"$schema": "https://example.org/net.schema.json"})
+    write("net.schema.json", schema_for(network()))
+    write("no-schema.json", {"type": "float"})
+    Path("cut.h5").write_bytes(Path("net.h5").read_bytes()[:3000])
+    usage = status == 2
+    answer = run("params", "validate", *arguments, *([] if usage else ["--format", style]))
+    assert answer.status == status
+    assert ("Usage:" in answer.err) is usage
+    if style == "json" and not usage:
+        assert answer.json["exit_status"] == status
+        assert bool(answer.json["findings"]) is bool(status)
+        written = run("params", "validate", *arguments, "--format", style, "--output", "report.json")
+        assert (written.status, written.out) == (status, "")
+        assert Path("report.json").read_text() == answer.out
+
+
+def test_a_folder_without_files_in_it_is_a_finding(run: Run) -> None:
+    answer = run("params", "validate", "*.yaml")
+    assert answer.status == 3
+    assert "*.yaml:1:1: error[P601] no such file" in answer.out
+
+
+def test_globs_and_several_files(run: Run) -> None:
+    for name in ("a.json", "b.json"):
+        write(name, TYPO)
+    answer = run("params", "validate", "?.json", "--checkpoint", "net.h5")
+    assert answer.out.endswith("2 errors in 2 files\n")
+
+
+def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content, status in ((json.dumps(GOOD), 0), (json.dumps(TYPO), 1), ("", 1)):
+        monkeypatch.setattr("sys.stdin", Pipe(content.encode()))
+        assert run("params", "validate", "-", "--checkpoint", "net.h5").status == status
+    monkeypatch.setattr("sys.stdin", Pipe(b"populations: {inpt: {}}"))
+    answer = run("params", "validate", "-", "--stdin-name", "p.yaml", "--checkpoint", "net.h5")
+    assert answer.out.startswith("p.yaml:1:15: error[P102]")
+
+
+@pytest.mark.parametrize("style", REPORTS)
+def test_every_format(run: Run, style: str) -> None:
+    arguments = ("params", "validate", write("p.json", TYPO), "--checkpoint", "net.h5", "--format", style)
+    answer = run(*arguments)
+    assert answer.status == 1
+    assert "P102" in answer.out
+    assert run(*arguments, "-o", "report").status == 1
+    assert Path("report").read_text() == answer.out
+
+
+def test_a_report_that_cannot_be_written_is_no_silent_success(run: Run) -> None:
+    answer = run("params", "validate", write("p.json", GOOD), "-o", "missing/report")
+    assert answer.status == 3
+    assert "error[not-writable]" in answer.err
+
+
+def test_a_broken_schema_is_reported_in_the_schema(run: Run) -> None:
+    write("s.json", '{\n  "properties": {"a": {"$ref": "https://example.org/x"}}\n}')
+    answer = run("params", "validate", write("p.json", GOOD), "--schema", "s.json")
+    assert answer.status == 4
+    assert answer.out.startswith("s.json:2:32: error[P501] the reference 'https://example.org/x' leaves")
+
+
+def test_global_only(run: Run) -> None:
+    path = write("p.json", {"populations": {"inp": {"noise": 0.5}}})
+    assert run("params", "validate", path, "--checkpoint", "net.h5").status == 0
+    answer = run("params", "validate", path, "--checkpoint", "net.h5", "--global-only")
+    assert "P301" in answer.out
+
+
+@pytest.mark.parametrize("engine", ["jsonschema", "jsonschema-rs"])
+def test_engines(run: Run, engine: str) -> None:
+    path = write("p.json", TYPO)
+    assert run("params", "validate", path, "--checkpoint", "net.h5", "--engine", engine).status == 1
+
+
+def test_colours_on_a_terminal_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    path = write("p.json", TYPO)
+    arguments = ("params", "validate", path, "--checkpoint", "net.h5")
+    assert "\x1b" not in run(*arguments).out
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True, raising=False)
+    assert "\x1b[" in run(*arguments).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run(*arguments).out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe{\x00}\x00",
+        b'{"a": "\xff"}',
+        b'{"populations": {}, "populations": {}}',
+        b'{"network": {"a": NaN, "b": 1e999, "c": 1' + b"0" * 400 + b"}}",
+        b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b"[1, 2, 3]",
+        b'{"populations": {"' + b"n" * 100_000 + b'": {}}}',
+        b'{"populations": {"\\u001b[2J\\u0007": {}}}',
+        b" " * 50_000_000,
+        b"{" * 1_000_000,
+    ],
+    ids=[
+        "empty",
+        "utf-16",
+        "latin-1",
+        "twice",
+        "numbers",
+        "deep",
+        "list",
+        "long",
+        "control",
+        "50 MB",
+        "open",
+    ],
+)
+def test_bad_input_is_a_finding_never_a_traceback(run: Run, content: bytes) -> None:
+    Path("p.json").write_bytes(content)
+    answer = run("params", "validate", "p.json", "--checkpoint", "net.h5")
+    assert answer.status == 1
+    assert answer.err == ""
+    assert answer.out.startswith("p.json:1:")
+    assert answer.out.replace("\n", "").isprintable()
+    assert len(answer.out) < 2500
+
+
+def test_a_fault_of_the_program_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("ann_ckpt.cli.params.validate.human", broken)
+    answer = run("params", "validate", write("p.json", GOOD))
+    assert (answer.status, answer.out, answer.err) == (5, "", "error[internal]: ZeroDivisionError: oh\n")
+
+
+# --- schema ---
+
+
+def test_the_schema_of_a_checkpoint_is_that_of_the_network(run: Run) -> None:
+    answer = run("params", "schema", "--checkpoint", "net.h5")
+    assert answer.json == schema_for(network())
+    assert run("params", "schema", "--checkpoint", "net.h5", "-o", "s.json").out == ""
+    assert Path("s.json").read_text() == answer.out
+    assert "definitions" in run("params", "schema", "--checkpoint", "net.h5", "--draft", "7").json
+
+
+def test_a_stale_schema_is_noticed(run: Run) -> None:
+    arguments = ("params", "schema", "--checkpoint", "net.h5", "-o", "s.json")
+    assert run(*arguments, "--check").status == 3
+    run(*arguments)
+    assert run(*arguments, "--check").out == "s.json is up to date\n"
+    Path("s.json").write_text(Path("s.json").read_text().replace("10.0", "11.0"))
+    answer = run(*arguments, "--check")
+    assert answer.status == 1
+    assert answer.out.startswith("s.json is stale")
+    assert '"default": 10.0' in answer.out
+
+
+def test_a_schema_from_a_parameter_file(run: Run) -> None:
+    data = {
+        "populations": {"p": {"x": 1.5, "n": 3, "on": True, "a": [[1, 2], [3, 4]]}},
+        "constants": {"K": 2**40},
+    }
+    answer = run("params", "schema", "--from-params", write("p.json", data), "-o", "s.json")
+    assert answer.status == 0
+    properties = json.loads(Path("s.json").read_text())["$defs"]["neuron.unnamed"]["properties"]
+    assert {n: p["x-ann"]["ctype"] for n, p in properties.items()} == {
+        "x": "double",
+        "n": "int",
+        "on": "bool",
+        "a": "int64_t",
+    }
+    assert run("params", "validate", "p.json", "--schema", "s.json").status == 0
+    for wrong in ({"p": {"y": 1}}, {"p": {"n": 1.5}}, {"p": {"a": [1]}}, {"q": {}}):
+        write("p.json", {"populations": wrong})
+        assert run("params", "validate", "p.json", "--schema", "s.json").status == 1
+
+
+def test_no_schema_from_a_wrong_file(run: Run) -> None:
+    answer = run("params", "schema", "--from-params", write("p.json", {"populations": {"p": {"x": "1"}}}))
+    assert answer.status == 1
+    assert "P201" in answer.err
+
+
+def test_the_general_schema_is_the_published_one(run: Run) -> None:
+    published = Path(__file__).parents[2] / "schemas" / "params-1.schema.json"
+    assert run("params", "schema", "--general").out == published.read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--general", "--checkpoint", "net.h5"], ["--general", "--check"], ["--draft", "4"]]
+)
+def test_wrong_usage_of_schema(run: Run, arguments: list[str]) -> None:
+    assert run("params", "schema", *arguments).status == 2
+
+
+# --- diff, apply, extract, init ---
+
+
+def test_diff(run: Run) -> None:
+    run("params", "extract", "net.h5", "-o", "a.json")
+    assert run("params", "diff", "a.json", "net.h5", "--exit-code").status == 0
+    write("b.json", Path("a.json").read_text().replace("10.0", "11.0"))
+    answer = run("params", "diff", "a.json", "b.json")
+    assert (answer.status, answer.out) == (0, "~ populations/inp/tau: 10.0 -> 11.0\n")
+    assert run("params", "diff", "b.json", "net.h5", "--exit-code").status == 1
+    assert run("params", "diff", "a.json", "b.json", "--json").json[0]["pointer"] == "/populations/inp/tau"
+    assert run("params", "diff", "a.json", "none.json").status == 3
+    assert run("params", "diff", "a.json", write("c.json", "{")).status == 1
+
+
+def test_apply_writes_a_new_checkpoint(run: Run) -> None:
+    path = write(
+        "p.json", {"populations": {"inp": {"tau": 5, "noise": [0, 0, 0, 1]}}, "constants": {"K": 0.25}}
+    )
+    before = Path("net.h5").read_bytes()
+    dry = run("params", "apply", path, "--checkpoint", "net.h5", "--dry-run")
+    assert (dry.status, Path("new.h5").exists()) == (0, False)
+    answer = run("params", "apply", path, "--checkpoint", "net.h5", "-o", "new.h5")
+    assert answer.status == 0
+    assert answer.out == dry.out
+    assert "populations/inp/tau: 10.0 -> 5.0" in answer.out
+    assert answer.out.endswith("2 values change\n")
+    assert Path("net.h5").read_bytes() == before
+    changed = list(ann_ckpt.differences(network(), ann_ckpt.read("new.h5")))
+    assert changed == ["populations/inp/parameters/tau", "populations/inp/parameters/noise"]
+
+
+def test_apply_writes_nothing_if_anything_is_wrong(run: Run) -> None:
+    path = write("p.json", {"populations": {"inp": {"tau": 5, "tua": 1}}})
+    answer = run("params", "apply", path, "--checkpoint", "net.h5", "-o", "new.h5")
+    assert answer.status == 1
+    assert "P104" in answer.out
+    assert not Path("new.h5").exists()
+    assert run("params", "apply", path, "--checkpoint", "net.h5").status == 2
+
+
+def test_apply_over_the_checkpoint_itself(run: Run) -> None:
+    path = write("p.json", {"constants": {"K": 2}})
+    assert run("params", "apply", path, "--checkpoint", "net.h5", "-o", "net.h5").status == 0
+    assert float(ann_ckpt.read("net.h5").constants["K"]) == 2
+
+
+def test_extract_gives_what_save_parameters_writes(run: Run) -> None:
+    from ann_ckpt.params import save_parameters
+
+    save_parameters("saved.json", network=network())
+    assert run("params", "extract", "net.h5").out == Path("saved.json").read_text()
+    named = run("params", "extract", "net.h5", "--schema", "./s.json").json
+    assert (named["$schema"], named["format_version"]) == ("./s.json", 1)
+
+
+def test_init_begins_a_folder(run: Run) -> None:
+    assert run("params", "init", "net.h5", "--folder", "config/sub", "--name", "base").status == 0
+    folder = Path("config/sub")
+    assert sorted(p.name for p in folder.iterdir()) == ["base.json", "base.schema.json"]
+    assert run("params", "validate", "config/**/base.json").status == 0
+    write("config/sub/base.json", (folder / "base.json").read_text().replace('"tau"', '"tua"'))
+    assert run("params", "validate", "config/sub/base.json").status == 1
+    again = run("params", "init", "net.h5", "--folder", "config/sub", "--name", "base")
+    assert again.status == 3
+    assert "exists already" in again.err
+
+
+def test_a_checkpoint_that_is_none(run: Run) -> None:
+    write("no.h5", "text")
+    for words in (["extract", "no.h5"], ["init", "no.h5"], ["schema", "--checkpoint", "no.h5"]):
+        assert run("params", *words).status == 4
+    assert run("params", "extract", "none.h5").status == 3
+
+
+def test_the_group_explains_itself(run: Run) -> None:
+    answer = run("params", "--help")
+    assert answer.status == 0
+    for name in ("validate", "schema", "diff", "apply", "extract", "init"):
+        assert name in answer.out
