@@ -19,7 +19,7 @@ from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array
 from ann_ckpt.model.arrays import BLOCK_BYTES
 
-__all__ = ["Neurons", "Synapses", "rows_of"]
+__all__ = ["LazyRows", "Neurons", "Synapses", "rows_of", "whole_rows"]
 
 Fetch = Callable[[int], Sequence[Any]]
 """Row number -> values of its synapses."""
@@ -29,8 +29,8 @@ _CODES = {"f8": "d", "f4": "f", "i4": "i", "b1": "?"}
 """Type of the values -> how :mod:`struct` calls it."""
 
 
-class _Lazy:
-    """What both kinds have in common: a shape, a type, and slices of the first axis."""
+class LazyRows:
+    """What all kinds have in common: a shape, a type, and slices of the first axis."""
 
     __slots__ = ("dtype", "shape")
 
@@ -54,7 +54,7 @@ class _Lazy:
         raise NotImplementedError
 
 
-class Synapses(_Lazy):
+class Synapses(LazyRows):
     """One value per synapse of a live projection, flat, shape ``(n_synapses,)``.
 
     Parameters
@@ -119,7 +119,7 @@ class Synapses(_Lazy):
         )
 
 
-class Neurons(_Lazy):
+class Neurons(LazyRows):
     """One value per neuron of a live population, in its geometry.
 
     ANNarchy hands out all of them at once; they are kept from the first slice to the
@@ -169,16 +169,23 @@ def rows_of(
     dtype : numpy.dtype
         Type that the C++ code takes.
     """
+    for low, high, block in whole_rows(values, row_ptr, dtype):
+        bounds: list[int] = row_ptr[low : high + 1].tolist()
+        for row, (begin, end) in enumerate(pairwise(bounds), start=low):
+            yield row, block[begin - bounds[0] : end - bounds[0]].tolist()
+
+
+def whole_rows(
+    values: Array, row_ptr: NDArray[np.int64], dtype: np.dtype[Any]
+) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """Yield ``(low, high, block)``: the values of rows ``low`` to ``high - 1``, a block at a time."""
     at_most = max(1, BLOCK_BYTES // values.dtype.itemsize)
     n_rows = row_ptr.size - 1
     low = 0
     while low < n_rows:
         reach = int(np.searchsorted(row_ptr, row_ptr[low] + at_most, side="right")) - 1
         high = min(max(reach, low + 1), n_rows)
-        bounds: list[int] = row_ptr[low : high + 1].tolist()
-        block = np.asarray(values[bounds[0] : bounds[-1]], dtype)
-        for row, (begin, end) in enumerate(pairwise(bounds), start=low):
-            yield row, block[begin - bounds[0] : end - bounds[0]].tolist()
+        yield low, high, np.asarray(values[int(row_ptr[low]) : int(row_ptr[high])], dtype)
         low = high
 
 

@@ -1,0 +1,242 @@
+"""Adding bindings to the Python module that ANNarchy 5.0 generates for a network.
+
+ANNarchy writes the source of that module as text, right before it is compiled. While the
+instrumentation stands, the finished text is extended: every structure gets functions that
+reach its data members (``members.hpp``). The simulation's own code is not touched.
+
+Nothing is changed unless the text has the form that is expected; a network that is not
+extended works as it always did.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from ann_ckpt.adapters.annarchy.generated import Member, data_members
+from ann_ckpt.errors import printable
+
+__all__ = ["Instrumentation", "InstrumentationWarning", "UnexpectedCodeError", "extended"]
+
+_KNOWN = re.compile(r"5\.0\.\d+(\.\d+)?")
+_ROWS = re.compile(r"_last_event|rand_\d+|delay")
+"""Members besides attributes that hold one value per synapse."""
+
+Finder = Callable[[str], str]
+"""Name of a generated file -> its text."""
+
+
+class InstrumentationWarning(UserWarning):
+    """A network is compiled without the additional bindings; it works as before."""
+
+
+class UnexpectedCodeError(ValueError):
+    """ANNarchy, or the text that it generated, is not what this module knows."""
+
+
+class Instrumentation:
+    """Extends every network compiled while it stands. Also a context manager.
+
+    It takes effect when it is made and ends with :meth:`remove`, or with the block.
+    Several may stand at a time; the last to go removes the extension.
+    """
+
+    _standing: ClassVar[int] = 0
+    _original: ClassVar[Callable[[Any], str] | None] = None
+    _said: ClassVar[set[str]] = set()
+
+    def __init__(self) -> None:
+        self._stands = True
+        cls = type(self)
+        if cls._standing == 0:
+            cls._patch()
+        cls._standing += 1
+
+    def remove(self) -> None:
+        """End it. Networks that were compiled under it keep their bindings."""
+        if not self._stands:
+            return
+        self._stands = False
+        cls = type(self)
+        cls._standing -= 1
+        if cls._standing == 0 and cls._original is not None:
+            _generator().generate = cls._original
+            cls._original = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    @classmethod
+    def _patch(cls) -> None:
+        try:
+            generator = _generator()
+        except UnexpectedCodeError as reason:
+            cls._refused(str(reason))
+            return
+        original = cls._original = generator.generate
+
+        def generate(self: Any) -> str:
+            text: str = original(self)
+            try:
+                return _extended_by_network(text, self)
+            except UnexpectedCodeError as reason:
+                cls._refused(str(reason))
+            return text
+
+        generator.generate = generate
+
+    @classmethod
+    def _refused(cls, reason: str) -> None:
+        if reason not in cls._said:
+            cls._said.add(reason)
+            warnings.warn(
+                f"ANNarchy is not instrumented: {reason}. Networks are compiled as usual: values cross "
+                "into Python one by one, and resuming a run may not be exact",
+                InstrumentationWarning,
+                stacklevel=4,
+            )
+
+
+def extended(
+    source: str, *, structs: Iterable[tuple[str, str, Sequence[str]]], find: Finder, net_id: int
+) -> str:
+    """Return the source of a module with the additional bindings.
+
+    Parameters
+    ----------
+    source : str
+        The generated source.
+    structs : iterable of (str, str, sequence of str)
+        Structure and Python class of each population and projection, such as
+        ``("ProjStruct0", "proj0_wrapper")``, and its attributes per synapse.
+    find : callable
+        Returns the text of the header ``pop0.hpp`` or ``proj0.hpp``.
+    net_id : int
+        Number of the network in the generated names.
+
+    Raises
+    ------
+    UnexpectedCodeError
+        If anything is not where it is expected.
+    """
+    text = _after(source, f'#include "ANNarchyCore{net_id}.hpp"\n', _helpers())
+    for struct, wrapper, local in structs:
+        header = find(wrapper.removesuffix("_wrapper") + ".hpp")
+        try:
+            members = data_members(header, struct)
+        except ValueError as error:
+            raise UnexpectedCodeError(str(error)) from error
+        has_rows = f"&{struct}::get_dendrite_pre_rank" in source
+        bindings = _bindings(struct, members, local if has_rows else None)
+        text = _after(text, f'nanobind::class_<{struct}>(m, "{wrapper}")', bindings)
+    return _after(text, f"NB_MODULE(ANNarchyWrapper{net_id}, m) {{\n", _GENERATORS)
+
+
+_GENERATORS = """
+    m.def("_ann_ckpt_generators", &ann_ckpt::get_generators);
+    m.def("_ann_ckpt_set_generators", &ann_ckpt::set_generators);
+"""
+
+
+def _extended_by_network(text: str, generator: Any) -> str:
+    try:
+        folder = Path(generator._annarchy_dir) / "generate" / f"net{generator.net_id}"
+        structs = [
+            (f"PopStruct{p.id}", f"pop{p.id}_wrapper", ()) for p in generator.network.get_populations()
+        ]
+        structs += [
+            (f"ProjStruct{p.id}", f"proj{p.id}_wrapper", tuple(p.synapse_type.description["local"]))
+            for p in generator.network.get_projections()
+        ]
+        return extended(
+            text,
+            structs=structs,
+            find=lambda name: (folder / name).read_text(encoding="utf-8"),
+            net_id=generator.net_id,
+        )
+    except (AttributeError, KeyError, OSError, TypeError) as error:
+        raise UnexpectedCodeError(f"{type(error).__name__}: {printable(error, 200)}") from error
+
+
+def _generator() -> Any:
+    """Return the class that writes the module's source."""
+    import ANNarchy
+
+    release = str(ANNarchy.__release__)
+    if not _KNOWN.fullmatch(release):
+        raise UnexpectedCodeError(f"version {printable(release)} is not known; 5.0 is")
+    try:
+        from ANNarchy.generator.NanoBind.Generator import NanoBindGenerator
+    except ImportError as error:
+        raise UnexpectedCodeError(f"{printable(error, 200)}") from error
+    return NanoBindGenerator
+
+
+def _after(text: str, anchor: str, addition: str) -> str:
+    if text.count(anchor) != 1:
+        raise UnexpectedCodeError(
+            f"the generated code has {anchor.strip()!r} {text.count(anchor)} times, not once"
+        )
+    before, _, behind = text.partition(anchor)
+    return before + anchor + addition + behind
+
+
+def _helpers() -> str:
+    here = resources.files("ann_ckpt.adapters.annarchy")
+    return here.joinpath("members.hpp").read_text(encoding="utf-8")
+
+
+def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | None) -> str:
+    """Return the bindings of one structure; ``local`` is None if it has no rows of synapses."""
+    by_row = [
+        m.name
+        for m in members
+        if local is not None
+        and m.dtype is not None
+        and m.depth
+        and (m.name in local or _ROWS.fullmatch(m.name))
+    ]
+    whole = [m.name for m in members if (m.dtype is not None or m.is_distribution) and m.name not in by_row]
+    about = json.dumps({"members": {m.name: m.ctype for m in members}, "rows": by_row})
+    return "".join(_functions(struct, whole, by_row, about, rows=local is not None))
+
+
+def _functions(
+    struct: str, whole: Sequence[str], by_row: Sequence[str], about: str, *, rows: bool
+) -> Iterator[str]:
+    yield f"""
+        .def("_ann_ckpt", []({struct}&) {{ return R"json({about})json"; }})
+        .def("_ann_ckpt_get", []({struct}& obj, const std::string& name) -> nanobind::object {{
+{_cases(whole, "return ann_ckpt::get(obj.{0});")}
+        }})
+        .def("_ann_ckpt_set", []({struct}& obj, const std::string& name,
+                                 nanobind::handle values, nanobind::list sizes) {{
+{_cases(whole, "return ann_ckpt::set(obj.{0}, values, sizes);")}
+        }})"""
+    if rows:
+        signature = f"{struct}& obj, const std::string& name, long low, long high, nanobind::handle values"
+        yield f"""
+        .def("_ann_ckpt_read_rows", []({signature}) {{
+{_cases(by_row, "return ann_ckpt::read_rows(obj, obj.{0}, low, high, values);")}
+        }})
+        .def("_ann_ckpt_write_rows", []({signature}) {{
+{_cases(by_row, "return ann_ckpt::write_rows(obj, obj.{0}, low, high, values);")}
+        }})
+        .def("_ann_ckpt_read_pre_ranks", &ann_ckpt::read_pre_ranks<{struct}>)
+        .def("_ann_ckpt_read_row_sizes", &ann_ckpt::read_row_sizes<{struct}>)"""
+
+
+def _cases(names: Sequence[str], call: str) -> str:
+    cases = [f'            if (name == "{name}") {call.format(name)}' for name in names]
+    return "\n".join([*cases, "            ann_ckpt::no_member(name);"])

@@ -1,0 +1,195 @@
+"""One instrumented population or projection: what its structure carries from step to step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
+from ann_ckpt.adapters.annarchy.carried import POPULATION, PROJECTION, Kind, sort_members
+from ann_ckpt.adapters.annarchy.containers import array_names, arrays_of, flattened
+from ann_ckpt.adapters.annarchy.generated import Member
+from ann_ckpt.adapters.annarchy.sound import unsound_population, unsound_projection
+from ann_ckpt.errors import StateError
+from ann_ckpt.model import Array
+
+__all__ = ["CarriedByPopulation", "CarriedByProjection", "is_instrumented", "members_by_row"]
+
+
+def is_instrumented(instance: Any) -> bool:
+    """Whether a structure was compiled with the additional bindings."""
+    return hasattr(instance, "_ann_ckpt")
+
+
+def members_by_row(instance: Any) -> frozenset[str]:
+    """Names of the members with one value per synapse that can be copied by rows."""
+    return frozenset(json.loads(instance._ann_ckpt())["rows"]) if is_instrumented(instance) else frozenset()
+
+
+class _Carried:
+    """What both kinds have in common."""
+
+    kind: Kind
+
+    def __init__(self, instance: Any, attributes: Collection[str]) -> None:
+        about = json.loads(instance._ann_ckpt())
+        members = [Member(name, ctype) for name, ctype in about["members"].items()]
+        self._instance = instance
+        self._rows = frozenset(about["rows"])
+        self._sorted = sort_members(members, attributes, self.kind)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Members that nothing is known about."""
+        return tuple(f"{m.name} ({m.ctype})" for m in self._sorted.unknown)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the arrays of :meth:`read` are called."""
+        return tuple(name for member in self._sorted.carried for name in self._names(member))
+
+    def _names(self, member: Member) -> tuple[str, ...]:
+        return (member.name,) if member.name in self._rows else array_names(member)
+
+    @property
+    def _whole(self) -> list[Member]:
+        return [m for m in self._sorted.carried if m.name not in self._rows]
+
+    @property
+    def _by_row(self) -> list[Member]:
+        return [m for m in self._sorted.carried if m.name in self._rows]
+
+    def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
+        return arrays_of(member, *self._instance._ann_ckpt_get(member.name))
+
+    def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
+        self._instance._ann_ckpt_set(member.name, *flattened(member, arrays))
+
+    def _known(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+        """Return those arrays that are whole members here, each of the form that it has to have.
+
+        Raises
+        ------
+        StateError
+            If one has another.
+        """
+        found: dict[str, NDArray[Any]] = {}
+        for member in self._whole:
+            if any(name in arrays for name in self._names(member)):
+                flattened(member, arrays)
+                found |= {name: np.asarray(arrays[name]) for name in self._names(member)}
+        return found
+
+
+class CarriedByPopulation(_Carried):
+    """What a population carries.
+
+    Parameters
+    ----------
+    instance : object
+        Its instrumented structure.
+    attributes : collection of str
+        What is kept as parameters and variables.
+    """
+
+    kind = POPULATION
+
+    def read(self) -> dict[str, Array]:
+        """Return everything, by the names that it has in C++."""
+        return {name: a for m in self._whole for name, a in self._read_whole(m).items()}
+
+    def refusal(self, arrays: Mapping[str, Array], size: int) -> str | None:
+        """Say why these arrays cannot be set in a population of ``size`` neurons; None if they can."""
+        try:
+            return unsound_population(self._known(arrays), size)
+        except StateError as error:
+            return error.fact
+
+    def set(self, arrays: Mapping[str, Array]) -> None:
+        """Set those members that are among the arrays."""
+        for member in self._whole:
+            if member.name not in arrays:
+                continue
+            if member.ctype.startswith("std::deque<"):
+                self._set_whole(member, self._lengthened(member, arrays))
+            else:
+                self._set_whole(member, arrays)
+
+    def _lengthened(self, member: Member, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+        """Return a queue of delayed values, newest first, not shorter than the present one.
+
+        Projections with longer delays than the saved network had look further back; what
+        was there stays.
+        """
+        stored = {name: np.asarray(arrays[name]) for name in self._names(member)}
+        present = self._read_whole(member)
+        sizes = f"{member.name}.sizes"
+        steps = len(stored[sizes]) if sizes in stored else len(stored[member.name])
+        if sizes in stored:
+            seen = int(present[sizes][:steps].sum())
+            return {
+                member.name: np.concatenate((stored[member.name], present[member.name][seen:])),
+                sizes: np.concatenate((stored[sizes], present[sizes][steps:])),
+            }
+        return {member.name: np.concatenate((stored[member.name], present[member.name][steps:]))}
+
+
+class CarriedByProjection(_Carried):
+    """What a projection carries.
+
+    Parameters
+    ----------
+    instance : object
+        Its instrumented structure.
+    attributes : collection of str
+        What is kept as parameters and variables.
+    """
+
+    kind = PROJECTION
+
+    def __init__(self, instance: Any, attributes: Collection[str]) -> None:
+        # Only spikes with a delay each have a ring; without one, the number is just that of the population.
+        ring = "_delayed_spikes" in json.loads(instance._ann_ckpt())["members"]
+        super().__init__(instance, attributes if ring else {*attributes, "max_delay"})
+
+    def read(self, row_ptr: NDArray[np.int64]) -> dict[str, Array]:
+        """Return everything, by the names that it has in C++; values per synapse are lazy."""
+        found: dict[str, Array] = {n: a for m in self._whole for n, a in self._read_whole(m).items()}
+        for member in self._by_row:
+            read = partial(self._instance._ann_ckpt_read_rows, member.name)
+            found[member.name] = BulkSynapses(row_ptr, _dtype(member), read)
+        return found
+
+    def refusal(self, arrays: Mapping[str, Array], row_sizes: NDArray[np.int64]) -> str | None:
+        """Say why these arrays cannot be set in a projection with such rows; None if they can."""
+        for member in self._by_row:
+            values = arrays.get(member.name)
+            if values is not None and (values.shape != (row_sizes.sum(),) or values.dtype != _dtype(member)):
+                return f"{member.name} is {values.dtype} {values.shape} for {row_sizes.sum()} synapses"
+        try:
+            known = self._known(arrays)
+        except StateError as error:
+            return error.fact
+        ring = {"_delayed_spikes", "idx_delay", "max_delay"}
+        if ring & known.keys() and not ring <= known.keys():
+            return f"{', '.join(sorted(ring - known.keys()))} is missing"
+        return unsound_projection(known, row_sizes)
+
+    def set(self, arrays: Mapping[str, Array], row_ptr: NDArray[np.int64]) -> None:
+        """Set those members that are among the arrays."""
+        for member in self._whole:
+            if member.name in arrays:
+                self._set_whole(member, arrays)
+        for member in self._by_row:
+            if member.name in arrays:
+                put = partial(self._instance._ann_ckpt_write_rows, member.name)
+                write_rows(arrays[member.name], row_ptr, _dtype(member), put)
+
+
+def _dtype(member: Member) -> np.dtype[Any]:
+    return cast("np.dtype[Any]", member.dtype)  # only members that hold numbers are copied by rows
