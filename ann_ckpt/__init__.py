@@ -28,10 +28,11 @@ from ann_ckpt.model import (
 from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.background import BackgroundSave
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
-from ann_ckpt.store.series import BackgroundSave, CheckpointStore
+from ann_ckpt.store.series import CheckpointStore
 
 __all__ = [
     "Attribute",

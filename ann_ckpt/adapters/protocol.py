@@ -8,6 +8,7 @@ sizes and types, deciding what to rebuild, all or nothing) happens once, outside
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ from ann_ckpt.model import Array, NetworkState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["Reading", "Simulator", "Source"]
+__all__ = ["CallsBack", "Reading", "Simulator", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +90,16 @@ class Simulator(Source, Protocol):
 
         Delays that the state does not know stay what they are. Attributes that it holds
         are set next; those that it lacks start from their initial values.
+        """
+
+
+@runtime_checkable
+class CallsBack(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to stop for a moment between steps."""
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call ``call`` between two steps whenever the simulated time is a multiple of ``period`` ms.
+
+        The state may be read then. Whatever ``call`` raises ends the simulation. The
+        returned function ends the calls.
         """

@@ -2,71 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Literal, Self, overload
 
 from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
 from ann_ckpt.format import chunking
 from ann_ckpt.provenance import now, provenance
-from ann_ckpt.report import Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import EVERYTHING, Selection, Which
 from ann_ckpt.single import write_single
 from ann_ckpt.sources import PathLike, live_reading, open_checkpoint
-from ann_ckpt.store.catalog import CheckpointInfo
-from ann_ckpt.store.collect import collect, remove, unneeded
+from ann_ckpt.store.background import BackgroundSave
+from ann_ckpt.store.collect import collect, remove
 from ann_ckpt.store.lanes import BackgroundLane, DirectLane
 from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.places import check_tag
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.running import PREEMPTED, Periodic, SignalWatch, load_newest
+from ann_ckpt.store.upkeep import Upkeep
 from ann_ckpt.store.verify import verify_store
-from ann_ckpt.store.view import SeriesView
 from ann_ckpt.store.writer import SeriesWriter, Snapshot
 
-__all__ = ["BackgroundSave", "CheckpointStore", "Mode"]
+__all__ = ["CheckpointStore", "Mode"]
 
 Mode = Literal["r", "a", "w", "prune"]
 _MODES = ("r", "a", "w", "prune")
-_PATIENCE = 600.0
-"""Seconds that a change to the store waits for another process to finish its own."""
 
 
-class BackgroundSave:
-    """A save that goes on while its caller does something else."""
-
-    def __init__(self) -> None:
-        self.report: StoreReport | None = None
-        """What was saved, once it is."""
-        self.lane: BackgroundLane | None = None
-        self.seen = False
-        """Whether somebody has waited for the outcome."""
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self.lane is None or not self.lane.busy
-
-    def wait(self) -> StoreReport:
-        """Wait for the end and return the report.
-
-        Raises
-        ------
-        NotWritableError
-            If it failed; the store is as it was before.
-        """
-        error = self.lane.wait() if self.lane is not None else None
-        self.seen = True
-        if error is not None:
-            raise error
-        if self.report is None:
-            raise RuntimeError("a save ended without a report")
-        return self.report
-
-
-class CheckpointStore(SeriesView):
+class CheckpointStore(Upkeep):
     """A series of checkpoints in one folder that share what did not change.
 
     Parameters
@@ -105,7 +74,7 @@ class CheckpointStore(SeriesView):
         compression: str | None = None,
         retention: Retention | None = None,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, writable=mode != "r")
         if mode not in _MODES:
             known = ", ".join(map(repr, _MODES))
             raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
@@ -114,8 +83,8 @@ class CheckpointStore(SeriesView):
         self.mode: Mode = mode
         self.retention = retention
         self._session = FileLock(self._folder.writer_lock, "saves to the store")
-        self._change = FileLock(self._folder.change_lock, "changes the store")
-        self._unclean = False
+        self.saved_step: int | None = None
+        """Time step of what was saved or resumed last through this object."""
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
         if mode in ("a", "w"):
@@ -129,6 +98,7 @@ class CheckpointStore(SeriesView):
             self._make(compression or "auto")
         settings = self._folder.settings()
         self._unclean = self._session.acquire(durable=True)
+        self._marked = True
         try:
             if self.mode == "w":
                 with ExitStack() as cleanup:
@@ -263,6 +233,7 @@ class CheckpointStore(SeriesView):
 
         def finish(report: StoreReport) -> None:
             pruned, more = self._retain()
+            self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
         if background:
@@ -280,11 +251,113 @@ class CheckpointStore(SeriesView):
             raise OptionError("this store cannot be saved to", details={"found": why}, where=self.path)
         return self._writer
 
+    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        self._settle()
+        return super()._prune(rules, dry_run=dry_run)
+
     def _settle(self) -> None:
         """Wait for a save in the background; raise what it raised, if nobody has heard of it yet."""
         background, self._background = self._background, None
         if background is not None and not background.seen:
             background.wait()
+
+    def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+        """Apply the store's own retention; a damaged checkpoint must not end the run that saves."""
+        if self.retention is None:
+            return (), ()
+        try:
+            return self._doom(self.retention, dry_run=False).removed, ()
+        except CorruptFileError as error:
+            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
+
+    # --- While simulating ---------------------------------------------------------
+
+    def every(self, period: float, *, network: Any = None, net_id: int = 0) -> Periodic:
+        """Save whenever the simulated time is a multiple of ``period`` from now on.
+
+        The simulator's own callbacks do it (ANNarchy's ``every``, which calls during
+        ``simulate``). Nothing is saved where the run begins or was resumed.
+
+        Parameters
+        ----------
+        period : float
+            Simulated time in ms.
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+
+        Returns
+        -------
+        Periodic
+            Its ``stop()`` ends it; so does the end of a ``with`` block, which also saves
+            if the run has just come to the end of a period.
+
+        Raises
+        ------
+        SimulatorError
+            If the simulator offers no callbacks.
+        """
+        self._the_writer()
+        return Periodic(self, simulator_for(network, net_id), period)
+
+    def on_signal(
+        self,
+        *signals: signal.Signals,
+        network: Any = None,
+        net_id: int = 0,
+        within: float = 10.0,
+        exit_status: int | None = PREEMPTED,
+    ) -> SignalWatch:
+        """Save and leave when a signal comes, as batch systems send one before they kill.
+
+        The signal only sets a flag. Between two steps the flag is looked at; then the
+        network is saved and the process exits.
+
+        Parameters
+        ----------
+        *signals : signal.Signals
+            Default are SIGTERM and SIGUSR1.
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        within : float
+            Simulated time in ms between two looks; each look interrupts the simulator.
+        exit_status : int or None
+            What the job script will see; None goes on simulating after saving.
+
+        Returns
+        -------
+        SignalWatch
+            Its ``stop()`` gives the signals back; so does the end of a ``with`` block.
+        """
+        self._the_writer()
+        chosen = signals or (signal.SIGTERM, signal.SIGUSR1)
+        return SignalWatch(self, simulator_for(network, net_id), within, chosen, exit_status)
+
+    def resume(self, network: Any = None, *, net_id: int = 0) -> LoadReport | None:
+        """Load the newest intact checkpoint into a live network.
+
+        Returns
+        -------
+        LoadReport or None
+            None if the store is empty: the run begins. Damaged checkpoints that were
+            passed over are among the report's notes.
+
+        Raises
+        ------
+        CorruptFileError
+            If there are checkpoints and none is intact.
+        MismatchError
+            If the network is another one; nothing was changed.
+        """
+        self._settle()
+        found = load_newest(simulator_for(network, net_id), self._catalog.all(), self.path)
+        if found is None:
+            return None
+        report, self.saved_step = found
+        return report
 
     # --- Other files --------------------------------------------------------------
 
@@ -323,88 +396,6 @@ class CheckpointStore(SeriesView):
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Read everything against its digests and say what is damaged; see :func:`verify_store`."""
         return verify_store(self, progress=progress)
-
-    # --- Removing -----------------------------------------------------------------
-
-    def prune(
-        self,
-        *,
-        keep_last: int | None = None,
-        keep_every: int | None = None,
-        keep_tags: bool = True,
-        keep: Callable[[CheckpointInfo], bool] | None = None,
-        dry_run: bool = False,
-    ) -> PruneReport:
-        """Remove checkpoints, and whatever no other one needs; see :class:`Retention` for the rules.
-
-        Somebody who reads from a removed checkpoint keeps what its files hold.
-
-        Raises
-        ------
-        OptionError
-            If no rule says what stays.
-        CorruptFileError
-            If a checkpoint that stays cannot be read; nothing was removed.
-        """
-        rules = Retention(keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, keep=keep)
-        return self._prune(rules, dry_run=dry_run)
-
-    def gc(self, *, dry_run: bool = False) -> PruneReport:
-        """Remove what no checkpoint needs: objects of interrupted saves, temporary files."""
-        return self._prune(None, dry_run=dry_run)
-
-    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
-        if dry_run:
-            return self._doom(rules, dry_run=True)
-        if self.mode == "r":
-            raise OptionError(
-                "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
-            )
-        self._settle()
-        with ExitStack() as cleanup:
-            self._enter_change(cleanup)
-            return self._doom(rules, dry_run=False)
-
-    def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
-        """Decide what goes and remove it, unless only the decision is asked for."""
-        infos = self._catalog.all()
-        doomed = [] if rules is None else rules.doomed(infos)
-        staying = [info for info in infos if info not in doomed]
-        objects = unneeded(self._folder, staying)
-        if not dry_run:
-            remove(self._folder, doomed)
-            collect(self._folder, objects)
-        return PruneReport(
-            path=self.path,
-            removed=tuple(info.name for info in doomed),
-            kept=tuple(info.name for info in staying),
-            objects=len(objects),
-            bytes_freed=sum(objects.values()) + sum(info.file_bytes for info in doomed),
-            dry_run=dry_run,
-        )
-
-    def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
-        """Apply the store's own retention; a damaged checkpoint must not end the run that saves."""
-        if self.retention is None:
-            return (), ()
-        try:
-            return self._doom(self.retention, dry_run=False).removed, ()
-        except CorruptFileError as error:
-            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
-
-    def _enter_change(self, cleanup: ExitStack) -> tuple[Note, ...]:
-        """Take the change lock until ``cleanup`` ends, and sweep if somebody died while holding one."""
-        died = self._change.acquire(wait=_PATIENCE, durable=self.mode == "prune")
-        cleanup.callback(self._change.release)
-        if not (died or self._unclean):
-            return ()
-        try:
-            objects = unneeded(self._folder, self._catalog.all())
-        except CorruptFileError as error:
-            return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
-        collect(self._folder, objects)
-        self._unclean = False
-        return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)
 
     # --- The end ------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ class Bindings(ABC):
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant in this network, and in no other."""
 
+    @property
+    @abstractmethod
+    def callbacks(self) -> list[Any]:
+        """The network's own list of what it calls between steps."""
+
     @abstractmethod
     def update_period(self, instance: Any) -> int:
         """Return the steps between two updates of a projection's synapses."""

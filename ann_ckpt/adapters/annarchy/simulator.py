@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.adapters.annarchy.calling import Every
 from ann_ckpt.adapters.annarchy.population import LivePopulation
 from ann_ckpt.adapters.annarchy.projection import LiveProjection
 from ann_ckpt.adapters.protocol import Reading
@@ -67,6 +68,15 @@ class AnnarchySimulator:
 
     def _projection(self, name: str) -> LiveProjection:
         return LiveProjection(self._bindings, self._bindings.projections[name])
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call between two steps whenever the simulated time is a multiple of ``period`` ms.
+
+        ANNarchy does so during ``simulate``, not during ``step`` or ``simulate_until``.
+        """
+        dt = float(self._bindings.setting("dt"))
+        every = Every(max(1, round(period / dt)), dt, self._bindings.time_step, call)
+        return every.install(self._bindings.callbacks)
 
     def refusal(self, projection: ProjectionState) -> str | None:
         """Say why ``projection`` cannot be put in place of the live one of its name."""

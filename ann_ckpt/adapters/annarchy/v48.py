@@ -66,6 +66,14 @@ class Cython(Bindings):
         self.constants[name].value = value
         getattr(self._instance, f"_set_{name}")(value)
 
+    @property
+    def callbacks(self) -> list[Any]:
+        """The list that ``@every`` appends to."""
+        from ANNarchy.core import Simulate
+
+        callbacks: list[Any] = Simulate._callbacks[self._net_id]
+        return callbacks
+
     def update_period(self, instance: Any) -> int:
         """Return the steps between two updates of a projection's synapses."""
         return int(instance._get_update_period())  # there is no public getter

@@ -52,6 +52,12 @@ class Nanobind(Bindings):
         self.constants[name].value = value
         getattr(self._network.instance, f"set_{name}")(value)
 
+    @property
+    def callbacks(self) -> list[Any]:
+        """The list that ``@every`` appends to."""
+        callbacks: list[Any] = self._network._callbacks
+        return callbacks
+
     def update_period(self, instance: Any) -> int:
         """Return the steps between two updates of a projection's synapses."""
         return int(instance._update_period)  # there is no public getter

@@ -1,0 +1,112 @@
+"""Removing from a store: one change at a time, and never what a checkpoint needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.report import Note
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.collect import collect, remove, unneeded
+from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.reports import PruneReport
+from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.view import SeriesView
+
+__all__ = ["Upkeep"]
+
+_PATIENCE = 600.0
+"""Seconds that a change to the store waits for another process to finish its own."""
+
+
+class Upkeep(SeriesView):
+    """A store that checkpoints can be removed from.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+    writable : bool
+        False refuses every change.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, writable: bool) -> None:
+        super().__init__(path)
+        self._writable = writable
+        self._change = FileLock(self._folder.change_lock, "changes the store")
+        self._marked = False
+        """Whether another file of ours, durable already, tells of an interrupted change."""
+        self._unclean = False
+        """Whether an interrupted change is known of."""
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
+        keep_tags: bool = True,
+        keep: Callable[[CheckpointInfo], bool] | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove checkpoints, and whatever no other one needs; see :class:`Retention` for the rules.
+
+        Somebody who reads from a removed checkpoint keeps what its files hold.
+
+        Raises
+        ------
+        OptionError
+            If no rule says what stays.
+        CorruptFileError
+            If a checkpoint that stays cannot be read; nothing was removed.
+        """
+        rules = Retention(keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, keep=keep)
+        return self._prune(rules, dry_run=dry_run)
+
+    def gc(self, *, dry_run: bool = False) -> PruneReport:
+        """Remove what no checkpoint needs: objects of interrupted saves, temporary files."""
+        return self._prune(None, dry_run=dry_run)
+
+    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        if dry_run:
+            return self._doom(rules, dry_run=True)
+        if not self._writable:
+            raise OptionError(
+                "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
+            )
+        with ExitStack() as cleanup:
+            self._enter_change(cleanup)
+            return self._doom(rules, dry_run=False)
+
+    def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        """Decide what goes and remove it, unless only the decision is asked for."""
+        infos = self._catalog.all()
+        doomed = [] if rules is None else rules.doomed(infos)
+        staying = [info for info in infos if info not in doomed]
+        objects = unneeded(self._folder, staying)
+        if not dry_run:
+            remove(self._folder, doomed)
+            collect(self._folder, objects)
+        return PruneReport(
+            path=self.path,
+            removed=tuple(info.name for info in doomed),
+            kept=tuple(info.name for info in staying),
+            objects=len(objects),
+            bytes_freed=sum(objects.values()) + sum(info.file_bytes for info in doomed),
+            dry_run=dry_run,
+        )
+
+    def _enter_change(self, cleanup: ExitStack) -> tuple[Note, ...]:
+        """Take the change lock until ``cleanup`` ends, and sweep if somebody died while holding one."""
+        died = self._change.acquire(wait=_PATIENCE, durable=not self._marked)
+        cleanup.callback(self._change.release)
+        if not (died or self._unclean):
+            return ()
+        try:
+            objects = unneeded(self._folder, self._catalog.all())
+        except CorruptFileError as error:
+            return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
+        collect(self._folder, objects)
+        self._unclean = False
+        return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)
