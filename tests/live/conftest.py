@@ -59,6 +59,12 @@ def once(make: Callable[[str], T]) -> Callable[[str], T]:
 
 
 @pytest.fixture(scope="session")
+def generation() -> int:
+    """Return the first part of ANNarchy's version."""
+    return int(installed().split(".")[0])
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run a job of :mod:`tests.live.jobs` in a process of its own and return its answer."""
     if not installed():

@@ -6,7 +6,7 @@ import inspect
 import os
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def refused(network: str, saved: str) -> list[str]:
     before = ann_ckpt.testing.captured(simulator.read().state)
     try:
         load(lab, saved)
-    except ann_ckpt.MismatchError as error:
+    except ann_ckpt.errors.MismatchError as error:
         after = ann_ckpt.testing.captured(simulator.read().state)
         assert not list(ann_ckpt.differences(before, after))
         return [str(problem) for problem in error.report.problems]
@@ -172,6 +172,71 @@ def refusals(network: str, projection: str) -> dict[str, str | None]:
     return answers
 
 
+def delay_refusals(network: str) -> dict[str, str | None]:
+    """Offer delays of every kind to the synapses that there are."""
+    lab = opened(network)
+    simulator = simulator_for(lab.network)
+    projections = simulator.read().state.projections
+    each = np.ones(projections["each"].connectivity.n_synapses, np.int32)
+    offers = {
+        "at once: 3 steps": replace(projections["at once"], delays=3),
+        "uniform: each": replace(
+            projections["uniform"], delays=np.ones(projections["uniform"].connectivity.n_synapses, np.int32)
+        ),
+        "uniform: unknown": replace(projections["uniform"], delays=None),
+        "each: none": replace(projections["each"], delays=each * 0),
+        "each: unknown": replace(projections["each"], delays=None),
+        "each: one for all": replace(projections["each"], delays=2),
+    }
+    answers = {name: simulator.refusal(offer) for name, offer in offers.items()}
+    simulator.set_delays("each", 2)
+    now = simulator.read().state.projections["each"].delays
+    assert np.array_equal(np.asarray(now), 2 * each)
+    return answers
+
+
+def monitored(network: str, projection: str) -> dict[str, str | None]:
+    """Offer synapses to a projection that somebody records."""
+    lab = NETWORKS[network](1)
+    lab.compile(Path(os.environ["LIVE_COMPILED"]) / network)
+    lab.monitor(lab.find(projection).dendrite(0), ["w"])
+    simulator = simulator_for(lab.network)
+    state = simulator.read().state.projections[projection]
+    rows = [state.connectivity.row(i) for i in range(state.connectivity.n_rows)]
+    fewer = ann_ckpt.Connectivity.from_rows(state.connectivity.post_ranks[1:], rows[1:])
+    return {
+        "other dendrites": simulator.refusal(_like(state, fewer)),
+        "the same dendrites": simulator.refusal(ann_ckpt.testing.rewired(state)),
+    }
+
+
+def not_compiled() -> str:
+    """Ask for a network that is only built."""
+    lab = NETWORKS["delays"](1)
+    return _said(lambda: ann_ckpt.save("nowhere.h5", network=lab.network))
+
+
+def twins() -> str:
+    """Ask for a network with two populations of one name."""
+    lab = NETWORKS["delays"](1)
+    lab.compile(Path(os.environ["LIVE_COMPILED"]) / "delays")
+    lab.find("source").name = lab.find("sink").name = "twin"
+    return _said(lambda: simulator_for(lab.network))
+
+
+def no_such_network() -> str:
+    """Ask for a number out of the blue."""
+    return _said(lambda: simulator_for(None, 77))
+
+
+def _said(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ann_ckpt.errors.CheckpointError as error:
+        return error.fact
+    raise AssertionError("it was accepted")
+
+
 def _like(state: ann_ckpt.ProjectionState, connectivity: ann_ckpt.Connectivity) -> ann_ckpt.ProjectionState:
     """Return a projection with other synapses and made-up values of the same kinds."""
     sizes = {"global": (), "semiglobal": (connectivity.n_rows,), "local": (connectivity.n_synapses,)}
@@ -189,3 +254,49 @@ def _like(state: ann_ckpt.ProjectionState, connectivity: ann_ckpt.Connectivity) 
         variables=made_up(state.variables),
         delays=state.delays if isinstance(state.delays, int) else np.ones(connectivity.n_synapses, np.int32),
     )
+
+
+def seed_of(network: str, seed: int) -> int | None:
+    """Return the seed that a state carries."""
+    return simulator_for(opened(network, seed).network).read().state.seed
+
+
+def two_networks() -> dict[str, Any]:
+    """Build one network twice in a process, with a constant that both have from outside."""
+    import ANNarchy as ann
+
+    ann.Constant("gain", 1.5)
+    labs = [NETWORKS["shared"](seed) for seed in (1, 2)]
+    for lab in labs:
+        lab.compile(Path(os.environ["LIVE_COMPILED"]) / f"shared{lab.network.id}")
+    first, second = (simulator_for(lab.network) for lab in labs)
+    labs[0].simulate(5)
+    first.set_constant("gain", np.array(9.0))
+    by_number = simulator_for(None, labs[0].network.id)
+    return {
+        "gains": [float(s.read().state.constants["gain"]) for s in (first, second)]
+        + [ann.get_constant("gain").value],
+        "steps": [s.read().state.time_step for s in (first, second)],
+        "by number": by_number.read().state.time_step,
+        "by object": first.read().state.time_step,
+    }
+
+
+def global_and_copy() -> dict[str, Any]:
+    """Compile the global network and a copy of it; run one."""
+    import ANNarchy as ann
+
+    lab = opened("shared")
+    copy = ann.Network(everything=True)
+    copy.compile(directory=str(Path(os.environ["LIVE_COMPILED"]) / "copy"), compiler_flags="-O0", silent=True)
+    lab.simulate(5)
+    globally, copied = simulator_for(None), simulator_for(copy)
+    states = [simulator.read().state for simulator in (globally, copied)]
+    return {
+        "steps": [state.time_step for state in states],
+        "by number": simulator_for(None, copy.id).read().state.time_step,
+        "by object": states[1].time_step,
+        "rates differ": bool(
+            np.any(states[0].populations["sink"]["r"][:] != states[1].populations["sink"]["r"][:])
+        ),
+    }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import ANNarchy as ann
 
-from tests.live.lab import Lab, connect
+from tests.live.lab import FIVE, Lab, connect
 
 OJA = """
     eta = 0.01 : projection
@@ -129,4 +129,20 @@ def single(seed: int) -> Lab:
     return lab
 
 
-NETWORKS: dict[str, Callable[[int], Lab]] = {"rate": rate, "spike": spike, "delays": delays, "single": single}
+def shared(seed: int) -> Lab:
+    """A few neurons that use a constant from outside the network."""
+    lab = Lab(dt=1.0, seed=seed)
+    if not FIVE:
+        lab.constant("gain", 1.5)
+    source, sink = (lab.population(name, 3, "leaky") for name in ("source", "sink"))
+    connect(lab.projection("ff", source, sink, "exc"), "one_to_one", 1.0)
+    return lab
+
+
+NETWORKS: dict[str, Callable[[int], Lab]] = {
+    "rate": rate,
+    "spike": spike,
+    "delays": delays,
+    "single": single,
+    "shared": shared,
+}

@@ -82,7 +82,8 @@ class Cython(Bindings):
         """Whether there is a value for each neuron, or one for all; a missing name gives neither."""
         if local:
             get = getattr(instance, "get_local_attribute_all", None)
-            return get is not None and len(get(name, ctype) or ()) == instance.size
+            values = None if get is None else get(name, ctype)
+            return values is not None and len(values) == instance.size
         return hasattr(instance, "get_global_attribute")
 
     def neurons(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
