@@ -8,18 +8,27 @@ each object is looked at when it is reached and refused with its path.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from h5py import h5d, h5l, h5o, h5s
 
-from ann_ckpt.errors import CorruptFileError, UnknownFormatError, UnsafeFileError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    CorruptFileError,
+    StateError,
+    UnknownFormatError,
+    UnsafeFileError,
+    printable,
+)
 from ann_ckpt.format import codec, h5
 
-__all__ = ["check_dataset", "check_link", "check_superblock"]
+__all__ = ["believing", "check_dataset", "check_link", "check_superblock"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PLUGIN_FILTERS = {32001: "blosc", 32015: "zstd"}
@@ -30,6 +39,45 @@ _MOST_INFLATION = 1032
 _PLUGIN_INFLATION = 1 << 16
 _CHUNK_BYTES = 64 << 20
 _NAME_BYTES = 16 << 10
+
+
+_NONSENSE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What HDF5, numpy and plain Python raise when a file is not what it says."""
+
+
+@contextlib.contextmanager
+def believing(where: str) -> Iterator[None]:
+    """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
+
+    Parameters
+    ----------
+    where : str
+        File and path for messages.
+    """
+    try:
+        yield
+    except StateError as error:
+        raise CorruptFileError(
+            "what is stored makes no sense", details={"found": error.fact}, where=where
+        ) from error
+    except CheckpointError as error:
+        error.where = error.where or where
+        raise
+    except _NONSENSE as error:
+        raise CorruptFileError(
+            "the file is damaged",
+            details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
+            where=where,
+        ) from error
 
 
 def check_superblock(descriptor: int, path: str) -> None:

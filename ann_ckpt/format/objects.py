@@ -246,7 +246,8 @@ class _OpenObject:
         """The dataset inside, which must have the type and the entries of ``array``."""
         with self._lock:
             if self._values is None:
-                self._values = self._open(count)
+                with guard.believing(self._where):
+                    self._values = self._open(count)
         expected = (array.dtype, (self._item.entries, *array.shape[1:]))
         if (self._values.dtype, self._values.shape) != expected:
             raise CorruptFileError(

@@ -18,11 +18,9 @@ from h5py import h5d, h5g
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import (
-    CheckpointError,
     ClosedCheckpointError,
     CorruptFileError,
     FormatVersionError,
-    StateError,
     UnknownFormatError,
     UnsafeFileError,
     printable,
@@ -130,7 +128,10 @@ class FileReader:
             self._check_encoding(path)
             if self.index[path].encoding != layout.E_SHARED:
                 return self._open_dataset(path)
-            return SharedReader(self.layout_of(path), self._objects, where=self.where(path))
+            dtype, shape = self._shared.describe(self._shared_numbers[path])
+            return SharedReader(
+                dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
+            )
 
     def check_values(self, path: str, values: NDArray[Any]) -> None:
         """Hold a whole array that was read against its digest.
@@ -202,12 +203,11 @@ class FileReader:
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
             check_shared_link(self._group(parent_path), link, array, self.where(path))
-            reader = SharedReader(array, self._objects, where=self.where(path))
-            for first, last in reader.stretches():
+            for first, last in array.stretches():
                 places = array.places(first, last)
                 if not seen.issuperset(places):
                     start, stop = (int(array.block_starts[block]) for block in (first, last))
-                    yield reader.read(start, stop).nbytes
+                    yield self.array(path).read(start, stop).nbytes
                     seen.update(places)
 
     def where(self, path: str) -> str:
@@ -345,34 +345,8 @@ class FileReader:
         """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
-        try:
+        with guard.believing(self.where(path)):
             yield
-        except StateError as error:
-            raise CorruptFileError(
-                "what is stored makes no sense", details={"found": error.fact}, where=self.where(path)
-            ) from error
-        except CheckpointError as error:
-            error.where = error.where or self.where(path)
-            raise
-        except _NONSENSE as error:
-            raise CorruptFileError(
-                "the file is damaged",
-                details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
-                where=self.where(path),
-            ) from error
-
-
-_NONSENSE = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-)
-"""What HDF5, numpy and plain Python raise when a file is not what it says."""
 
 
 def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:

@@ -9,9 +9,8 @@ its digest before any of its values comes out.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,19 +26,8 @@ from ann_ckpt.format.stored import Storage, StoredArray
 
 __all__ = ["SharedReader"]
 
-_STRETCH_BYTES = 4 << 20
-"""Blocks that follow one another in an object are read together up to this size."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Blocks ``[first, last)`` of the array, side by side in one object."""
-
-    source: str
-    start: int
-    """Where they start in the object."""
-    first: int
-    last: int
+_PARALLEL_BYTES = 4 << 20
+"""Reads of at least this size go to threads."""
 
 
 class SharedReader:
@@ -47,24 +35,31 @@ class SharedReader:
 
     Parameters
     ----------
-    array : SharedArray
-        Blocks and pieces.
-    objects : OpenObjects
-        Where the pieces are.
+    dtype, shape : dtype, tuple of int
+        Of the array.
+    load : callable
+        Returns its blocks and pieces, and the objects that these are in; called when
+        values are asked for.
     where : str
         File and path for messages.
     """
 
-    def __init__(self, array: SharedArray, objects: OpenObjects, *, where: str) -> None:
-        self.shape = array.shape
-        self.dtype = array.dtype
-        self._array = array
-        self._objects = objects
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        load: Callable[[], tuple[SharedArray, OpenObjects]],
+        *,
+        where: str,
+    ) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self._load = cache(load)
         self._where = where
 
     def storage(self) -> Storage:
         """Return how the array lies in its objects."""
-        return Storage("shared", (), 0, self._array.stored_bytes)
+        return Storage("shared", (), 0, self._load()[0].stored_bytes)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return elements ``[start, stop)`` of the first axis, shape ``(stop - start, ...)``."""
@@ -74,13 +69,9 @@ class SharedReader:
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield the whole array in pieces of a few MiB along the first axis."""
-        starts = self._array.block_starts
-        for first, last in self.stretches():
-            yield self.read(int(starts[first]), int(starts[last]))
-
-    def stretches(self) -> Iterator[tuple[int, int]]:
-        """Cut the array into runs of blocks ``[first, last)`` that are best read together."""
-        yield from ((s.first, s.last) for s in self._stretches(0, self._array.blocks.size))
+        array, _ = self._load()
+        for first, last in array.stretches():
+            yield self.read(int(array.block_starts[first]), int(array.block_starts[last]))
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
@@ -94,65 +85,69 @@ class SharedReader:
         """
         if not out.size:
             return
-        starts = self._array.block_starts
-        first = int(np.searchsorted(starts, start, side="right")) - 1
-        last = int(np.searchsorted(starts, start + len(out), side="left"))
-        with self._objects.of(self._array) as sources:
-
-            def fetch(stretch: _Stretch) -> None:
-                self._fetch(stretch, sources[stretch.source], out, start)
-
-            stretches = list(self._stretches(first, last))
-            if len(stretches) == 1:
-                fetch(stretches[0])
+        array, objects = self._load()
+        first = int(np.searchsorted(array.block_starts, start, side="right")) - 1
+        last = int(np.searchsorted(array.block_starts, start + len(out), side="left"))
+        with objects.of(array) as sources:
+            task = _Reading(array, sources, out, start, self._where)
+            stretches = array.stretches(first, last)
+            if out.nbytes < _PARALLEL_BYTES:
+                for stretch in stretches:
+                    task.fetch(stretch)
             else:
-                for _ in _pool().map(fetch, stretches):
+                for _ in _pool().map(task.fetch, stretches):
                     pass
 
-    def _stretches(self, first: int, last: int) -> Iterator[_Stretch]:
-        """Cut blocks ``[first, last)`` at the ends of pieces and where they grow too large."""
-        starts, piece_starts = self._array.block_starts, self._array.piece_starts
-        at_most = max(1, _STRETCH_BYTES // max(1, self._array.entry_bytes))
-        while first < last:
-            begin = int(starts[first])
-            number = int(np.searchsorted(piece_starts, begin, side="right")) - 1
-            piece = self._array.pieces[number]
-            reach = min(int(piece_starts[number + 1]), begin + at_most)
-            stop = min(max(int(np.searchsorted(starts, reach, side="right")) - 1, first + 1), last)
-            offset = begin - int(piece_starts[number])
-            yield _Stretch(piece.source.name, piece.start + offset, first, stop)
-            first = stop
 
-    def _fetch(self, stretch: _Stretch, source: StoredArray, out: NDArray[Any], start: int) -> None:
-        """Read whole blocks, check them, and keep what ``out``, which starts at ``start``, asks for."""
-        bounds = self._array.block_starts[stretch.first : stretch.last + 1]
+class _Reading:
+    """One range on its way into ``out``, which starts at entry ``start``."""
+
+    def __init__(
+        self,
+        array: SharedArray,
+        sources: dict[str, StoredArray],
+        out: NDArray[Any],
+        start: int,
+        where: str,
+    ) -> None:
+        self._array = array
+        self._sources = sources
+        self._out = out
+        self._start = start
+        self._where = where
+
+    def fetch(self, stretch: tuple[int, int]) -> None:
+        """Read whole blocks, check them, and keep what is asked for."""
+        array, out, start = self._array, self._out, self._start
+        bounds = array.block_starts[stretch[0] : stretch[1] + 1]
         low, high = int(bounds[0]), int(bounds[-1])
+        number = int(np.searchsorted(array.piece_starts, low, side="right")) - 1
+        piece, offset = array.pieces[number], low - int(array.piece_starts[number])
         inside = start <= low and high <= start + len(out)
         values = (
-            out[low - start : high - start] if inside else np.empty((high - low, *self.shape[1:]), self.dtype)
+            out[low - start : high - start]
+            if inside
+            else np.empty((high - low, *array.shape[1:]), array.dtype)
         )
-        source.read_into(values, stretch.start, threads=False)
-        self._check(stretch, values, bounds - low)
-        if not inside:
-            cut = slice(max(start - low, 0), min(start + len(out), high) - low)
-            out[max(low - start, 0) : max(low - start, 0) + cut.stop - cut.start] = values[cut]
-
-    def _check(self, stretch: _Stretch, values: NDArray[Any], bounds: NDArray[np.int64]) -> None:
-        cuts: list[int] = bounds.tolist()
+        self._sources[piece.source.name].read_into(values, piece.start + offset, threads=False)
+        cuts: list[int] = (bounds - low).tolist()
         found = block_records(np.diff(bounds), block_digests(values, cuts))
-        wrong = np.flatnonzero(found != self._array.blocks[stretch.first : stretch.last])
+        wrong = np.flatnonzero(found != array.blocks[slice(*stretch)])
         if wrong.size:
-            begin, end = (stretch.start + cut for cut in cuts[wrong[0] : wrong[0] + 2])
+            begin, end = (piece.start + offset + cut for cut in cuts[wrong[0] : wrong[0] + 2])
             raise CorruptFileError(
-                f"values in the object {stretch.source} differ from their digest",
+                f"values in the object {piece.source.name} differ from their digest",
                 details={"entries": f"{begin} to {end} of the object"},
                 where=self._where,
             )
+        if not inside:
+            first, last = max(start, low), min(start + len(out), high)
+            out[first - start : last - start] = values[first - low : last - low]
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    """Threads of its own: the one that decodes chunks may be waited for from here."""
+    """Threads of their own: those that decode chunks may be waited for from here."""
     return ThreadPoolExecutor(WORKERS, "ann_ckpt-share")
 
 

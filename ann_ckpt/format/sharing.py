@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,8 @@ BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
 _OBJECT = np.dtype([("name", "S32"), ("entries", "<u8"), ("size", "<u8")])
 _ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("blocks", "<u8")])
 _PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
+_STRETCH_BYTES = 4 << 20
+"""Blocks that follow one another in an object are read together up to this size."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _TYPE = re.compile(r"[<|][biuf][1248]")
 
@@ -130,6 +132,19 @@ class SharedArray:
                 pieces.tolist(), offsets.tolist(), self.blocks[first:last].tolist(), strict=True
             )
         ]
+
+    def stretches(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Cut blocks ``[first, last)`` into runs that lie side by side, of at most a few MiB."""
+        starts, piece_starts = self.block_starts, self.piece_starts
+        last = self.blocks.size if last is None else last
+        at_most = max(1, _STRETCH_BYTES // max(1, self.entry_bytes))
+        while first < last:
+            begin = int(starts[first])
+            piece = int(np.searchsorted(piece_starts, begin, side="right")) - 1
+            reach = min(int(piece_starts[piece + 1]), begin + at_most)
+            stop = min(max(int(np.searchsorted(starts, reach, side="right")) - 1, first + 1), last)
+            yield first, stop
+            first = stop
 
     @property
     def objects(self) -> dict[str, StoredObject]:
@@ -233,21 +248,21 @@ class SharedTables:
     def __len__(self) -> int:
         return int(self._arrays.size)
 
-    def array(self, number: int) -> SharedArray:
-        """Return the layout of the array of that number, counted as the index lists them."""
+    def describe(self, number: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Return type and shape of the array of that number, counted as the index lists them."""
         dtype, shape = (text.decode() for text in self._arrays[["dtype", "shape"]][number].item())
         if not _TYPE.fullmatch(dtype):
             raise ValueError(f"{dtype!r} is no type of a stored array")
+        return np.dtype(dtype), tuple(int(n) for n in shape.split("x"))
+
+    def array(self, number: int) -> SharedArray:
+        """Return the layout of the array of that number."""
         rows = self._pieces[self._piece_ends[number] : self._piece_ends[number + 1]]
         blocks = self._blocks(int(self._block_ends[number]), int(self._block_ends[number + 1]))
         if blocks.dtype != BLOCK:
             raise ValueError("the table of blocks has other columns than the format says")
-        return SharedArray(
-            np.dtype(dtype),
-            tuple(int(n) for n in shape.split("x")),
-            tuple(Piece(self.objects[number], start, count) for number, start, count in rows.tolist()),
-            blocks,
-        )
+        pieces = tuple(Piece(self.objects[item], start, count) for item, start, count in rows.tolist())
+        return SharedArray(*self.describe(number), pieces, blocks)
 
 
 def _running(counts: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
