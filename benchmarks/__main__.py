@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.catalogue import every_case, select
-from benchmarks.harness import SCALES
+from benchmarks.harness import SCALES, Scale
 from benchmarks.peers import PEERS
 from benchmarks.running import ROOT, measure
 from benchmarks.table import text
@@ -45,7 +45,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(_run(options.folder, scale.name)) + "\n")
+        options.json.write_text(json.dumps(_run(options, scale)) + "\n")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for number, case in enumerate(cases):
             result = measure(
@@ -63,13 +63,16 @@ def main() -> None:
                     file.write(json.dumps(result.to_json()) + "\n")
 
 
-def _run(folder: Path, scale: str) -> dict[str, object]:
+def _run(options: argparse.Namespace, scale: Scale) -> dict[str, object]:
     """First line of the JSON: what this run is."""
+    command = ["python -m benchmarks", *options.cases, f"--scale {scale.name}"]
+    if options.rounds:
+        command.append(f"--rounds {options.rounds}")
     return {
-        "scale": scale,
+        "scale": scale.name,
         "commit": machine.commit_of(ROOT),
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
-        "machine": machine.describe(DISTRIBUTIONS, folder),
+        "command": " ".join(command),
+        "machine": machine.describe(DISTRIBUTIONS, options.folder),
     }
 
 

@@ -69,6 +69,7 @@ def cases(scale: Scale) -> list[Case]:
                     partial(contenders, "random", nbytes, "none", _ACROSS_SIZES),
                     nbytes=nbytes,
                     series=f"Full {what} by size",
+                    axis="bytes of values",
                     x=nbytes,
                 )
             )

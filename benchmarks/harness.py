@@ -156,6 +156,8 @@ class Case:
     """Where the case stands on the horizontal axis of its series' picture."""
     series: str = ""
     """Cases of one series make one picture, a line for each contender."""
+    axis: str = ""
+    """What ``x`` counts: ``bytes of values``, ``synapses``, ``share changed``, ..."""
 
 
 def remove(path: Path) -> None:

@@ -40,6 +40,7 @@ def cases(scale: Scale) -> list[Case]:
             nbytes=synapses * _PER_SYNAPSE,
             goals=_goals(what),
             series=f"Live {what} by synapses",
+            axis="synapses",
             x=synapses,
         )
         for what, contenders in (("save", _saving), ("load", _loading))

@@ -71,6 +71,7 @@ class Result:
     title: str
     nbytes: int
     series: str
+    axis: str
     x: float | None
     rows: dict[str, Row]
     goals: list[Outcome] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import Any, Self
 from benchmarks.harness import Case, Role, Scale, remove
 from benchmarks.results import Result, Row, judge
 
-__all__ = ["WorkerDiedError", "WorkerProcess", "measure"]
+__all__ = ["WorkerDiedError", "WorkerProcess", "measure", "take_turn"]
 
 ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "build" / "bench"
+"""Where files are made unless told otherwise: on the disk of the checkout, not in memory."""
 
 Say = Callable[[str], None]
 
@@ -121,7 +124,7 @@ def measure(
         rows = {"nobody": Row("nobody", Role.OURS, problem=str(death))}
     finally:
         remove(folder)
-    result = Result(case.key, case.title, case.nbytes, case.series, case.x, rows)
+    result = Result(case.key, case.title, case.nbytes, case.series, case.axis, case.x, rows)
     result.goals = judge(case, result)
     return result
 
@@ -154,15 +157,39 @@ def _take_turns(
                     row.seconds.append(None)
                     continue
                 say(f"{row.name}: turn {turn} of {rounds}")
-                answer = _take(worker, row, "run", check=turn == 0)
-                if row.problem:
-                    continue
-                spent[row.name] += answer["seconds"]
-                if turn or spent[row.name] > scale.patience:
-                    row.seconds.append(answer["seconds"])
-                    row.file, row.read, row.written = (answer[k] for k in ("file", "read", "written"))
-                else:
-                    row.seconds.append(None)
+                spent[row.name] += take_turn(
+                    worker, row, counts=turn > 0, check=turn == 0, long=scale.patience
+                )
+
+
+def take_turn(
+    worker: WorkerProcess, row: Row, *, counts: bool, check: bool = False, long: float = math.inf
+) -> float:
+    """Run a contender once and put the figures into its row.
+
+    Parameters
+    ----------
+    counts : bool
+        Whether this turn is more than a warming up.
+    check : bool
+        Whether to see that the result is right.
+    long : float
+        Seconds from which on a turn counts anyhow: it needed no warming up.
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+    """
+    if row.problem:
+        return 0.0
+    answer = _take(worker, row, "run", check=check)
+    if row.problem:
+        return 0.0
+    taken: float = answer["seconds"]
+    row.seconds.append(taken if counts or taken > long else None)
+    row.file, row.read, row.written = (answer[what] for what in ("file", "read", "written"))
+    return taken
 
 
 def _able(rows: Mapping[str, Row]) -> Iterator[Row]:

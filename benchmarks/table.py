@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.harness import Role
 from benchmarks.results import Outcome, Result, Row, Spread
 
-__all__ = ["COLUMNS", "cells", "goal_line", "human", "markdown", "text"]
+__all__ = ["COLUMNS", "cells", "figure", "goal_line", "human", "markdown", "seconds", "text"]
 
 COLUMNS = ("", "median", "from - to", "x limit", "x best peer", "memory", "file", "read", "written")
 """``memory`` is the peak above what was there before; ``read`` and ``written`` go through system calls."""
@@ -48,7 +48,7 @@ def goal_line(outcome: Outcome) -> str:
     """Return a goal with what was measured and whether that reaches it."""
     if outcome.value is None:
         return f"{outcome.text}: not measured"
-    value = {"B": human, "s": _seconds}.get(outcome.unit, _figure)(outcome.value)
+    value = {"B": human, "s": seconds}.get(outcome.unit, figure)(outcome.value)
     return f"{outcome.text}: {value}, {'met' if outcome.met else 'MISSED'}"
 
 
@@ -73,8 +73,8 @@ def _cells(result: Result, row: Row) -> tuple[str, ...]:
     limit, best = result.limit, result.best_peer
     return (
         row.name,
-        _seconds(row.time.median),
-        f"{_seconds(row.time.low)} - {_seconds(row.time.high)}",
+        seconds(row.time.median),
+        f"{seconds(row.time.low)} - {seconds(row.time.high)}",
         _ratio(result.ratio(row.name, limit.name) if limit else None),
         _ratio(result.ratio(row.name, best.name) if best else None),
         human(row.memory),
@@ -87,14 +87,16 @@ def _cells(result: Result, row: Row) -> tuple[str, ...]:
 def _ratio(ratio: Spread | None) -> str:
     if ratio is None:
         return "-"
-    return f"{_figure(ratio.median)} ({_figure(ratio.low)}-{_figure(ratio.high)})"
+    return f"{figure(ratio.median)} ({figure(ratio.low)}-{figure(ratio.high)})"
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Return a ratio in three digits or so."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """Return a time in three digits or so, with its unit."""
     if abs(value) < 1e-3:
         return f"{value * 1e6:.0f} us"
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.2f} s"

@@ -1,0 +1,132 @@
+"""From the JSON of a run to docs/benchmarks.md, its pictures, and a line of history."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import SCALES
+from benchmarks.pictures import draw
+from benchmarks.results import Result
+from benchmarks.running import ROOT
+from benchmarks.table import goal_line, human, markdown
+
+__all__ = ["report"]
+
+HISTORY = Path(__file__).parent / "history.jsonl"
+REASONS = Path(__file__).parent / "reasons.toml"
+DOCS = ROOT / "docs"
+
+_HOW = """\
+Each table is one case. All contenders do the same thing to the same data, in turn, A B A B, in
+one process; the first, untimed turn warms up, unless it was long. `from - to` is the spread over
+the turns. A ratio is taken turn by turn, and its median and spread are shown. *x limit* compares
+with what the machine can do (the first line: the same bytes through `os.write` and fsync, or
+through `preadv`), *x best peer* with the fastest of the libraries. Writing includes fsync, for
+everybody. Reading finds the file in the page cache.
+
+`memory` is the peak of resident memory above what was there before the call, each taken in a
+process of its own; a load counts the arrays that it returns. `read` and `written` are bytes that
+went through system calls; what a library reads through a memory map does not show there.
+"""
+
+
+def report(run: Mapping[str, Any], results: Sequence[Result], pictures: Iterable[Path]) -> str:
+    """Return the text of docs/benchmarks.md.
+
+    Parameters
+    ----------
+    run : mapping
+        First line of the JSON: scale, commit, command, machine.
+    results : sequence of Result
+        In the order of the tables.
+    pictures : iterable of Path
+        Relative to docs/.
+    """
+    parts = [
+        "# Benchmarks",
+        f"Written by `python -m benchmarks.report` from one run of `{run['command']}`{_commit(run)}.",
+        "\n".join(f"- {what}: {value}" for what, value in run["machine"].items()),
+        "## Goals",
+        _goals(results, tomllib.loads(REASONS.read_text())),
+        "## How to read the tables",
+        _HOW.strip(),
+    ]
+    drawn = list(pictures)
+    if drawn:
+        parts += ["## Growth", *(f"![{p.stem.replace('-', ' ')}]({p.as_posix()})" for p in drawn)]
+    for section, members in groupby(results, lambda result: result.key.split("/")[0]):
+        parts.append(f"## {section.replace('-', ' ').capitalize()}")
+        for result in members:
+            size = f", {human(result.nbytes)}" if result.nbytes else ""
+            parts += [f"### {result.title}{size}", f"`{result.key}`", markdown(result)]
+            parts += ["\n".join(f"- {goal_line(outcome)}" for outcome in result.goals)] * bool(result.goals)
+    return "\n\n".join(parts) + "\n"
+
+
+def _commit(run: Mapping[str, Any]) -> str:
+    return f" at commit {run['commit']}" if run["commit"] else ""
+
+
+def _goals(results: Iterable[Result], reasons: Mapping[str, str]) -> str:
+    lines = ["| case | goal and what was measured |", "|---|---|"]
+    missed = []
+    for result in results:
+        for outcome in result.goals:
+            lines.append(f"| `{result.key}` | {goal_line(outcome)} |")
+            if outcome.met is False and result.key in reasons and result.key not in missed:
+                missed.append(result.key)
+    text = "\n".join(lines)
+    if missed:
+        why = "\n".join(f"- `{key}`: {reasons[key].strip()}" for key in missed)
+        text += f"\n\nWhere the time goes in those that were missed, from profiles:\n\n{why}"
+    return text
+
+
+def history_line(run: Mapping[str, Any], results: Iterable[Result]) -> str:
+    """Return one line that later runs can be compared with."""
+    results = list(results)
+    return json.dumps(
+        {
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            **run,
+            "seconds": {
+                result.key: {
+                    row.name: float(f"{row.time.median:.4g}") for row in result.rows.values() if row.time
+                }
+                for result in results
+            },
+            "goals": {
+                result.key: {o.text: [o.value and float(f"{o.value:.4g}"), o.met] for o in result.goals}
+                for result in results
+                if result.goals
+            },
+        }
+    )
+
+
+def main() -> None:
+    """Write the report of a run; a full one becomes a line of history too."""
+    parser = argparse.ArgumentParser("python -m benchmarks.report", description=__doc__)
+    parser.add_argument("json", type=Path, help="what `python -m benchmarks --json` wrote")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where benchmarks.md and the pictures go")
+    options = parser.parse_args()
+    first, *lines = options.json.read_text().splitlines()
+    run = json.loads(first)
+    results = [Result.from_json(json.loads(line)) for line in lines]
+    pictures = draw(results, options.docs / "benchmarks")
+    text = report(run, results, [picture.relative_to(options.docs) for picture in pictures])
+    (options.docs / "benchmarks.md").write_text(text)
+    if run["scale"] == SCALES["full"].name and options.docs == DOCS:
+        with HISTORY.open("a") as history:
+            history.write(history_line(run, results) + "\n")
+
+
+if __name__ == "__main__":
+    main()
