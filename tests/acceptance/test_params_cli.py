@@ -222,7 +222,7 @@ def test_a_fault_of_the_program_is_one_line(run: Run, monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("ann_ckpt.cli.params.validate.human", broken)
+    monkeypatch.setattr("ann_ckpt.cli.params.validate.expanded", broken)
     answer = run("params", "validate", write("p.json", GOOD))
     assert (answer.status, answer.out, answer.err) == (5, "", "error[internal]: ZeroDivisionError: oh\n")
 

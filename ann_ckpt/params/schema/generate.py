@@ -162,9 +162,10 @@ class _Builder:
         reference = {"$ref": f"#/{self.definitions_key}/{key}"}
         if not own:
             return reference
+        # Editors complete a name with the first default that they meet.
         if self.draft == "7":  # where whatever stands beside $ref is ignored
-            return {"allOf": [reference], "properties": own}
-        return {**reference, "properties": own}
+            return {"allOf": [{"properties": own}, reference]}
+        return {**reference, "allOf": [{"properties": own}]}
 
 
 def _signature(member: ObjectDescription) -> object:

@@ -77,7 +77,8 @@ class _Reader:
         return self.source.offset(self.parser.CurrentLineNumber - 1, self.parser.CurrentColumnNumber)
 
     def _doctype(self, *_: object) -> None:
-        start = self._here()
+        # The parser says so only where the inner part of the declaration begins.
+        start = max(0, self.source.text.rfind("<!DOCTYPE", 0, self._here() + 1))
         self.problems.add("P015", (start, start + len("<!DOCTYPE")), "a document type; entities are not read")
         raise _Refused
 

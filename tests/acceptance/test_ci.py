@@ -1,0 +1,227 @@
+"""What others copy into their CI: the pre-commit hooks and the GitHub action, run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import ann_ckpt
+from ann_ckpt.params import schema_for
+from ann_ckpt.params.schema.generate import dump_json
+from tests.acceptance.conftest import Run
+from tests.unit.params.networks import network
+
+ROOT = Path(__file__).parents[2]
+GOOD = '{"$schema": "./net.schema.json", "populations": {"inp": {"tau": 2.0}}}\n'
+TYPO = GOOD.replace("tau", "tua")
+
+
+@pytest.fixture
+def _network(tmp_path: Path) -> None:
+    ann_ckpt.write(network(), tmp_path / "net.h5")
+    (tmp_path / "net.schema.json").write_text(dump_json(schema_for(network())))
+
+
+# --- pre-commit ---
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of a machine that knows nobody and reaches no network, with ``ann-ckpt`` in its PATH."""
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    unreachable = "http://127.0.0.1:9"
+    return {
+        "PATH": paths,
+        "HOME": str(tmp_path),
+        "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
+        "PIP_INDEX_URL": unreachable,
+        "https_proxy": unreachable,
+        "http_proxy": unreachable,
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_0": "user.name",
+        "GIT_CONFIG_VALUE_0": "somebody",
+        "GIT_CONFIG_KEY_1": "user.email",
+        "GIT_CONFIG_VALUE_1": "somebody@example.org",
+        "GIT_CONFIG_KEY_2": "init.defaultBranch",
+        "GIT_CONFIG_VALUE_2": "main",
+    }
+
+
+class Repository:
+    """A git repository in a folder."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.environment = folder, environment
+        self.git("init", "--quiet")
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments, check=True).stdout.strip()
+
+    def run(self, *command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=check
+        )
+
+    def commit(self) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, environment: dict[str, str], _network: None) -> Repository:
+    """A group's repository: a network, its schema, and a configuration with both hooks.
+
+    The hooks come out of a repository too, as they do for everybody; that they run in this
+    environment, instead of one that pre-commit installs, is the only thing changed.
+    """
+    hooks = Repository(tmp_path / "hooks", environment)
+    shutil.copy(ROOT / ".pre-commit-hooks.yaml", hooks.folder)
+    used = {
+        "repo": str(hooks.folder),
+        "rev": hooks.commit(),
+        "hooks": [
+            {"id": "ann-params-validate", "language": "system", "additional_dependencies": []},
+            {
+                "id": "ann-params-schema-fresh",
+                "language": "system",
+                "args": ["--checkpoint", "net.h5", "-o", "net.schema.json"],
+            },
+        ],
+    }
+    made = Repository(tmp_path / "group", environment)
+    for name in ("net.h5", "net.schema.json"):
+        shutil.copy(tmp_path / name, made.folder)
+    (made.folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [used]}))
+    (made.folder / "params.json").write_text(GOOD)
+    made.commit()
+    return made
+
+
+def run_hooks(repository: Repository) -> tuple[int, str]:
+    repository.git("add", "--all")
+    done = repository.run(sys.executable, "-m", "pre_commit", "run", "--all-files", "--color", "never")
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_hooks_pass_where_all_is_well(repository: Repository) -> None:
+    status, said = run_hooks(repository)
+    assert status == 0, said
+    assert said.count("Passed") == 2
+
+
+def test_a_typo_stops_the_commit(repository: Repository) -> None:
+    for name in ("params.json", "params-fast.yaml"):
+        (repository.folder / name).write_text(TYPO)
+    status, said = run_hooks(repository)
+    assert status == 1
+    for name in ("params.json", "params-fast.yaml"):
+        assert f"{name}:1:58: error[P104] population 'inp' has no parameter 'tua'" in said
+    assert "fresh.....................................Passed" in said
+
+
+def test_a_stale_schema_stops_the_commit(repository: Repository) -> None:
+    schema = repository.folder / "net.schema.json"
+    schema.write_text(schema.read_text().replace('"default": 10.0', '"default": 11.0'))
+    status, said = run_hooks(repository)
+    assert status == 1
+    assert "net.schema.json is stale" in said
+    assert said.count("Passed") == 1
+
+
+def test_other_files_are_none_of_our_business(repository: Repository) -> None:
+    for name in ("package.json", "params.schema.json", "my-params.txt", "settings.yaml"):
+        (repository.folder / name).write_text("{")
+    assert run_hooks(repository)[0] == 0
+
+
+def test_hooks_as_others_get_them_install_the_package() -> None:
+    hooks = {h["id"]: h for h in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+    assert hooks.keys() == {"ann-params-validate", "ann-params-schema-fresh"}
+    assert {h["language"] for h in hooks.values()} == {"python"}
+
+
+# --- the GitHub action ---
+
+
+def action() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+    return loaded
+
+
+@pytest.fixture
+def check(tmp_path: Path, _network: None) -> Any:
+    """Run the action's step ``Check`` as the runner would, with some inputs."""
+    runner = tmp_path / "runner" / "ann-ckpt" / "bin"
+    runner.mkdir(parents=True)
+    script = f"#!/bin/sh\nexec {sys.executable} -c 'from ann_ckpt.cli import main; main()' \"$@\"\n"
+    (runner / "ann-ckpt").write_text(script)
+    (runner / "ann-ckpt").chmod(0o755)
+    described = action()
+    (step,) = [s for s in described["runs"]["steps"] if s["name"] == "Check"]
+    assert step["shell"] == "bash"
+
+    def call(**inputs: str) -> subprocess.CompletedProcess[str]:
+        values = {k: v.get("default", "") for k, v in described["inputs"].items()}
+        values |= {name.replace("_", "-"): value for name, value in inputs.items()}
+        variables = {}
+        for name, expression in step["env"].items():
+            variables[name] = values[expression.removeprefix("${{ inputs.").removesuffix(" }}")]
+        environment = (
+            os.environ | variables | {"RUNNER_TEMP": str(tmp_path / "runner"), "PYTHONPATH": str(ROOT)}
+        )
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return call
+
+
+def test_the_action_annotates(check: Any, tmp_path: Path) -> None:
+    (tmp_path / "params.json").write_text(TYPO)
+    (tmp_path / "params b.json").write_text(GOOD)
+    done = check(files="params.json\nnone*.json", sarif="found.sarif")
+    assert done.returncode == 3, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith(
+        "::error file=params.json,line=1,endLine=1,col=58,endColumn=63,title=ann-ckpt P104::"
+    )
+    assert second.startswith("::error file=none*.json,")
+    assert len(json.loads((tmp_path / "found.sarif").read_text())["runs"][0]["results"]) == 2
+
+
+def test_the_action_passes_options_on(check: Any, tmp_path: Path) -> None:
+    (tmp_path / "params.json").write_text('{"populations": {"inp": {"noise": 0.5}}}')
+    assert check(files="*.json", schema="net.schema.json").returncode == 1  # a schema is no parameter file
+    assert check(files="params.json", schema="net.schema.json").returncode == 0
+    assert check(files="params.json", checkpoint="net.h5").returncode == 0
+    assert check(files="params.json", checkpoint="net.h5", global_only="true").returncode == 1
+
+
+@pytest.mark.parametrize("name", ["files", "schema", "checkpoint", "sarif"])
+def test_the_action_runs_nothing_that_an_input_says(check: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "params.json").write_text(GOOD)
+    check(**{"files": "params.json", name: '$(touch hit) `touch hit`"; touch hit; "'})
+    assert not (tmp_path / "hit").exists()
+    assert "${{" not in "".join(step["run"] for step in action()["runs"]["steps"])
+
+
+# --- shell ---
+
+
+@pytest.mark.usefixtures("_network")
+def test_a_plain_shell_sees_status_and_report(shell: Run, tmp_path: Path) -> None:
+    (tmp_path / "params.json").write_text(TYPO)
+    answer = shell("ann-ckpt params validate params.json --format gitlab -o report.json; echo $?")
+    assert answer.out == "1\n"
+    assert json.loads((tmp_path / "report.json").read_text())[0]["check_name"] == "P104"
