@@ -21,7 +21,7 @@ import ann_ckpt
 from benchmarks import limits, ours
 from benchmarks.harness import Case, Contender, Goal, Role, Scale, flush, remove
 
-__all__ = ["cases"]
+__all__ = ["LiveNetwork", "cases"]
 
 _ANNARCHY = ("ANNarchy",)
 _NATIVE = (".data", ".npz", ".txt.gz")
@@ -57,7 +57,7 @@ def _goals(what: str) -> tuple[Goal, ...]:
     )
 
 
-class _Network:
+class LiveNetwork:
     """The compiled network and what its synapses should hold."""
 
     def __init__(self, synapses: int, folder: Path) -> None:
@@ -120,7 +120,7 @@ class _Way:
     load: Callable[[Path], None]
 
 
-def _ways(made: Callable[[], _Network], folder: Path) -> list[_Way]:
+def _ways(made: Callable[[], LiveNetwork], folder: Path) -> list[_Way]:
     """Every way to keep a live network."""
 
     def save(path: Path, compression: str) -> None:
@@ -149,7 +149,7 @@ def _ways(made: Callable[[], _Network], folder: Path) -> list[_Way]:
 
 
 def _saving(synapses: int, folder: Path) -> list[Contender]:
-    made = cache(lambda: _Network(synapses, folder))
+    made = cache(lambda: LiveNetwork(synapses, folder))
     return [
         limits.writing(folder, cache(lambda: made().arrays())),
         *(
@@ -168,7 +168,7 @@ def _saving(synapses: int, folder: Path) -> list[Contender]:
 
 
 def _loading(synapses: int, folder: Path) -> list[Contender]:
-    made = cache(lambda: _Network(synapses, folder))
+    made = cache(lambda: LiveNetwork(synapses, folder))
     return [
         *limits.reading(folder, cache(lambda: made().arrays())),
         *(
