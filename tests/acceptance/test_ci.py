@@ -126,7 +126,7 @@ def test_a_typo_stops_the_commit(repository: Repository) -> None:
     assert status == 1
     for name in ("params.json", "params-fast.yaml"):
         assert f"{name}:1:58: error[P104] population 'inp' has no parameter 'tua'" in said
-    assert "fresh.....................................Passed" in said
+    assert said.count("Passed") == 1
 
 
 def test_a_stale_schema_stops_the_commit(repository: Repository) -> None:
