@@ -8,7 +8,7 @@ from typing import Any
 
 from ann_ckpt.errors import printable
 
-__all__ = ["LoadReport", "Note", "Progress", "Report", "SaveReport", "VerifyReport", "human_bytes"]
+__all__ = ["LoadReport", "Loss", "Note", "Progress", "Report", "SaveReport", "VerifyReport", "human_bytes"]
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``: the object at work, and bytes done of the bytes in all."""
@@ -29,6 +29,11 @@ class Note:
         return (
             f"{printable(self.path)}: {printable(self.text, 400)}" if self.path else printable(self.text, 400)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Loss(Note):
+    """A note on what the source should hold and does not: what comes of it is partial."""
 
 
 def human_bytes(count: float) -> str:

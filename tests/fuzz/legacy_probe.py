@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ann_ckpt.adapters.legacy import describe
+from ann_ckpt.adapters.legacy import examine
 from ann_ckpt.adapters.legacy.reading import UNFORESEEN
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from tests.fuzz.mutate import mutant
@@ -44,7 +44,7 @@ def main(first: int, count: int, folder: Path) -> None:
         path.write_bytes(mutant(original.read_bytes(), others, number))
         signal.alarm(SECONDS)
         try:
-            describe(path)
+            examine(path).describe()
             outcomes["read"] += 1
         except (UnsafeFileError, CorruptFileError) as error:
             outcomes[type(error).__name__] += 1

@@ -25,9 +25,7 @@ DEFAULT_DT = 1.0
 """ANNarchy's own default for dt, in ms."""
 
 _TOLERANCE = 1e-6
-_DISTINCT = 10_000
 _DENOMINATOR = 10_000
-_LONGEST = 1e6  # ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,13 +123,13 @@ def find_step(all_delays: Iterable[Delays], given: float | None) -> Step | None:
     """Return dt for delays in ms: the given one, or the one that the delays suggest.
 
     Without a given one, a connectivity file may imply it (its longest delay is there
-    in ms and in steps). Else ANNarchy's default is assumed, or the largest dt that
-    divides all delays.
+    in ms and in steps). Else ANNarchy's default is assumed if it divides all delays,
+    or the shortest delay if that does and not all are equal.
 
     Returns
     -------
     Step or None
-        None if nothing is in ms, or if no dt was given and none divides the delays.
+        None if nothing is in ms, or if no dt was given and nothing suggests one.
     """
     delays = [d for d in all_delays if d.in_ms and d.values.size]
     if not delays:
@@ -144,11 +142,11 @@ def find_step(all_delays: Iterable[Delays], given: float | None) -> Step | None:
             if dt > 0 and one.steps(dt) is not None:
                 return Step(dt, f"which makes the longest of {one.longest} steps as the file says")
     if all(d.steps(DEFAULT_DT) is not None for d in delays):
-        return Step(DEFAULT_DT, "ANNarchy's default, which was assumed: the file does not record it")
-    common = _common_divisor(delays)
-    if common is None or not all(d.steps(common) is not None for d in delays):
+        return Step(DEFAULT_DT, "ANNarchy's default; assumed, as the file does not record it")
+    shortest = _shortest(delays)
+    if shortest is None or not all(d.steps(shortest) is not None for d in delays):
         return None
-    return Step(common, "the longest that divides all delays, which was assumed: the file does not record it")
+    return Step(shortest, "the shortest delay, which divides all; assumed, as the file does not record it")
 
 
 def _flat(value: Value, row_ptr: NDArray[np.int64]) -> NDArray[np.generic] | None:
@@ -170,19 +168,8 @@ def _flat(value: Value, row_ptr: NDArray[np.int64]) -> NDArray[np.generic] | Non
     return flat.reshape(()) if flat.size == 1 else None
 
 
-def _common_divisor(delays: Iterable[Delays]) -> float | None:
-    distinct = np.unique(np.concatenate([np.unique(d.values) for d in delays]))
-    if (
-        distinct.size > _DISTINCT
-        or not np.all(np.isfinite(distinct))
-        or distinct.min() < 0
-        or distinct.max() > _LONGEST
-    ):
-        return None
-    parts = [Fraction(float(d)).limit_denominator(_DENOMINATOR) for d in distinct if d > 0]
-    scale = 1
-    for part in parts:
-        scale = math.lcm(scale, part.denominator)
-        if scale > _DENOMINATOR:
-            return None
-    return math.gcd(*(int(part * scale) for part in parts)) / scale if parts else None
+def _shortest(delays: Iterable[Delays]) -> float | None:
+    """Return the shortest delay, one step where a network has any without delays; None if all are equal."""
+    values = np.concatenate([d.values.reshape(-1) for d in delays])
+    shortest, longest = float(values.min()), float(values.max())
+    return shortest if 0 < shortest < longest < math.inf else None

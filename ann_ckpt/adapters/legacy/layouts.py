@@ -15,7 +15,7 @@ from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, Kind, 
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import CorruptFileError, OptionError, StateError, UnrecognisedFileError, printable
 from ann_ckpt.model import NetworkState, PopulationState
-from ann_ckpt.report import Note
+from ann_ckpt.report import Loss, Note
 
 _T = TypeVar("_T")
 
@@ -102,7 +102,7 @@ class _Interpreter:
         for key, entry in tables.items():
             kind = kind_of_table(entry)
             if kind not in (Kind.POPULATION, Kind.PROJECTION):
-                self._note("is neither a population nor a projection; left out", key)
+                self._lost("is neither a population nor a projection; left out", key)
                 continue
             # In a MATLAB file the key is an identifier that may only resemble the name.
             name = text(entry["name"], "a name") if self._matlab and "name" in entry else key
@@ -110,12 +110,12 @@ class _Interpreter:
                 raise CorruptFileError(f"two objects are called {printable(name)!r}")
             self._object(entry, kind, name)
         for key in sorted(table.keys() - tables.keys() - NETWORK_ENTRIES):
-            self._note("is neither a population nor a projection; left out", key)
+            self._lost("is neither a population nor a projection; left out", key)
         self._populations = _in_order(listed["populations"], self._populations)
         self._drafts = _in_order(listed["projections"], self._drafts)
         self._report_lost(listed)
         if "time_step" in table and "obj_names" not in table:
-            self._note(
+            self._lost(
                 "the file ends before the list of its objects: ANNarchy did not finish it, some are missing"
             )
         self._note(NOT_SAVED)
@@ -168,7 +168,10 @@ class _Interpreter:
                     what = "was overwritten in the file by the projection of the same name"
                 else:
                     what = "is listed in the file but not there"
-                self._notes.append(Note(f"{group}/{name}", what))
+                self._lost(what, f"{group}/{name}")
+
+    def _lost(self, what: str, path: str = "") -> None:
+        self._notes.append(Loss(path, what))
 
     def _note(self, what: str, path: str = "") -> None:
         self._notes.append(Note(path, what))

@@ -23,10 +23,11 @@ from ann_ckpt.adapters.legacy.versions import (
 )
 from ann_ckpt.errors import CorruptFileError, printable
 from ann_ckpt.model import Attribute, Connectivity, Locality, PopulationState, ProjectionState
-from ann_ckpt.report import Note
+from ann_ckpt.report import Loss, Note
 
 __all__ = ["Draft", "connectivity_draft", "population", "projection_draft"]
 
+_UNKNOWN_ENTRY = "is in the file but belongs to no attribute; left out"
 _ONE_CELL = "one value in a MATLAB file may be global or not: its locality is unknown"
 
 
@@ -44,8 +45,12 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, text: str, attribute: str = "") -> None:
-        """Add a note about the projection, or one attribute of it."""
-        self.notes.append(Note("/".join(filter(None, ("projections", self.name, attribute))), text))
+        """Say something about the projection, or one attribute of it."""
+        self.notes.append(Note(_path("projections", self.name, attribute), text))
+
+    def lost(self, text: str, attribute: str = "") -> None:
+        """Say that something should be here and is not."""
+        self.notes.append(Loss(_path("projections", self.name, attribute), text))
 
     def state(self, dt: float | None, sizes: Mapping[str, int]) -> ProjectionState:
         """Return the finished projection.
@@ -61,8 +66,10 @@ class Draft:
         if self.delays is not None and not (self.delays.in_ms and dt is None):
             steps = self.delays.steps(dt or 1.0)
         if self.delays is not None and steps is None:
-            self.note(
-                "its delays are no whole number of steps" + (f" of {dt} ms" if dt else "") + "; left out"
+            self.lost(
+                "its delays are in ms, and nothing tells how long a step is; dt= does"
+                if dt is None
+                else f"its delays are no whole number of steps of {dt:g} ms; left out"
             )
         return ProjectionState(
             self.name,
@@ -99,9 +106,6 @@ def population(
     size = math.prod(geometry)
     budget.expand(len(table))
 
-    def note(text: str, attribute: str = "") -> None:
-        notes.append(Note("/".join(filter(None, ("populations", name, attribute))), text))
-
     groups: list[dict[str, Attribute]] = []
     for group, key in zip(attribute_names(table), ("parameter", "variables"), strict=True):
         found: dict[str, Attribute] = {}
@@ -109,14 +113,14 @@ def population(
             value = _entry(table, key, attribute)
             settled = _of_population(value, geometry, size, matlab=matlab)
             if isinstance(settled, str):
-                note(settled, attribute)
+                notes.append(Loss(_path("populations", name, attribute), settled))
             else:
                 found[attribute] = settled
                 if settled.locality is Locality.UNKNOWN:
-                    note(_ONE_CELL, attribute)
+                    notes.append(Note(_path("populations", name, attribute), _ONE_CELL))
         groups.append(found)
-    for entry in sorted(table.keys() - POPULATION_ENTRIES - {n for g in attribute_names(table) for n in g}):
-        note("is in the file but belongs to no attribute; left out", entry)
+    unknown = table.keys() - POPULATION_ENTRIES.union(*attribute_names(table))
+    notes += [Loss(_path("populations", name, entry), _UNKNOWN_ENTRY) for entry in sorted(unknown)]
     return PopulationState(name, geometry, parameters=groups[0], variables=groups[1]), notes
 
 
@@ -135,7 +139,7 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
     parameters, variables = attribute_names(table)
     attributes = [n for n in (*parameters, *variables) if n not in _RANKS]
     if attributes and not any(_entry(table, "variables", n) is not None for n in attributes):
-        draft.note("the file has no value of any attribute; ANNarchy 4.7.0 forgot to write them")
+        draft.lost("the file has no value of any attribute; ANNarchy 4.7.0 forgot to write them")
         attributes = []
     for attribute in attributes:
         budget.expand(connectivity.n_rows)
@@ -151,7 +155,7 @@ def projection_draft(table: Table, name: str, budget: Budget, *, matlab: bool) -
     _read_delays(draft, table)
     known = PROJECTION_ENTRIES | {*parameters, *variables} | _FROM_DENDRITES
     for entry in sorted(table.keys() - known):
-        draft.note("is in the file but belongs to no attribute; left out", entry)
+        draft.lost(_UNKNOWN_ENTRY, entry)
     return draft
 
 
@@ -172,7 +176,7 @@ def connectivity_draft(table: Table, name: str, budget: Budget, *, matlab: bool)
     if isinstance(found, Delays):
         draft.delays = found
     elif found is not None:
-        draft.note(found + "; left out")
+        draft.lost(found + "; left out")
     return draft
 
 
@@ -180,6 +184,10 @@ _MAX_AXES = 3
 _MAX_NEURONS = 1 << 31
 _RANKS = frozenset({"rank", "delay"})  # 4.2 lists them among the attributes
 _FROM_DENDRITES = frozenset({"delay", "size", "nb_synapses"})
+
+
+def _path(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
 
 
 def _geometry(table: Table) -> tuple[int, ...]:
@@ -258,7 +266,7 @@ def _one_cell(value: NDArray[Any], n_rows: int) -> Attribute:
 def _settle(draft: Draft, group: dict[str, Attribute], name: str, value: Value, *, matlab: bool) -> None:
     settled = _of_projection(value, draft.connectivity, matlab=matlab)
     if isinstance(settled, str):
-        draft.note(settled, name)
+        draft.lost(settled, name)
         return
     group[name] = settled
     if settled.locality is Locality.UNKNOWN:
@@ -306,7 +314,7 @@ def _read_delays(draft: Draft, table: Table) -> None:
         return
     found = units.from_value(value, draft.connectivity.row_ptr, in_ms=in_ms)
     if isinstance(found, str):
-        draft.note(found + "; left out")
+        draft.lost(found + "; left out")
     else:
         draft.delays = found
 

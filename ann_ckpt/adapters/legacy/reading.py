@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import BinaryIO
 from ann_ckpt.adapters.legacy.archives import read_archive
 from ann_ckpt.adapters.legacy.detect import HEAD_BYTES, Container, container_of
 from ann_ckpt.adapters.legacy.layouts import check_dt, interpret
-from ann_ckpt.adapters.legacy.limits import DEFAULT_LIMITS, Budget, Limits
+from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.matlab import read_matlab
+from ann_ckpt.adapters.legacy.oldfile import OldFile, old_file
 from ann_ckpt.adapters.legacy.pickles import checked_encoding, read_pickle
 from ann_ckpt.adapters.legacy.streams import GzipStream, PlainStream
 from ann_ckpt.adapters.legacy.values import Document
@@ -21,14 +21,14 @@ from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
-    FileMissingError,
     NotReadableError,
     UnrecognisedFileError,
     UnsafeFileError,
     printable,
 )
+from ann_ckpt.files import open_regular
 
-__all__ = ["detect", "interpret_document", "open_document", "read"]
+__all__ = ["detect", "examine", "read"]
 
 UNFORESEEN = "the file makes its reader stumble"
 """What an error says that nobody thought of; the fuzz tests look for it."""
@@ -80,37 +80,24 @@ def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None)
         If the file refers to, or asks for, anything that numbers and names do not need.
     CorruptFileError
         If it is damaged, or no file of ANNarchy's (:class:`UnrecognisedFileError`).
+    FileMissingError, NotReadableError
+        If the system does not give the file.
     OptionError
         If ``dt`` or ``encoding`` makes no sense.
     """
+    return examine(path, dt=dt, encoding=encoding).reading
+
+
+def examine(path: StrPath, *, dt: float | None = None, encoding: str | None = None) -> OldFile:
+    """Read a file as :func:`read` does, and say what it is and who wrote it."""
     check_dt(dt)
     checked_encoding(encoding)
-    document, budget = open_document(path, encoding=encoding)
-    return interpret_document(document, budget, path, dt=dt)
-
-
-def interpret_document(document: Document, budget: Budget, path: StrPath, *, dt: float | None) -> Reading:
-    """Take what a file holds for a network, as :func:`read` does."""
-    with _named(path):
-        return interpret(document, budget, dt=dt, name=Path(path).name.split(".")[0])
-
-
-def open_document(
-    path: StrPath, *, encoding: str | None = None, limits: Limits = DEFAULT_LIMITS
-) -> tuple[Document, Budget]:
-    """Return what a file holds before any of it is taken for a network.
-
-    Raises
-    ------
-    UnsafeFileError, CorruptFileError
-        As :func:`read` does.
-    FileMissingError, NotReadableError
-        If the system does not give the file.
-    """
+    name = os.fspath(path)
     with _opened(path) as file, _named(path):
-        budget = Budget(os.fstat(file.fileno()).st_size, limits)
-        container = container_of(_head(file))
-        return _document(file, container, os.fspath(path), budget, encoding), budget
+        budget = Budget(os.fstat(file.fileno()).st_size)
+        document = _document(file, container_of(_head(file)), name, budget, encoding)
+        reading = interpret(document, budget, dt=dt, name=Path(path).name.split(".")[0])
+        return old_file(name, budget.stored, document, reading)
 
 
 @contextmanager
@@ -154,18 +141,7 @@ def _document(
 
 
 def _opened(path: StrPath) -> BinaryIO:
-    name = os.fspath(path)
-    try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError as error:
-        raise FileMissingError("there is no such file", where=name) from error
-    except OSError as error:
-        raise NotReadableError(f"the file cannot be opened: {error.strerror}", where=name) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise NotReadableError("that is no regular file", where=name)
-    return os.fdopen(handle, "rb")
+    return os.fdopen(open_regular(path), "rb")
 
 
 def _head(file: BinaryIO) -> bytes:

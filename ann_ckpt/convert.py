@@ -1,0 +1,190 @@
+"""Old files into checkpoints: one, or whole folders of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ann_ckpt.adapters.isolate import examine_isolated
+from ann_ckpt.adapters.legacy import OldFile, detect, examine
+from ann_ckpt.api import write
+from ann_ckpt.errors import NotReadableError, OptionError, printable
+from ann_ckpt.report import Loss, Note, Progress, Report, human_bytes
+
+__all__ = ["Conversion", "ConvertReport", "convert", "plan_folder"]
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertReport(Report):
+    """What became of one old file."""
+
+    source: str
+    path: str
+    """The new checkpoint."""
+    container: str
+    """``pickle``, ``gzip``, ``npz`` or ``mat``, whatever the file was called."""
+    kind: str
+    """``network``, ``population``, ``projection`` or ``connectivity``."""
+    annarchy: str
+    """Versions of ANNarchy that write such files."""
+    saved: tuple[str, ...]
+    """Objects in the new file: ``populations/out``, ``projections/ff``, ..."""
+    lost: tuple[Note, ...]
+    """What the old file should hold and does not."""
+    notes: tuple[Note, ...]
+    """What no such file says, and what was assumed instead."""
+    bytes_read: int
+    bytes_written: int
+    seconds: float
+
+    @property
+    def partial(self) -> bool:
+        """Whether something is missing that such a file should hold."""
+        return bool(self.lost)
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        verdict = "converted in part" if self.partial else "converted"
+        return (
+            f"{verdict} {printable(self.source)} ({self.container} of ANNarchy {self.annarchy}) "
+            f"to {printable(self.path)}: {len(self.saved)} objects, {human_bytes(self.bytes_written)} "
+            f"in {self.seconds:.2f} s"
+        )
+
+
+def convert(
+    src: StrPath,
+    dst: StrPath,
+    *,
+    dt: float | None = None,
+    encoding: str | None = None,
+    isolate: bool = False,
+    compression: str = "auto",
+    progress: Progress | None = None,
+) -> ConvertReport:
+    """Turn a file that ANNarchy wrote, of any version and format, into a checkpoint.
+
+    Nothing in the file is ever run. What the file does not say is in the report, and
+    in the new file's metadata under ``converted_from``.
+
+    Parameters
+    ----------
+    src : path-like
+        A network, a population, a projection or a connectivity file.
+    dst : path-like
+        The new checkpoint; appears whole or not at all.
+    dt : float, optional
+        Length of a step in ms, which old files do not record and delays need.
+    encoding : str, optional
+        Of names in files from Python 2, such as ``latin1``.
+    isolate : bool
+        Read the file in a process of its own, with limits on memory and time.
+    compression : {"auto", "none", "gzip", "zstd", "blosc"}
+        As for :func:`~ann_ckpt.write`.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes written.
+
+    Raises
+    ------
+    UnsafeFileError, CorruptFileError
+        If the file cannot be believed; nothing was written.
+    NotWritableError
+        If the checkpoint cannot be written; an older one is untouched.
+
+    Examples
+    --------
+    >>> import ann_ckpt
+    >>> print(ann_ckpt.convert("2016.data", "2016.h5", dt=0.5))     # doctest: +SKIP
+    """
+    began = time.perf_counter()
+    _refuse_same(src, dst)
+    read = examine_isolated if isolate else examine
+    found = read(src, dt=dt, encoding=encoding)
+    state = replace(found.reading.state, metadata={"converted_from": _origin(found)})
+    written = write(state, dst, compression=compression, progress=progress)
+    notes = found.reading.notes
+    return ConvertReport(
+        source=os.fspath(src),
+        path=written.path,
+        container=found.container,
+        kind=found.kind,
+        annarchy=found.annarchy,
+        saved=written.saved,
+        lost=tuple(note for note in notes if isinstance(note, Loss)),
+        notes=tuple(note for note in notes if not isinstance(note, Loss)),
+        bytes_read=found.file_bytes,
+        bytes_written=written.bytes_written,
+        seconds=time.perf_counter() - began,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One old file in a folder, and where its checkpoint will stand."""
+
+    source: Path
+    target: Path
+
+
+def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
+    """Yield every old file below a folder with the place of its checkpoint, found by content.
+
+    ``a/net.data`` becomes ``a/net.h5``; where two files of a folder would meet there,
+    ``a/net.data.h5`` and ``a/net.npz.h5``. Files of other kinds are passed over.
+
+    Parameters
+    ----------
+    src : path-like
+        The folder with old files.
+    dst : path-like
+        The folder for checkpoints; need not exist yet.
+
+    Raises
+    ------
+    NotReadableError
+        If ``src`` is no folder, or a file in it cannot be opened.
+    """
+    root = Path(src)
+    if not root.is_dir():
+        raise NotReadableError("that is no folder", where=os.fspath(src))
+    for folder, _, names in os.walk(root):
+        here = Path(folder)
+        old = sorted(name for name in names if _is_old(here / name))
+        stems = Counter(_stem(name) for name in old)
+        for name in old:
+            stem = _stem(name) if stems[_stem(name)] == 1 else name
+            yield Conversion(here / name, Path(dst) / here.relative_to(root) / f"{stem}.h5")
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return detect(path) is not None
+    except NotReadableError:
+        return not path.is_fifo()  # so that converting it says why
+
+
+def _stem(name: str) -> str:
+    return Path(name.removesuffix(".gz")).stem or name
+
+
+def _refuse_same(src: StrPath, dst: StrPath) -> None:
+    if Path(dst).exists() and Path(src).exists() and Path(src).samefile(dst):
+        raise OptionError("the new file would replace the old one", where=os.fspath(src))
+
+
+def _origin(found: OldFile) -> dict[str, Any]:
+    return {
+        "file": Path(found.path).name,
+        "container": found.container,
+        "kind": found.kind,
+        "annarchy": found.annarchy,
+        "python": found.python,
+        "notes": [[note.path, note.text] for note in found.reading.notes],
+    }
