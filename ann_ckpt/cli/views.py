@@ -6,7 +6,7 @@ Text shortens long rows, since it is for eyes; a document holds every value.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from ann_ckpt.cli.output import facts, json_ready, safe, table
 from ann_ckpt.cli.values import FEW, count, few, number, shape
 from ann_ckpt.errors import OptionError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
-from ann_ckpt.model import AttributeInfo, PopulationState, TypeInfo
+from ann_ckpt.model import AttributeInfo, Dendrite, PopulationState, TypeInfo
 from ann_ckpt.report import human_bytes
 
 __all__ = ["View", "view_of"]
@@ -160,33 +160,32 @@ class _Dendrites:
     rows: range
 
     def document(self) -> Any:
-        return {
-            "projection": self.projection.name,
-            "rows": [self.rows.start, self.rows.stop],
-            "dendrites": [
-                {"row": row, "post_rank": rank, **{name: values.tolist() for name, values in carried.items()}}
-                for row, rank, carried in self._dendrites()
-            ],
-        }
+        found = []
+        for row, dendrite in self._dendrites():
+            delays = None if dendrite.delays is None else np.asarray(dendrite.delays).tolist()
+            values = {name: np.asarray(value).tolist() for name, value in dendrite.values.items()}
+            ranks = {"post_rank": dendrite.post_rank, "pre_ranks": dendrite.pre_ranks.tolist()}
+            found.append({"row": row, **ranks, "delays": delays, "values": values})
+        rows = [self.rows.start, self.rows.stop]
+        return {"projection": self.projection.name, "rows": rows, "dendrites": found}
 
     def page(self) -> RenderableType:
         parts: list[RenderableType] = []
-        for row, rank, carried in self._dendrites():
-            synapses = count(carried["pre_ranks"].size, "synapse")
+        for row, dendrite in self._dendrites():
             lines = _values_table("", header=False)
-            for name, values in carried.items():
-                lines.add_row(f"[dim]{safe(name, 40)}[/]", *few(values))
-            parts += [f"[bold]neuron {rank:,}[/] [dim](row {row:,})[/]  {synapses}", lines]
+            lines.add_row("[dim]pre_ranks[/]", *few(dendrite.pre_ranks))
+            if dendrite.delays is not None:
+                lines.add_row("[dim]delays[/]", *few(np.asarray(dendrite.delays)))
+            for name, value in dendrite.values.items():
+                lines.add_row(safe(name, 40), *few(np.asarray(value)))
+            title = f"[bold]neuron {dendrite.post_rank:,}[/] [dim](row {row:,})[/]"
+            parts += [f"{title}  {count(len(dendrite), 'synapse')}", lines]
         return Group(*parts, *_rest(self.rows, self.projection.n_rows, "dendrite"))
 
-    def _dendrites(self) -> list[tuple[int, int, dict[str, Any]]]:
+    def _dendrites(self) -> Iterator[tuple[int, Dendrite]]:
         ranks = np.asarray(self.projection.post_ranks[self.rows.start : self.rows.stop])
-        found = []
         for row, rank in zip(self.rows, ranks.tolist(), strict=True):
-            dendrite = self.projection.dendrite(rank)
-            carried = {"pre_ranks": dendrite.pre_ranks, "delays": dendrite.delays, **dendrite.values}
-            found.append((row, rank, {n: np.asarray(v) for n, v in carried.items() if v is not None}))
-        return found
+            yield row, self.projection.dendrite(rank)
 
 
 @dataclass(frozen=True)
@@ -208,14 +207,10 @@ class _Description:
     def page(self) -> RenderableType:
         lines = facts()
         for label, value in self._ends().items():
-            text = (
-                shape(tuple(value))
-                if isinstance(value, list)
-                else f"{value:,}"
-                if isinstance(value, int)
-                else value
-            )
-            lines.add_row(label, safe(text))
+            if isinstance(value, list):
+                lines.add_row(label, shape(tuple(value)))
+            else:
+                lines.add_row(label, f"{value:,}" if isinstance(value, int) else safe(value))
         listing = table("name", "kind", "type", "shape", "size", "value", right=("size",))
         for entry in inside(self.owner):
             single = "" if entry.values.shape else number(np.asarray(entry.values)[()])

@@ -103,8 +103,8 @@ def test_show_a_dendrite_with_all_that_it_carries(run: Run, demo_file: Path) -> 
         dendrite = checkpoint.projections["lateral"].dendrite(7)
         assert found["pre_ranks"] == dendrite.pre_ranks.tolist()
         assert found["delays"] == np.asarray(dendrite.delays).tolist()
-        assert found["w"] == dendrite["w"].tolist()
-        assert found["rho"] == 0.1
+        assert found["values"]["w"] == dendrite["w"].tolist()
+        assert found["values"]["rho"] == 0.1
     text = run("show", demo_file, "projections/lateral", "--rows", "7").out
     assert f"neuron 7 (row 7)  {len(dendrite)} synapses" in text
 
