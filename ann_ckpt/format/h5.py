@@ -16,13 +16,14 @@ from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from h5py import h5a, h5d, h5f, h5p, h5s, h5t
+from h5py import h5a, h5d, h5f, h5i, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import UnsafeFileError, printable
 
 __all__ = [
     "attribute_names",
+    "close_file",
     "create_file",
     "file_type",
     "memory_dtype",
@@ -53,15 +54,31 @@ def create_file(path: str) -> Any:
 
 
 def open_file(path: str) -> Any:
-    """Open ``path`` for reading and return its id.
+    """Open ``path`` for reading and return its id; :func:`close_file` closes it.
 
-    Files are immutable once they have their name, so no lock is taken: locks fail on
-    read-only media and on some network file systems.
+    HDF5 refuses to open a file twice with different properties in one process, so these
+    are the ones of a plain ``h5py.File``, which people open beside this package. Those
+    include a lock, which fails on some file systems; the files here are immutable once
+    they have their name and need none.
     """
     access = h5p.create(h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5f.CLOSE_STRONG)
-    access.set_file_locking(False, True)
+    for locking in ((False, True), (True, False)):
+        try:
+            return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            access.set_file_locking(*locking)
     return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
+
+
+def close_file(file: Any) -> None:
+    """Close a file that was opened for reading, and whatever was opened inside it."""
+    for item in h5f.get_obj_ids(file, ~h5f.OBJ_FILE):
+        if h5i.get_file_id(item).id == file.id:
+            while item.valid:
+                h5i.dec_ref(item)
+    file.close()
 
 
 def open_descriptor(descriptor: int) -> Any:

@@ -27,7 +27,7 @@ from ann_ckpt.format.chunks import ChunkStream, chunk_stream
 from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
 
-__all__ = ["ObjectWriter", "OpenObjects"]
+__all__ = ["ObjectWriter", "OpenObjects", "naming_object"]
 
 _HELD = 256
 """A checkpoint with at most this many objects holds all of them open once it reads from one."""
@@ -236,7 +236,7 @@ class _OpenObject:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            h5.close_file(self._file)
             self._file = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -246,7 +246,7 @@ class _OpenObject:
         """The dataset inside, which must have the type and the entries of ``array``."""
         with self._lock:
             if self._values is None:
-                with guard.believing(self._where):
+                with naming_object(self._item.name, self._where):
                     self._values = self._open(count)
         expected = (array.dtype, (self._item.entries, *array.shape[1:]))
         if (self._values.dtype, self._values.shape) != expected:
@@ -271,6 +271,20 @@ class _OpenObject:
         return StoredArray(
             dataset, dtype, filters, descriptor=self._descriptor, count=count, where=self._where
         )
+
+
+@contextlib.contextmanager
+def naming_object(name: str, where: str) -> Iterator[None]:
+    """Let every error about damage say which object is concerned."""
+    try:
+        with guard.believing(where):
+            yield
+    except CorruptFileError as error:
+        if name in error.fact:
+            raise
+        raise CorruptFileError(
+            f"the object {name} is damaged", details={"found": error.fact, **error.details}, where=error.where
+        ) from error
 
 
 def _open_plain(path: Path) -> int:

@@ -84,7 +84,7 @@ class FileReader:
             self._opened.close()
         if self._file is not None:
             self._groups.clear()
-            self._file.close()
+            h5.close_file(self._file)
             self._file = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -299,7 +299,7 @@ class FileReader:
             file = h5.open_file(self.path)
             if os.path.samestat(mine, os.fstat(file.get_vfd_handle())):
                 return file
-            file.close()
+            h5.close_file(file)
             os.close(self._descriptor)
             self._descriptor = open_regular(self.path)
             guard.check_superblock(self._descriptor, self.path)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.chunks import WORKERS
 from ann_ckpt.format.digest import block_digests
-from ann_ckpt.format.objects import OpenObjects
+from ann_ckpt.format.objects import OpenObjects, naming_object
 from ann_ckpt.format.sharing import SharedArray, block_records
 from ann_ckpt.format.stored import Storage, StoredArray
 
@@ -129,7 +129,8 @@ class _Reading:
             if inside
             else np.empty((high - low, *array.shape[1:]), array.dtype)
         )
-        self._sources[piece.source.name].read_into(values, piece.start + offset, threads=False)
+        with naming_object(piece.source.name, self._where):
+            self._sources[piece.source.name].read_into(values, piece.start + offset, threads=False)
         cuts: list[int] = (bounds - low).tolist()
         found = block_records(np.diff(bounds), block_digests(values, cuts))
         wrong = np.flatnonzero(found != array.blocks[slice(*stretch)])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.sharing import BlockPlace
+from ann_ckpt.format.sharing import BlockPlace, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     attributes_of,
@@ -144,6 +144,16 @@ class Checkpoint:
         There are none unless the checkpoint lies in a store.
         """
         return {item.name: item.size for item in self._reader.objects}
+
+    def layout(self, path: str) -> SharedArray:
+        """Return the blocks and pieces of an array whose values lie in other files of a store.
+
+        Parameters
+        ----------
+        path : str
+            As :attr:`arrays` has it.
+        """
+        return self._reader.layout_of(path)
 
     @cached_property
     def metadata(self) -> dict[str, Any]:

@@ -118,10 +118,10 @@ class SeriesView:
         exact = [info for info in known if abs(getattr(info, field) - wanted) <= _tolerance(info, field)]
         if exact:
             return max(exact, key=lambda info: info.slot)
-        unit = "step" if field == "time_step" else "ms"
+        when = f"step {wanted}" if field == "time_step" else f"{wanted} ms"
         shown = ", ".join(str(getattr(info, field)) for info in known[:_NEAREST]) or "nothing"
         raise ObjectNotFoundError(
-            f"the store has no checkpoint at {unit} {wanted}",
+            f"the store has no checkpoint at {when}",
             details={"nearest": shown},
             where=printable(self.path, 400),
         )
