@@ -8,17 +8,20 @@ sizes and types, deciding what to rebuild, all or nothing) happens once, outside
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from ann_ckpt.model import Array, NetworkState, ProjectionState
+from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["CallsBack", "Reading", "Simulator", "Source"]
+__all__ = ["CallsBack", "ExactSimulator", "Owner", "Reading", "Simulator", "Source"]
+
+Owner = NetworkState | PopulationState | ProjectionState
+"""What carries something from step to step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +106,28 @@ class CallsBack(Protocol):
         The state may be read then. Whatever ``call`` raises ends the simulation. The
         returned function ends the calls.
         """
+
+
+@runtime_checkable
+class ExactSimulator(Simulator, Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to take back what it carries from step to step.
+
+    A *stored* owner stands for the live one: the network, or the object of its name. By
+    the time of :meth:`set_dynamics` the live one has the stored attributes, synapses and
+    delays.
+    """
+
+    def cannot_take(self, stored: Owner) -> str | None:
+        """Say why nothing can be set that ``stored`` carries, so that resuming is not exact."""
+
+    def refuse_dynamics(self, stored: Owner) -> str | None:
+        """Say why what ``stored`` carries makes no sense here; None if :meth:`set_dynamics` will succeed."""
+
+    def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
+        """Set what ``stored`` carries, under the simulator's own names; arrays may be lazy."""
+
+    def reseed(self, seed: int) -> None:
+        """Give the random generators of the whole network a new seed."""
+
+    def barrier(self) -> None:
+        """Reseed from the network's seed and time step, and say so in every state read from now on."""

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ann_ckpt.adapters.protocol import Simulator
+from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Simulator
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Attribute, Connectivity, ProjectionState, nbytes
 
 __all__ = [
     "Action",
     "Connect",
+    "Reseed",
     "SetConstant",
     "SetDelays",
+    "SetDynamics",
     "SetPopulationAttribute",
     "SetProjectionAttribute",
     "SetTimeStep",
@@ -133,6 +135,40 @@ class SetDelays(Action):
         """Make the call."""
         delays = self.delays if isinstance(self.delays, int) else watch(self.delays)
         simulator.set_delays(self.projection, delays)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reseed(Action):
+    """Give the random generators the seed that the saved network went on with."""
+
+    exact: ExactSimulator
+    seed: int
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        self.exact.reseed(self.seed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetDynamics(Action):
+    """Set what one object, or the network, carries from step to step."""
+
+    exact: ExactSimulator
+    stored: Owner
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return tuple(self.stored.dynamics.values())
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Paths that a report lists as loaded."""
+        return tuple(f"{self.path}/{name}" for name in self.stored.dynamics)
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        self.exact.set_dynamics(self.stored, {n: watch(a) for n, a in self.stored.dynamics.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

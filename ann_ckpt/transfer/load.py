@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import Reading, Simulator
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Simulator
 from ann_ckpt.errors import CheckpointError, MismatchError, SimulatorError, printable
 from ann_ckpt.model import Array, blocks, nbytes
 from ann_ckpt.report import LoadReport, Progress
@@ -70,7 +70,8 @@ def load_into(
     # A name that only one side has is a finding; so all of the live side has to be there.
     wide = Selection(populations=bool(selection.populations), projections=bool(selection.projections))
     live = simulator.read(wide)
-    plan = plan_load(reading, live, selection=selection, refusal=simulator.refusal)
+    exact = simulator if isinstance(simulator, ExactSimulator) else None
+    plan = plan_load(reading, live, selection=selection, refusal=simulator.refusal, exact=exact)
     if strict and plan.problems:
         raise _mismatch(plan, path, time.perf_counter() - began)
     meter = _Meter(progress, plan)

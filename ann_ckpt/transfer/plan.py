@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Locality, NetworkState, PopulationState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import Action, SetConstant, SetPopulationAttribute, SetTimeStep
+from ann_ckpt.transfer.dynamics import plan_dynamics
 from ann_ckpt.transfer.findings import Findings
 from ann_ckpt.transfer.fitting import fitting_attributes, fitting_values
 from ann_ckpt.transfer.synapses import Refusal, plan_projection
@@ -57,6 +58,7 @@ def plan_load(
     *,
     selection: Selection = EVERYTHING,
     refusal: Refusal,
+    exact: ExactSimulator | None = None,
 ) -> LoadPlan:
     """Compare a stored state with a live one and decide what to set.
 
@@ -71,6 +73,9 @@ def plan_load(
         step and the constants belong to the whole network and are set only with it.
     refusal : callable
         The simulator's answer to synapses and delays that differ from its own.
+    exact : ExactSimulator, optional
+        The simulator, if it takes back what it carries from step to step. That is set
+        with the whole network only: a part is not resumed.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def plan_load(
         If the selection names what neither side has.
     """
     findings = Findings()
-    _Planner(stored.state, live.state, selection, refusal, findings).run()
+    _Planner(stored.state, live.state, selection, refusal, exact, findings).run()
     return LoadPlan(
         actions=tuple(findings.actions),
         cast=tuple(findings.cast),
@@ -96,6 +101,7 @@ class _Planner:
     live: NetworkState
     selection: Selection
     refusal: Refusal
+    exact: ExactSimulator | None
     findings: Findings = field(repr=False)
 
     def run(self) -> None:
@@ -106,6 +112,8 @@ class _Planner:
             self._populations()
             self._projections(same_clock=same_clock)
             self._time_step(same_clock=same_clock)
+            if not self.findings.mismatched:
+                plan_dynamics(self.findings, self.stored, self.live, self.exact)
         else:
             self._populations()
             self._projections(same_clock=same_clock)

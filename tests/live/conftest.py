@@ -29,7 +29,15 @@ def installed() -> str:
 
 
 # Looking for doctests in these would import ANNarchy into the test process.
-collect_ignore = ["jobs.py", "lab.py", "networks.py", "worker.py"]
+collect_ignore = [
+    "exact_jobs.py",
+    "exact_networks.py",
+    "jobs.py",
+    "lab.py",
+    "networks.py",
+    "params_jobs.py",
+    "worker.py",
+]
 # Modules named after a generation are about what only that generation has.
 collect_ignore_glob = ["test_annarchy48_*" if installed().startswith("5.") else "test_annarchy5_*"]
 

@@ -13,6 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ann_ckpt.errors import SimulatorError, printable
 
 __all__ = ["Bindings"]
@@ -75,6 +77,21 @@ class Bindings(ABC):
     @abstractmethod
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant in this network, and in no other."""
+
+    @property
+    @abstractmethod
+    def instance(self) -> Any:
+        """The network's module in C++."""
+
+    def reseed(self, seed: int) -> None:
+        """Give the random generators in C++ a new seed, as the network's construction did."""
+        threads = 1 if self.setting("disable_parallel_rng") else int(self.setting("num_threads"))
+        self.instance.set_seed(seed, threads, bool(self.setting("use_seed_seq")))
+
+    @property
+    def default_rng(self) -> np.random.Generator | None:
+        """Generator of the network's random values in Python, if it has one of its own."""
+        return None
 
     @property
     @abstractmethod

@@ -61,7 +61,9 @@ class Sorted:
     """Neither known, nor of a type that can be kept."""
 
 
-def sort_members(members: Iterable[Member], attributes: Collection[str], kind: Kind) -> Sorted:
+def sort_members(
+    members: Iterable[Member], attributes: Collection[str], kind: Kind, *, also: Collection[str] = ()
+) -> Sorted:
     """Tell the members that are carried from those that nothing is known about.
 
     Parameters
@@ -72,6 +74,8 @@ def sort_members(members: Iterable[Member], attributes: Collection[str], kind: K
         Those that are kept as parameters and variables.
     kind : Kind
         :data:`POPULATION` or :data:`PROJECTION`.
+    also : collection of str
+        Carried too: attributes of a special population that Python cannot reach.
     """
     carried: list[Member] = []
     unknown: list[Member] = []
@@ -79,5 +83,6 @@ def sort_members(members: Iterable[Member], attributes: Collection[str], kind: K
         if member.name in attributes or kind.made.fullmatch(member.name):
             continue
         keepable = member.dtype is not None or member.is_distribution
-        (carried if keepable and kind.carried.fullmatch(member.name) else unknown).append(member)
+        known = member.name in also or kind.carried.fullmatch(member.name) is not None
+        (carried if keepable and known else unknown).append(member)
     return Sorted(tuple(carried), tuple(unknown))

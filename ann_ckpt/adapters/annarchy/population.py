@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described
-from ann_ckpt.adapters.annarchy.resuming import hidden_in_population, resuming
+from ann_ckpt.adapters.annarchy.resuming import NOT_INSTRUMENTED, hidden_in_population, resuming
 from ann_ckpt.adapters.annarchy.rows import Neurons
+from ann_ckpt.adapters.annarchy.structure import CarriedByPopulation, is_instrumented
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Locality, PopulationState
 from ann_ckpt.report import Note
@@ -40,6 +42,11 @@ class LivePopulation:
         self._special = type(population).__name__ != "Population"
         if self._special:
             self._declared = tuple(a for a in self._declared if self._offers(a))
+        self._carried: CarriedByPopulation | None = None
+        if is_instrumented(self._instance):
+            shown = {a.name for a in self._declared}
+            declared_too = {a.name for a in declared(population.neuron_type.description)} - shown
+            self._carried = CarriedByPopulation(self._instance, shown, declared_too)
         self.name: str = population.name
         self.path = f"populations/{self.name}"
 
@@ -48,8 +55,14 @@ class LivePopulation:
         """Whether the model can hold its geometry."""
         return len(self._population.geometry) <= _MOST_AXES
 
-    def state(self) -> PopulationState:
-        """Return the state; values are fetched when asked for."""
+    def state(self, *, reseeded: bool = False) -> PopulationState:
+        """Return the state; values are fetched when asked for.
+
+        Parameters
+        ----------
+        reseeded : bool
+            Whether the random generators just got a new seed.
+        """
         attributes = {a.name: self._attribute(a) for a in self._declared}
         return PopulationState(
             self.name,
@@ -57,8 +70,38 @@ class LivePopulation:
             parameters={a.name: attributes[a.name] for a in self._declared if a.parameter},
             variables={a.name: attributes[a.name] for a in self._declared if not a.parameter},
             neuron_type=described(self._population.neuron_type, self._declared),
-            resume=resuming(hidden_in_population(self._population)),
+            dynamics={} if self._carried is None else self._carried.read(),
+            resume=resuming(self.hidden, reseeded=reseeded),
         )
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What a state does not have."""
+        return hidden_in_population(self._population) if self._carried is None else self._carried.unknown
+
+    def cannot_take(self, stored: PopulationState) -> str | None:
+        """Say why none of what the population carries can be set."""
+        if self._carried is None:
+            return NOT_INSTRUMENTED
+        return self._carried.lacking(stored.dynamics)
+
+    def refuse_dynamics(self, stored: PopulationState) -> str | None:
+        """Say why what ``stored`` carries does not fit here."""
+        if self._carried is None:
+            return None
+        return self._carried.refusal(stored.dynamics, self._population.size)
+
+    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
+        """Set what it carries, and what ANNarchy's own object remembers of it."""
+        if self._carried is None:
+            return
+        self._carried.set(dynamics)
+        if "_active" in dynamics:
+            self._population.enabled = bool(dynamics["_active"])
+        if "_mean_fr_window" in dynamics:
+            steps = int(np.asarray(dynamics["_mean_fr_window"]))
+            window = steps * float(self._bindings.setting("dt"))
+            self._population._compute_mean_fr = window if steps > 0 else -1.0  # nothing public sets it alone
 
     def set(self, name: str, values: Array) -> None:
         """Set one attribute: shape ``()`` if all neurons share it, the geometry otherwise."""
@@ -72,7 +115,10 @@ class LivePopulation:
                 f"{printable(self.path)}/{printable(name)}: values of the shape {array.shape}",
                 details={"expected": f"{self._population.geometry}"},
             )
-        self._bindings.set_neurons(self._instance, name, attribute.ctype, array.ravel().tolist())
+        if self._carried is not None and self._carried.has(name):
+            self._carried.set_vector(name, array.ravel())
+        else:
+            self._bindings.set_neurons(self._instance, name, attribute.ctype, array.ravel().tolist())
 
     def forget(self) -> None:
         """Drop spikes, countdowns and queues: they belong to the time before a load.
@@ -92,16 +138,17 @@ class LivePopulation:
             yield Note(self.path, f"not saved: it has {len(self._population.geometry)} axes, more than three")
             return
         names = {a.name for a in declared(self._population.neuron_type.description)}
-        if lacking := sorted(names - {a.name for a in self._declared}):
+        lacking = sorted(names - {a.name for a in self._declared})
+        if lacking and self._carried is None:
             yield Note(
                 self.path, f"a {type(self._population).__name__} does not give out {', '.join(lacking)}"
             )
-        if rounded := [a.name for a in self._declared if self._rounded(a)]:
+        if rounded := [a.name for a in self._declared if self._carried is None and self._rounded(a)]:
             yield Note(
                 f"{self.path}/{rounded[0]}",
                 f"single precision rounds integers from {_FIRST_INEXACT_IN_FLOAT} on its way to Python",
             )
-        if hidden := hidden_in_population(self._population):
+        if hidden := self.hidden:
             yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     def _offers(self, attribute: Declared) -> bool:
@@ -112,12 +159,13 @@ class LivePopulation:
         if attribute.locality is Locality.GLOBAL:
             value = self._bindings.shared(self._instance, attribute.name, attribute.ctype)
             return Attribute(np.array(value, attribute.dtype), Locality.GLOBAL)
-        values = Neurons(
-            self._population.geometry,
-            attribute.dtype,
-            lambda: self._bindings.neurons(self._instance, attribute.name, attribute.ctype),
-        )
+        values = Neurons(self._population.geometry, attribute.dtype, lambda: self._neurons(attribute))
         return Attribute(values, Locality.LOCAL)
+
+    def _neurons(self, attribute: Declared) -> Sequence[Any] | NDArray[Any]:
+        if self._carried is not None and self._carried.has(attribute.name):
+            return self._carried.vector(attribute.name)
+        return self._bindings.neurons(self._instance, attribute.name, attribute.ctype)
 
     def _rounded(self, attribute: Declared) -> bool:
         """Whether an integer went through a float that could not hold it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -11,10 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
-from ann_ckpt.adapters.annarchy.resuming import hidden_in_projection, is_event_driven, resuming
-from ann_ckpt.adapters.annarchy.rows import Synapses, rows_of
+from ann_ckpt.adapters.annarchy.resuming import (
+    NOT_INSTRUMENTED,
+    hidden_in_projection,
+    is_event_driven,
+    resuming,
+)
+from ann_ckpt.adapters.annarchy.rows import Fetch, Synapses, rows_of
 from ann_ckpt.adapters.annarchy.storage import rules_for
+from ann_ckpt.adapters.annarchy.structure import CarriedByProjection, is_instrumented, members_by_row
 from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
@@ -43,6 +51,7 @@ class LiveProjection:
         self._bindings = bindings
         self._projection = projection
         self._instance = projection.cyInstance
+        self._by_row = members_by_row(self._instance)
         self.name: str = projection.name
         self.path = f"projections/{self.name}"
 
@@ -55,8 +64,14 @@ class LiveProjection:
         own = projection._saveable  # nothing public says it
         return bool(own) and all(hasattr(self._instance, name) for name in _NEEDED)
 
-    def state(self) -> ProjectionState:
-        """Return the state; values per synapse are fetched when asked for."""
+    def state(self, *, reseeded: bool = False) -> ProjectionState:
+        """Return the state; values per synapse are fetched when asked for.
+
+        Parameters
+        ----------
+        reseeded : bool
+            Whether the random generators just got a new seed.
+        """
         pre, pre_view = _end(self._projection.pre)
         post, post_view = _end(self._projection.post)
         connectivity = self._connectivity()
@@ -76,7 +91,8 @@ class LiveProjection:
             pre_view=pre_view,
             post_view=post_view,
             synapse_type=described(self._projection.synapse_type, attributes),
-            resume=resuming(self._hidden),
+            dynamics={} if self._carried is None else self._carried.read(connectivity.row_ptr),
+            resume=resuming(self.hidden, reseeded=reseeded),
         )
 
     def notes(self) -> Iterator[Note]:
@@ -85,11 +101,14 @@ class LiveProjection:
             kind = type(self._projection).__name__
             yield Note(self.path, f"not saved: a {kind} projection has no synapses of its own")
             return
-        if hidden := self._hidden:
+        if hidden := self.hidden:
             yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     @property
-    def _hidden(self) -> tuple[str, ...]:
+    def hidden(self) -> tuple[str, ...]:
+        """What a state does not have."""
+        if self._carried is not None:
+            return self._carried.unknown
         return hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
 
     def _declared(self) -> tuple[Declared, ...]:
@@ -97,21 +116,36 @@ class LiveProjection:
             self._projection.synapse_type.description, single_weight=weight_is_single(self._projection)
         )
 
+    @property
+    def _carried(self) -> CarriedByProjection | None:
+        if not is_instrumented(self._instance):
+            return None
+        return CarriedByProjection(self._instance, {a.name for a in self._declared()})
+
     def _row_ptr(self) -> NDArray[np.int64]:
+        if hasattr(self._instance, "_ann_ckpt_read_row_sizes"):
+            sizes = np.empty(len(self._instance.post_rank()), np.int64)
+            self._instance._ann_ckpt_read_row_sizes(sizes)
+            return row_pointers(sizes)
         size = self._instance.dendrite_size
         return row_pointers(size(row) for row in range(len(self._instance.post_rank())))
 
     def _connectivity(self) -> Connectivity:
         row_ptr = self._row_ptr()
         posts = np.array(self._instance.post_rank(), _RANK)
-        return Connectivity(posts, row_ptr, Synapses(row_ptr, _RANK, self._instance.pre_rank))
+        pres: Array
+        if hasattr(self._instance, "_ann_ckpt_read_pre_ranks"):
+            pres = BulkSynapses(row_ptr, _RANK, self._instance._ann_ckpt_read_pre_ranks)
+        else:
+            pres = Synapses(row_ptr, _RANK, self._instance.pre_rank)
+        return Connectivity(posts, row_ptr, pres)
 
     def _attribute(self, attribute: Declared, row_ptr: NDArray[np.int64]) -> Attribute:
         name, ctype = attribute.name, attribute.ctype
         values: Array
         if attribute.locality is Locality.LOCAL:
             fetch = self._bindings.row_getter(self._instance, name, ctype)
-            values = Synapses(row_ptr, attribute.dtype, fetch)
+            values = self._synapses(name, row_ptr, attribute.dtype, fetch)
         elif attribute.locality is Locality.SEMIGLOBAL:
             values = np.array(self._bindings.per_dendrite(self._instance, name, ctype), attribute.dtype)
         else:
@@ -133,7 +167,13 @@ class LiveProjection:
             return 1
         if not self._delays_differ:
             return int(self._instance.get_delay())
-        return Synapses(row_ptr, _STEP, self._instance.get_dendrite_delay)
+        return self._synapses("delay", row_ptr, _STEP, self._instance.get_dendrite_delay)
+
+    def _synapses(self, name: str, row_ptr: NDArray[np.int64], dtype: np.dtype[Any], fetch: Fetch) -> Array:
+        """Return one value per synapse: straight from memory where that is possible, else by rows."""
+        if name in self._by_row:
+            return BulkSynapses(row_ptr, dtype, partial(self._instance._ann_ckpt_read_rows, name))
+        return Synapses(row_ptr, dtype, fetch)
 
     # --- setting --------------------------------------------------------------------
 
@@ -152,6 +192,10 @@ class LiveProjection:
                 details={"expected": f"{shape}"},
             )
         if attribute.locality is Locality.LOCAL:
+            if name in self._by_row:
+                bulk = partial(self._instance._ann_ckpt_write_rows, name)
+                write_rows(values, row_ptr, attribute.dtype, bulk)
+                return
             put = self._bindings.row_setter(self._instance, name, attribute.ctype)
             for row, entries in rows_of(values, row_ptr, attribute.dtype):
                 put(row, entries)
@@ -161,6 +205,22 @@ class LiveProjection:
             self._bindings.set_per_dendrite(self._instance, name, attribute.ctype, array.tolist())
         else:
             self._bindings.set_single(self._instance, name, attribute.ctype, array.item())
+
+    def cannot_take(self, stored: ProjectionState) -> str | None:
+        """Say why none of what the projection carries can be set."""
+        carried = self._carried
+        return NOT_INSTRUMENTED if carried is None else carried.lacking(stored.dynamics)
+
+    def refuse_dynamics(self, stored: ProjectionState) -> str | None:
+        """Say why what ``stored`` carries does not fit the synapses that it will have."""
+        carried = self._carried
+        return None if carried is None else carried.refusal(stored.dynamics, stored.connectivity.row_sizes)
+
+    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
+        """Set what it carries."""
+        carried = self._carried
+        if carried is not None:
+            carried.set(dynamics, self._row_ptr())
 
     def set_delays(self, delays: int | Array) -> None:
         """Set delays in steps; one for all may be given to synapses that have one each."""
@@ -210,7 +270,9 @@ class LiveProjection:
         """
         if hasattr(self._instance, "reset_ring_buffer"):
             self._instance.reset_ring_buffer()
-        if has_run and is_event_driven(self._projection):
+        if (carried := self._carried) is not None and has_run:
+            carried.forget(self._row_ptr())
+        elif has_run and is_event_driven(self._projection):
             state = _in_memory(self.state())
             if next(self._against_synapses(state, state.connectivity), None) is None:
                 self.connect(state)

@@ -11,7 +11,18 @@ from typing import Any
 
 from ann_ckpt.model import Exactness, Resume
 
-__all__ = ["hidden_in_population", "hidden_in_projection", "is_event_driven", "resuming"]
+__all__ = [
+    "GENERATOR",
+    "NOT_INSTRUMENTED",
+    "hidden_in_population",
+    "hidden_in_projection",
+    "is_event_driven",
+    "resuming",
+]
+
+NOT_INSTRUMENTED = "it was compiled without the instrumentation, which alone can put it back"
+GENERATOR = "the state of the random generator"
+"""What a reseed barrier makes up for."""
 
 _OWN_STATE = {
     "HomogeneousCorrelatedSpikeTrains": "its schedule and its own clock",
@@ -26,9 +37,22 @@ _OWN_STATE = {
 """Class of a population -> what it keeps beside its attributes."""
 
 
-def resuming(hidden: tuple[str, ...]) -> Resume:
-    """Return what a resumed run will be, where this much is hidden."""
-    return Resume(Exactness.APPROXIMATE if hidden else Exactness.EXACT, hidden)
+def resuming(hidden: tuple[str, ...], *, reseeded: bool = False) -> Resume:
+    """Return what a resumed run will be, where this much is hidden.
+
+    Parameters
+    ----------
+    hidden : tuple of str
+        What is not kept.
+    reseeded : bool
+        Whether the random generators got a new seed when the state was taken, so that
+        their state is known after all.
+    """
+    if not hidden:
+        return Resume(Exactness.EXACT)
+    if reseeded and set(hidden) == {GENERATOR}:
+        return Resume(Exactness.RESEEDED, hidden)
+    return Resume(Exactness.APPROXIMATE, hidden)
 
 
 def hidden_in_population(population: Any) -> tuple[str, ...]:
@@ -47,7 +71,7 @@ def hidden_in_population(population: Any) -> tuple[str, ...]:
     if neuron["global_operations"] or population.global_operations:
         found.append("the means and extrema of the last step")
     if neuron["random_distributions"]:
-        found.append("the state of the random generator")
+        found.append(GENERATOR)
     if not population.enabled:
         found.append("that it is disabled")
     return tuple(what for what in found if what)
@@ -70,7 +94,7 @@ def hidden_in_projection(projection: Any, update_period: int) -> tuple[str, ...]
     if is_event_driven(projection):
         found.append("when each synapse last met a spike (event-driven variables)")
     if synapse["random_distributions"]:
-        found.append("the state of the random generator")
+        found.append(GENERATOR)
     off = [f for f in ("transmission", "update", "plasticity") if not getattr(projection, f)]
     if off or update_period != 1:
         found.append("its learning flags (see enable_learning)")

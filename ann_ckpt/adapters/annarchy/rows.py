@@ -138,7 +138,10 @@ class Neurons(LazyRows):
     __slots__ = ("_fetch", "_held")
 
     def __init__(
-        self, geometry: tuple[int, ...], dtype: np.dtype[Any], fetch: Callable[[], Sequence[Any]]
+        self,
+        geometry: tuple[int, ...],
+        dtype: np.dtype[Any],
+        fetch: Callable[[], Sequence[Any] | NDArray[Any]],
     ) -> None:
         super().__init__(geometry, dtype)
         self._fetch = fetch

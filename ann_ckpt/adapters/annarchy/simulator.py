@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,21 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.calling import Every
+from ann_ckpt.adapters.annarchy.generators import (
+    DEFAULT,
+    TWISTERS,
+    barrier_seed,
+    default_array,
+    set_default,
+    twister_array,
+    twister_texts,
+    unsound_generators,
+)
 from ann_ckpt.adapters.annarchy.population import LivePopulation
 from ann_ckpt.adapters.annarchy.projection import LiveProjection
+from ann_ckpt.adapters.annarchy.resuming import GENERATOR, NOT_INSTRUMENTED, resuming
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.model import Array, NetworkState, ProjectionState
+from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -33,6 +44,7 @@ class AnnarchySimulator:
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
+        self._reseeded: int | None = None
 
     @property
     def label(self) -> str:
@@ -46,13 +58,17 @@ class AnnarchySimulator:
         """
         populations = [self._population(n) for n in selection.pick("populations", self._bindings.populations)]
         projections = [self._projection(n) for n in selection.pick("projections", self._bindings.projections)]
+        again = self._reseeded is not None
         state = NetworkState(
-            populations={p.name: p.state() for p in populations if p.saveable},
-            projections={p.name: p.state() for p in projections if p.saveable},
+            populations={p.name: p.state(reseeded=again) for p in populations if p.saveable},
+            projections={p.name: p.state(reseeded=again) for p in projections if p.saveable},
             constants={n: np.array(float(c.value)) for n, c in self._bindings.constants.items()},
             time_step=self._bindings.time_step(),
             dt=float(self._bindings.setting("dt")),
             seed=self._bindings.seed,
+            dynamics=self._dynamics(),
+            resume=resuming(self._hidden(), reseeded=again),
+            reseeded=self._reseeded,
         )
         return Reading(state, tuple(self._notes(populations, projections)))
 
@@ -62,6 +78,76 @@ class AnnarchySimulator:
             yield from population.notes()
         for projection in projections:
             yield from projection.notes()
+
+    # --- what is carried from step to step ----------------------------------------------
+
+    def _dynamics(self) -> dict[str, Array]:
+        found: dict[str, Array] = {}
+        if self._has_twisters:
+            found[TWISTERS] = twister_array(self._bindings.instance._ann_ckpt_generators())
+        if (generator := self._bindings.default_rng) is not None:
+            state = default_array(generator)
+            if state is not None:
+                found[DEFAULT] = state
+        return found
+
+    @property
+    def _has_twisters(self) -> bool:
+        """Whether the generators in C++ can be read and set."""
+        return hasattr(self._bindings.instance, "_ann_ckpt_generators")
+
+    def _hidden(self) -> tuple[str, ...]:
+        """What the network has, besides its objects, and a state does not."""
+        if self._has_twisters:
+            return ()
+        hidden = {what for p in map(self._population, self._bindings.populations) for what in p.hidden}
+        hidden |= {what for p in map(self._projection, self._bindings.projections) for what in p.hidden}
+        return (GENERATOR,) if GENERATOR in hidden else ()
+
+    def barrier(self) -> None:
+        """Reseed the random generators from seed and step; a network loaded from here does the same."""
+        self._reseeded = barrier_seed(self._bindings.seed, self._bindings.time_step())
+        self.reseed(self._reseeded)
+
+    def reseed(self, seed: int) -> None:
+        """Give the random generators in C++ a new seed."""
+        self._bindings.reseed(seed)
+
+    def cannot_take(self, stored: NetworkState | PopulationState | ProjectionState) -> str | None:
+        """Say why none of what ``stored`` carries can be set in the object of its name."""
+        if not isinstance(stored, NetworkState):
+            return self._live(stored).cannot_take(stored)  # type: ignore[arg-type]  # of the same kind
+        if TWISTERS not in stored.dynamics:
+            return None
+        if not self._has_twisters:
+            return NOT_INSTRUMENTED
+        here = len(self._bindings.instance._ann_ckpt_generators())
+        there = stored.dynamics[TWISTERS].shape[:1]
+        return f"random generators of {there} threads in the file, {here} here" if there != (here,) else None
+
+    def refuse_dynamics(self, stored: NetworkState | PopulationState | ProjectionState) -> str | None:
+        """Say why what ``stored`` carries does not fit the object of its name."""
+        if not isinstance(stored, NetworkState):
+            return self._live(stored).refuse_dynamics(stored)  # type: ignore[arg-type]  # of the same kind
+        return unsound_generators(stored.dynamics)
+
+    def set_dynamics(
+        self, stored: NetworkState | PopulationState | ProjectionState, dynamics: Mapping[str, Array]
+    ) -> None:
+        """Set what is carried from step to step by the object of the name of ``stored``."""
+        if not isinstance(stored, NetworkState):
+            self._live(stored).set_dynamics(dynamics)
+            return
+        if TWISTERS in dynamics and self._has_twisters:
+            self._bindings.instance._ann_ckpt_set_generators(twister_texts(dynamics[TWISTERS]))
+        generator = self._bindings.default_rng
+        if DEFAULT in dynamics and generator is not None:
+            set_default(generator, dynamics[DEFAULT])
+
+    def _live(self, stored: PopulationState | ProjectionState) -> LivePopulation | LiveProjection:
+        if isinstance(stored, PopulationState):
+            return self._population(stored.name)
+        return self._projection(stored.name)
 
     def _population(self, name: str) -> LivePopulation:
         return LivePopulation(self._bindings, self._bindings.populations[name])

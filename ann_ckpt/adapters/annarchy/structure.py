@@ -20,6 +20,10 @@ from ann_ckpt.model import Array
 
 __all__ = ["CarriedByPopulation", "CarriedByProjection", "is_instrumented", "members_by_row"]
 
+_LAST_EVENT = "_last_event"
+_NEVER = -10000
+"""The step that the generated code starts from."""
+
 
 def is_instrumented(instance: Any) -> bool:
     """Whether a structure was compiled with the additional bindings."""
@@ -36,22 +40,28 @@ class _Carried:
 
     kind: Kind
 
-    def __init__(self, instance: Any, attributes: Collection[str]) -> None:
+    def __init__(self, instance: Any, attributes: Collection[str], also: Collection[str] = ()) -> None:
         about = json.loads(instance._ann_ckpt())
         members = [Member(name, ctype) for name, ctype in about["members"].items()]
         self._instance = instance
         self._rows = frozenset(about["rows"])
-        self._sorted = sort_members(members, attributes, self.kind)
+        self._vectors = {m.name: m for m in members if m.depth == 1 and m.dtype is not None}
+        self._sorted = sort_members(members, attributes, self.kind, also=also)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Members that nothing is known about."""
-        return tuple(f"{m.name} ({m.ctype})" for m in self._sorted.unknown)
+        return tuple(f"what {m.name} is in the generated code" for m in self._sorted.unknown)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the arrays of :meth:`read` are called."""
         return tuple(name for member in self._sorted.carried for name in self._names(member))
+
+    def lacking(self, stored: Mapping[str, Array]) -> str | None:
+        """Say what of all this is not among the stored arrays; None if everything is."""
+        missing = [name for name in self.names if name not in stored]
+        return f"the file does not have {', '.join(missing)}" if missing else None
 
     def _names(self, member: Member) -> tuple[str, ...]:
         return (member.name,) if member.name in self._rows else array_names(member)
@@ -95,6 +105,8 @@ class CarriedByPopulation(_Carried):
         Its instrumented structure.
     attributes : collection of str
         What is kept as parameters and variables.
+    also : collection of str
+        Attributes that Python cannot reach otherwise.
     """
 
     kind = POPULATION
@@ -102,6 +114,19 @@ class CarriedByPopulation(_Carried):
     def read(self) -> dict[str, Array]:
         """Return everything, by the names that it has in C++."""
         return {name: a for m in self._whole for name, a in self._read_whole(m).items()}
+
+    def has(self, name: str) -> bool:
+        """Whether a member of that name holds one number per neuron."""
+        return name in self._vectors
+
+    def vector(self, name: str) -> NDArray[Any]:
+        """Return one number per neuron, shape ``(size,)``, as C++ has them."""
+        return self._read_whole(self._vectors[name])[name]
+
+    def set_vector(self, name: str, values: NDArray[Any]) -> None:
+        """Set one number per neuron, shape ``(size,)``."""
+        member = self._vectors[name]
+        self._set_whole(member, {name: values.astype(_dtype(member), copy=False)})
 
     def refusal(self, arrays: Mapping[str, Array], size: int) -> str | None:
         """Say why these arrays cannot be set in a population of ``size`` neurons; None if they can."""
@@ -179,6 +204,13 @@ class CarriedByProjection(_Carried):
         if ring & known.keys() and not ring <= known.keys():
             return f"{', '.join(sorted(ring - known.keys()))} is missing"
         return unsound_projection(known, row_sizes)
+
+    def forget(self, row_ptr: NDArray[np.int64]) -> None:
+        """Say of each synapse that it never met a spike."""
+        if _LAST_EVENT in self._rows:
+            never = np.broadcast_to(np.int64(_NEVER), int(row_ptr[-1]))
+            put = partial(self._instance._ann_ckpt_write_rows, _LAST_EVENT)
+            write_rows(never, row_ptr, never.dtype, put)
 
     def set(self, arrays: Mapping[str, Array], row_ptr: NDArray[np.int64]) -> None:
         """Set those members that are among the arrays."""

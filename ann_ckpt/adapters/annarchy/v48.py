@@ -19,7 +19,7 @@ class Cython(Bindings):
         self._manager = NetworkManager.NetworkManager()
         self._net_id = net_id
         self._setting = ConfigManagement.get_global_config
-        instance = self._instance
+        instance = self.instance
         # A constant made after compile() has no setter, because no equation can use it.
         constants = {
             c.name: c
@@ -50,21 +50,22 @@ class Cython(Bindings):
         return monitors
 
     @property
-    def _instance(self) -> Any:
+    def instance(self) -> Any:
+        """The network's module in C++."""
         return self._manager.cy_instance(net_id=self._net_id)
 
     def time_step(self) -> int:
         """Return the steps simulated so far."""
-        return int(self._instance.get_time())
+        return int(self.instance.get_time())
 
     def set_time_step(self, time_step: int) -> None:
         """Set the steps simulated so far."""
-        self._instance.set_time(time_step)
+        self.instance.set_time(time_step)
 
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant here; ``Constant.set`` passes the global network by."""
         self.constants[name].value = value
-        getattr(self._instance, f"_set_{name}")(value)
+        getattr(self.instance, f"_set_{name}")(value)
 
     @property
     def callbacks(self) -> list[Any]:

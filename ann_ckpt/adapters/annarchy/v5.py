@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 
 __all__ = ["Nanobind"]
@@ -41,16 +43,27 @@ class Nanobind(Bindings):
 
     def time_step(self) -> int:
         """Return the steps simulated so far."""
-        return int(self._network.instance.get_time())
+        return int(self.instance.get_time())
 
     def set_time_step(self, time_step: int) -> None:
         """Set the steps simulated so far."""
-        self._network.instance.set_time(time_step)
+        self.instance.set_time(time_step)
 
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant here; ``Constant.set`` would reach the networks made from it too."""
         self.constants[name].value = value
-        getattr(self._network.instance, f"set_{name}")(value)
+        getattr(self.instance, f"set_{name}")(value)
+
+    @property
+    def instance(self) -> Any:
+        """The network's module in C++."""
+        return self._network.instance
+
+    @property
+    def default_rng(self) -> np.random.Generator | None:
+        """Generator that connectors and initial values draw from."""
+        generator: np.random.Generator = self._network.default_rng
+        return generator
 
     @property
     def callbacks(self) -> list[Any]:

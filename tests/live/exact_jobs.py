@@ -1,0 +1,67 @@
+"""What workers do with instrumented networks. Each function is one process."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ann_ckpt
+import ann_ckpt.annarchy
+from ann_ckpt.adapters.simulators import simulator_for
+from tests.live.exact_networks import NETWORKS
+from tests.live.lab import Lab
+
+STEPS = 60
+"""Simulated before saving."""
+MORE = 50
+"""Simulated after it."""
+
+
+def opened(network: str, seed: int = 1) -> Lab:
+    """Return an instrumented network; the library is built by the first who asks."""
+    lab = NETWORKS[network](seed)
+    with ann_ckpt.annarchy.instrument():
+        lab.compile(Path(os.environ["LIVE_COMPILED"]) / f"exact-{network}")
+    return lab
+
+
+def disturb(lab: Lab, network: str) -> None:
+    """Leave no flag and no schedule where a new network has it."""
+    if network == "rate":
+        lab.find("idle").disable()
+        lab.find("learning").enable_learning(period=2.0, offset=0.5)
+        lab.find("oja").disable_learning()
+    if network == "growing":
+        instance = lab.find("growing").cyInstance
+        for what, period in (("pruning", 3), ("creating", 2)):
+            setattr(instance, f"_{what}", True)
+            setattr(instance, f"_{what}_period", period)
+            setattr(instance, f"_{what}_offset", 7)
+
+
+def record(network: str, saved: str, ended: str) -> dict[str, Any]:
+    """Run, save, run on, save: the uninterrupted network. Answers what was on its way at the save."""
+    lab = opened(network)
+    disturb(lab, network)
+    lab.simulate(STEPS)
+    report = ann_ckpt.save(saved, network=lab.network)
+    lab.network.default_rng.random(3)
+    lab.simulate(MORE)
+    ann_ckpt.save(ended, network=lab.network)
+    return report.to_dict()
+
+
+def resume(network: str, saved: str, loaded: str, ended: str, seed: int = 2, before: int = 0) -> dict[str, Any]:
+    """Load into a network with other random synapses, save at once, run on, save."""
+    lab = opened(network, seed)
+    lab.simulate(before)
+    report = ann_ckpt.load(saved, network=lab.network)
+    ann_ckpt.save(loaded, network=lab.network)
+    lab.network.default_rng.random(3)
+    lab.simulate(MORE)
+    ann_ckpt.save(ended, network=lab.network)
+    return report.to_dict()
