@@ -96,6 +96,7 @@ def save(
     network: Any = None,
     compression: str = "auto",
     metadata: Mapping[str, Any] | None = None,
+    barrier: bool = False,
     progress: Progress | None = None,
 ) -> SaveReport:
     """Save a network to a file, or add it to a store.
@@ -120,6 +121,10 @@ def save(
         See :func:`write`.
     metadata : mapping, optional
         Anything JSON can hold; kept beside the network.
+    barrier : bool
+        Reseed the running network, from its seed and time step, at the moment of saving;
+        whoever loads the file does the same. So stochastic networks resume exactly whose
+        random generators cannot be read; see ``docs/exact-resume.md``.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 
@@ -141,9 +146,10 @@ def save(
                 populations=populations,
                 projections=projections,
                 net_id=net_id,
+                barrier=barrier,
                 progress=progress,
             )
-    reading, origin = live_reading(network, net_id, Selection(populations, projections))
+    reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
     if metadata is not None:
         together = {**reading.state.metadata, **metadata}
         reading = Reading(replace(reading.state, metadata=together), reading.notes)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ann_ckpt.adapters import legacy
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import FileMissingError, UnknownFormatError
+from ann_ckpt.errors import FileMissingError, OptionError, UnknownFormatError, printable
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
@@ -59,13 +59,32 @@ def stored_reading(path: PathLike, selection: Selection) -> Iterator[Reading]:
         yield Reading(reading.state.select(selection), reading.notes)
 
 
-def live_reading(network: Any, net_id: int, selection: Selection) -> tuple[Reading, str | None]:
-    """Return what ``network=`` means as a reading, and the simulator that it comes from."""
+def live_reading(
+    network: Any, net_id: int, selection: Selection, *, barrier: bool = False
+) -> tuple[Reading, str | None]:
+    """Return what ``network=`` means as a reading, and the simulator that it comes from.
+
+    Parameters
+    ----------
+    barrier : bool
+        Reseed the running network first; whoever loads the reading reseeds in the same way.
+
+    Raises
+    ------
+    OptionError
+        If ``barrier`` and there is nothing running that could be reseeded.
+    """
+    if barrier and isinstance(network, NetworkState | Checkpoint):
+        raise OptionError("barrier=True reseeds a running network, and this is none")
     if isinstance(network, NetworkState):
         return Reading(network.select(selection)), None
     if isinstance(network, Checkpoint):
         return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
     simulator = simulator_for(network, net_id)
+    if barrier:
+        if not isinstance(simulator, ExactSimulator):
+            raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
+        simulator.barrier()
     return simulator.read(selection), simulator.label
 
 

@@ -131,6 +131,7 @@ class CheckpointStore(Upkeep):
         populations: Which = True,
         projections: Which = True,
         net_id: int = 0,
+        barrier: bool = False,
         background: Literal[False] = False,
         progress: Progress | None = None,
     ) -> StoreReport: ...
@@ -145,6 +146,7 @@ class CheckpointStore(Upkeep):
         populations: Which = True,
         projections: Which = True,
         net_id: int = 0,
+        barrier: bool = False,
         background: bool,
         progress: Progress | None = None,
     ) -> StoreReport | BackgroundSave: ...
@@ -158,6 +160,7 @@ class CheckpointStore(Upkeep):
         populations: Which = True,
         projections: Which = True,
         net_id: int = 0,
+        barrier: bool = False,
         background: bool = False,
         progress: Progress | None = None,
     ) -> StoreReport | BackgroundSave:
@@ -176,6 +179,8 @@ class CheckpointStore(Upkeep):
             All, none, or names and globs.
         net_id : int
             Number of the network, for simulators that keep them globally (ANNarchy 4).
+        barrier : bool
+            Reseed the running network first; see :func:`ann_ckpt.save`.
         background : bool
             Return once everything is read and compared, and write while the caller goes
             on. What waits to be written is a copy, at most 256 MiB of it at a time; this
@@ -196,7 +201,7 @@ class CheckpointStore(Upkeep):
             If another process changes the store and does not come to an end.
         """
         writer = self._the_writer()
-        reading, origin = live_reading(network, net_id, Selection(populations, projections))
+        reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
         if metadata is not None:
             together = {**reading.state.metadata, **metadata}
             reading = Reading(replace(reading.state, metadata=together), reading.notes)
