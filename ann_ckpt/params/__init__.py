@@ -1,6 +1,6 @@
 """Parameter files that a CI can trust: read with positions, checked, compared, applied whole."""
 
-from ann_ckpt.params.api import UnknownNameWarning, apply, schema_for, validate
+from ann_ckpt.params.api import ParameterFileWarning, UnknownNameWarning, apply, schema_for, validate
 from ann_ckpt.params.calls import NotWrittenWarning, load_parameters, save_parameters
 from ann_ckpt.params.diff import Difference, diff
 from ann_ckpt.params.file import ParameterFile, load, parse
@@ -13,6 +13,7 @@ __all__ = [
     "Finding",
     "NotWrittenWarning",
     "ParameterFile",
+    "ParameterFileWarning",
     "Rule",
     "Schema",
     "Severity",

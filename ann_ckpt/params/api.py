@@ -16,7 +16,7 @@ from ann_ckpt.params.apply import change_live, changed_state
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.description import describe
 from ann_ckpt.params.file import ParameterFile, load
-from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.findings import Finding, Severity
 from ann_ckpt.params.network import live_of, state_of
 from ann_ckpt.params.plan import Change, plan_changes
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
@@ -24,6 +24,7 @@ from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS
 
 __all__ = [
+    "ParameterFileWarning",
     "UnknownNameWarning",
     "apply",
     "file_of",
@@ -42,7 +43,11 @@ _NAMES = frozenset(("P101", "P102", "P103", "P104", "P105", "P107"))
 _SHOWN = 20
 
 
-class UnknownNameWarning(UserWarning):
+class ParameterFileWarning(UserWarning):
+    """There is something in a parameter file that somebody should look at; it was applied."""
+
+
+class UnknownNameWarning(ParameterFileWarning):
     """A parameter file names what the network does not have; those names were passed over."""
 
 
@@ -174,7 +179,9 @@ def plan_for(
 
 
 def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
-    """Raise one error for all that is wrong; unless ``strict``, unknown names only warn.
+    """Raise one error for all that is wrong, or one warning for all that is doubtful.
+
+    Unless ``strict``, unknown names only warn.
 
     Raises
     ------
@@ -186,14 +193,17 @@ def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
     names = [] if strict else [f for f in errors if f.rule in _NAMES]
     if len(names) < len(errors) or any(c.dropped for c in checked):
         raise _refusal(findings, errors)
+    # The caller of the function that called this one is who wrote the file's name.
     if names:
-        listed = "\n".join(f"  {f}" for f in names)
-        # The caller of the function that called this one is who wrote the file's name.
-        warnings.warn(
-            f"the network does not have {len(names)} names of the file; they were passed over\n{listed}",
-            UnknownNameWarning,
-            stacklevel=4,
-        )
+        fact = f"the network does not have {len(names)} names of the file; they were passed over"
+        warnings.warn(_listed(fact, names), UnknownNameWarning, stacklevel=4)
+    doubts = [f for f in findings if f.severity is Severity.WARNING]
+    if doubts:
+        warnings.warn(_listed("look at these", doubts), ParameterFileWarning, stacklevel=4)
+
+
+def _listed(fact: str, findings: Sequence[Finding]) -> str:
+    return "\n".join([fact, *(f"  {printable(f, 600)}" for f in findings)])
 
 
 def _refusal(findings: tuple[Finding, ...], errors: list[Finding]) -> ParameterFileError:

@@ -76,6 +76,9 @@ class ObjectDescription:
     """Neuron or synapse type; empty if unknown."""
     type_description: str
     parameters: Mapping[str, ParameterDescription]
+    variables: Mapping[str, ParameterDescription] = field(default_factory=dict)
+    """Global variables: ANNarchy writes them into its parameter files, and passes them over
+    when it reads one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +132,11 @@ def _object(
         {
             name: describe_parameter(name, attribute, declared.get(name))
             for name, attribute in owner.parameters.items()
+        },
+        {
+            name: describe_parameter(name, attribute)
+            for name, attribute in owner.variables.items()
+            if attribute.locality is Locality.GLOBAL
         },
     )
 

@@ -97,14 +97,18 @@ class _FileSide:
         self._file = file
         self.paths = dict(_paths(file.data))
 
-    def leaves(self, _: _FileSide | _NetworkSide) -> Leaves:
-        return self.paths
+    def leaves(self, other: _FileSide | _NetworkSide) -> Leaves:
+        if isinstance(other, _FileSide):
+            return self.paths
+        # What a file may say and a network has no place for is no difference.
+        return {p: v for p, v in self.paths.items() if p[0] != "network" and p not in other.variables}
 
 
 class _NetworkSide:
     def __init__(self, network: NetworkDescription) -> None:
         self._parameters = dict(_parameters(network))
         self.paths = self._parameters
+        self.variables = {(o.section, o.name, v) for o in network.objects() for v in o.variables}
 
     def leaves(self, other: _FileSide | _NetworkSide) -> Leaves:
         return {

@@ -83,6 +83,7 @@ RULES = _table(
     Rule(
         "P402", "looks-like", "A YAML text that other readers take for a number or bool.", Severity.WARNING, 0
     ),
+    Rule("P403", "variable", "The name is a variable, which no parameter file sets.", Severity.WARNING, 0),
     Rule("P501", "schema-unusable", "The schema cannot be used.", status=4),
     Rule("P502", "checkpoint-unusable", "The checkpoint cannot be used.", status=4),
     Rule("P601", "unreadable", "The file is missing or cannot be read.", status=3),

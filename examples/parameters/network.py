@@ -37,7 +37,8 @@ SYNAPSE = TypeInfo(
 def population(name: str, size: int, tau: float) -> PopulationState:
     """Return a population of the one neuron type."""
     parameters = {"tau": tau, "refractory": np.int32(5), "adaptive": True, "noise": np.full(size, 0.1)}
-    return PopulationState(name, (size,), parameters=parameters, neuron_type=NEURON)
+    variables = {"phase": 0.0, "v": np.full(size, -65.0)}
+    return PopulationState(name, (size,), parameters=parameters, variables=variables, neuron_type=NEURON)
 
 
 def network() -> NetworkState:

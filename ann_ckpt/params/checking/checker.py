@@ -105,13 +105,16 @@ _Noted = tuple[str, Path, bool, str]
 
 def _marked(document: Document, schema: Schema, *, global_only: bool) -> Iterator[_Noted]:
     """Yield what the schema's ``x-ann`` notes refuse: localities and ranges of C types."""
+    variables = schema.variables()
     for owner, values in _owners(document.value):
         # A schema is looked up for the few values that it can say something about.
-        doubtful = [(n, v) for n, v in values.items() if global_only or not _harmless(v)]
+        doubtful = [(n, v) for n, v in values.items() if global_only or n in variables or not _harmless(v)]
         above = schema.at(owner) if doubtful else []
         for name, value in doubtful:
             path = (*owner, name)
             marks = schema.marks(schema.below(above, name))
+            if marks.get("role") == "variable":
+                yield "P403", path, True, f"{quoted(name)} is a variable, which no parameter file sets"
             if global_only and owner[0] in SECTIONS:
                 yield from _locality(path, value, marks)
             ctype = c_type(str(marks.get("ctype", "")))

@@ -140,7 +140,9 @@ class _Builder:
         found: Json = {}
         for same in by_type.values():
             parts = {name: _split([o.parameters[name] for o in same]) for name in sorted(same[0].parameters)}
-            definition = _object({name: shared for name, (shared, _) in parts.items()})
+            names = {name: shared for name, (shared, _) in parts.items()}
+            names |= {name: _variable(v) for name, v in sorted(same[0].variables.items())}
+            definition = _object(names)
             key = self._define(kind, same[0], definition)
             for i, member in enumerate(same):
                 own = {name: each[i] for name, (_, each) in parts.items() if each[i]}
@@ -177,6 +179,7 @@ def _signature(member: ObjectDescription) -> object:
             (p.name, p.ctype.name, p.locality, p.shape if len(p.shape) > 1 else len(p.shape), p.info)
             for _, p in sorted(member.parameters.items())
         ),
+        tuple((v.name, v.ctype.name) for _, v in sorted(member.variables.items())),
     )
 
 
@@ -201,6 +204,17 @@ def _whole(parameter: ParameterDescription) -> Json:
     """Return the schema of a parameter that shares nothing."""
     (schema, _) = _split([parameter])
     return schema
+
+
+def _variable(variable: ParameterDescription) -> Json:
+    """Return the schema of a name that is allowed because ANNarchy's own files have it."""
+    return {
+        "type": variable.ctype.json,
+        "description": "A variable; no parameter file sets it.",
+        "deprecated": True,
+        "doNotSuggest": True,
+        "x-ann": {"ctype": variable.ctype.name, "locality": "global", "size": 1, "role": "variable"},
+    }
 
 
 def _parameter(

@@ -102,6 +102,17 @@ class Schema:
             schemas = self.below(schemas, step)
         return schemas
 
+    def variables(self) -> frozenset[str]:
+        """Return the names that are a variable of any neuron or synapse type."""
+        definitions = self.document.get("definitions" if self.draft == "7" else "$defs", {})
+        return frozenset(
+            name
+            for definition in definitions.values()
+            if isinstance(definition, dict)
+            for name, schema in definition.get("properties", {}).items()
+            if self.marks([schema] if isinstance(schema, dict) else ()).get("role") == "variable"
+        )
+
     @staticmethod
     def marks(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the generator noted there under ``x-ann``."""

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from ann_ckpt.params import RULES, Finding, Schema, Severity, parse, validate
+from ann_ckpt import NetworkState, PopulationState, differences
+from ann_ckpt.params import (
+    RULES,
+    Finding,
+    ParameterFileWarning,
+    Schema,
+    Severity,
+    apply,
+    diff,
+    parse,
+    schema_for,
+    validate,
+)
 from tests.unit.params.networks import network
 
 INP = "/populations/inp"
@@ -302,3 +314,20 @@ def test_a_finding_prints_as_one_line() -> None:
 def test_only_errors_ask_for_an_exit_status() -> None:
     assert {r.status for r in RULES.values() if r.severity is Severity.WARNING} == {0}
     assert all(r.status for r in RULES.values() if r.severity is Severity.ERROR)
+
+
+def test_a_global_variable_is_known_and_not_set() -> None:
+    """ANNarchy writes its value into every parameter file."""
+    state = NetworkState(
+        populations=[PopulationState("p", (2,), parameters={"a": 1.0}, variables={"g": 0.0, "r": [0.0, 0.0]})]
+    )
+    for schema in (state, schema_for(state), schema_for(state, draft=7)):
+        finding = only({"populations": {"p": {"a": 2, "g": 3.0}}}, schema)
+        assert (finding.rule, finding.severity) == ("P403", "warning")
+        assert finding.message == "'g' is a variable, which no parameter file sets"
+        assert only({"populations": {"p": {"r": 1.0}}}, schema).rule == "P104"
+    file = parse('{"populations": {"p": {"a": 2, "g": 3.0}}}')
+    with pytest.warns(ParameterFileWarning, match="'g' is a variable"):
+        changed = apply(file, state)
+    assert list(differences(state, changed)) == ["populations/p/parameters/a"]
+    assert diff(file, changed) == []
