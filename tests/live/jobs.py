@@ -15,8 +15,10 @@ import numpy as np
 
 import ann_ckpt
 import ann_ckpt.testing
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.testing import SimulatorSuite
+from ann_ckpt.transfer import load_into
 from tests.live.lab import Lab
 from tests.live.networks import NETWORKS
 
@@ -124,7 +126,7 @@ def lengthened(network: str, projection: str) -> list[int]:
     simulator = simulator_for(lab.network)
     state = simulator.read().state.projections[projection]
     each = not isinstance(state.delays, int)
-    wanted = np.arange(state.connectivity.n_synapses, dtype=np.int32) % 40 + 1 if each else 40
+    wanted = 40 - np.arange(state.connectivity.n_synapses, dtype=np.int32) % 40 if each else 40
     assert simulator.refusal(replace(state, delays=wanted)) is None
     simulator.set_delays(projection, wanted)
     # Long enough that every place of a queue is looked at, and put in again after a rebuild.
@@ -300,3 +302,16 @@ def global_and_copy() -> dict[str, Any]:
             np.any(states[0].populations["sink"]["r"][:] != states[1].populations["sink"]["r"][:])
         ),
     }
+
+
+def native(network: str, path: str) -> dict[str, Any]:
+    """Let ANNarchy save by itself, change everything, load its file; return what is left different."""
+    lab = opened(network)
+    lab.simulate(30)
+    simulator = simulator_for(lab.network)
+    before = ann_ckpt.testing.captured(simulator.read().state)
+    lab.save_by_itself(path)
+    load_into(simulator, Reading(ann_ckpt.testing.disturbed(before)))
+    report = load(lab, path)
+    after = ann_ckpt.testing.captured(simulator.read().state)
+    return {"differences": list(ann_ckpt.differences(before, after)), **report.to_dict()}

@@ -103,6 +103,10 @@ class Lab:
         for _ in range(steps):
             self.network.step() if FIVE else ann.step()
 
+    def save_by_itself(self, path: str) -> None:
+        """Call ANNarchy's own save."""
+        (self.network if FIVE else ann).save(path)
+
     def find(self, name: str) -> Any:
         """Return a projection or population by name."""
         things = (
