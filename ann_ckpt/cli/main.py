@@ -39,6 +39,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
+    "Models": {
+        "verify-resume": ("ann_ckpt.cli.resume:verify_resume_command", "Check that a model resumes exactly."),
+    },
     "Parameter files": {
         "params": ("ann_ckpt.cli.params.group:params", "Check, compare and apply parameter files."),
     },

@@ -20,19 +20,29 @@ __all__ = ["unsound_population", "unsound_projection"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_PER_NEURON = re.compile(
-    r"last_spike|refractory|refractory_remaining|in_ref|_sum_\w+|rand_\d+|next_spike|idx_next_spike"
-    r"|spike_times\.sizes"
+_VARYING = re.compile(
+    r"spiked|axonal|_delayed_\w+(\.sizes)?|_spike_history(\.sizes)?|spike_times|_schedule|_buffer|_mu|_sigma"
 )
+"""Members of populations whose lengths change while a network runs, or with its input."""
 _RANKS = ("spiked", "axonal", "_delayed_spike")
 _QUEUE = re.compile(r"_delayed_(?!spike$)\w+")
 _QUEUE_SIZES = re.compile(r"_delayed_(?!spike\.)\w+\.sizes")
 _PERIODS = ("_update_period", "_pruning_period", "_creating_period")
 
 
-def unsound_population(arrays: Arrays, size: int) -> str | None:
-    """Say what is wrong with the members of a population of ``size`` neurons; None if nothing."""
-    return next(_population(arrays, size), None)
+def unsound_population(arrays: Arrays, present: Arrays, size: int) -> str | None:
+    """Say what is wrong with the members of a population; None if nothing.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        What is to be set.
+    present : mapping of str to array
+        What the live population has.
+    size : int
+        Its neurons.
+    """
+    return next(_population(arrays, present, size), None)
 
 
 def unsound_projection(arrays: Arrays, row_sizes: NDArray[np.int64]) -> str | None:
@@ -48,10 +58,11 @@ def unsound_projection(arrays: Arrays, row_sizes: NDArray[np.int64]) -> str | No
     return next(_projection(arrays, row_sizes), None)
 
 
-def _population(arrays: Arrays, size: int) -> Iterator[str]:
+def _population(arrays: Arrays, present: Arrays, size: int) -> Iterator[str]:
     for name, values in arrays.items():
-        if _PER_NEURON.fullmatch(name) and values.shape not in ((), (size,)):
-            yield f"{printable(name)} has the shape {values.shape} in a population of {size}"
+        # Not all others have a value per neuron: refractory is empty where an equation gives the period.
+        if not _VARYING.fullmatch(name) and values.shape != present[name].shape:
+            yield f"{printable(name)} has the shape {values.shape}, not {present[name].shape}"
         if name in _RANKS and values.size and not 0 <= values.min() <= values.max() < size:
             ranks = f"ranks from {values.min()} to {values.max()}"
             yield f"{printable(name)} has {ranks} in a population of {size}"
@@ -88,6 +99,10 @@ def _schedule(arrays: Arrays, size: int) -> Iterator[str]:
 
 
 def _projection(arrays: Arrays, row_sizes: NDArray[np.int64]) -> Iterator[str]:
+    for name, values in arrays.items():
+        uneven = name.startswith("_delayed_spikes") or values.dtype == np.uint8
+        if values.shape and not uneven and values.shape != row_sizes.shape:
+            yield f"{printable(name)} has the shape {values.shape} for {row_sizes.size} rows"
     for name in _PERIODS:
         if name in arrays and int(arrays[name]) < 1:
             yield f"{name} is {int(arrays[name])}; the shortest period is 1 step"

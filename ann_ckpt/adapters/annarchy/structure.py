@@ -131,7 +131,8 @@ class CarriedByPopulation(_Carried):
     def refusal(self, arrays: Mapping[str, Array], size: int) -> str | None:
         """Say why these arrays cannot be set in a population of ``size`` neurons; None if they can."""
         try:
-            return unsound_population(self._known(arrays), size)
+            present = {name: a for m in self._whole for name, a in self._read_whole(m).items()}
+            return unsound_population(self._known(arrays), present, size)
         except StateError as error:
             return error.fact
 
