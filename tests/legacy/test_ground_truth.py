@@ -33,18 +33,18 @@ def test_file_says_what_the_network_said(path: Path) -> None:
     net = truth.net_of(path)
     reading = read(path, dt=net.dt)
     if path.stem.startswith("net"):
-        check_network(net, reading, path)
+        check_network(net, reading)
     else:
         index = int(path.name[1:3])
         state = only_object(reading.state)
         if path.parent.name == "pop":
-            check_population(net, index, state, reading, path)
+            check_population(net, index, state, reading)
         elif path.parent.name == "proj":
-            check_projection(net, index, state, path)
+            check_projection(net, index, state)
             check_delays(net, index, state, reading, saved=net.version >= truth.DELAYS_SINCE)
         else:
             check_synapses(net, index, state)
-            check_attribute(net, f"proj{index}", state, "w", path)
+            check_attribute(net, f"proj{index}", state, "w")
             check_delays(net, index, state, reading, saved=True)
 
 
@@ -57,7 +57,7 @@ def test_unfinished_file_is_refused_or_called_partial(path: Path) -> None:
     assert "ANNarchy stopped while it wrote" in said or "ANNarchy did not finish" in said
 
 
-def check_network(net: truth.Net, reading: Reading, path: Path) -> None:
+def check_network(net: truth.Net, reading: Reading) -> None:
     state = reading.state
     overwritten = net.overwritten()
     saved = [p["name"] for p in net.projections if p["saveable"]]
@@ -75,15 +75,15 @@ def check_network(net: truth.Net, reading: Reading, path: Path) -> None:
         )
     for index, population in enumerate(net.populations):
         if population["name"] not in overwritten:
-            check_population(net, index, state.populations[population["name"]], reading, path)
+            check_population(net, index, state.populations[population["name"]], reading)
     for index, projection in enumerate(net.projections):
         if projection["name"] in saved:
             found = state.projections[projection["name"]]
-            check_projection(net, index, found, path)
+            check_projection(net, index, found)
             check_delays(net, index, found, reading, saved=net.version >= truth.DELAYS_SINCE)
 
 
-def check_population(net: truth.Net, index: int, state: Any, reading: Reading, path: Path) -> None:
+def check_population(net: truth.Net, index: int, state: Any, reading: Reading) -> None:
     facts = net.populations[index]
     assert isinstance(state, PopulationState)
     assert state.name == facts["name"]
@@ -97,10 +97,10 @@ def check_population(net: truth.Net, index: int, state: Any, reading: Reading, p
         if name in lost:
             assert net.values(f"pop{index}", name) is None
         else:
-            check_attribute(net, f"pop{index}", state, name, path)
+            check_attribute(net, f"pop{index}", state, name)
 
 
-def check_projection(net: truth.Net, index: int, state: Any, path: Path) -> None:
+def check_projection(net: truth.Net, index: int, state: Any) -> None:
     facts = net.projections[index]
     check_synapses(net, index, state)
     if net.version >= (4, 5, 5):
@@ -112,7 +112,7 @@ def check_projection(net: truth.Net, index: int, state: Any, path: Path) -> None
     assert set(state.variables) == set(facts["variables"])
     assert set(state.parameters) == set(facts["parameters"]) - set(facts["variables"])
     for name in facts["attributes"]:
-        check_attribute(net, f"proj{index}", state, name, path)
+        check_attribute(net, f"proj{index}", state, name)
 
 
 def check_synapses(net: truth.Net, index: int, state: Any) -> None:
@@ -123,10 +123,10 @@ def check_synapses(net: truth.Net, index: int, state: Any) -> None:
     assert np.array_equal(synapses.pre_ranks, net.arrays[f"proj{index}__pre_ranks"])
 
 
-def check_attribute(net: truth.Net, owner: str, state: Any, name: str, path: Path) -> None:
+def check_attribute(net: truth.Net, owner: str, state: Any, name: str) -> None:
     attribute: Attribute = state.attribute(name)
     values = np.asarray(attribute.values)
-    check_type(net, owner, state, name, attribute, path)
+    check_type(net, owner, name, attribute)
     expected = net.values(owner, name)
     if expected is None:  # the simulator itself could not say
         return
@@ -137,15 +137,13 @@ def check_attribute(net: truth.Net, owner: str, state: Any, name: str, path: Pat
     assert np.array_equal(values, expected, equal_nan=expected.dtype.kind == "f")
 
 
-def check_type(net: truth.Net, owner: str, state: Any, name: str, attribute: Attribute, path: Path) -> None:
+def check_type(net: truth.Net, owner: str, name: str, attribute: Attribute) -> None:
     group = net.populations if owner.startswith("pop") else net.projections
     ctype = group[int(owner.removeprefix("pop").removeprefix("proj"))].get("ctype", {}).get(name, "double")
     kind = attribute.values.dtype.kind
-    lost = is_matlab(path) and ctype == "bool"
     floated = net.version >= (5,) and owner.startswith("pop") and attribute.locality is Locality.GLOBAL
-    assert kind == {"double": "f", "float": "f", "int": "i", "bool": "b"}[ctype] or (
-        (lost and kind == "u") or (floated and kind == "f")
-    )
+    expected = {"double": "f", "float": "f", "int": "i", "bool": "b"}[ctype]
+    assert kind == expected or (floated and kind == "f")
 
 
 def check_delays(
@@ -168,7 +166,3 @@ def only_object(state: NetworkState) -> PopulationState | ProjectionState:
     found = [*state.populations.values(), *state.projections.values()]
     assert len(found) == 1
     return found[0]
-
-
-def is_matlab(path: Path) -> bool:
-    return path.read_bytes()[:6] == b"MATLAB"

@@ -3,5 +3,6 @@
 from ann_ckpt.adapters.legacy.detect import Container
 from ann_ckpt.adapters.legacy.oldfile import OldFile
 from ann_ckpt.adapters.legacy.reading import detect, examine, read
+from ann_ckpt.adapters.legacy.writing import SUFFIXES, write
 
-__all__ = ["Container", "OldFile", "detect", "examine", "read"]
+__all__ = ["SUFFIXES", "Container", "OldFile", "detect", "examine", "read", "write"]

@@ -44,7 +44,7 @@ def _load(data: bytes) -> dict[str, Any]:
     from scipy.io import loadmat  # takes longer to import than most files to read
 
     try:
-        found = loadmat(io.BytesIO(data), chars_as_strings=True, struct_as_record=True, squeeze_me=False)
+        found = loadmat(io.BytesIO(data), chars_as_strings=True, struct_as_record=True, mat_dtype=True)
     except Exception as error:
         raise CorruptFileError(f"the MATLAB file is damaged: {type(error).__name__}") from error
     return {

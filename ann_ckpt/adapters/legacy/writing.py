@@ -1,0 +1,102 @@
+"""Writing the old formats, for those who still need them elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from ann_ckpt.adapters.legacy.detect import Container
+from ann_ckpt.adapters.legacy.mat_writer import write_matlab
+from ann_ckpt.adapters.legacy.pickle_writer import write_pickle
+from ann_ckpt.adapters.legacy.tables import network_table
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.durable import atomic_write
+from ann_ckpt.report import SaveReport
+
+__all__ = ["SUFFIXES", "write"]
+
+SUFFIXES: Final = {
+    ".data": Container.PICKLE,
+    ".txt": Container.PICKLE,
+    ".gz": Container.GZIP,
+    ".npz": Container.NPZ,
+    ".mat": Container.MAT,
+}
+"""Extensions that stand for ANNarchy's own formats when a network is saved."""
+
+_LEVEL = 6
+
+
+def write(
+    reading: Reading, path: str | os.PathLike[str], container: Container | str | None = None
+) -> SaveReport:
+    """Write a network as ANNarchy 5.0 does; 4.8 and 5.0 load such files.
+
+    Parameters
+    ----------
+    reading : Reading
+        What a source yields. Weights are taken in blocks, except for ``.mat``.
+    path : path-like
+        The file; appears whole or not at all.
+    container : {"pickle", "gzip", "npz", "mat"}, optional
+        By default what the extension says, ``.txt`` being a pickle; any other, too.
+
+    Returns
+    -------
+    SaveReport
+        ``skipped`` tells what has no place in these formats.
+
+    Raises
+    ------
+    StateError
+        If these formats cannot hold the network: two objects of one name, delays
+        without dt.
+    NotWritableError
+        If the file cannot be written; an older one is untouched.
+    """
+    began = time.perf_counter()
+    kind = Container(container) if container else SUFFIXES.get(Path(path).suffix, Container.PICKLE)
+    table, notes = network_table(reading.state)
+    with atomic_write(path) as temporary:
+        with temporary.open("wb") as file:
+            _WRITERS[kind](table, file)
+        size = temporary.stat().st_size
+    state = reading.state
+    saved = [f"populations/{n}" for n in state.populations] + [f"projections/{n}" for n in state.projections]
+    return SaveReport(
+        os.fspath(path), tuple(saved), (*reading.notes, *notes), size, time.perf_counter() - began
+    )
+
+
+def _write_gzip(table: dict[str, Any], file: BinaryIO) -> None:
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0, filename="") as packed:
+        write_pickle(table, packed)  # type: ignore[arg-type] # it writes, and no more is asked
+
+
+def _write_archive(table: dict[str, Any], file: BinaryIO) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for key, entry in table.items():
+            member = zipfile.ZipInfo(f"{key}.npy")
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as target:
+                if isinstance(entry, dict):
+                    header = {"descr": "|O", "fortran_order": False, "shape": ()}
+                    np.lib.format.write_array_header_1_0(target, header)
+                    write_pickle(entry, target, as_object_array=True)  # type: ignore[arg-type] # it writes
+                else:
+                    np.lib.format.write_array(target, np.asarray(entry), allow_pickle=False)
+
+
+_WRITERS: Final[dict[Container, Callable[[dict[str, Any], BinaryIO], None]]] = {
+    Container.PICKLE: write_pickle,
+    Container.GZIP: _write_gzip,
+    Container.NPZ: _write_archive,
+    Container.MAT: write_matlab,
+}
