@@ -9,8 +9,10 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.lazy import Checkpoint
@@ -109,7 +111,8 @@ def save(
     filename : path-like
         The extension decides: ``.h5`` and ``.hdf5`` for one self-contained file,
         ``.ckpt`` for a store, where only what changed is written; ``run.ckpt@name``
-        gives the new checkpoint a tag.
+        gives the new checkpoint a tag. ``.data``, ``.txt``, ``.gz``, ``.npz`` and
+        ``.mat`` are written as ANNarchy writes them, with all that these formats lack.
     populations, projections : bool, str or list of str
         All, none, or names and globs.
     net_id : int
@@ -153,6 +156,8 @@ def save(
     if metadata is not None:
         together = {**reading.state.metadata, **metadata}
         reading = Reading(replace(reading.state, metadata=together), reading.notes)
+    if Path(filename).suffix in legacy.SUFFIXES:
+        return legacy.write(reading, filename)
     return write_single(
         reading,
         filename,

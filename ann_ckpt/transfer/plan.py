@@ -134,9 +134,10 @@ class _Planner:
             self.findings.do(SetTimeStep("time_step", self.stored.time_step))
 
     def _constants(self) -> None:
-        if not self.stored.constants and self.stored.dt is None:
+        # ANNarchy's own files never have any, and neither do checkpoints converted from them.
+        if not self.stored.constants:
             if self.live.constants:
-                self.findings.note("constants", "the file knows no constants; they stay as they are")
+                self.findings.note("constants", "the file has no constants; they stay as they are")
             return
         self._each("constants", "constant", self.stored.constants, self.live.constants)
         for name, value in self.stored.constants.items():
