@@ -1,13 +1,12 @@
 """Chunks to bytes and back, outside HDF5 and its lock.
 
 The streams are HDF5's own: the shuffle filter, then the deflate filter in zlib
-format. ISA-L writes that format ten times faster than zlib at level 1. Everything
-here releases the interpreter's lock, so a few threads use every core.
+format. ISA-L writes that format ten times faster than zlib at level 1. Whatever takes
+long here releases the interpreter's lock, so a few threads use every core.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.format.deflate import zlib_stream
 
 __all__ = ["ALL_SKIPPED", "DEFLATE", "SHUFFLE", "Encoded", "decode", "encode"]
 
@@ -26,12 +26,9 @@ DEFLATE = 1
 ALL_SKIPPED = 0b11
 """Filter mask of a chunk stored raw although shuffle and deflate are declared."""
 
-_LEVEL = 1
 _PAYS = 0.9
 """A chunk is kept compressed if that leaves at most this share of its bytes."""
-_MOSTLY_LITERALS = 0.6
-"""Above this share zlib inflates faster than ISA-L, below it slower (measured)."""
-_INFLATE_ERRORS: Any = (zlib.error, isal_zlib.error)
+_INFLATE_ERROR: Any = isal_zlib.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def encode(values: NDArray[Any], *, always: bool) -> Encoded:
         Compress even where it does not pay.
     """
     raw = np.ascontiguousarray(values)
-    packed = isal_zlib.compress(_shuffle(raw), _LEVEL)
+    packed = zlib_stream(_shuffle(raw))
     if always or len(packed) <= _PAYS * raw.nbytes:
         return Encoded(packed, 0)
     return Encoded(raw, ALL_SKIPPED)
@@ -98,13 +95,12 @@ def decode(
 
 
 def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
-    library: Any = zlib if len(data) > _MOSTLY_LITERALS * expected else isal_zlib
-    stream = library.decompressobj()
+    stream: Any = isal_zlib.decompressobj()
     try:
         # Bounded: a stream that claims more than the chunk holds must not be believed.
         out: bytes = stream.decompress(data, expected + 1)
         whole = len(out) == expected and (stream.eof or not stream.decompress(stream.unconsumed_tail, 1))
-    except _INFLATE_ERRORS as error:
+    except _INFLATE_ERROR as error:
         raise CorruptFileError(f"a chunk does not inflate: {error}") from error
     if not (whole and stream.eof):
         raise CorruptFileError(f"a chunk does not inflate to {expected} bytes")
