@@ -48,6 +48,7 @@ def test_applying_what_was_saved_changes_nothing(edited: dict[str, Any]) -> None
 def test_the_schema_knows_types_and_localities(edited: dict[str, Any]) -> None:
     definitions = edited["schema"]["$defs"].values()
     (leaky,) = [d["properties"] for d in definitions if "armed" in d["properties"] and _size(d, "base") == 12]
+    assert leaky.pop("phase")["x-ann"]["role"] == "variable"
     marks = {name: (p["x-ann"]["ctype"], p["x-ann"]["locality"]) for name, p in leaky.items()}
     assert marks == {
         "tau": ("double", "global"),
@@ -106,5 +107,7 @@ def test_files_go_both_ways_between_annarchy_and_here(run: Run, tmp_path: Path) 
     assert all("warning[P403] 'phase' is a variable" in f for f in answer["findings"])
     for population in answer["theirs"]["populations"].values():
         assert population.pop("phase") == 0.0
+    # One weight for all synapses is a global parameter here.
+    assert answer["ours"]["projections"]["single"].pop("w") == 0.1
     assert json.dumps(answer["ours"]) == json.dumps(answer["theirs"])
     assert answer["read by them"] == 3.5
