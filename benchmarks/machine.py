@@ -13,7 +13,7 @@ __all__ = ["commit_of", "describe"]
 
 
 def describe(distributions: Iterable[str], folder: Path) -> dict[str, str]:
-    """Return processor, memory, file system and versions, by what they are.
+    """Return processor, memory, file system, load and versions, by what they are.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ def describe(distributions: Iterable[str], folder: Path) -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, {_file_system(folder)}",
+        "load": f"{os.getloadavg()[0]:.1f} processes on average in the minute before the run",
         "python": platform.python_version(),
         **{name: _version(name) for name in distributions},
     }
