@@ -7,11 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import ann_ckpt
 import ann_ckpt.annarchy
-from ann_ckpt.adapters.simulators import simulator_for
 from tests.live.exact_networks import NETWORKS
 from tests.live.lab import Lab
 
@@ -55,13 +52,46 @@ def record(network: str, saved: str, ended: str) -> dict[str, Any]:
     return report.to_dict()
 
 
-def resume(network: str, saved: str, loaded: str, ended: str, seed: int = 2, before: int = 0) -> dict[str, Any]:
+def resume(network: str, saved: str, loaded: str, ended: str) -> dict[str, Any]:
     """Load into a network with other random synapses, save at once, run on, save."""
-    lab = opened(network, seed)
-    lab.simulate(before)
+    lab = opened(network, seed=2)
     report = ann_ckpt.load(saved, network=lab.network)
     ann_ckpt.save(loaded, network=lab.network)
     lab.network.default_rng.random(3)
     lab.simulate(MORE)
     ann_ckpt.save(ended, network=lab.network)
     return report.to_dict()
+
+
+def barrier(instrumented: bool, saved: str, ended: str) -> list[str]:
+    """Run the noisy network, save with a barrier, run on; answer what the compilation warned of."""
+    lab, warned = _noisy(1, instrumented=instrumented)
+    lab.simulate(STEPS)
+    ann_ckpt.save(saved, network=lab.network, barrier=True)
+    lab.simulate(MORE)
+    ann_ckpt.save(ended, network=lab.network)
+    return warned
+
+
+def resume_plain(saved: str, ended: str) -> dict[str, Any]:
+    """Load what :func:`barrier` saved into a network without the instrumentation, and run on."""
+    lab, _ = _noisy(2, instrumented=False)
+    report = ann_ckpt.load(saved, network=lab.network)
+    lab.simulate(MORE)
+    ann_ckpt.save(ended, network=lab.network)
+    return report.to_dict()
+
+
+def _noisy(seed: int, *, instrumented: bool) -> tuple[Lab, list[str]]:
+    """Return the noisy network, instrumented or under an instrumentation that does not fit."""
+    if not instrumented:
+        from ANNarchy.generator.NanoBind import Generator
+
+        Generator.basetemplate = Generator.basetemplate.replace("NB_MODULE(", "NB_MODULE( ")
+    lab = NETWORKS["noisy"](seed)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ann_ckpt.annarchy.InstrumentationWarning)
+        with ann_ckpt.annarchy.instrument():
+            lab.compile(Path(os.environ["LIVE_COMPILED"]) / f"noisy-{instrumented}")
+    kind = ann_ckpt.annarchy.InstrumentationWarning
+    return lab, [str(w.message) for w in caught if issubclass(w.category, kind)]

@@ -139,7 +139,9 @@ def threads(seed: int) -> Lab:
     each = {**weights, "delays": lab.uniform(1.0, 4.0)}
     connect(lab.projection("each", source, sink, "exc", ann.Oja), "fixed_probability", 0.5, **each)
     connect(lab.projection("late", source, sink, "exc"), "all_to_all", **weights, delays=3.0)
-    connect(lab.projection("spikes", one, two, "exc", stdp()), "fixed_probability", 0.5, **weights, delays=2.0)
+    connect(
+        lab.projection("spikes", one, two, "exc", stdp()), "fixed_probability", 0.5, **weights, delays=2.0
+    )
     connect(
         lab.projection("rows", one, two, "exc", stdp()),
         "fixed_probability", 0.5, **weights, storage_format="csr",
@@ -147,4 +149,23 @@ def threads(seed: int) -> Lab:
     return lab
 
 
-NETWORKS: dict[str, Callable[[int], Lab]] = {"rate": rate, "spike": spike, "growing": growing, "threads": threads}
+def noisy(seed: int) -> Lab:
+    """Rate-coded with noise, and nothing else that is hidden."""
+    lab = Lab(dt=1.0, seed=seed)
+    neuron = ann.Neuron(
+        parameters="tau = 10.0 : population",
+        equations="noise = Normal(0.0, 0.1)\ntau * dr/dt = -r + sum(exc) + noise",
+    )
+    source, sink = lab.population("source", 10, neuron), lab.population("sink", 8, neuron)
+    learning = lab.projection("learning", source, sink, "exc", ann.Oja)
+    connect(learning, "fixed_probability", 0.5, weights=lab.uniform(0.0, 0.5))
+    return lab
+
+
+NETWORKS: dict[str, Callable[[int], Lab]] = {
+    "rate": rate,
+    "spike": spike,
+    "growing": growing,
+    "threads": threads,
+    "noisy": noisy,
+}

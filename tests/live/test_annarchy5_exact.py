@@ -18,7 +18,7 @@ NETWORKS = ("rate", "spike", "growing", "threads")
 
 
 @dataclass(frozen=True)
-class Run_:
+class Exact:
     """Files on the way, and what the calls reported."""
 
     saved: Path
@@ -32,15 +32,15 @@ class Run_:
 
 
 @pytest.fixture(scope="session")
-def journey(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run_]:
-    def of(network: str) -> Run_:
+def journey(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exact]:
+    def of(network: str) -> Exact:
         folder = tmp_path_factory.mktemp(f"exact-{network}")
         saved, ended, loaded, resumed = (folder / f"{n}.h5" for n in ("saved", "ended", "loaded", "resumed"))
         run("exact_jobs.record", network=network, saved=str(saved), ended=str(ended))
         loading = run(
             "exact_jobs.resume", network=network, saved=str(saved), loaded=str(loaded), ended=str(resumed)
         )
-        return Run_(saved, ended, loaded, resumed, loading)
+        return Exact(saved, ended, loaded, resumed, loading)
 
     return once(of)
 
@@ -51,13 +51,99 @@ def differences(a: Path, b: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_all_that_is_carried_arrives(journey: Callable[[str], Run_], network: str) -> None:
+def test_all_that_is_carried_arrives(journey: Callable[[str], Exact], network: str) -> None:
     way = journey(network)
     assert differences(way.saved, way.loaded) == []
     assert differences(way.saved, way.ended) != []
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_it_continues_without_a_difference(journey: Callable[[str], Run_], network: str) -> None:
+def test_it_continues_without_a_difference(journey: Callable[[str], Exact], network: str) -> None:
     way = journey(network)
     assert differences(way.ended, way.resumed) == []
+
+
+def test_the_file_and_the_load_say_that_it_is_exact(journey: Callable[[str], Exact]) -> None:
+    for network in NETWORKS:
+        way = journey(network)
+        state = ann_ckpt.read(way.saved)
+        owners = [state, *state.populations.values(), *state.projections.values()]
+        assert {owner.resume.exactness for owner in owners} == {Exactness.EXACT}
+        assert way.loading["notes"] == []
+
+
+def test_spikes_were_in_flight_when_it_was_saved(journey: Callable[[str], Exact]) -> None:
+    """Otherwise the tests above would show less than they say."""
+    state = ann_ckpt.read(journey("spike").saved)
+    ring = state.projections["ring"].dynamics
+    assert ring["_delayed_spikes"].size
+    assert state.populations["excitatory"].dynamics["_delayed_spike"].size
+    assert (state.populations["tired"].dynamics["refractory_remaining"] > 0).any()
+    assert state.populations["tired"].dynamics["_spike_history"].size
+    assert (ring["_last_event"] > 0).any()
+    assert state.dynamics["rng"].shape == (1, 625)
+    assert ann_ckpt.read(journey("threads").saved).dynamics["rng"].shape == (2, 625)
+
+
+def test_learning_flags_and_schedules_are_kept(journey: Callable[[str], Exact]) -> None:
+    rate, growing = (ann_ckpt.read(journey(network).saved) for network in ("rate", "growing"))
+    assert not rate.populations["idle"].dynamics["_active"]
+    assert rate.projections["learning"].dynamics["_update_period"] == 4
+    assert not rate.projections["oja"].dynamics["_update"]
+    assert growing.projections["growing"].dynamics["_pruning_period"] == 3
+    assert "projections/growing" in {note["path"] for note in journey("growing").loading["rebuilt"]}
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """The noisy network, with the instrumentation and without."""
+
+    saved: Path
+    ended: Path
+    resumed: Path
+    instrumented: Path
+    """Where the instrumented one ended."""
+    warned: list[str]
+    loading: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def barrier(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Barrier:
+    folder = tmp_path_factory.mktemp("barrier")
+    saved, ended, resumed, other, instrumented = (folder / f"{n}.h5" for n in "abcde")
+    warned = run("exact_jobs.barrier", instrumented=False, saved=str(saved), ended=str(ended))
+    loading = run("exact_jobs.resume_plain", saved=str(saved), ended=str(resumed))
+    run("exact_jobs.barrier", instrumented=True, saved=str(other), ended=str(instrumented))
+    return Barrier(saved, ended, resumed, instrumented, warned, loading)
+
+
+def test_a_template_that_changed_is_left_alone_and_named_once(barrier: Barrier) -> None:
+    assert len(barrier.warned) == 1
+    assert "NB_MODULE" in barrier.warned[0]
+    state = ann_ckpt.read(barrier.saved)
+    assert set(state.dynamics) == {"default_rng"}
+    assert not any(p.dynamics for p in state.populations.values())
+
+
+def test_after_a_barrier_a_noisy_network_continues_without_a_difference(barrier: Barrier) -> None:
+    assert differences(barrier.ended, barrier.resumed) == []
+    state = ann_ckpt.read(barrier.saved)
+    assert state.reseeded is not None
+    assert state.resume.exactness is Exactness.RESEEDED
+    assert state.populations["sink"].resume.exactness is Exactness.RESEEDED
+    assert state.projections["learning"].resume.exactness is Exactness.EXACT
+
+
+def test_results_are_the_same_with_the_instrumentation_and_without(barrier: Barrier) -> None:
+    plain, instrumented = (ann_ckpt.read(path) for path in (barrier.ended, barrier.instrumented))
+    for group in ("populations", "projections"):
+        for name, owner in getattr(plain, group).items():
+            for attribute in owner:
+                theirs = getattr(instrumented, group)[name][attribute]
+                np.testing.assert_array_equal(owner[attribute], theirs, err_msg=f"{name}/{attribute}")
+
+
+def test_without_a_barrier_it_is_called_approximate(barrier: Barrier) -> None:
+    state = ann_ckpt.read(barrier.ended)
+    assert state.resume.exactness is Exactness.APPROXIMATE
+    assert state.populations["sink"].resume.reasons == ("the state of the random generator",)

@@ -35,7 +35,7 @@ _NUMBERS = {
 """C++ type of a number -> its type in numpy, on the 64-bit systems that ANNarchy runs on."""
 _DISTRIBUTION = re.compile(r"std::\w+_distribution<.*>")
 _FIRST = re.compile(r"(.*[ >*&])(\w+)")
-_TOP_COMMA = re.compile(r",(?![^<]*>)")
+_LABEL = re.compile(r"^ ?(?:public|protected|private) ?:(?!:) ?")
 _NOT_DATA = ("using ", "typedef ", "static ", "struct ", "friend ")
 
 
@@ -120,13 +120,27 @@ def _declarations(text: str, struct: str) -> Iterator[str]:
 
 def _declared(line: str) -> Iterator[Member]:
     """Yield the members of one declaration such as ``bool _update, _plasticity = true``."""
-    words = " ".join(line.split())
-    if "(" in words or words.startswith(_NOT_DATA):
+    words = _LABEL.sub("", " ".join(line.split()))
+    if not words or "(" in words or words.startswith(_NOT_DATA):
         return
-    first, *others = (part.partition("=")[0].strip() for part in _TOP_COMMA.split(words))
+    first, *others = (part.partition("=")[0].strip() for part in _at_top_commas(words))
     match = _FIRST.fullmatch(first)
     if match is None:
+        # What is not understood is a member all the same, of a type that nobody knows.
+        yield Member(first, words)
         return
     ctype = re.sub(r" ?([<>,*]) ?", r"\1", match[1]).strip()
     for name in (match[2], *others):
         yield Member(name, ctype)
+
+
+def _at_top_commas(words: str) -> list[str]:
+    """Cut at the commas that stand outside of angle brackets."""
+    parts, depth = [""], 0
+    for character in words:
+        depth += (character == "<") - (character == ">")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

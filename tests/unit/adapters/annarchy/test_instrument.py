@@ -1,0 +1,77 @@
+"""Extending generated source, and leaving alone what is not as expected."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ann_ckpt.adapters.annarchy.instrument import UnexpectedCodeError, extended
+
+SOURCE = """#include <nanobind/nanobind.h>
+#include "ANNarchyCore1.hpp"
+
+NB_MODULE(ANNarchyWrapper1, m) {
+    m.def("run", &run);
+    nanobind::class_<PopStruct0>(m, "pop0_wrapper")
+        .def(nanobind::init<int, int>());
+    nanobind::class_<ProjStruct0>(m, "proj0_wrapper")
+        .def("pre_rank", nanobind::overload_cast<int>(&ProjStruct0::get_dendrite_pre_rank));
+}
+"""
+HEADERS = {
+    "pop0.hpp": "struct PopStruct0 { int size; std::vector<int> spiked; Thing* unknown; };",
+    "proj0.hpp": "struct ProjStruct0 : LIL { bool _update; std::vector<std::vector<double>> w;"
+    " std::vector<double> theta; std::vector<std::vector<long>> _last_event; };",
+}
+STRUCTS = [("PopStruct0", "pop0_wrapper", ()), ("ProjStruct0", "proj0_wrapper", ("w",))]
+
+
+def test_every_structure_gets_its_members() -> None:
+    text = extended(SOURCE, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
+    assert "namespace ann_ckpt" in text
+    assert 'm.def("_ann_ckpt_generators"' in text
+    population, projection = re.split(r"nanobind::class_<ProjStruct0>", text)
+    assert 'if (name == "spiked") return ann_ckpt::get(obj.spiked);' in population
+    assert "obj.unknown" not in text
+    assert '"unknown": "Thing*"' in population
+    assert 'if (name == "theta") return ann_ckpt::get(obj.theta);' in projection
+    for name in ("w", "_last_event"):
+        assert f"ann_ckpt::read_rows(obj, obj.{name}, low, high, values)" in projection
+        assert f"ann_ckpt::get(obj.{name})" not in projection
+
+
+def test_what_was_generated_is_still_there_in_order() -> None:
+    lines = extended(SOURCE, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1).splitlines()
+    places = [lines.index(line) for line in SOURCE.splitlines() if line.strip(" }")]
+    assert places == sorted(places)
+
+
+def test_a_projection_without_rows_gets_no_rows() -> None:
+    source = SOURCE.replace("&ProjStruct0::get_dendrite_pre_rank", "&ProjStruct0::something")
+    text = extended(source, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
+    assert "_ann_ckpt_read_rows" not in text
+    assert "ann_ckpt::get(obj.w)" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ('#include "ANNarchyCore1.hpp"\n', '#include "Core1.hpp"\n'),
+        ("NB_MODULE(ANNarchyWrapper1, m) {", "PYBIND11_MODULE(ANNarchyWrapper1, m) {"),
+        ('nanobind::class_<PopStruct0>(m, "pop0_wrapper")', 'bind<PopStruct0>(m, "pop0_wrapper")'),
+        (
+            'nanobind::class_<ProjStruct0>(m, "proj0_wrapper")',
+            2 * 'nanobind::class_<ProjStruct0>(m, "proj0_wrapper");',
+        ),
+    ],
+)
+def test_a_line_that_is_not_there_once_is_refused(line: str, instead: str) -> None:
+    assert line in SOURCE
+    with pytest.raises(UnexpectedCodeError, match="times, not once"):
+        extended(SOURCE.replace(line, instead), structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
+
+
+def test_a_header_without_the_structure_is_refused() -> None:
+    with pytest.raises(UnexpectedCodeError, match="PopStruct0"):
+        extended(SOURCE, structs=STRUCTS, find=lambda _: "struct Other {};", net_id=1)
