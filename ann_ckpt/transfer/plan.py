@@ -6,7 +6,7 @@ made, printed and tested without a simulator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
@@ -91,8 +91,20 @@ def plan_load(
         missing_in_file=tuple(findings.missing_in_file),
         missing_in_network=tuple(findings.missing_in_network),
         mismatched=tuple(findings.mismatched),
-        notes=(*stored.notes, *findings.notes, *live.notes),
+        notes=(*stored.notes, *findings.notes, *_about_selected(stored.state, live, selection)),
     )
+
+
+def _about_selected(stored: NetworkState, live: Reading, selection: Selection) -> Iterator[Note]:
+    """Yield the notes of the live side, but for those on objects that it has and nobody selected."""
+    others: list[str] = []
+    for group in ("populations", "projections"):
+        there = getattr(live.state, group)
+        chosen = set(selection.pick(group, {**getattr(stored, group), **there}))
+        others += [f"{group}/{name}" for name in there if name not in chosen]
+    for note in live.notes:
+        if not any(note.path == other or note.path.startswith(f"{other}/") for other in others):
+            yield note
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,12 @@ def described(kind: Any, attributes: Iterable[Declared]) -> TypeInfo:
     )
 
 
+@lru_cache(maxsize=512)
+def _unindented(text: str) -> str:
+    """Return a text without its indentation; a thousand populations share a few of them."""
+    return inspect.cleandoc(text)
+
+
 def _number(bound: object) -> float | None:
     """Return a bound that is a constant; one that names another attribute is in the equations."""
     try:
@@ -119,7 +126,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return inspect.cleandoc(value)
+        return _unindented(value)
     if isinstance(value, Mapping):
         return "\n".join(f"{name} = {_value(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
@@ -130,7 +137,7 @@ def _text(value: Any) -> str:
 def _value(entry: Any) -> str:
     """Return one value without what changes from run to run, such as addresses."""
     if isinstance(entry, str):
-        return inspect.cleandoc(entry)
+        return _unindented(entry)
     if isinstance(entry, (bool, int, float, np.generic)):
         return str(entry)
     if isinstance(entry, type):

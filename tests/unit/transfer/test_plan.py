@@ -323,3 +323,15 @@ def test_connect_takes_the_weights_only() -> None:
     assert len(action.arrays) == 5
     without = replace(action, projection=replace(stored, variables={}, delays=None))
     assert (without.loads, len(without.arrays)) == ((), 3)
+
+
+def test_notes_on_what_is_not_selected_are_left_out() -> None:
+    live = Reading(
+        network(projections=[projection(), projection("other")]),
+        tuple(
+            Note(path, "hidden") for path in ("populations/a", "projections/ff", "projections/other/w", "")
+        ),
+    )
+    stored = Reading(network(projections=[projection(), projection("other")]))
+    made = plan_load(stored, live, selection=Selection(False, "ff"), refusal=never)
+    assert paths(made.notes)[1:] == ["projections/ff", ""]
