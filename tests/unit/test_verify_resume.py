@@ -1,0 +1,114 @@
+"""Models that resume exactly and models that do not, each run in processes of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ann_ckpt.cli.resume import verify_resume_command
+from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
+from ann_ckpt.verify_resume import verify_resume
+
+SCRIPT = '''
+import os
+
+import numpy as np
+
+from ann_ckpt.demo import DemoNetwork
+
+
+class Model(DemoNetwork):
+    def simulate(self, ms):
+        super().simulate(round(ms))
+
+
+class Forgetful(Model):
+    """Counts its calls, and no checkpoint knows of it."""
+
+    calls = 0
+
+    def simulate(self, ms):
+        super().simulate(ms)
+        self.calls += 1
+        weights = np.asarray(self.read().state.projections["lateral"]["w"]) * self.calls
+        self.set_projection_attribute("lateral", "w", weights)
+
+
+def build():
+    return Model(seed=3, side=4)
+
+
+def forgetful():
+    return Forgetful(seed=3, side=4)
+
+
+def unseeded():
+    return Model(seed=int.from_bytes(os.urandom(4), "little"), side=4)
+
+
+def broken():
+    raise RuntimeError("no such model")
+'''
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_a_model_without_anything_hidden_is_exact(script: Path, tmp_path: Path) -> None:
+    report = verify_resume(f"{script}:build", at=12.0, duration=7.0, directory=tmp_path)
+    assert report.ok
+    assert report.compared > 5
+    assert "exact" in report.headline()
+    assert (tmp_path / "saved.h5").is_file()
+
+
+def test_a_model_that_forgets_is_found_out(script: Path) -> None:
+    report = verify_resume(f"{script}:forgetful", at=12.0, duration=7.0)
+    assert not report.ok
+    assert report.unsteady == ()
+    found = {note.path: note.text for note in report.differing}
+    assert "the largest difference is" in found["projections/lateral/variables/w"]
+    assert "NOT exact" in report.headline()
+
+
+def test_a_model_that_differs_from_itself_is_told_apart(script: Path) -> None:
+    report = verify_resume(f"{script}:unseeded", at=1.0, duration=1.0)
+    assert not report.ok
+    assert report.unsteady
+    assert "seed" in report.headline()
+
+
+def test_what_a_model_raises_is_shown(script: Path) -> None:
+    with pytest.raises(SimulatorError, match="no such model"):
+        verify_resume(f"{script}:broken", at=1.0, duration=1.0)
+
+
+def test_a_script_has_to_be_found_again(tmp_path: Path) -> None:
+    with pytest.raises(FileMissingError):
+        verify_resume(f"{tmp_path}/none.py:build", at=1.0, duration=1.0)
+    with pytest.raises(OptionError, match=r"script\.py:function"):
+        verify_resume("model.py", at=1.0, duration=1.0)
+    with pytest.raises(OptionError, match="top of a script"):
+        verify_resume(lambda: None, at=1.0, duration=1.0)
+    with pytest.raises(OptionError, match="above 0"):
+        verify_resume(f"{__file__}:test_a_script_has_to_be_found_again", at=1.0, duration=0.0)
+
+
+def test_the_command_has_a_status_for_each(script: Path) -> None:
+    runner = CliRunner()
+    given = [f"{script}:forgetful", "--at", "0.01s", "--for", "5 ms", "--json"]
+    result = runner.invoke(verify_resume_command, given, standalone_mode=False)
+    assert result.exception is None
+    assert result.return_value == 1
+    found = json.loads(result.output)
+    assert (found["ok"], found["at"], found["duration"]) == (False, 10.0, 5.0)
+    wrong = runner.invoke(verify_resume_command, [f"{script}:build", "--at", "soon", "--for", "1ms"])
+    assert wrong.exit_code == 2
+    assert "no time such as" in wrong.output
