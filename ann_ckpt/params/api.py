@@ -68,7 +68,8 @@ def validate(
     target : optional
         What it has to fit: a :class:`~ann_ckpt.NetworkState`, an open checkpoint, a
         live network, a schema (a mapping), or the path of one. None for the general
-        form only, which knows no names.
+        form only, which knows no names. Where the simulator keeps its network
+        globally, pass ``schema_for()``.
     global_only : bool
         Whether a parameter with one value per neuron, dendrite or synapse is a finding.
     engine : {"auto", "jsonschema", "jsonschema-rs"}

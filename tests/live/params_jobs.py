@@ -38,7 +38,7 @@ def edit(network: str, folder: str, changes: dict[str, Any]) -> dict[str, Any]:
     data = json.loads(before.read_text())
     answer: dict[str, Any] = {"saved": json.loads(before.read_text())}
     answer["schema"] = schema_for(lab.network)
-    answer["clean"] = [str(f) for f in validate(before, lab.network)]
+    answer["clean"] = [str(f) for f in validate(before, answer["schema"])]
     unchanged = ann_ckpt.testing.captured(simulator_for(lab.network).read().state)
     answer["nothing"] = list(differences(unchanged, apply(before, lab.network)))
     for section, members in changes.items():
@@ -48,7 +48,7 @@ def edit(network: str, folder: str, changes: dict[str, Any]) -> dict[str, Any]:
             else:
                 data[section][name] = values
     after.write_text(json.dumps(data))
-    answer["findings"] = [str(f) for f in validate(after, lab.network)]
+    answer["findings"] = [str(f) for f in validate(after, answer["schema"])]
     answer["network"] = load_parameters(after, False, network=lab.network)
     answer["set"] = seen(lab, changes)
     answer["left"] = [str(d) for d in diff(after, lab.network)]
@@ -91,7 +91,7 @@ def exchange(network: str, folder: str) -> dict[str, Any]:
     answer = {
         "theirs": json.loads(theirs.read_text()),
         "ours": json.loads(ours.read_text()),
-        "findings": [str(f) for f in validate(theirs, lab.network)],
+        "findings": [str(f) for f in validate(theirs, schema_for(lab.network))],
     }
     data = json.loads(ours.read_text())
     name = next(n for n, values in data["populations"].items() if "tau" in values)
