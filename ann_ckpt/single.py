@@ -84,6 +84,6 @@ def _check_suffix(path: str | os.PathLike[str]) -> None:
     if suffix not in layout.SUFFIXES:
         raise OptionError(
             f"the extension {printable(suffix)!r} names no format that can be written",
-            details={"known": ".h5, .hdf5; .ckpt for a store; .data, .txt, .gz, .npz, .mat as ANNarchy writes"},
+            details={"known": ".h5, .hdf5; .ckpt for a store; ANNarchy's .data, .txt, .gz, .npz, .mat"},
             where=printable(path, 400),
         )
