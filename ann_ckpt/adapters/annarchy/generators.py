@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 TWISTERS = "rng"
-"""uint32, shape ``(n_threads, 625)``: 624 words of state and the place of the next."""
+"""uint32, shape ``(n_generators, 625)``: 624 words of state and the place of the next."""
 DEFAULT = "default_rng"
 """uint64, shape ``(6,)``: state and increment of PCG64, high words first; whether half a word is kept; it."""
 

@@ -122,8 +122,8 @@ class AnnarchySimulator:
         if not self._has_twisters:
             return NOT_INSTRUMENTED
         here = len(self._bindings.instance._ann_ckpt_generators())
-        there = stored.dynamics[TWISTERS].shape[:1]
-        return f"random generators of {there} threads in the file, {here} here" if there != (here,) else None
+        there = stored.dynamics[TWISTERS].shape or (0,)
+        return f"{there[0]} random generators in the file, {here} here" if there[0] != here else None
 
     def refuse_dynamics(self, stored: NetworkState | PopulationState | ProjectionState) -> str | None:
         """Say why what ``stored`` carries does not fit the object of its name."""
