@@ -9,7 +9,8 @@ import pytest
 from tests.live.conftest import Run
 
 EVERYTHING = {
-    "same", "fewer", "an empty dendrite", "posts reversed", "pres reversed", "twice", "nothing", "one dendrite",
+    "same", "fewer", "an empty dendrite", "posts reversed", "pres reversed", "twice", "nothing",
+    "one dendrite",
 }  # fmt: skip
 FIVE_REFUSES = {
     ("rate", "ragged"): set(),

@@ -163,9 +163,9 @@ def test_what_is_not_there_is_said_with_what_is_near(store):
         store.latest  # noqa: B018
     for step in (0, 100, 200):
         store.save(state(step), tag=f"at {step}")
-    with pytest.raises(ObjectNotFoundError, match="(?s)step 90.*100, 0, 200"):
+    with pytest.raises(ObjectNotFoundError, match=r"(?s)step 90.*100, 0, 200"):
         store.at(step=90)
-    with pytest.raises(ObjectNotFoundError, match="(?s)75.0 ms.*nearest"):
+    with pytest.raises(ObjectNotFoundError, match=r"(?s)75.0 ms.*nearest"):
         store.at(time_ms=75.0)
     with pytest.raises(ObjectNotFoundError, match="did you mean 'at 100'"):
         store["at 10"]
@@ -239,7 +239,7 @@ def test_a_reader_refuses_to_save_and_says_how_it_was_opened(store, path):
 def test_a_closed_writer_refuses_to_save(path):
     with CheckpointStore(path, "a") as store:
         pass
-    with pytest.raises(OptionError, match="(?s)cannot be saved to.*closed"):
+    with pytest.raises(OptionError, match=r"(?s)cannot be saved to.*closed"):
         store.save(state(0))
 
 
