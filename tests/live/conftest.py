@@ -34,6 +34,7 @@ collect_ignore = [
     "exact_networks.py",
     "jobs.py",
     "lab.py",
+    "legacy_jobs.py",
     "networks.py",
     "params_jobs.py",
     "worker.py",

@@ -32,6 +32,7 @@ _NUMBERS: Final = {
 }  # fmt: skip
 _FIELD = 64
 _NAME: Final = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
+_SMALL = 4
 _LARGEST = (1 << 32) - 1
 
 Pieces: TypeAlias = "list[bytes | memoryview]"
@@ -140,6 +141,9 @@ def _wrapped(flags: int, dims: Sequence[int], name: str, content: Pieces) -> Pie
 
 
 def _element(kind: int, data: bytes) -> bytes:
+    if 0 < len(data) <= _SMALL:
+        # Not a matter of taste: Octave expects short data inside the tag.
+        return struct.pack("<HH", kind, len(data)) + data.ljust(_SMALL, b"\0")
     return _tag(kind, len(data)) + data + bytes(-len(data) % 8)
 
 

@@ -1,0 +1,32 @@
+"""The old formats, written here and loaded by the installed ANNarchy itself, in its own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import Run
+
+SUFFIXES = ("data", "txt.gz", "npz")
+
+
+@pytest.mark.parametrize("network", ["rate", "spike"])
+def test_annarchy_loads_what_is_written_for_it(run: Run, tmp_path: Path, network: str) -> None:
+    truth = str(tmp_path / "truth.h5")
+    paths = [str(tmp_path / f"net.{suffix}") for suffix in SUFFIXES]
+    run("legacy_jobs.write", network=network, steps=40, truth=truth, paths=paths)
+    assert run("legacy_jobs.unlike_before", network=network, path=paths[0], truth=truth)["differs"]
+    for path in paths:
+        assert run("legacy_jobs.load_by_itself", network=network, path=path, truth=truth) == []
+
+
+def test_what_has_no_place_is_said(run: Run, tmp_path: Path) -> None:
+    said = run(
+        "legacy_jobs.write",
+        network="rate",
+        steps=10,
+        truth=str(tmp_path / "truth.h5"),
+        paths=[str(tmp_path / "net.mat")],
+    )
+    assert any("constants cannot stand" in note for note in said[0])
