@@ -131,7 +131,7 @@ def test_a_typo_stops_the_commit(repository: Repository) -> None:
 
 def test_a_stale_schema_stops_the_commit(repository: Repository) -> None:
     schema = repository.folder / "net.schema.json"
-    schema.write_text(schema.read_text().replace('"default": 10.0', '"default": 11.0'))
+    schema.write_text(schema.read_text().replace('"default":10.0', '"default":11.0'))
     status, said = run_hooks(repository)
     assert status == 1
     assert "net.schema.json is stale" in said

@@ -34,7 +34,10 @@ DRAFTS = {
 GENERAL_ID = "urn:ann-ckpt:params-1"
 """Identifier of the general schema; a parameter file may name it under ``$schema``."""
 
-_WIDTH = 100
+_WIDTH = 120
+_MANY = 1000
+"""In a network of more populations and projections, values that differ stand together with
+their owner instead of each with its parameter: a fifth of the bytes."""
 _LONGEST_TEXT = 500
 
 _MEMBERS = {
@@ -110,7 +113,7 @@ def network_schema(network: NetworkDescription, *, draft: str | int = "2020-12")
     """
     if str(draft) not in DRAFTS:
         raise OptionError(f"draft is {draft!r}", details={"expected": " or ".join(DRAFTS)})
-    builder = _Builder(str(draft))
+    builder = _Builder(str(draft), many=len(network.populations) + len(network.projections) > _MANY)
     sections = {
         "populations": _object(builder.members("neuron", network.populations.values())),
         "projections": _object(builder.members("synapse", network.projections.values())),
@@ -126,6 +129,7 @@ class _Builder:
     """Collects one definition for each neuron and synapse type."""
 
     draft: str
+    many: bool
     definitions: Json = field(default_factory=dict)
 
     @property
@@ -151,7 +155,7 @@ class _Builder:
 
     def _define(self, kind: str, example: ObjectDescription, definition: Json) -> str:
         """Put a definition under a free name that needs no escaping in a reference."""
-        base = f"{kind}.{re.sub(r'[^A-Za-z0-9_.-]+', '_', example.type_name)[:60] or 'unnamed'}"
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", example.type_name)[:60] or kind
         key, number = base, 1
         while key in self.definitions:
             number += 1
@@ -164,6 +168,12 @@ class _Builder:
         reference = {"$ref": f"#/{self.definitions_key}/{key}"}
         if not own:
             return reference
+        values = {name: extra["default"] for name, extra in own.items() if "default" in extra}
+        if self.many and values:
+            rest = {name: extra for name, extra in own.items() if "default" not in extra}
+            shared = self._reference(key, rest)
+            beside = {"allOf": [shared]} if self.draft == "7" else shared
+            return {**beside, "default": values}
         # Editors complete a name with the first default that they meet.
         if self.draft == "7":  # where whatever stands beside $ref is ignored
             return {"allOf": [{"properties": own}, reference]}
@@ -284,16 +294,16 @@ def dump_json(value: object) -> str:
     Examples
     --------
     >>> print(dump_json({"a": {"type": "number"}, "b": []}), end="")
-    {"a": {"type": "number"}, "b": []}
+    {"a":{"type":"number"},"b":[]}
     """
     return _lines(value, "", 0) + "\n"
 
 
 def _lines(value: object, indent: str, used: int) -> str:
-    short = json.dumps(value, allow_nan=False)
+    short = json.dumps(value, allow_nan=False, separators=(",", ":"))
     if not isinstance(value, dict | list) or not value or len(indent) + used + len(short) < _WIDTH:
         return short
-    inner = indent + "  "
+    inner = indent + " "  # two would push ten thousand populations over a megabyte
     if isinstance(value, dict):
         names = [json.dumps(str(k)) + ": " for k in value]
         parts = [n + _lines(v, inner, len(n)) for n, v in zip(names, value.values(), strict=True)]

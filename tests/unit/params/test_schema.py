@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from ann_ckpt import Attribute, AttributeInfo, Locality, NetworkState, PopulationState, TypeInfo
 from ann_ckpt.errors import OptionError
-from ann_ckpt.params import schema_for
+from ann_ckpt.params import parse, schema_for, validate
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, dump_json
 from tests.strategies import networks
 from tests.unit.params.networks import network
@@ -44,12 +44,12 @@ def test_nothing_but_exact_names_is_allowed() -> None:
 def test_a_type_is_defined_once() -> None:
     schema = schema_for(network())
     members = schema["properties"]["populations"]["properties"]
-    assert members["inp"]["$ref"] == members["out"]["$ref"] == "#/$defs/neuron.LIF"
-    assert list(schema["$defs"]) == ["neuron.Grid", "neuron.LIF", "synapse.STDP"]
+    assert members["inp"]["$ref"] == members["out"]["$ref"] == "#/$defs/LIF"
+    assert list(schema["$defs"]) == ["Grid", "LIF", "STDP"]
 
 
 def test_what_a_parameter_says() -> None:
-    lif = schema_for(network())["$defs"]["neuron.LIF"]["properties"]
+    lif = schema_for(network())["$defs"]["LIF"]["properties"]
     assert lif["tau"] == {
         "type": "number",
         "minimum": 0,
@@ -82,13 +82,13 @@ def test_lengths_that_differ_stand_with_the_population() -> None:
         for n, size in (("p", 2), ("q", 3))
     ]
     schema = schema_for(NetworkState(populations=made))
-    assert list(schema["$defs"]) == ["neuron.T"]
+    assert list(schema["$defs"]) == ["T"]
     (own,) = schema["properties"]["populations"]["properties"]["q"]["allOf"]
     assert own["properties"]["a"] == {"minItems": 3, "maxItems": 3, "x-ann": {"size": 3}}
 
 
 def test_an_array_may_have_the_populations_axes() -> None:
-    noise = schema_for(network())["$defs"]["neuron.Grid"]["properties"]["noise"]
+    noise = schema_for(network())["$defs"]["Grid"]["properties"]["noise"]
     flat, nested = noise["oneOf"][1:]
     assert (flat["minItems"], flat["maxItems"]) == (6, 6)
     assert (nested["minItems"], nested["items"]["minItems"]) == (2, 3)
@@ -102,16 +102,16 @@ def test_types_of_one_name_and_another_form_are_numbered() -> None:
     ]
     schema = schema_for(NetworkState(populations=made))
     assert list(schema["$defs"]) == [
-        "neuron.a_type_with_signs",
-        "neuron.a_type_with_signs-2",
-        "neuron.unnamed",
+        "a_type_with_signs",
+        "a_type_with_signs-2",
+        "neuron",
     ]
-    assert schema["$defs"]["neuron.a_type_with_signs"]["title"] == "a type/with %signs"
+    assert schema["$defs"]["a_type_with_signs"]["title"] == "a type/with %signs"
 
 
 def test_a_default_that_json_cannot_write_is_left_out() -> None:
     state = NetworkState(populations=[PopulationState("p", (2,), parameters={"a": np.nan, "b": np.inf})])
-    properties = schema_for(state)["$defs"]["neuron.unnamed"]["properties"]
+    properties = schema_for(state)["$defs"]["neuron"]["properties"]
     assert "default" not in properties["a"]
     assert "default" not in properties["b"]
 
@@ -119,7 +119,7 @@ def test_a_default_that_json_cannot_write_is_left_out() -> None:
 def test_a_bound_that_the_current_value_breaks_is_no_bound() -> None:
     info = TypeInfo("T", attributes={"a": AttributeInfo("double", minimum=0.0, maximum=1.0)})
     state = NetworkState(populations=[PopulationState("p", (2,), parameters={"a": 5.0}, neuron_type=info)])
-    assert schema_for(state)["$defs"]["neuron.T"]["properties"]["a"] == {
+    assert schema_for(state)["$defs"]["T"]["properties"]["a"] == {
         "type": "number",
         "minimum": 0,
         "default": 5.0,
@@ -141,7 +141,7 @@ def test_only_single_values_are_read() -> None:
 
     lazy = Attribute(Unread(), Locality.LOCAL)
     state = NetworkState(populations=[PopulationState("p", (4,), parameters={"a": lazy, "b": 1.0})])
-    assert schema_for(state)["$defs"]["neuron.unnamed"]["properties"]["b"]["default"] == 1.0
+    assert schema_for(state)["$defs"]["neuron"]["properties"]["b"]["default"] == 1.0
 
 
 @given(networks())
@@ -163,13 +163,42 @@ def test_the_older_draft_says_the_same_in_its_own_words() -> None:
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
     assert "$defs" not in schema
     assert schema["properties"]["populations"]["properties"]["inp"] == {
-        "allOf": [{"properties": {"tau": {"default": 10.0}}}, {"$ref": "#/definitions/neuron.LIF"}]
+        "allOf": [{"properties": {"tau": {"default": 10.0}}}, {"$ref": "#/definitions/LIF"}]
     }
 
 
 def test_another_draft_is_refused() -> None:
     with pytest.raises(OptionError, match="draft is 4"):
         schema_for(network(), draft=4)
+
+
+def many(size: int) -> NetworkState:
+    """Populations whose values all differ."""
+    return NetworkState(
+        populations=[
+            PopulationState(
+                f"pop{i}",
+                (10,),
+                parameters=dict.fromkeys(("tau", "a", "b", "c"), i + 0.5),
+                neuron_type=TypeInfo("LIF"),
+            )
+            for i in range(size)
+        ]
+    )
+
+
+@pytest.mark.parametrize("draft", ["2020-12", "7"])
+def test_values_of_a_large_network_stand_with_their_population(draft: str) -> None:
+    few = schema_for(many(1000), draft=draft)["properties"]["populations"]["properties"]["pop7"]
+    lot = schema_for(many(1001), draft=draft)["properties"]["populations"]["properties"]["pop7"]
+    assert "default" not in few
+    assert lot["default"] == {"tau": 7.5, "a": 7.5, "b": 7.5, "c": 7.5}
+    file = parse('{"populations": {"pop7": {"tau": 1, "x": 1}}}')
+    assert [f.rule for f in validate(file, schema_for(many(1001), draft=draft))] == ["P104"]
+
+
+def test_ten_thousand_populations_make_less_than_a_megabyte() -> None:
+    assert len(dump_json(schema_for(many(10_000)))) < 1_000_000
 
 
 @pytest.mark.parametrize("name", ["params-1", "report-1"])
