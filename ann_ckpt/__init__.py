@@ -6,7 +6,7 @@
 ...     ckpt.projections["ff"].dendrite(5)["w"]
 """
 
-from ann_ckpt import errors, params
+from ann_ckpt import annarchy, errors, params
 from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.compare import differences
@@ -33,6 +33,7 @@ from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.series import CheckpointStore
+from ann_ckpt.verify_resume import ResumeReport, verify_resume
 
 __all__ = [
     "Attribute",
@@ -54,6 +55,7 @@ __all__ = [
     "ProjectionState",
     "PruneReport",
     "Resume",
+    "ResumeReport",
     "Retention",
     "SaveReport",
     "Selection",
@@ -63,6 +65,7 @@ __all__ = [
     "TypeInfo",
     "VerifyReport",
     "__version__",
+    "annarchy",
     "differences",
     "errors",
     "load",
@@ -73,5 +76,6 @@ __all__ = [
     "save",
     "save_parameters",
     "verify",
+    "verify_resume",
     "write",
 ]

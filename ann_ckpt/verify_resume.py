@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ann_ckpt import resume_run
 from ann_ckpt.api import read
 from ann_ckpt.compare import differences
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
@@ -31,6 +30,8 @@ __all__ = ["ResumeReport", "verify_resume"]
 
 _IGNORED = ("metadata", "resume")
 _TAIL = 3000
+_RUN = "ann_ckpt.resume_run"
+"""Started as a program, and therefore not imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
 def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     answer = folder / f"{kind}.json"
     done = subprocess.run(  # noqa: S603 - our own interpreter, and a script that the caller chose
-        [sys.executable, "-m", resume_run.__name__, kind, json.dumps(arguments), os.fspath(answer)],
+        [sys.executable, "-m", _RUN, kind, json.dumps(arguments), os.fspath(answer)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
