@@ -40,7 +40,7 @@ _ACROSS_SIZES = ("pickle 5", "h5py contiguous", "safetensors", "zarr")
 def cases(scale: Scale) -> list[Case]:
     """Saving and loading whole states."""
     found = []
-    for kind in KINDS:
+    for kind in scale.kinds:
         for compression in ours.NAMES:
             key = f"{kind}/{compression}"
             title = f"{KINDS[kind]}, {'default compression' if compression == 'auto' else 'uncompressed'}"

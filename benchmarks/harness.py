@@ -54,23 +54,28 @@ class Scale:
     """Bytes of values in the usual case."""
     sizes: tuple[int, ...]
     """Bytes of values where the growth with size is shown."""
+    kinds: tuple[str, ...]
+    """What whole states are full of: keys of :data:`benchmarks.states.KINDS`."""
     synapses: tuple[int, ...]
     """Synapses of the live networks."""
     rounds: int
-    """How often each contender runs, the first, untimed time not counted."""
+    """How often each contender runs, the warming up not counted."""
     patience: float
     """Seconds after which a contender stops taking part in further rounds of its case."""
 
 
+_ALL_KINDS = ("random", "float32", "constant", "sorted-ranks", "all-to-all", "mixed")
+
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale("tiny", 1 << 20, (1 << 20,), (2_500,), 2, 5.0),
-        Scale("small", 64 << 20, (1 << 20, 8 << 20, 64 << 20), (250_000,), 5, 4.0),
+        Scale("tiny", 1 << 20, (1 << 20,), _ALL_KINDS, (2_500,), 2, 5.0),
+        Scale("small", 32 << 20, (1 << 20, 32 << 20), ("random", "mixed"), (250_000,), 3, 3.0),
         Scale(
             "full",
             1 << 30,
             (1 << 20, 16 << 20, 256 << 20, 1 << 30, 4 << 30, 8 << 30),
+            _ALL_KINDS,
             (1_000_000, 4_000_000, 16_000_000),
             7,
             60.0,

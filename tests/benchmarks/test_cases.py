@@ -9,6 +9,7 @@ import pytest
 from benchmarks.catalogue import every_case, find, select
 from benchmarks.harness import SCALES, Case, Role
 from benchmarks.running import measure
+from benchmarks.states import KINDS
 
 TINY = SCALES["tiny"]
 CASES = every_case(TINY)
@@ -32,6 +33,10 @@ def test_describing_a_case_makes_no_files(case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
 def test_keys_are_unique_at_each_scale(scale) -> None:
     assert {case.key for case in every_case(scale)} >= {"full-save/mixed/auto", "ten-dendrites/adjacent"}
+
+
+def test_full_runs_take_every_kind_of_state() -> None:
+    assert set(SCALES["full"].kinds) == set(KINDS)
 
 
 def test_selecting_by_beginning_and_by_glob() -> None:
