@@ -1,146 +1,57 @@
 """A plastic network simulated in numpy, open to this package as any simulator is.
 
-An image of ``2 side x 2 side`` neurons feeds a layer of ``side x side``. Feed-forward
-weights follow Oja's rule [1]_, delayed lateral inhibition Foldiak's anti-Hebbian
-one [2]_. Nothing is random once the network is built, so a run that was saved and
-loaded can be compared bit for bit with one that was not.
+An image of ``2 side x 2 side`` neurons feeds a noisy layer of ``side x side``.
+Feed-forward weights follow Oja's rule, delayed lateral inhibition Foldiak's
+anti-Hebbian one.
 
-The last section, *How it joins*, is all that a simulator owes
-:class:`~ann_ckpt.adapters.protocol.Simulator`.
-
-.. [1] E. Oja (1982), J. Math. Biol. 15, 267-273.
-.. [2] P. Foldiak (1990), Biol. Cybern. 64, 165-170.
+The last two sections are all that a simulator owes to take part: *How it joins* is
+:class:`~ann_ckpt.adapters.protocol.Simulator`, *How it resumes exactly* adds
+:class:`~ann_ckpt.adapters.protocol.ExactSimulator`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import Owner, Reading
+from ann_ckpt.demo.parts import (
+    ANTI_HEBB,
+    DT,
+    IMAGE,
+    LEAKY,
+    MAX_DELAY,
+    OJA,
+    Population,
+    Projection,
+    Synapses,
+    fill,
+    one,
+    own_delays,
+    random_synapses,
+)
 from ann_ckpt.model import (
     Array,
     Attribute,
     Connectivity,
+    Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
-    TypeInfo,
-    blocks,
+    Resume,
 )
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["MAX_DELAY", "DemoNetwork"]
+__all__ = ["DemoNetwork"]
 
-DT = 1.0
-"""Length of one step in ms."""
-MAX_DELAY = 5
-"""Longest delay in steps; every population remembers as many rates."""
-
-_Delays = int | NDArray[np.int32]
-"""One delay for all synapses, or one per synapse, in steps."""
-
-_LEAKY = TypeInfo(
-    name="LeakyRate",
-    description="Rectified rate neuron with a threshold",
-    texts={"equations": "tau * dr/dt + r = pos(sum(exc) - sum(inh) - threshold)"},
-)
-_IMAGE = TypeInfo(name="Image", description="A bump of light that goes round in circles")
-_OJA = TypeInfo(
-    name="Oja",
-    description="Hebbian learning that keeps the weights of a dendrite bounded",
-    texts={"equations": "dw/dt = eta * post.r * (pre.r - post.r * w)"},
-)
-_ANTI_HEBB = TypeInfo(
-    name="AntiHebb",
-    description="Inhibition grows between neurons that are active together",
-    texts={"equations": "dw/dt = eta * (post.r * pre.r - rho ** 2) : min = 0"},
-)
-
-
-class _Population:
-    """Neurons that remember their last ``MAX_DELAY`` rates.
-
-    The delay line is part of the state: without it the first steps after loading
-    would differ. ``r`` is the rate now, ``r_1`` the one a step ago, and so on.
-    """
-
-    def __init__(
-        self, name: str, geometry: tuple[int, ...], kind: TypeInfo, parameters: dict[str, Attribute]
-    ) -> None:
-        self.name, self.geometry, self.kind, self.parameters = name, geometry, kind, parameters
-        self.rates = np.zeros((MAX_DELAY, math.prod(geometry)))
-        self.variables = {
-            f"r_{ago}" if ago else "r": Attribute(rates.reshape(geometry), Locality.LOCAL)
-            for ago, rates in enumerate(self.rates)
-        }
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return self.rates.shape[1]
-
-    def advance(self, rates: NDArray[np.float64]) -> None:
-        """Take new rates, shape ``(size,)``, and move the older ones down the line."""
-        self.rates[1:] = self.rates[:-1].copy()
-        self.rates[0] = rates
-
-
-class _Synapses:
-    """Which synapses a projection has, with a weight and a delay for each."""
-
-    def __init__(self, connectivity: Connectivity, w: NDArray[np.float64], delays: _Delays) -> None:
-        self.connectivity, self.w, self.delays = connectivity, w, delays
-        self.row = np.repeat(np.arange(connectivity.n_rows), connectivity.row_sizes)
-        self.pre = np.asarray(connectivity.pre_ranks)
-        self.post = connectivity.post_ranks[self.row]
-
-
-@dataclass(eq=False)
-class _Projection:
-    """Synapses between two populations, and the rule by which they learn."""
-
-    name: str
-    pre: _Population
-    post: _Population
-    target: str
-    kind: TypeInfo
-    parameters: dict[str, Attribute]
-    synapses: _Synapses
-
-    @property
-    def variables(self) -> dict[str, Attribute]:
-        """What learning changes."""
-        return {"w": Attribute(self.synapses.w, Locality.LOCAL)}
-
-    def parameter(self, name: str) -> NDArray[np.float64]:
-        """Values of a parameter as each synapse sees them: shape ``()`` or ``(n_synapses,)``."""
-        values = np.asarray(self.parameters[name].values, np.float64)
-        return values[self.synapses.row] if values.ndim else values
-
-    def arriving(self) -> NDArray[np.float64]:
-        """Rate that reaches each synapse in this step, shape ``(n_synapses,)``."""
-        lag = np.asarray(self.synapses.delays) - 1
-        return np.asarray(self.pre.rates[lag, self.synapses.pre])
-
-    def drive(self) -> NDArray[np.float64]:
-        """Weighted sum of what reaches each post-synaptic neuron, shape ``(post.size,)``."""
-        weighted = self.synapses.w * self.arriving()
-        return np.asarray(np.bincount(self.synapses.post, weighted, self.post.size), np.float64)
-
-    def learn(self) -> None:
-        """Change the weights by one step of the projection's rule."""
-        w, pre, post = self.synapses.w, self.arriving(), self.post.rates[0, self.synapses.post]
-        if self.kind is _OJA:
-            w += DT * self.parameter("eta") * post * (pre - post * w)
-        else:
-            w += DT * self.parameter("eta") * (post * pre - self.parameter("rho") ** 2)
-            np.maximum(w, 0.0, out=w)
+_EXACT = Resume(Exactness.EXACT)
+_WORDS = 624
+"""Words in the state of a Mersenne twister."""
 
 
 class DemoNetwork:
@@ -149,8 +60,8 @@ class DemoNetwork:
     Parameters
     ----------
     seed : int
-        Decides which synapses there are, their weights and delays. Two networks of
-        different seeds differ in all of these.
+        Decides which synapses there are, their weights and delays, and the noise. Two
+        networks of different seeds differ in all of these.
     side : int
         Neurons along one side of the layer; the image has twice as many.
     """
@@ -159,24 +70,27 @@ class DemoNetwork:
 
     def __init__(self, *, seed: int = 0, side: int = 20) -> None:
         rng = np.random.default_rng(seed)
-        image = _Population("image", (2 * side, 2 * side), _IMAGE, {"sigma": _one(side / 4)})
+        image = Population("image", (2 * side, 2 * side), IMAGE, {"sigma": one(side / 4)})
         thresholds = Attribute(rng.uniform(0.0, 0.1, (side, side)), Locality.LOCAL)
-        layer = _Population("layer", (side, side), _LEAKY, {"tau": _one(10.0), "threshold": thresholds})
+        parameters = {"tau": one(10.0), "noise": one(0.05), "threshold": thresholds}
+        layer = Population("layer", (side, side), LEAKY, parameters)
         etas = Attribute(rng.uniform(1e-3, 5e-3, layer.size), Locality.SEMIGLOBAL)
         forward, lateral = (
-            _random_synapses(rng, image, layer, probability=0.3, heaviest=0.1, longest=1),
-            _random_synapses(rng, layer, layer, probability=0.2, heaviest=0.01, longest=MAX_DELAY),
+            random_synapses(rng, image, layer, probability=0.3, heaviest=0.1, longest=1),
+            random_synapses(rng, layer, layer, probability=0.2, heaviest=0.01, longest=MAX_DELAY),
         )
         self.seed = seed
         self.time_step = 0
+        self._noise = np.random.MT19937(seed)
+        self._reseeded: int | None = None
         self._constants = {"period": np.array(200.0)}
         self._populations = {p.name: p for p in (image, layer)}
         self._projections = {
             p.name: p
             for p in (
-                _Projection("forward", image, layer, "exc", _OJA, {"eta": etas}, forward),
-                _Projection(
-                    "lateral", layer, layer, "inh", _ANTI_HEBB, {"eta": _one(1e-3), "rho": _one(0.1)}, lateral
+                Projection("forward", image, layer, "exc", OJA, {"eta": etas}, forward),
+                Projection(
+                    "lateral", layer, layer, "inh", ANTI_HEBB, {"eta": one(1e-3), "rho": one(0.1)}, lateral
                 ),
             )
         }
@@ -186,13 +100,16 @@ class DemoNetwork:
         """Number of synapses in all projections."""
         return sum(p.synapses.w.size for p in self._projections.values())
 
-    def simulate(self, steps: int) -> None:
-        """Run for ``steps`` steps of 1 ms, with learning."""
+    def simulate(self, duration: float) -> None:
+        """Run for ``duration`` ms, in steps of 1 ms, with learning."""
         image, layer = self._populations.values()
         forward, lateral = self._projections.values()
-        tau, threshold = (np.asarray(layer.parameters[name].values).ravel() for name in ("tau", "threshold"))
-        for _ in range(steps):
-            drive = np.maximum(forward.drive() - lateral.drive() - threshold, 0.0)
+        tau, noise, threshold = (np.asarray(a.values).ravel() for a in layer.parameters.values())
+        normal = np.random.Generator(self._noise).standard_normal
+        self._reseeded = None
+        for _ in range(round(duration / DT)):
+            drive = forward.drive() - lateral.drive() - threshold + noise * normal(layer.size)
+            drive = np.maximum(drive, 0.0)
             rates = layer.rates[0] + DT / tau * (drive - layer.rates[0])
             forward.learn()
             lateral.learn()
@@ -200,7 +117,7 @@ class DemoNetwork:
             layer.advance(rates)
             self.time_step += 1
 
-    def _bump(self, image: _Population) -> NDArray[np.float64]:
+    def _bump(self, image: Population) -> NDArray[np.float64]:
         """Return the light on each neuron of ``image``, flat, at the present step."""
         phase = 2 * math.pi * self.time_step * DT / float(self._constants["period"])
         centre = image.geometry[0] / 2
@@ -222,6 +139,9 @@ class DemoNetwork:
                 time_step=self.time_step,
                 dt=DT,
                 seed=self.seed,
+                dynamics={"noise": self._generator()},
+                resume=_EXACT,
+                reseeded=self._reseeded,
             )
         )
 
@@ -233,6 +153,8 @@ class DemoNetwork:
             parameters=live.parameters,
             variables=live.variables,
             neuron_type=live.kind,
+            dynamics={"past": live.past},
+            resume=_EXACT,
         )
 
     def _projection_state(self, name: str) -> ProjectionState:
@@ -249,43 +171,42 @@ class DemoNetwork:
             pre_size=live.pre.size,
             post_size=live.post.size,
             synapse_type=live.kind,
+            resume=_EXACT,
         )
 
     def refusal(self, projection: ProjectionState) -> str | None:
         """Say why these synapses cannot be taken: only delays can be out of reach."""
         if projection.delays is None:
-            own = self._projections[projection.name].synapses.delays
-            return (
-                None
-                if isinstance(own, int)
-                else "its delays are not known, and here each synapse has its own"
-            )
+            uniform = isinstance(self._projections[projection.name].synapses.delays, int)
+            return None if uniform else "its delays are not known, and here each synapse has its own"
         delays = np.asarray(projection.delays)
         if delays.size and not 1 <= delays.min() <= delays.max() <= MAX_DELAY:
             return f"delays of {delays.min()} to {delays.max()} steps; this network takes 1 to {MAX_DELAY}"
         return None
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far."""
+        """Set the number of steps simulated so far, and forget what was on its way."""
         self.time_step = time_step
+        for population in self._populations.values():
+            population.past[...] = 0.0
 
     def set_constant(self, name: str, value: NDArray[Any]) -> None:
         """Set a constant in place."""
-        _fill(self._constants[name], value)
+        fill(self._constants[name], value)
 
     def set_population_attribute(self, population: str, attribute: str, values: Array) -> None:
         """Set one attribute in place."""
         live = self._populations[population]
-        _fill(np.asarray((live.parameters | live.variables)[attribute].values), values)
+        fill(np.asarray((live.parameters | live.variables)[attribute].values), values)
 
     def set_projection_attribute(self, projection: str, attribute: str, values: Array) -> None:
         """Set one attribute in place."""
         live = self._projections[projection]
-        _fill(np.asarray((live.parameters | live.variables)[attribute].values), values)
+        fill(np.asarray((live.parameters | live.variables)[attribute].values), values)
 
     def set_delays(self, projection: str, delays: int | Array) -> None:
         """Set delays in steps."""
-        self._projections[projection].synapses.delays = _own_delays(delays)
+        self._projections[projection].synapses.delays = own_delays(delays)
 
     def connect(self, projection: ProjectionState) -> None:
         """Replace the live projection's synapses, with their weights and delays.
@@ -297,49 +218,58 @@ class DemoNetwork:
         stored = projection.connectivity
         own = Connectivity(stored.post_ranks, stored.row_ptr, np.array(stored.pre_ranks))
         weights = np.empty(own.n_synapses)
-        _fill(weights, projection["w"])
-        delays = live.synapses.delays if projection.delays is None else _own_delays(projection.delays)
-        live.synapses = _Synapses(own, weights, delays)
+        fill(weights, projection["w"])
+        delays = live.synapses.delays if projection.delays is None else own_delays(projection.delays)
+        live.synapses = Synapses(own, weights, delays)
         for name, attribute in live.parameters.items():
             if attribute.locality is Locality.SEMIGLOBAL:
                 filled = np.full(own.n_rows, np.mean(np.asarray(attribute.values)))
                 live.parameters[name] = Attribute(filled, Locality.SEMIGLOBAL)
 
+    # --- How it resumes exactly ---------------------------------------------------
 
-def _one(value: float) -> Attribute:
-    return Attribute(np.array(value), Locality.GLOBAL)
+    def cannot_take(self, stored: Owner) -> str | None:
+        """There is nothing of its own that it could not take back."""
+        return None
 
+    def refuse_dynamics(self, stored: Owner) -> str | None:
+        """Say if what is carried is not what this network carries."""
+        wanted = self._carried(stored)
+        given = {name: (array.shape, array.dtype) for name, array in stored.dynamics.items()}
+        if given != {name: (array.shape, array.dtype) for name, array in wanted.items()}:
+            return f"it carries {', '.join(given)}; this network carries {', '.join(wanted) or 'nothing'}"
+        if isinstance(stored, NetworkState) and np.asarray(stored.dynamics["noise"])[-1] > _WORDS:
+            return "the generator of the noise has no such place"
+        return None
 
-def _random_synapses(
-    rng: np.random.Generator,
-    pre: _Population,
-    post: _Population,
-    *,
-    probability: float,
-    heaviest: float,
-    longest: int,
-) -> _Synapses:
-    """Draw synapses, none onto the neuron itself.
-
-    Weights lie below ``heaviest``; delays go up to ``longest`` steps, one for all if that is 1.
-    """
-    mask = rng.random((post.size, pre.size)) < probability
-    if pre is post:
-        np.fill_diagonal(mask, val=False)
-    connectivity = Connectivity.from_rows(np.arange(post.size), [np.flatnonzero(row) for row in mask])
-    n = connectivity.n_synapses
-    delays = rng.integers(1, longest, n, np.int32, endpoint=True) if longest > 1 else 1
-    return _Synapses(connectivity, rng.uniform(0.0, heaviest, n), delays)
-
-
-def _own_delays(delays: int | Array) -> _Delays:
-    return delays if isinstance(delays, int) else np.array(delays, np.int32)
-
-
-def _fill(target: NDArray[Any], values: Array) -> None:
-    """Copy ``values`` block by block, because they may be lazy."""
-    for start, block in blocks(values):
-        if target.shape:
-            target[start : start + len(block)] = block
+    def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
+        """Set the rates on their way through delayed synapses, or the generator of the noise."""
+        if isinstance(stored, NetworkState):
+            words = np.array(dynamics["noise"])
+            state: Any = {"key": words[:_WORDS], "pos": int(words[_WORDS])}
+            self._noise.state = {"bit_generator": "MT19937", "state": state}
         else:
-            target[...] = block
+            for name, target in self._carried(stored).items():
+                fill(target, dynamics[name])
+
+    def reseed(self, seed: int) -> None:
+        """Begin the noise anew."""
+        self._noise = np.random.MT19937(seed % 2**64)
+
+    def barrier(self) -> None:
+        """Reseed from the seed and the time step; the state says so until time goes on."""
+        self._reseeded = int(np.random.SeedSequence([self.seed, self.time_step]).generate_state(1)[0])
+        self.reseed(self._reseeded)
+
+    def _carried(self, owner: Owner) -> dict[str, NDArray[Any]]:
+        """What the live network, or the object of the name of ``owner``, carries from step to step."""
+        if isinstance(owner, NetworkState):
+            return {"noise": self._generator()}
+        if isinstance(owner, PopulationState):
+            return {"past": self._populations[owner.name].past}
+        return {}
+
+    def _generator(self) -> NDArray[np.uint32]:
+        """State of the noise, shape ``(625,)``: 624 words and the place of the next."""
+        state: Any = self._noise.state["state"]
+        return np.append(state["key"], np.uint32(state["pos"]))

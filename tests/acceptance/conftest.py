@@ -83,5 +83,15 @@ def _demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def demo_file(_demo_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint ``demo.h5`` of the demo network after 10 steps, in the test's folder."""
+    """A checkpoint ``demo.h5`` of the demo network after 10 ms, in the test's folder."""
     return Path(shutil.copy(_demo_checkpoint, tmp_path))
+
+
+@pytest.fixture
+def model_script(tmp_path: Path) -> Path:
+    """A script ``model.py`` whose ``build`` returns a network, in the test's folder."""
+    script = tmp_path / "model.py"
+    script.write_text(
+        "from ann_ckpt.demo import DemoNetwork\n\ndef build():\n    return DemoNetwork(side=4)\n"
+    )
+    return script

@@ -18,7 +18,7 @@ def completions(shell: Run, *words: str) -> set[str]:
 
 
 def test_commands(shell: Run) -> None:
-    assert completions(shell, "ver") == {"verify"}
+    assert completions(shell, "inf") == {"info"}
 
 
 def test_paths_inside_the_file(shell: Run, demo_file: Path) -> None:

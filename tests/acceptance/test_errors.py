@@ -68,7 +68,7 @@ def test_a_bad_file(run: Run, demo_file: Path, command: str, spoil: object, code
     [
         ("projections/forwrd", "object-not-found", "'forward'"),
         ("projections/forward/weight", "attribute-not-found", "stored:"),
-        ("populations/layer/parameters/r", "attribute-not-found", "tau, threshold"),
+        ("populations/layer/parameters/r", "attribute-not-found", "tau, noise, threshold"),
         ("populations/layer/tua", "attribute-not-found", "'tau'"),
         ("constants/perod", "attribute-not-found", "'period'"),
         ("elsewhere", "object-not-found", "populations/NAME/ATTRIBUTE"),

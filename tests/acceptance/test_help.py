@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -68,7 +67,8 @@ def test_a_command_has_help_and_examples(words: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("line", EXAMPLES)
-def test_an_example_works(line: str, shell: Run, demo_file: Path) -> None:
+@pytest.mark.usefixtures("demo_file", "model_script")
+def test_an_example_works(line: str, shell: Run) -> None:
     answer = shell(line)
     assert (answer.status, answer.err) == (0, "")
 

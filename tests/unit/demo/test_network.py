@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from ann_ckpt import Connectivity, ProjectionState, Selection, differences
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.demo.network import MAX_DELAY
+from ann_ckpt.demo.parts import MAX_DELAY
 
 SIDE = 6
 
@@ -27,6 +29,9 @@ def transplant(source: DemoNetwork, target: DemoNetwork) -> None:
         target.connect(projection)
         for attribute, held in projection.attributes.items():
             target.set_projection_attribute(projection.name, attribute, np.array(held.values))
+    for owner in (state, *state.populations.values()):
+        assert target.refuse_dynamics(owner) is None
+        target.set_dynamics(owner, owner.dynamics)
 
 
 def unequal(a: DemoNetwork, b: DemoNetwork) -> list[str]:
@@ -60,10 +65,43 @@ def test_a_population_remembers_its_last_rates() -> None:
     seen = []
     for _ in range(2 * MAX_DELAY):
         network.simulate(1)
-        seen.append(np.array(network.read().state.populations["layer"]["r"]))
-    layer = network.read().state.populations["layer"]
-    for ago in range(1, MAX_DELAY):
-        np.testing.assert_array_equal(layer[f"r_{ago}"], seen[-1 - ago])
+        seen.append(np.array(network.read().state.populations["layer"]["r"]).ravel())
+    past = network.read().state.populations["layer"].dynamics["past"]
+    np.testing.assert_array_equal(past, seen[-2 : -1 - MAX_DELAY : -1])
+
+
+def test_what_is_carried_matters() -> None:
+    running, fresh = DemoNetwork(seed=1, side=SIDE), DemoNetwork(seed=2, side=SIDE)
+    running.simulate(10)
+    transplant(running, fresh)
+    fresh.set_time_step(10)
+    running.simulate(1)
+    fresh.simulate(1)
+    assert "populations/layer/variables/r" in unequal(running, fresh)
+
+
+@pytest.mark.parametrize("spoiled", [np.zeros(625, np.int64), np.zeros(624, np.uint32), None])
+def test_a_generator_that_is_none_is_refused(spoiled: np.ndarray | None) -> None:
+    network = DemoNetwork(seed=1, side=SIDE)
+    state = network.read().state
+    beyond = np.array(state.dynamics["noise"])
+    beyond[-1] = 625
+    other = replace(state, dynamics={"noise": beyond if spoiled is None else spoiled})
+    assert network.refuse_dynamics(state) is None
+    assert network.refuse_dynamics(other) is not None
+
+
+def test_a_barrier_makes_two_networks_draw_the_same_noise_and_ends_with_time() -> None:
+    running, fresh = DemoNetwork(seed=1, side=SIDE), DemoNetwork(seed=2, side=SIDE)
+    running.simulate(10)
+    running.barrier()
+    seed = running.read().state.reseeded
+    assert seed is not None
+    fresh.reseed(seed)
+    noise = [network.read().state.dynamics["noise"] for network in (running, fresh)]
+    np.testing.assert_array_equal(*noise)
+    running.simulate(1)
+    assert running.read().state.reseeded is None
 
 
 def test_learning_changes_weights_and_keeps_them_bounded() -> None:
