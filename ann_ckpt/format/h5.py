@@ -9,6 +9,7 @@ touched.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -16,19 +17,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from h5py import h5a, h5d, h5f, h5i, h5p, h5s, h5t
+from h5py import h5a, h5d, h5f, h5fd, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import UnsafeFileError, printable
 
 __all__ = [
     "attribute_names",
-    "close_file",
     "create_file",
     "file_type",
     "memory_dtype",
     "open_descriptor",
-    "open_file",
     "read_attribute",
     "read_whole",
     "system_errors",
@@ -53,37 +52,39 @@ def create_file(path: str) -> Any:
     return h5f.create(path.encode(), h5f.ACC_TRUNC, h5p.create(h5p.FILE_CREATE), access)
 
 
-def open_file(path: str) -> Any:
-    """Open ``path`` for reading and return its id; :func:`close_file` closes it.
+def open_descriptor(descriptor: int) -> Any:
+    """Open for reading the very file that a descriptor holds, whatever became of its name.
 
-    HDF5 refuses to open a file twice with different properties in one process, so these
-    are the ones of a plain ``h5py.File``, which people open beside this package. Those
-    include a lock, which fails on some file systems; the files here are immutable once
-    they have their name and need none.
+    HDF5 would share a file that it opens by name with everybody else in this process who
+    has it open, plain h5py included, and insist on equal properties; and it would take a
+    lock, which fails on some file systems and which an immutable file does not need.
     """
     access = h5p.create(h5p.FILE_ACCESS)
-    for locking in ((False, True), (True, False)):
-        try:
-            return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
-        except OSError as error:
-            if "lock" not in str(error):
-                raise
-            access.set_file_locking(*locking)
-    return h5f.open(path.encode(), h5f.ACC_RDONLY, access)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    access.set_fileobj_driver(h5fd.fileobj_driver, _DescriptorFile(descriptor))
+    return h5f.open(b"descriptor", h5f.ACC_RDONLY, access)
 
 
-def close_file(file: Any) -> None:
-    """Close a file that was opened for reading, and whatever was opened inside it."""
-    for item in h5f.get_obj_ids(file, ~h5f.OBJ_FILE):
-        if h5i.get_file_id(item).id == file.id:
-            while item.valid:
-                h5i.dec_ref(item)
-    file.close()
+class _DescriptorFile(io.RawIOBase):
+    """A descriptor as the file that HDF5 reads from; whoever opened it closes it."""
 
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._at = 0
 
-def open_descriptor(descriptor: int) -> Any:
-    """Open for reading the very file that a descriptor holds, whatever became of its name."""
-    return open_file(f"/dev/fd/{descriptor}")
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        got = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += got
+        return got
 
 
 @cache

@@ -236,7 +236,7 @@ class _OpenObject:
 
     def close(self) -> None:
         if self._file is not None:
-            h5.close_file(self._file)
+            self._file.close()
             self._file = None
         if self._descriptor >= 0:
             os.close(self._descriptor)

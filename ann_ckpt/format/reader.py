@@ -62,7 +62,7 @@ class FileReader:
         try:
             guard.check_superblock(self._descriptor, self.path)
             with self.believing(""):
-                self._file = self._open_same()
+                self._file = h5.open_descriptor(self._descriptor)
                 self.file_size = os.fstat(self._descriptor).st_size
                 self._groups: dict[str, Any] = {"": h5g.open(self._file, b"/")}
                 self.header = self._read_header()
@@ -84,7 +84,7 @@ class FileReader:
             self._opened.close()
         if self._file is not None:
             self._groups.clear()
-            h5.close_file(self._file)
+            self._file.close()
             self._file = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -291,19 +291,6 @@ class FileReader:
                 where=self.path,
             )
         return header
-
-    def _open_same(self) -> Any:
-        """Open in HDF5 the very file that the descriptor holds, even if a save renames one over it now."""
-        mine = os.fstat(self._descriptor)
-        while True:
-            file = h5.open_file(self.path)
-            if os.path.samestat(mine, os.fstat(file.get_vfd_handle())):
-                return file
-            h5.close_file(file)
-            os.close(self._descriptor)
-            self._descriptor = open_regular(self.path)
-            guard.check_superblock(self._descriptor, self.path)
-            mine = os.fstat(self._descriptor)
 
     def _read_attributes(self, group: Any) -> dict[str, NDArray[Any]]:
         found = {}

@@ -63,7 +63,9 @@ def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
 
 
 def collect(folder: StoreFolder, objects: Collection[str]) -> None:
-    """Remove objects, and whatever interrupted saves left.
+    """Remove objects, and whatever interrupted saves left, durably.
+
+    Without that, a power cut could bring them back after the lock is gone that tells of them.
 
     Raises
     ------
@@ -71,7 +73,10 @@ def collect(folder: StoreFolder, objects: Collection[str]) -> None:
         If the system refuses.
     """
     try:
-        for path in [*folder.leftovers(), *(folder.object_path(name) for name in objects)]:
+        doomed = [*folder.leftovers(), *(folder.object_path(name) for name in objects)]
+        for path in doomed:
             path.unlink(missing_ok=True)
+        for parent in sorted({path.parent for path in doomed}):
+            fsync_folder(parent)
     except OSError as error:
         raise not_writable(folder.path, error) from error

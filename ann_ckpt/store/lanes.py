@@ -145,8 +145,10 @@ class BackgroundLane:
             with self._changed:
                 self._waiting -= nbytes
                 self._changed.notify_all()
-        kind = None if self._error is None else type(self._error)
-        self._cleanup.__exit__(kind, self._error, None)
+        try:
+            self._cleanup.__exit__(None if self._error is None else type(self._error), self._error, None)
+        except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
+            self._fail(error)
 
     def _next(self) -> tuple[Callable[[], None], int] | None:
         """Wait for a job; None when there will be none any more."""

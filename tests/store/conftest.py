@@ -1,4 +1,4 @@
-"""Stores for tests: in a temporary folder, with blocks small enough for small networks."""
+"""A store in a temporary folder, and processes that use it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt import CheckpointStore
-from tests.store.tiny import tiny_blocks
-
-
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every array of more than 64 bytes be shared, in blocks of a few values."""
-    tiny_blocks(monkeypatch)
+from tests.store.zygote import Zygote
 
 
 @pytest.fixture
@@ -26,3 +20,10 @@ def path(tmp_path: Path) -> Path:
 def store(path: Path) -> Iterator[CheckpointStore]:
     with CheckpointStore(path, "a") as opened:
         yield opened
+
+
+@pytest.fixture
+def zygote() -> Iterator[Zygote]:
+    made = Zygote()
+    yield made
+    made.close()

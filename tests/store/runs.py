@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
@@ -10,6 +12,7 @@ ROWS = 80
 """Dendrites of the projection ``ff``."""
 
 
+@lru_cache(maxsize=64)
 def state(step: int, *, seed: int = 0, scale: int = 4) -> NetworkState:
     """The network at a step.
 

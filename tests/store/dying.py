@@ -1,0 +1,71 @@
+"""A process that dies at a chosen system call, played in this one.
+
+After its last moment nothing that it still tries has an effect: neither clean-up code
+nor finalizers get through, as after SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from ann_ckpt import CheckpointStore
+
+# Everything that changes what is on the disk, apart from what HDF5 writes into temporary files.
+CALLS = ("fsync", "link", "mkdir", "rename", "replace", "unlink", "ftruncate", "pwrite")
+
+
+class Killed(BaseException):
+    """The process is dead."""
+
+
+class Mortal:
+    """Counts the calls, and dies at one of them."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self.after = after
+        self.calls = 0
+
+    @property
+    def dead(self) -> bool:
+        return self.after is not None and self.calls > self.after
+
+    def wrap(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            if self.dead:
+                raise Killed
+            return real(*args, **kwargs)
+
+        return call
+
+
+@contextlib.contextmanager
+def dying(store: CheckpointStore, after: int | None) -> Iterator[Mortal]:
+    """Let what happens inside the block end at its ``after``-th system call, if it comes so far.
+
+    Then the store is left as a dead process leaves it: the system closes its files, and
+    with them its locks, and nobody removes anything.
+    """
+    mortal = Mortal(after)
+    with contextlib.ExitStack() as stack:
+        for name in CALLS:
+            stack.enter_context(mock.patch.object(os, name, mortal.wrap(getattr(os, name))))
+        with contextlib.suppress(Killed):
+            yield mortal
+        if mortal.dead:
+            bury(store)
+
+
+def bury(store: CheckpointStore) -> None:
+    """Close what the system closes when a process ends, without a word to the disk."""
+    for lock in (store._session, store._change):
+        if lock.held:
+            lock.forget()
+    if store._writer is not None:
+        store._writer.close()
+        store._writer = None
+    store._background = None
