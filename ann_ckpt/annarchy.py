@@ -11,11 +11,16 @@ are the same, bit for bit. See ``docs/exact-resume.md``.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.annarchy.building import build, step_length
 from ann_ckpt.adapters.annarchy.instrument import Instrumentation, InstrumentationWarning
+from ann_ckpt.errors import ObjectNotFoundError, OptionError
+from ann_ckpt.report import Note
 
-__all__ = ["Instrumentation", "InstrumentationWarning", "compile", "instrument"]
+__all__ = ["Instrumentation", "InstrumentationWarning", "compile", "from_file", "instrument"]
 
 
 def instrument() -> Instrumentation:
@@ -49,3 +54,66 @@ def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's ow
     """
     with instrument():
         network.compile(**options)
+
+
+def from_file(
+    projection: Any,
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    encoding: str | None = None,
+    storage_format: str | None = None,
+    storage_order: str | None = None,
+) -> tuple[Note, ...]:
+    """Connect a projection as a file says, before the network is compiled.
+
+    ANNarchy's own method of that name unpickles the file, and takes delays in the unit
+    of its own version. This one runs nothing, knows which unit the file has, and reads
+    every version and format, ``.mat`` included.
+
+    Parameters
+    ----------
+    projection : ANNarchy.Projection
+        Not connected yet.
+    path : path-like
+        What ``save_connectivity()`` or ``save()`` of any ANNarchy wrote.
+    name : str, optional
+        Which projection of the file, if it holds several.
+    encoding : str, optional
+        Of names from Python 2.
+    storage_format, storage_order : str, optional
+        As for ANNarchy's own connectors.
+
+    Returns
+    -------
+    tuple of Note
+        What the file does not say.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If the file holds no projection of that name.
+    OptionError
+        If it holds several and ``name`` is not given.
+    UnsafeFileError, CorruptFileError
+        If the file cannot be believed.
+    ConnectivityError
+        If it connects neurons that the populations do not have.
+    SimulatorError
+        If the network is compiled already.
+
+    Examples
+    --------
+    >>> ann_ckpt.annarchy.from_file(proj, "trained.npz")          # doctest: +SKIP
+    """
+    reading = legacy.read(path, dt=step_length(projection), encoding=encoding)
+    stored = reading.state.projections
+    where = os.fspath(path)
+    if name is None:
+        if len(stored) > 1:
+            raise OptionError("the file holds several projections; name= says which", where=where)
+        name = next(iter(stored), "")
+    if name not in stored:
+        raise ObjectNotFoundError.among("the file", "projection", name, stored, where=where)
+    build(projection, stored[name], storage_format=storage_format, storage_order=storage_order)
+    return reading.notes

@@ -30,3 +30,11 @@ def test_what_has_no_place_is_said(run: Run, tmp_path: Path) -> None:
         paths=[str(tmp_path / "net.mat")],
     )
     assert any("constants cannot stand" in note for note in said[0])
+
+
+@pytest.mark.parametrize("suffix", ["data", "txt.gz", "npz", "mat"])
+def test_projections_are_built_from_connectivity_files(run: Run, tmp_path: Path, suffix: str) -> None:
+    """With dt = 0.5 ms, so that steps and milliseconds differ; ragged, uniform and no delays."""
+    truth = str(tmp_path / "truth.h5")
+    run("legacy_jobs.save_connectivity", folder=str(tmp_path), truth=truth)
+    assert run("legacy_jobs.from_file", folder=str(tmp_path), truth=truth, suffix=suffix) == []

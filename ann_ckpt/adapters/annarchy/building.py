@@ -1,0 +1,130 @@
+"""Giving a projection its synapses before the network is compiled.
+
+ANNarchy's own ``from_file`` takes the unit of delays for steps or for ms depending on
+its version, whatever the file has. Here steps come in, and ANNarchy gets both forms:
+steps in the list of synapses, ms where it asks for the longest delay.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from ann_ckpt.errors import ConnectivityError, SimulatorError, printable
+from ann_ckpt.model import ProjectionState
+
+__all__ = ["build", "step_length"]
+
+
+def step_length(projection: Any) -> float:
+    """Return dt in ms of the network that an ANNarchy projection belongs to."""
+    if _is_five(projection):
+        from ANNarchy.intern.ConfigManagement import ConfigManager
+
+        return float(ConfigManager().get("dt", projection.net_id))
+    from ANNarchy.intern.ConfigManagement import get_global_config
+
+    return float(get_global_config("dt"))
+
+
+def build(
+    projection: Any,
+    stored: ProjectionState,
+    *,
+    storage_format: str | None = None,
+    storage_order: str | None = None,
+) -> None:
+    """Connect an ANNarchy projection as another one was connected.
+
+    Parameters
+    ----------
+    projection : ANNarchy.Projection
+        Not connected, of a network that is not compiled.
+    stored : ProjectionState
+        Ranks, delays in steps, and ``w``; without ``w``, weights are 0.
+    storage_format, storage_order : str, optional
+        As for ANNarchy's own connectors.
+
+    Raises
+    ------
+    SimulatorError
+        If the network is compiled already.
+    ConnectivityError
+        If a rank lies outside the projection's populations.
+    """
+    if projection.initialized:
+        raise SimulatorError(
+            f"projection {printable(projection.name)!r} is compiled already",
+            details={"hint": "load() rebuilds a compiled projection"},
+        )
+    _check_ranks(projection, stored)
+    dt = step_length(projection)
+    synapses = _synapses(projection, stored, dt)
+    longest = synapses.max_delay * dt
+    projection.connector_name = projection.connector_description = "From File"
+    projection._store_connectivity(
+        projection._load_from_lil,
+        (synapses,),
+        longest if synapses.uniform_delay >= 0 else [[longest]],
+        storage_format=storage_format,
+        storage_order=storage_order,
+    )
+
+
+def _synapses(projection: Any, stored: ProjectionState, dt: float) -> Any:
+    """Return ANNarchy's list of synapses; rows without any are left out, as it wants them."""
+    kind = importlib.import_module("ANNarchy.cython_ext").LILConnectivity
+    synapses = kind(dt=dt) if _is_five(projection) else kind()
+    connectivity = stored.connectivity
+    bounds = connectivity.row_ptr
+    filled = np.flatnonzero(np.diff(bounds)).tolist()
+
+    def rows(values: Any) -> list[list[Any]]:
+        flat = np.asarray(values)
+        return [flat[bounds[row] : bounds[row + 1]].tolist() for row in filled]
+
+    post_ranks = connectivity.post_ranks[filled]
+    synapses.post_rank = post_ranks.tolist()
+    synapses.pre_rank = rows(connectivity.pre_ranks)
+    synapses.size, synapses.nb_synapses = len(filled), connectivity.n_synapses
+    synapses.requires_sorting = bool(np.any(np.diff(post_ranks) < 0))
+    weights = np.asarray(stored["w"]) if "w" in stored else np.zeros(())
+    if weights.shape:
+        per_synapse = np.repeat(weights, np.diff(bounds)) if weights.size != bounds[-1] else weights
+        synapses.w = rows(per_synapse)
+    else:
+        synapses.w = [[float(weights)]]
+        projection._single_constant_weight = True
+    _set_delays(synapses, stored, rows)
+    return synapses
+
+
+def _set_delays(synapses: Any, stored: ProjectionState, rows: Any) -> None:
+    delays = stored.delays
+    if delays is None or isinstance(delays, int):
+        # One step is how long it takes without delays, which ANNarchy notes as 0.
+        uniform = 0 if delays is None or delays <= 1 else delays
+        synapses.max_delay = synapses.uniform_delay = uniform
+        synapses.delay = [[uniform]]
+        return
+    synapses.max_delay = int(np.asarray(delays).max(initial=1))
+    synapses.uniform_delay = -1
+    synapses.delay = rows(delays)
+
+
+def _check_ranks(projection: Any, stored: ProjectionState) -> None:
+    sides = (("post", stored.connectivity.post_ranks), ("pre", np.asarray(stored.connectivity.pre_ranks)))
+    for side, ranks in sides:
+        population = getattr(projection, side)
+        size = getattr(population, "population", population).size
+        if ranks.size and ranks.max() >= size:
+            raise ConnectivityError(
+                f"the file connects {side}-synaptic neuron {ranks.max()}",
+                details={"expected": f"ranks below {size}, the size of {printable(population.name)!r}"},
+            )
+
+
+def _is_five(projection: Any) -> bool:
+    return hasattr(projection, "net_id") and importlib.import_module("ANNarchy").__release__.startswith("5.")
