@@ -243,9 +243,10 @@ class CheckpointStore(Upkeep):
 
         if background:
             pending.lane = BackgroundLane(cleanup)
-            self._background = pending
         with pending.lane or DirectLane(cleanup) as lane:
             writer.save(snapshot, lane, cleanup, progress=progress, finish=finish)
+        # What failed up to here was raised to the caller; what fails later waits for the next call.
+        self._background = pending if background else None
         return pending
 
     def _the_writer(self) -> SeriesWriter:

@@ -1,0 +1,127 @@
+"""What goes, what stays, and that the space comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ann_ckpt import CheckpointStore, Retention, differences
+from ann_ckpt.errors import CorruptFileError, OptionError
+from tests.store.runs import state
+
+
+def disk(path: Path) -> int:
+    return sum(
+        p.stat().st_size for folder in ("objects", "checkpoints") for p in (path / folder).rglob("*.h5")
+    )
+
+
+def test_the_space_is_back(store, path):
+    for step in range(0, 600, 30):
+        store.save(state(step))
+    before = disk(path)
+    report = store.prune(keep_last=1)
+    assert report.bytes_freed == before - disk(path)
+    whole = sum(a.nbytes for a in store.latest.arrays.values())
+    assert disk(path) < 2 * whole < before / 4
+    assert not list(differences(store.latest.state(), state(570)))
+
+
+def test_a_dry_run_says_the_same_and_removes_nothing(store, path):
+    for step in (0, 30, 60, 90):
+        store.save(state(step))
+    before = sorted(path.rglob("*"))
+    planned = store.prune(keep_last=2, dry_run=True)
+    assert sorted(path.rglob("*")) == before
+    done = store.prune(keep_last=2)
+    assert (planned.removed, planned.objects, planned.bytes_freed) == (
+        done.removed,
+        done.objects,
+        done.bytes_freed,
+    )
+    assert "would remove 2 of 4" in str(planned)
+    assert "removed 2 of 4" in str(done)
+
+
+def test_a_reader_may_ask_what_would_go(store, path):
+    store.save(state(0))
+    store.save(state(1))
+    assert CheckpointStore(path).prune(keep_last=1, dry_run=True).removed == ("000000000000",)
+    assert len(store) == 2
+
+
+def test_the_store_applies_its_own_rules_after_each_save(path):
+    rules = Retention(keep_last=2, keep_every=100)
+    with CheckpointStore(path, "a", retention=rules) as store:
+        reports = [store.save(state(step)) for step in range(0, 300, 30)]
+        assert [c.time_step for c in store] == [0, 120, 210, 240, 270]
+        assert reports[-1].pruned == ()
+        assert [name for r in reports for name in r.pruned] == [
+            f"{step:012d}" for step in (30, 60, 90, 150, 180)
+        ]
+        assert store.gc(dry_run=True).objects == 0
+        for checkpoint in store:
+            assert not list(differences(checkpoint.state(), state(checkpoint.time_step)))
+
+
+def test_the_caller_may_decide(store):
+    for step in range(5):
+        store.save(state(step), metadata={"loss": abs(step - 2)})
+    store.prune(keep=lambda info: store[info.name].metadata["loss"] == 0)
+    assert [c.time_step for c in store] == [2, 4]
+
+
+def test_pruning_without_a_rule_is_refused(store):
+    store.save(state(0))
+    with pytest.raises(OptionError, match="nothing says which"):
+        store.prune()
+
+
+def test_nothing_is_removed_while_a_checkpoint_cannot_be_read(store, path):
+    for step in (0, 30, 60):
+        store.save(state(step))
+    damaged = path / "checkpoints" / "000000000030.h5"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    before = sorted(path.rglob("*.h5"))
+    with pytest.raises(CorruptFileError, match="no object is known to be unneeded"):
+        store.prune(keep_last=1)
+    with pytest.raises(CorruptFileError):
+        store.gc()
+    assert sorted(path.rglob("*.h5")) == before
+    store.retention = Retention(keep_last=1)
+    assert "nothing was pruned" in str(store.save(state(90)))
+    damaged.unlink()
+    assert len(store.save(state(120)).pruned) == 3
+
+
+def test_garbage_is_what_no_checkpoint_needs(store, path):
+    store.save(state(0))
+    stray = path / "objects" / "ff" / f"{'f' * 32}.h5"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"x" * 100)
+    (path / "objects" / ".new-7.tmp").write_bytes(b"x")
+    assert store.gc(dry_run=True).objects == 1
+    assert stray.exists()
+    report = store.gc()
+    assert (report.objects, report.bytes_freed, report.removed) == (1, 100, ())
+    assert not stray.exists()
+    assert not list(path.rglob("*.tmp"))
+    assert store.verify().ok
+
+
+def test_what_a_dead_writer_left_is_swept_by_the_next_save(store, path):
+    from tests.store.dying import dying
+
+    store.save(state(0))
+    with dying(store, 12) as mortal:
+        store.save(state(500))
+    assert mortal.dead
+    litter = [p for p in path.rglob("*") if p.is_file()]
+    with CheckpointStore(path, "a") as again:
+        assert len(again) == 1
+        report = again.save(state(0))
+        assert "swept" in str(report)
+        assert len([p for p in path.rglob("*") if p.is_file()]) <= len(litter)
+        assert again.gc(dry_run=True).objects == 0
+        assert not list(path.rglob("*.tmp"))
