@@ -14,7 +14,7 @@ from ann_ckpt.params.description import SECTIONS
 from ann_ckpt.params.file import ParameterFile
 from ann_ckpt.params.findings import Finding, Severity, quoted
 from ann_ckpt.params.schema.engine import Engine
-from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.schema.schema import MarksReader, Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems
 from ann_ckpt.params.text.source import SourceText
 
@@ -105,20 +105,23 @@ _Noted = tuple[str, Path, bool, str]
 
 def _marked(document: Document, schema: Schema, *, global_only: bool) -> Iterator[_Noted]:
     """Yield what the schema's ``x-ann`` notes refuse: localities and ranges of C types."""
-    variables = schema.variables()
+    variables, marks_of = schema.variables(), MarksReader(schema)
     for owner, values in _owners(document.value):
         # A schema is looked up for the few values that it can say something about.
         doubtful = [(n, v) for n, v in values.items() if global_only or n in variables or not _harmless(v)]
-        above = schema.at(owner) if doubtful else []
+        if not doubtful:
+            continue
+        above = marks_of.owner(owner)
         for name, value in doubtful:
             path = (*owner, name)
-            marks = schema.marks(schema.below(above, name))
+            marks = marks_of.member(above, name)
             if marks.get("role") == "variable":
                 yield "P403", path, True, f"{quoted(name)} is a variable, which no parameter file sets"
             if global_only and owner[0] in SECTIONS:
                 yield from _locality(path, value, marks)
             ctype = c_type(str(marks.get("ctype", "")))
-            if ctype is not None and ctype.json != "boolean":
+            # A double holds whatever float the reader let through.
+            if ctype is not None and not (ctype.name == "double" and type(value) is float):
                 yield from _range(path, value, ctype)
 
 
@@ -150,9 +153,18 @@ def _range(path: Path, value: Any, ctype: CType) -> Iterator[_Noted]:
             return
         for index, item in enumerate(value):
             yield from _range((*path, index), item, ctype)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        shown = printable(value, 40)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and ctype.json != "boolean":
         if not ctype.holds(value):
-            yield "P203", path, False, f"{shown} is beyond the range of the C type {ctype.name}"
+            yield (
+                "P203",
+                path,
+                False,
+                f"{printable(value, 40)} is beyond the range of the C type {ctype.name}",
+            )
         elif ctype.changes(value):
-            yield "P401", path, False, f"{shown} has more digits than the C type {ctype.name} keeps"
+            yield (
+                "P401",
+                path,
+                False,
+                f"{printable(value, 40)} has more digits than the C type {ctype.name} keeps",
+            )
