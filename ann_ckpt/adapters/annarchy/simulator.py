@@ -101,7 +101,8 @@ class AnnarchySimulator:
         if self._has_twisters:
             return ()
         hidden = {what for p in map(self._population, self._bindings.populations) for what in p.hidden}
-        hidden |= {what for p in map(self._projection, self._bindings.projections) for what in p.hidden}
+        projections = map(self._projection, self._bindings.projections)
+        hidden |= {what for p in projections if p.saveable for what in p.hidden}
         return (GENERATOR,) if GENERATOR in hidden else ()
 
     def barrier(self) -> None:
