@@ -12,9 +12,11 @@ from ann_ckpt.adapters.protocol import CallsBack, Reading, Simulator
 from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
+    FormatVersionError,
     OptionError,
     PrunedError,
     SimulatorError,
+    UnknownFormatError,
     UnsafeFileError,
     printable,
 )
@@ -28,6 +30,7 @@ __all__ = ["PREEMPTED", "Periodic", "SignalWatch", "load_newest"]
 
 PREEMPTED = 75
 """Exit status of a process that saved on a signal and wants to be started again (``EX_TEMPFAIL``)."""
+_DAMAGED = (CorruptFileError, UnsafeFileError, UnknownFormatError, FileMissingError, PrunedError)
 _NOTHING = Selection(populations=False, projections=False)
 
 
@@ -185,7 +188,9 @@ def load_newest(
                 reading = Reading(checkpoint.state(lazy=True))
                 report = load_into(simulator, reading, path=info.path)
                 return replace(report, notes=(*passed, *report.notes)), checkpoint.time_step
-        except (CorruptFileError, UnsafeFileError, FileMissingError, PrunedError) as error:
+        except FormatVersionError:
+            raise  # intact, and newer than this package: not to be passed over
+        except _DAMAGED as error:
             passed.append(Note(info.name, f"passed over: {error.fact}"))
     if passed:
         raise CorruptFileError(

@@ -108,13 +108,16 @@ def test_a_failure_surfaces_at_the_next_call(path, call):
 
 
 def test_a_failure_surfaces_at_the_end_of_a_block(path):
-    with pytest.raises(NotWritableError, match="Input/output error"), CheckpointStore(path, "a") as store:
-        fail(store)
+    store = CheckpointStore(path, "a")
+    fail(store)
+    with pytest.raises(NotWritableError, match="Input/output error"), store:
+        pass
 
 
 def test_a_failure_does_not_hide_the_exception_that_ends_a_block(path):
-    with pytest.raises(ZeroDivisionError) as caught, CheckpointStore(path, "a") as store:
-        fail(store)
+    store = CheckpointStore(path, "a")
+    fail(store)
+    with pytest.raises(ZeroDivisionError) as caught, store:
         raise ZeroDivisionError
     assert "a save in the background had failed, too" in caught.value.__notes__[0]
 
@@ -158,10 +161,11 @@ def test_jobs_after_one_that_failed_are_not_done_and_cleanup_learns_of_it():
     done, left = [], []
     cleanup = ExitStack()
     cleanup.push(lambda kind, error, trace: left.append(kind))
-    with pytest.raises(ZeroDivisionError), BackgroundLane(cleanup) as lane:
-        lane.do(lambda: 1 / 0)
-        while lane.busy:
-            pass
+    lane = BackgroundLane(cleanup)
+    lane.do(lambda: 1 / 0)
+    while lane.busy:
+        pass
+    with pytest.raises(ZeroDivisionError), lane:
         lane.do(lambda: done.append(1))
     assert done == []
     assert left == [ZeroDivisionError]

@@ -29,7 +29,7 @@ class Refusal(Mortal):
     def wrap(self, real):
         def call(*args, **kwargs):
             self.calls += 1
-            if self.dead and real.__name__ not in ("unlink",):
+            if self.dead and real.__name__ != "unlink":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return real(*args, **kwargs)
 
