@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
@@ -78,26 +77,44 @@ def chunk_stream(
         creation.set_deflate(1)
     space = h5s.create_simple(shape, (h5s.UNLIMITED if growing else shape[0], *shape[1:]))
     dataset = h5d.create(parent, link.encode(), h5.file_type(dtype), space, creation)
-    return _DirectStream(dataset, chunks, compression, pool)
+    if compression is Compression.NONE:
+        return _RawStream(dataset, chunks)
+    return _PackedStream(dataset, chunks, pool, always=compression is Compression.GZIP)
 
 
-class _DirectStream:
-    """Chunks compressed outside HDF5, a bounded number of them in flight."""
+class _RawStream:
+    """Chunks stored as they are, each handed to HDF5 at once: threads do not help writing."""
 
-    def __init__(
-        self, dataset: Any, chunks: tuple[int, ...], compression: Compression, pool: Executor
-    ) -> None:
+    def __init__(self, dataset: Any, chunks: tuple[int, ...]) -> None:
         self._dataset = dataset
         self._chunks = chunks
-        self._work = _encoder(compression)
-        self._pool = pool
-        self._waiting: deque[tuple[int, Future[Encoded]]] = deque()
 
     def grow(self, entries: int) -> None:
         self._dataset.set_extent((entries, *self._chunks[1:]))
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        self._waiting.append((start, self._pool.submit(self._work, _padded(values, self._chunks))))
+        self._write(start, Encoded(_padded(values, self._chunks), 0))
+
+    def finish(self) -> None:
+        pass
+
+    def _write(self, start: int, encoded: Encoded) -> None:
+        place = (start, *(0 for _ in self._chunks[1:]))
+        self._dataset.write_direct_chunk(place, encoded.data, encoded.filter_mask)
+
+
+class _PackedStream(_RawStream):
+    """Chunks compressed outside HDF5, a bounded number of them in flight."""
+
+    def __init__(self, dataset: Any, chunks: tuple[int, ...], pool: Executor, *, always: bool) -> None:
+        super().__init__(dataset, chunks)
+        self._pool = pool
+        self._always = always
+        self._waiting: deque[tuple[int, Future[Encoded]]] = deque()
+
+    def put(self, start: int, values: NDArray[Any]) -> None:
+        chunk = _padded(values, self._chunks)
+        self._waiting.append((start, self._pool.submit(encode, chunk, always=self._always)))
         if len(self._waiting) > _IN_FLIGHT:
             self._write_first()
 
@@ -107,9 +124,7 @@ class _DirectStream:
 
     def _write_first(self) -> None:
         start, chunk = self._waiting.popleft()
-        encoded = chunk.result()
-        place = (start, *(0 for _ in self._chunks[1:]))
-        self._dataset.write_direct_chunk(place, encoded.data, encoded.filter_mask)
+        self._write(start, chunk.result())
 
 
 class _PluginStream:
@@ -126,12 +141,6 @@ class _PluginStream:
 
     def finish(self) -> None:
         pass
-
-
-def _encoder(compression: Compression) -> Callable[[NDArray[Any]], Encoded]:
-    if compression is Compression.NONE:
-        return lambda chunk: Encoded(chunk, 0)
-    return lambda chunk: encode(chunk, always=compression is Compression.GZIP)
 
 
 def _padded(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
