@@ -10,8 +10,8 @@ from benchmarks.harness import Case, Scale
 
 __all__ = ["every_case", "find", "select"]
 
-MODULES = ("full", "partial", "many", "converting", "parameters", "live")
-"""Each has a function ``cases(scale)``; in the order of the report."""
+MODULES = ("full", "partial", "many", "converting", "live", "parameters")
+"""Each has a function ``cases(scale)``; in the order of the report, what is newest in the package last."""
 
 
 def every_case(scale: Scale) -> list[Case]:
