@@ -267,7 +267,7 @@ def two_networks() -> dict[str, Any]:
     """Build one network twice in a process, with a constant that both have from outside."""
     import ANNarchy as ann
 
-    ann.Constant("gain", 1.5)
+    outside = ann.Constant("gain", 1.5)
     labs = [NETWORKS["shared"](seed) for seed in (1, 2)]
     for lab in labs:
         lab.compile(Path(os.environ["LIVE_COMPILED"]) / f"shared{lab.network.id}")
@@ -277,7 +277,7 @@ def two_networks() -> dict[str, Any]:
     by_number = simulator_for(None, labs[0].network.id)
     return {
         "gains": [float(s.read().state.constants["gain"]) for s in (first, second)]
-        + [ann.get_constant("gain").value],
+        + [outside.value],
         "steps": [s.read().state.time_step for s in (first, second)],
         "by number": by_number.read().state.time_step,
         "by object": first.read().state.time_step,
