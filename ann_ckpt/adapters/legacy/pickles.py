@@ -437,7 +437,9 @@ def checked_encoding(encoding: str | None) -> str | None:
     """Return ``encoding``, or refuse it with :class:`OptionError` if there is none of that name."""
     try:
         if encoding is not None:
-            b"".decode(encoding)
+            b"ab".decode(encoding)  # nothing at all would be decoded without looking at the name
+    except UnicodeError:
+        pass  # an encoding, only not of these two letters
     except (LookupError, ValueError) as error:
         raise OptionError(f"encoding= names no text encoding: {printable(encoding)!r}") from error
     return encoding

@@ -115,6 +115,9 @@ def written_by(document: Document) -> str:
     possible = set(range(len(_ERAS)))
     for eras in _marks(document):
         possible &= eras
+    for eras in _hints(document):
+        # A file may have been read and pickled again since; its layout stays what it was.
+        possible = possible & eras or possible
     if not possible:
         return "several versions at once"
     first, last = _ERAS[min(possible)][0], _ERAS[max(possible)][1]
@@ -151,10 +154,6 @@ def _marks(document: Document) -> Iterator[set[int]]:
     kind = kind_of_table(table)
     if document.container == "npz":
         yield _eras("4.6.6")
-    if "numpy2" in document.traits:
-        yield _eras("5.0")
-    if "python2" in document.traits:
-        yield _eras(before="4.7.0")
     if kind is Kind.NETWORK:
         yield _eras("4.6.0") if "time_step" in table else _eras(before="4.6.0")
     # Numbers of one object in an archive or a MATLAB file are arrays, whatever they were.
@@ -162,6 +161,14 @@ def _marks(document: Document) -> Iterator[set[int]]:
     tables = [one for one in table.values() if isinstance(one, dict)] if kind is Kind.NETWORK else [table]
     for one in {id(one): one for one in tables}.values():
         yield from _marks_of_object(one, typed=typed)
+
+
+def _hints(document: Document) -> Iterator[set[int]]:
+    """Yield the eras that the writer's Python and numpy go with."""
+    if "numpy2" in document.traits:
+        yield _eras("5.0")
+    if "python2" in document.traits:
+        yield _eras(before="4.7.0")
 
 
 def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
