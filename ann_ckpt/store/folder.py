@@ -18,14 +18,16 @@ from ann_ckpt.errors import (
     printable,
 )
 
-__all__ = ["SUFFIX", "Slot", "StoreFolder"]
+__all__ = ["STEP_DIGITS", "SUFFIX", "Slot", "StoreFolder"]
 
 SUFFIX = ".ckpt"
 """How a store's folder is called, so that a path alone says what to create."""
+STEP_DIGITS = 12
+"""Digits of the step in the name of a checkpoint, at least."""
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
 _TEMPORARY = ".tmp"
-_SLOT = re.compile(r"(\d{12,20})(?:-(\d{1,9}))?")
+_SLOT = re.compile(rf"(\d{{{STEP_DIGITS},20}})(?:-(\d{{1,9}}))?")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -52,7 +54,7 @@ class Slot:
     @property
     def name(self) -> str:
         """File name without its extension."""
-        return f"{self.step:012d}-{self.round}" if self.round else f"{self.step:012d}"
+        return f"{self.step:0{STEP_DIGITS}d}" + (f"-{self.round}" if self.round else "")
 
     @classmethod
     def parse(cls, name: str) -> Slot | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ann_ckpt.errors import FileMissingError, ObjectNotFoundError, OptionError, printable
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo
-from ann_ckpt.store.folder import SUFFIX, StoreFolder
+from ann_ckpt.store.folder import STEP_DIGITS, SUFFIX, Slot, StoreFolder
 
 __all__ = ["check_tag", "checkpoint_file", "find", "split_store_path", "store_target"]
 
@@ -76,7 +76,9 @@ def checkpoint_file(path: str | os.PathLike[str]) -> str:
 def find(folder: StoreFolder, catalog: Catalog, which: str) -> CheckpointInfo:
     """Return the checkpoint of that step, name or tag.
 
-    Of several at one step, the one that was saved last is meant; so it is with tags.
+    Twelve digits or more are a name, as ``10-2`` is one without its zeros; it means that
+    checkpoint and no other. A shorter number is a step. Of several checkpoints at one
+    step, the one that was saved last is meant; so it is with tags.
 
     Raises
     ------
@@ -85,12 +87,13 @@ def find(folder: StoreFolder, catalog: Catalog, which: str) -> CheckpointInfo:
     """
     infos = catalog.all()
     step = _STEP.fullmatch(which)
-    if step is None:
+    if step is None or len(which) > _TAG_LENGTH:
         matching = [info for info in infos if info.tag == which]
-    elif step[2] is not None:
-        matching = [i for i in infos if (i.slot.step, i.slot.round) == (int(step[1]), int(step[2]))]
+    elif step[2] is not None or len(which) >= STEP_DIGITS:
+        slot = Slot(int(step[2] or 0), int(step[1]))
+        matching = [info for info in infos if info.slot == slot]
     else:
-        matching = [info for info in infos if info.time_step == int(step[1])]
+        matching = [info for info in infos if _step(info) == int(step[1])]
     if not matching:
         raise ObjectNotFoundError.among(
             printable(folder.path.name, 80),
@@ -121,5 +124,10 @@ def check_tag(tag: str) -> str:
 def _names(infos: Sequence[CheckpointInfo]) -> list[str]:
     """What can stand behind ``@``, newest first, for messages."""
     tags = [info.tag for info in reversed(infos) if info.tag is not None]
-    steps = [info.slot.name.lstrip("0") or "0" for info in reversed(infos)]
-    return tags + steps
+    steps = [info.slot.name if (step := _step(info)) is None else str(step) for info in reversed(infos)]
+    return list(dict.fromkeys(tags + steps))
+
+
+def _step(info: CheckpointInfo) -> int | None:
+    """Time step; of a file that cannot be read the one in its name, so that asking for it says what is wrong."""
+    return info.time_step if info.problem is None else info.slot.step

@@ -105,6 +105,7 @@ class CheckpointStore(Upkeep):
                     self._enter_change(cleanup)
                     remove(self._folder, self._catalog.all())
                     collect(self._folder, [path.stem for path in self._folder.object_files()])
+                    self._unclean = False
                 self._folder.create({"compression": compression or "auto"})
                 settings = self._folder.settings()
             chosen = compression or settings.get("compression", "auto")
@@ -232,9 +233,11 @@ class CheckpointStore(Upkeep):
         self, writer: SeriesWriter, snapshot: Snapshot, *, background: bool, progress: Progress | None
     ) -> BackgroundSave:
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
-        cleanup = ExitStack()
         pending = BackgroundSave()
-        notes = self._enter_change(cleanup)
+        with ExitStack() as entering:
+            self._enter_change(entering)
+            notes = self._sweep()
+            cleanup = entering.pop_all()
 
         def finish(report: StoreReport) -> None:
             pruned, more = self._retain()

@@ -77,7 +77,9 @@ class Upkeep(SeriesView):
             )
         with ExitStack() as cleanup:
             self._enter_change(cleanup)
-            return self._doom(rules, dry_run=False)
+            report = self._doom(rules, dry_run=False)
+            self._unclean = False
+            return report
 
     def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
         """Decide what goes and remove it, unless only the decision is asked for."""
@@ -97,11 +99,15 @@ class Upkeep(SeriesView):
             dry_run=dry_run,
         )
 
-    def _enter_change(self, cleanup: ExitStack) -> tuple[Note, ...]:
-        """Take the change lock until ``cleanup`` ends, and sweep if somebody died while holding one."""
+    def _enter_change(self, cleanup: ExitStack) -> None:
+        """Take the change lock until ``cleanup`` ends."""
         died = self._change.acquire(wait=_PATIENCE, durable=not self._marked)
         cleanup.callback(self._change.release)
-        if not (died or self._unclean):
+        self._unclean |= died
+
+    def _sweep(self) -> tuple[Note, ...]:
+        """Remove what somebody left who died while changing the store; the change lock is held."""
+        if not self._unclean:
             return ()
         try:
             objects = unneeded(self._folder, self._catalog.all())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ann_ckpt import CheckpointStore, Retention, differences
-from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.errors import CorruptFileError, NotWritableError, OptionError
+from tests.store.dying import dying
 from tests.store.runs import state
 
 
@@ -15,6 +18,10 @@ def disk(path: Path) -> int:
     return sum(
         p.stat().st_size for folder in ("objects", "checkpoints") for p in (path / folder).rglob("*.h5")
     )
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_the_space_is_back(store, path):
@@ -65,6 +72,13 @@ def test_the_store_applies_its_own_rules_after_each_save(path):
             assert not list(differences(checkpoint.state(), state(checkpoint.time_step)))
 
 
+def test_the_caller_may_open_what_it_decides_upon(store):
+    for loss in (0, 1, 0, 1, 1):
+        store.save(replace(state(7), metadata={"loss": loss}))
+    store.prune(keep=lambda info: store[info.name].metadata["loss"] == 0)
+    assert [(c.time_step, c.metadata["loss"]) for c in store] == [(7, 0), (7, 0), (7, 1)]
+
+
 def test_the_caller_may_decide(store):
     for step in range(5):
         store.save(state(step), metadata={"loss": abs(step - 2)})
@@ -110,9 +124,35 @@ def test_garbage_is_what_no_checkpoint_needs(store, path):
     assert store.verify().ok
 
 
-def test_what_a_dead_writer_left_is_swept_by_the_next_save(store, path):
-    from tests.store.dying import dying
+def test_what_a_dead_writer_left_counts_as_freed(store, path):
+    store.save(state(0))
+    before = disk(path)
+    with dying(store, 21) as mortal:
+        store.save(state(500))
+    assert mortal.dead
+    left = disk(path) - before
+    with CheckpointStore(path, "a") as again:
+        planned = again.gc(dry_run=True)
+        done = again.gc()
+        assert planned.objects == done.objects > 0
+        assert planned.bytes_freed == done.bytes_freed == left
+        assert disk(path) == before
+        assert "swept" not in str(again.save(state(1)))
 
+
+def test_a_sweep_that_the_disk_refuses_leaves_the_store_usable(store, path, monkeypatch):
+    store.save(state(0))
+    with dying(store, 21):
+        store.save(state(500))
+    with CheckpointStore(path, "a") as again:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.unlink", refuse)
+            with pytest.raises(NotWritableError):
+                again.save(state(1))
+        assert "swept" in str(again.save(state(1)))
+
+
+def test_what_a_dead_writer_left_is_swept_by_the_next_save(store, path):
     store.save(state(0))
     with dying(store, 12) as mortal:
         store.save(state(500))

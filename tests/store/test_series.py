@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, differences
-from ann_ckpt.errors import FileMissingError, NotWritableError, ObjectNotFoundError, OptionError
+from ann_ckpt.errors import CorruptFileError, FileMissingError, NotWritableError, ObjectNotFoundError, OptionError
 from tests.store.runs import state
 
 
@@ -156,6 +158,47 @@ def test_by_place_step_time_and_tag(store):
     assert "200" in store
     assert "nothing" not in store
     assert [c.tag for c in store] == [None, "middle", None]
+
+
+def test_a_name_means_that_checkpoint_however_many_are_at_its_step(store, tmp_path):
+    for learnt in (0, 300, 600):
+        store.save(replace(state(learnt), time_step=10))
+    for name, learnt in (("000000000010", 0), ("000000000010-1", 300), ("10-2", 600), ("10", 600)):
+        with store[name] as checkpoint:
+            assert same(checkpoint.state(), replace(state(learnt), time_step=10))
+    store.export("000000000010", tmp_path / "first.h5")
+    assert same(ann_ckpt.read(tmp_path / "first.h5"), replace(state(0), time_step=10))
+    store.prune(keep_last=2)
+    with pytest.raises(ObjectNotFoundError, match="000000000010"):
+        store["000000000010"]
+
+
+def test_a_checkpoint_without_a_step_is_found_by_its_name(store):
+    nameless = replace(state(0), time_step=None)
+    for _ in range(2):
+        store.save(nameless)
+    assert "0" not in store
+    for info in store.checkpoints:
+        with store[info.name] as checkpoint:
+            assert checkpoint.path == info.path
+    with pytest.raises(ObjectNotFoundError, match="000000000000-1"):
+        store["7"]
+
+
+def test_a_damaged_checkpoint_is_damaged_by_any_of_its_names(store, path):
+    store.save(state(3))
+    damaged = path / "checkpoints" / "000000000003.h5"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    for which in ("3", "000000000003", -1):
+        with pytest.raises(CorruptFileError):
+            store[which]
+
+
+def test_a_number_that_no_step_can_be_is_not_there(store):
+    store.save(state(3))
+    for which in ("9" * 30, "9" * 5000, "3-" + "9" * 5000):
+        with pytest.raises(ObjectNotFoundError):
+            store[which]
 
 
 def test_what_is_not_there_is_said_with_what_is_near(store):
