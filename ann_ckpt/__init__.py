@@ -10,6 +10,7 @@ from ann_ckpt import annarchy, errors, params
 from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.compare import differences
+from ann_ckpt.convert import ConvertReport, convert
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import (
     Attribute,
@@ -43,6 +44,7 @@ __all__ = [
     "CheckpointInfo",
     "CheckpointStore",
     "Connectivity",
+    "ConvertReport",
     "Dendrite",
     "Exactness",
     "LazyArray",
@@ -66,6 +68,7 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "annarchy",
+    "convert",
     "differences",
     "errors",
     "load",

@@ -21,7 +21,7 @@ from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import write_single
-from ann_ckpt.sources import PathLike, live_reading, open_checkpoint, stored_reading
+from ann_ckpt.sources import PathLike, live_reading, old_file, open_checkpoint, stored_reading
 from ann_ckpt.store.places import split_store_path, store_target
 from ann_ckpt.store.series import CheckpointStore
 from ann_ckpt.store.verify import verify_store
@@ -52,8 +52,29 @@ def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it do
     return open_checkpoint(path)
 
 
-def read(path: PathLike) -> NetworkState:
-    """Read a whole checkpoint into memory, every digest checked."""
+def read(path: PathLike, *, dt: float | None = None, encoding: str | None = None) -> NetworkState:
+    """Read a whole checkpoint into memory, every digest checked, or a file that ANNarchy wrote itself.
+
+    What ANNarchy's own files do not say stands in the state's metadata, under
+    ``converted_from``, as :func:`~ann_ckpt.convert` leaves it in the new file.
+
+    Parameters
+    ----------
+    path : path-like
+        As for :func:`open`, or a pickle, a gzipped pickle, an ``.npz`` or a ``.mat``.
+    dt : float, optional
+        Length of a step in ms, which ANNarchy's own files do not record.
+    encoding : str, optional
+        Of names in files from Python 2.
+
+    Raises
+    ------
+    CorruptFileError, UnsafeFileError
+        If the file is damaged, or asks for what no network needs.
+    """
+    old = old_file(path, dt=dt, encoding=encoding)
+    if old is not None:
+        return replace(old.reading.state, metadata={"converted_from": old.origin()})
     with open(path) as checkpoint:
         return checkpoint.state()
 
@@ -207,7 +228,8 @@ def load(
     """
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
-    with stored_reading(filename, selection) as reading:
+    clock = simulator.read(Selection(populations=False, projections=False)).state.dt
+    with stored_reading(filename, selection, dt=clock) as reading:
         return load_into(
             simulator,
             reading,

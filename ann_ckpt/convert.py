@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ann_ckpt.adapters.isolate import examine_isolated
-from ann_ckpt.adapters.legacy import OldFile, detect, examine
+from ann_ckpt.adapters.legacy import detect, examine
 from ann_ckpt.api import write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
-from ann_ckpt.report import Loss, Note, Progress, Report, human_bytes
+from ann_ckpt.report import Note, Progress, Report, human_bytes
 
 __all__ = ["Conversion", "ConvertReport", "convert", "plan_folder"]
 
@@ -107,9 +106,8 @@ def convert(
     _refuse_same(src, dst)
     read = examine_isolated if isolate else examine
     found = read(src, dt=dt, encoding=encoding)
-    state = replace(found.reading.state, metadata={"converted_from": _origin(found)})
+    state = replace(found.reading.state, metadata={"converted_from": found.origin()})
     written = write(state, dst, compression=compression, progress=progress)
-    notes = found.reading.notes
     return ConvertReport(
         source=os.fspath(src),
         path=written.path,
@@ -117,8 +115,8 @@ def convert(
         kind=found.kind,
         annarchy=found.annarchy,
         saved=written.saved,
-        lost=tuple(note for note in notes if isinstance(note, Loss)),
-        notes=tuple(note for note in notes if not isinstance(note, Loss)),
+        lost=found.lost,
+        notes=found.notes,
         bytes_read=found.file_bytes,
         bytes_written=written.bytes_written,
         seconds=time.perf_counter() - began,
@@ -177,14 +175,3 @@ def _stem(name: str) -> str:
 def _refuse_same(src: StrPath, dst: StrPath) -> None:
     if Path(dst).exists() and Path(src).exists() and Path(src).samefile(dst):
         raise OptionError("the new file would replace the old one", where=os.fspath(src))
-
-
-def _origin(found: OldFile) -> dict[str, Any]:
-    return {
-        "file": Path(found.path).name,
-        "container": found.container,
-        "kind": found.kind,
-        "annarchy": found.annarchy,
-        "python": found.python,
-        "notes": [[note.path, note.text] for note in found.reading.notes],
-    }

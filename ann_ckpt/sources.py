@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import FileMissingError, OptionError, UnknownFormatError, printable
@@ -18,7 +19,7 @@ from ann_ckpt.model import NetworkState
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.places import checkpoint_file
 
-__all__ = ["PathLike", "live_reading", "open_checkpoint", "stored_reading"]
+__all__ = ["PathLike", "live_reading", "old_file", "open_checkpoint", "stored_reading"]
 
 PathLike = str | os.PathLike[str]
 
@@ -46,17 +47,34 @@ def open_checkpoint(path: PathLike) -> Checkpoint:
 
 
 @contextlib.contextmanager
-def stored_reading(path: PathLike, selection: Selection) -> Iterator[Reading]:
+def stored_reading(path: PathLike, selection: Selection, *, dt: float | None = None) -> Iterator[Reading]:
     """Yield the selected part of what ``path`` holds; lazy arrays work inside the block.
 
     The content decides what it is: a checkpoint, or a file that ANNarchy wrote itself.
+
+    Parameters
+    ----------
+    dt : float, optional
+        Length of a step in ms of the network that wants it, for files that do not record it.
     """
     if _begins_like_hdf5(checkpoint_file(path)):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True))
     else:
-        reading = legacy.read(path)
+        reading = legacy.read(path, dt=dt)
         yield Reading(reading.state.select(selection), reading.notes)
+
+
+def old_file(path: PathLike, *, dt: float | None = None, encoding: str | None = None) -> OldFile | None:
+    """Return what ``path`` holds if ANNarchy wrote it itself, and None if it is anything else.
+
+    Parameters
+    ----------
+    dt, encoding
+        As for :func:`~ann_ckpt.adapters.legacy.read`.
+    """
+    file = checkpoint_file(path)
+    return legacy.examine(file, dt=dt, encoding=encoding) if legacy.detect(file) is not None else None
 
 
 def live_reading(

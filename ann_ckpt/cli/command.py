@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ann_ckpt.errors import CheckpointError
 
-__all__ = ["Command", "file_argument", "json_option", "report_error"]
+__all__ = ["Command", "file_argument", "isolate_option", "json_option", "report_error"]
 
 
 class Command(click.Command):
@@ -48,4 +48,9 @@ def _files(_: click.Context, __: click.Parameter, incomplete: str) -> list[Compl
 
 # A plain string, not click.Path: what cannot be opened is an error of the library, with its own status.
 file_argument = click.argument("file", metavar="FILE", shell_complete=_files)
+isolate_option = click.option(
+    "--isolate/--no-isolate",
+    default=True,
+    help="Read a file of ANNarchy's own in a process with limits on memory and time.  [default: isolate]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from ann_ckpt.cli.command import Command, json_option, report_error
+from ann_ckpt.cli.command import Command, isolate_option, json_option, report_error
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
 from ann_ckpt.convert import Conversion, ConvertReport, plan_folder
 from ann_ckpt.convert import convert as convert_file
@@ -37,11 +37,7 @@ _NOTES = 12
 @click.argument("target", metavar="OUT")
 @click.option("--dt", type=float, metavar="MS", help="Length of a step in ms; old files do not record it.")
 @click.option("--encoding", metavar="NAME", help="Of names from Python 2, such as latin1.")
-@click.option(
-    "--isolate/--no-isolate",
-    default=True,
-    help="Read each file in a process of its own, with limits on memory and time.  [default: isolate]",
-)
+@isolate_option
 @json_option
 def convert(
     source: str, target: str, *, dt: float | None, encoding: str | None, isolate: bool, as_json: bool

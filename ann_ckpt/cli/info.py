@@ -10,19 +10,21 @@ import click
 import numpy as np
 from rich.console import Group, RenderableType
 
+from ann_ckpt.adapters.isolate import examine_isolated
+from ann_ckpt.adapters.legacy import detect, examine
 from ann_ckpt.api import open as open_checkpoint
-from ann_ckpt.cli.command import Command, file_argument, json_option
+from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.entries import entries
-from ann_ckpt.cli.output import emit, facts, print_json, safe, table
-from ann_ckpt.cli.values import count, few, number, shape
+from ann_ckpt.cli.listings import population_table, projection_table, time_line
+from ann_ckpt.cli.oldfile import old_file_page
+from ann_ckpt.cli.output import emit, facts, print_json, safe
+from ann_ckpt.cli.values import count, number
+from ann_ckpt.errors import UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState
 from ann_ckpt.report import human_bytes
 
 __all__ = ["info"]
-
-_ROWS = 24
-"""Objects in one table before the rest is only counted."""
 
 
 @click.command(
@@ -30,21 +32,33 @@ _ROWS = 24
     examples=[
         ("ann-ckpt info demo.h5", "size, time, origin, populations and projections"),
         ("ann-ckpt info demo.h5 --json", "the same, every object, for a script"),
+        ("ann-ckpt info 2016.data", "a file of ANNarchy's own: who wrote it, what it lacks"),
     ],
 )
 @file_argument
+@isolate_option
 @json_option
-def info(file: str, *, as_json: bool) -> None:
-    """Say what is inside a checkpoint, at a glance.
+def info(file: str, *, isolate: bool, as_json: bool) -> None:
+    """Say what is inside a checkpoint or an old file, at a glance.
 
-    Only the description of the network is read, never its large arrays.
+    Of a checkpoint only the description of the network is read, never its large
+    arrays. Files that ANNarchy wrote itself have no such description: they are read
+    whole, without running anything in them.
     """
-    with open_checkpoint(file) as checkpoint:
-        found = _document(checkpoint)
+    page: RenderableType
+    try:
+        with open_checkpoint(file) as checkpoint:
+            found = _document(checkpoint)
+            page = _page(found)
+    except UnknownFormatError:
+        if detect(file) is None:
+            raise
+        found = (examine_isolated if isolate else examine)(file).describe()
+        page = old_file_page(found)
     if as_json:
         print_json(found)
     else:
-        emit(_page(found))
+        emit(page)
 
 
 def _document(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -109,12 +123,14 @@ def _projection(projection: LazyProjection) -> dict[str, Any]:
 def _page(found: dict[str, Any]) -> RenderableType:
     version = ".".join(str(v) for v in found["format_version"])
     heading = f"[bold]{safe(found['path'], 400)}[/]  checkpoint, format {version}"
-    return Group(heading, "", _summary(found), *_populations(found), *_projections(found))
+    listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
+    return Group(heading, "", _summary(found), *listings)
 
 
 def _summary(found: dict[str, Any]) -> RenderableType:
     lines = facts()
-    lines.add_row("time", _time(found))
+    line = time_line(found["time_step"], found["dt_ms"])
+    lines.add_row("time", line if found["seed"] is None else f"{line}, seed {found['seed']}")
     size = f"{human_bytes(found['file_bytes'])} for {human_bytes(found['value_bytes'])} of values"
     lines.add_row("size", f"{size}, {'+'.join(found['filters']) or 'not compressed'}")
     origin = found["provenance"]
@@ -150,65 +166,3 @@ def _by_exactness(resume: dict[str, str]) -> dict[str, str]:
         exactness: safe(paths[0]) if len(paths) == 1 else count(len(paths), "object")
         for exactness, paths in said.items()
     }
-
-
-def _value(value: Any) -> str:
-    return f"({', '.join(few(np.asarray(value)))})" if isinstance(value, list) else number(value)
-
-
-def _time(found: dict[str, Any]) -> str:
-    if found["time_step"] is None:
-        return "not known"
-    line = count(found["time_step"], "step")
-    if found["dt_ms"] is not None:
-        line += f" of {number(found['dt_ms'])} ms = {number(found['time_ms'])} ms"
-    return line if found["seed"] is None else f"{line}, seed {found['seed']}"
-
-
-def _populations(found: dict[str, Any]) -> list[RenderableType]:
-    rows = found["populations"]
-    listing = table(
-        count(len(rows), "population"), "geometry", "neurons", "type", "holds", right=("neurons",)
-    )
-    for p in rows[:_ROWS]:
-        listing.add_row(
-            safe(p["name"], 40),
-            shape(tuple(p["geometry"])),
-            f"{p['neurons']:,}",
-            safe(p["type"] or "", 30),
-            _names(p),
-        )
-    return _with_rest(listing, rows)
-
-
-def _projections(found: dict[str, Any]) -> list[RenderableType]:
-    rows = found["projections"]
-    columns = ("from -> to", "target", "synapses", "delay", "type", "size", "holds")
-    listing = table(count(len(rows), "projection"), *columns, right=("synapses", "size"))
-    for p in rows[:_ROWS]:
-        delay = {None: "", "per synapse": "per synapse"}.get(p["delay_steps"])
-        listing.add_row(
-            safe(p["name"], 40),
-            f"{safe(p['pre'], 30)} -> {safe(p['post'], 30)}",
-            safe(p["target"], 20),
-            f"{p['synapses']:,}",
-            count(p["delay_steps"], "step") if delay is None else delay,
-            safe(p["type"] or "", 30),
-            human_bytes(p["bytes"]),
-            _names(p),
-        )
-    return _with_rest(listing, rows)
-
-
-def _names(owner: dict[str, Any]) -> str:
-    """Return parameters dim, variables plain."""
-    parameters = " ".join(safe(n, 30) for n in owner["parameters"])
-    variables = " ".join(safe(n, 30) for n in owner["variables"])
-    return f"[dim]{parameters}[/] {variables}" if parameters else variables
-
-
-def _with_rest(listing: RenderableType, rows: list[Any]) -> list[RenderableType]:
-    if not rows:
-        return []
-    rest = [f"[dim]and {len(rows) - _ROWS:,} more; --json lists all[/]"] if len(rows) > _ROWS else []
-    return ["", listing, *rest]

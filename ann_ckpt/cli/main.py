@@ -33,11 +33,14 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("ann_ckpt.cli.demo:demo", "Save, read and continue a small network; needs no simulator."),
     },
     "Look inside": {
-        "info": ("ann_ckpt.cli.info:info", "Say what is inside a checkpoint, at a glance."),
+        "info": ("ann_ckpt.cli.info:info", "Say what is inside a checkpoint or an old file, at a glance."),
         "ls": ("ann_ckpt.cli.contents:ls", "List every array with its type, shape and size."),
         "tree": ("ann_ckpt.cli.contents:tree", "Show what ls lists as a tree, single values included."),
         "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
+    },
+    "Old files": {
+        "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),
     },
     "Models": {
         "verify-resume": ("ann_ckpt.cli.resume:verify_resume_command", "Check that a model resumes exactly."),

@@ -209,5 +209,5 @@ class _Planner:
     @property
     def _alone(self) -> bool:
         """Whether one object was saved by itself, so that the others are none of its business."""
-        known = self.stored.time_step is not None or self.stored.dt is not None
-        return not known and len(self.stored.populations) + len(self.stored.projections) == 1
+        objects = len(self.stored.populations) + len(self.stored.projections)
+        return self.stored.time_step is None and objects == 1

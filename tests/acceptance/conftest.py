@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ann_ckpt
+from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.cli import main
 from ann_ckpt.demo import DemoNetwork
 
@@ -85,6 +87,28 @@ def _demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_file(_demo_checkpoint: Path, tmp_path: Path) -> Path:
     """A checkpoint ``demo.h5`` of the demo network after 10 ms, in the test's folder."""
     return Path(shutil.copy(_demo_checkpoint, tmp_path))
+
+
+@pytest.fixture
+def old_files(tmp_path: Path) -> Path:
+    """Files as ANNarchy 5.0 writes them: ``2016.data`` and ``trained.npz``, and ``old/`` with three more."""
+    synapses = Connectivity.from_rows([0, 2], [[0, 1], [2]])
+    ff = ProjectionState(
+        "ff", "in", "out", "exc", synapses, delays=np.array([1, 2, 3]), variables={"w": [0.5, 0.25, 0.125]}
+    )
+    state = NetworkState(
+        populations={
+            "in": PopulationState("in", (3,), parameters={"tau": 10.0}, variables={"r": np.arange(3.0)}),
+            "out": PopulationState("out", (4,), variables={"r": np.zeros(4)}),
+        },
+        projections={"ff": ff},
+        time_step=40,
+        dt=0.5,
+    )
+    (tmp_path / "old" / "deep").mkdir(parents=True)
+    for name in ("2016.data", "trained.npz", "old/a.txt.gz", "old/deep/a.mat", "old/deep/a.data"):
+        ann_ckpt.save(tmp_path / name, network=state)
+    return tmp_path
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from ann_ckpt.adapters.legacy.values import Document
 from ann_ckpt.adapters.legacy.versions import kind_of_table, written_by
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.model import PopulationState, ProjectionState
+from ann_ckpt.report import Loss, Note
 
 __all__ = ["OldFile", "old_file"]
 
@@ -32,6 +34,27 @@ class OldFile:
     reading: Reading
     """What is in it, and notes on what it does not say."""
 
+    @property
+    def lost(self) -> tuple[Note, ...]:
+        """What the file should hold and does not."""
+        return tuple(note for note in self.reading.notes if isinstance(note, Loss))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What no such file says, and what was assumed instead."""
+        return tuple(note for note in self.reading.notes if not isinstance(note, Loss))
+
+    def origin(self) -> dict[str, Any]:
+        """Return where a state comes from that was read of this file, ready for its metadata."""
+        return {
+            "file": Path(self.path).name,
+            "container": self.container,
+            "kind": self.kind,
+            "annarchy": self.annarchy,
+            "python": self.python,
+            "notes": [[note.path, note.text] for note in self.reading.notes],
+        }
+
     def describe(self) -> dict[str, Any]:
         """Return what the file holds as plain data, ready for JSON.
 
@@ -40,7 +63,7 @@ class OldFile:
         dict
             ``path``, ``container``, ``kind``, ``file_bytes``, ``annarchy`` and ``python``
             as here; ``time_step``, ``dt_ms``; ``populations`` and ``projections``, each
-            a list of dicts; ``notes``, a list of dicts with ``path`` and ``text``.
+            a list of dicts; ``lost`` and ``notes``, lists of dicts with ``path`` and ``text``.
         """
         state = self.reading.state
         return {
@@ -54,7 +77,8 @@ class OldFile:
             "dt_ms": state.dt,
             "populations": [_population(p) for p in state.populations.values()],
             "projections": [_projection(p) for p in state.projections.values()],
-            "notes": [{"path": note.path, "text": note.text} for note in self.reading.notes],
+            "lost": [_note(note) for note in self.lost],
+            "notes": [_note(note) for note in self.notes],
         }
 
 
@@ -77,6 +101,10 @@ def _python(document: Document) -> str:
         return "2"
     oldest = [version for trait, version in _OLDEST_PYTHON.items() if trait in document.traits]
     return f"{oldest[-1]} or later" if oldest else ""
+
+
+def _note(note: Note) -> dict[str, str]:
+    return {"path": note.path, "text": note.text}
 
 
 def _population(population: PopulationState) -> dict[str, Any]:
