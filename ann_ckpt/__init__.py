@@ -11,6 +11,7 @@ from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.compare import differences
 from ann_ckpt.convert import ConvertReport, convert
+from ann_ckpt.diffing import StateDiff, SynapseChange, ValueChange, diff
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import (
     Attribute,
@@ -61,14 +62,18 @@ __all__ = [
     "Retention",
     "SaveReport",
     "Selection",
+    "StateDiff",
     "StorePlan",
     "StoreReport",
+    "SynapseChange",
     "Synapses",
     "TypeInfo",
+    "ValueChange",
     "VerifyReport",
     "__version__",
     "annarchy",
     "convert",
+    "diff",
     "differences",
     "errors",
     "load",

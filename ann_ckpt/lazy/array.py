@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import ClosedCheckpointError, printable
+from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.stored import Storage
 from ann_ckpt.report import human_bytes
@@ -69,6 +70,22 @@ class LazyArray:
     def digest(self) -> str:
         """XXH3-128 of the values as they were written, 32 hex digits; of its blocks, in a store."""
         return self._reader.index[self._path].digest
+
+    def blocks(self) -> tuple[NDArray[np.int64], NDArray[np.void]] | None:
+        """Return the blocks that the array is kept in, in a store; None for any other array.
+
+        Returns
+        -------
+        starts : int64 array, shape (n_blocks + 1,)
+            First entry of each block, and the end of the last.
+        records : structured array, shape (n_blocks,)
+            Entries and digest of each; where these are equal, values are.
+        """
+        self._check_open()
+        if self._reader.index[self._path].encoding != layout.E_SHARED:
+            return None
+        array = self._reader.layout_of(self._path)
+        return array.block_starts, array.blocks
 
     def __len__(self) -> int:
         if not self.shape:

@@ -1,0 +1,7 @@
+"""How two networks differ: which values by how much, which synapses came and went."""
+
+from ann_ckpt.diffing.calls import diff
+from ann_ckpt.diffing.networks import compare_networks
+from ann_ckpt.diffing.report import StateDiff, SynapseChange, ValueChange
+
+__all__ = ["StateDiff", "SynapseChange", "ValueChange", "compare_networks", "diff"]
