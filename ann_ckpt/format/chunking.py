@@ -1,8 +1,9 @@
 """How an array lies in the file: decided from shape and type alone.
 
-Sizes were measured on two cores. A chunk of 256 KiB keeps ten rows of a large
-projection within a few chunks while a full read stays within a few percent of one
-long read; what is smaller than 16 KiB costs more as a chunk than it can save.
+Sizes were measured on two cores. A compressed chunk is read whole, so it is small:
+ten rows of a large projection lie in a few of 128 KiB, and smaller ones spend more time
+on bookkeeping than on bytes. A raw chunk can be read in part, so it is large. What is
+smaller than 16 KiB costs more as a chunk than it can save.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from enum import StrEnum
 
 from ann_ckpt.errors import OptionError
 
-__all__ = ["Compression", "Storage", "choose", "compression"]
+__all__ = ["CHUNKED_BYTES", "Compression", "Storage", "choose", "chunk_bytes", "compression"]
 
 COMPACT_BYTES = 8 << 10
 """Arrays up to this size lie in their object header, where they cost no block of their own."""
 CHUNKED_BYTES = 32 << 10
 """Flat arrays from this size on are chunked."""
-CHUNK_BYTES = 256 << 10
+_PACKED_BYTES = 128 << 10
+_RAW_BYTES = 1 << 20
+"""Not more: the chunk cache of stock HDF5 holds no larger ones."""
 
 
 class Compression(StrEnum):
@@ -63,6 +66,11 @@ def compression(name: str) -> Compression:
         raise OptionError(f"compression={name!r} is unknown", details={"known": known}) from None
 
 
+def chunk_bytes(wanted: Compression) -> int:
+    """Return how large a chunk is, unless the array is smaller."""
+    return _RAW_BYTES if wanted is Compression.NONE else _PACKED_BYTES
+
+
 def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storage:
     """Decide the storage of an array.
 
@@ -84,4 +92,4 @@ def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storag
         return Storage(Kind.COMPACT if size else Kind.CONTIGUOUS)
     if len(shape) != 1 or size < CHUNKED_BYTES:
         return Storage(Kind.CONTIGUOUS)
-    return Storage(Kind.CHUNKED, max(1, min(shape[0], CHUNK_BYTES // itemsize)), wanted)
+    return Storage(Kind.CHUNKED, max(1, min(shape[0], chunk_bytes(wanted) // itemsize)), wanted)

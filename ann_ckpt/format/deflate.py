@@ -68,14 +68,10 @@ def _runs(lanes: NDArray[np.uint8]) -> Iterator[tuple[bool, int, int]]:
 
 def _has_pattern(lane: bytes) -> bool:
     """Whether deflate may find something: few of the 256 byte values, or a string that comes again."""
-    if len(lane) < _SHORT:
+    if len(lane) < _SHORT or len(set(lane[:: len(lane) // _SAMPLE])) < _DISTINCT:
         return True
-    for place in (len(lane) // 4, len(lane) * 3 // 4):
-        if len(set(lane[place : place + _SAMPLE])) < _DISTINCT:
-            return True
-        if lane.find(lane[place : place + _REPEAT], place + 1) >= 0:
-            return True
-    return False
+    place = len(lane) // 3
+    return lane.find(lane[place : place + _REPEAT], place + 1) >= 0
 
 
 def _stored(data: memoryview) -> Iterator[bytes | memoryview]:

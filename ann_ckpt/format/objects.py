@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
 from ann_ckpt.format import guard, h5, layout
-from ann_ckpt.format.chunking import CHUNK_BYTES, CHUNKED_BYTES, Compression
+from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
 from ann_ckpt.format.chunks import ChunkStream, chunk_stream
 from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
@@ -61,7 +61,7 @@ class ObjectWriter:
         self._dtype = dtype
         self._entry = entry
         self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
-        self._chunk = max(1, CHUNK_BYTES // self._entry_bytes)
+        self._chunk = max(1, chunk_bytes(compression) // self._entry_bytes)
         self._compression = compression
         self._pool = pool
         self._file: Any = None

@@ -133,17 +133,21 @@ class FileReader:
                 dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
             )
 
-    def check_values(self, path: str, values: NDArray[Any]) -> None:
-        """Hold a whole array that was read against its digest.
+    def read_into(self, path: str, stored: StoredArray | SharedReader, out: NDArray[Any]) -> None:
+        """Read a whole array, opened by :meth:`array`, into memory, and hold it against its digest.
 
         Raises
         ------
         CorruptFileError
             If the values are not the ones that were written.
         """
-        # The blocks of a shared array were each checked while they were read.
-        if self.index[path].encoding != layout.E_SHARED:
-            self._check_digest(path, digest_of(values))
+        if isinstance(stored, SharedReader):
+            stored.read_into(out, 0)  # checks each block itself
+            return
+        digest = Digest()
+        for part in stored.fill(out, 0):
+            digest.update(part)
+        self._check_digest(path, digest.hex())
 
     def layout_of(self, path: str) -> SharedArray:
         """Return the blocks and pieces of a shared array, checked against its digest."""

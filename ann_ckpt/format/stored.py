@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.guard import PLUGIN_FILTERS
+from ann_ckpt.format.stretches import Stretch, batches, stretches
 
 __all__ = ["Storage", "StoredArray"]
 
 _WORKERS = min(8, os.cpu_count() or 1)
 _BLOCK_BYTES = 8 << 20
-_PARALLEL_FROM = 4
-"""Ranges of at least this many chunks are decoded on threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,7 @@ class StoredArray:
         creation = dataset.get_create_plist()
         self._kind = creation.get_layout()
         self._chunk: tuple[int, ...] = creation.get_chunk() if self._kind == h5d.CHUNKED else ()
+        self._entry_bytes = math.prod(self.shape[1:]) * dtype.itemsize
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
@@ -101,8 +101,7 @@ class StoredArray:
         if not self.shape:
             yield self.read_scalar()
             return
-        entry = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
-        step = max(1, _BLOCK_BYTES // entry)
+        step = max(1, _BLOCK_BYTES // max(1, self._entry_bytes))
         for start in range(0, self.shape[0], step):
             yield self.read(start, min(start + step, self.shape[0]))
 
@@ -113,72 +112,76 @@ class StoredArray:
         return value
 
     def read_into(self, out: NDArray[Any], start: int, *, threads: bool = True) -> None:
-        """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
+        """Fill ``out`` from entry ``start`` on; see :meth:`fill`."""
+        for _ in self.fill(out, start, threads=threads):
+            pass
+
+    def fill(self, out: NDArray[Any], start: int, *, threads: bool = True) -> Iterator[NDArray[Any]]:
+        """Fill ``out`` from entry ``start`` of the first axis on; yield its parts in order.
 
         Parameters
         ----------
+        out : array
+            C-contiguous and of this type.
         threads : bool
-            Decode on several threads; False for callers that are on one of them already.
+            Read and decode on several threads, while the caller looks at earlier parts; False
+            for callers that are on one of them already.
 
         Raises
         ------
         CorruptFileError
             If a chunk is missing, short, or does not decode.
         """
-        if not self.shape:
-            out[...] = self.read_scalar()
-        elif not out.size:
+        if not out.size:
             return
-        elif self._kind == h5d.CONTIGUOUS:
-            entry = math.prod(self.shape[1:]) * self.dtype.itemsize
-            self._pread_into(out, self._dataset.get_offset() + start * entry)
-        elif self._kind == h5d.COMPACT:
-            out[...] = h5.read_whole(self._dataset, self.dtype)[start : start + len(out)]
-            self._count(out.nbytes)
+        if self._kind == h5d.CONTIGUOUS and self.shape:
+            self._count(self._pread_into(out, self._dataset.get_offset() + start * self._entry_bytes))
+        elif self._kind != h5d.CHUNKED:
+            whole = self.read_scalar()
+            out[...] = whole[start : start + len(out)] if self.shape else whole
         elif self._chunk[1:] == self.shape[1:] and not set(self._filters) & set(PLUGIN_FILTERS):
-            self._read_chunks(out, start, threads=threads)
+            yield from self._fill_from_chunks(out, start, threads=threads)
+            return
         else:
             self._read_through_hdf5(out, start)
+        yield out
 
-    def _read_chunks(self, out: NDArray[Any], start: int, *, threads: bool) -> None:
-        pieces = list(_spans(start, start + len(out), self._chunk[0]))
+    def _fill_from_chunks(self, out: NDArray[Any], start: int, *, threads: bool) -> Iterator[NDArray[Any]]:
+        found = stretches(
+            self._dataset,
+            start,
+            start + len(out),
+            entry_bytes=self._entry_bytes,
+            filters=len(self._filters),
+            where=self._where,
+        )
+        jobs = list(batches(found, self._entry_bytes))
 
-        def fetch(piece: tuple[int, int, int]) -> None:
-            first, low, high = piece
-            self._read_chunk(out[first + low - start : first + high - start], first, low, high)
+        def fetch(job: list[Stretch]) -> int:
+            return sum(self._read_stretch(out[s.start - start : s.stop - start], s) for s in job)
 
-        if len(pieces) < _PARALLEL_FROM or not threads:
-            for piece in pieces:
-                fetch(piece)
-        else:
-            for _ in _pool().map(fetch, pieces):
-                pass
+        done = map(fetch, jobs) if len(jobs) == 1 or not threads else _pool().map(fetch, jobs)
+        for job, count in zip(jobs, done, strict=True):
+            self._count(count)
+            yield out[job[0].start - start : job[-1].stop - start]
 
-    def _read_chunk(self, out: NDArray[Any], first: int, low: int, high: int) -> None:
-        """Fill ``out`` with entries ``[low, high)`` of the chunk that starts at entry ``first``."""
-        try:
-            info = self._dataset.get_chunk_info_by_coord((first, *(0 for _ in self._chunk[1:])))
-        except (OSError, RuntimeError, ValueError) as error:
-            raise CorruptFileError(f"the chunk at {first} cannot be found", where=self._where) from error
-        if info.byte_offset is None:
-            raise CorruptFileError(f"the chunk at {first} is missing", where=self._where)
-        applied = [f for i, f in enumerate(self._filters) if not info.filter_mask >> i & 1]
-        if not applied:
-            entry = math.prod(self._chunk[1:]) * self.dtype.itemsize
-            self._pread_into(out, info.byte_offset + low * entry)
-            return
-        data = np.empty(info.size, np.uint8)
-        self._pread_into(data, info.byte_offset)
+    def _read_stretch(self, out: NDArray[Any], stretch: Stretch) -> int:
+        """Fill ``out`` with one stretch; return how many bytes of the file that took."""
+        if all(stretch.mask >> i & 1 for i in range(len(self._filters))):
+            return self._pread_into(out, stretch.offset)
+        data = np.empty(stretch.size, np.uint8)
+        self._pread_into(data, stretch.offset)
         try:
             chunk = codec.decode(
-                data.data, self._filters, info.filter_mask, self.dtype, math.prod(self._chunk)
-            )
+                data.data, self._filters, stretch.mask, self.dtype, math.prod(self._chunk)
+            ).reshape(self._chunk)
         except CorruptFileError as error:
             error.where = self._where
             raise
-        out[...] = chunk.reshape(self._chunk)[low:high]
+        out[...] = chunk[stretch.start - stretch.chunk : stretch.stop - stretch.chunk]
+        return stretch.size
 
-    def _pread_into(self, out: NDArray[Any], offset: int) -> None:
+    def _pread_into(self, out: NDArray[Any], offset: int) -> int:
         view = out.reshape(-1).view(np.uint8).data
         done = 0
         while done < len(view):
@@ -188,7 +191,7 @@ class StoredArray:
                     "the file ends inside an array", details={"offset": str(offset + done)}, where=self._where
                 )
             done += got
-        self._count(done)
+        return done
 
     def _read_through_hdf5(self, out: NDArray[Any], start: int) -> None:
         if set(self._filters) & set(PLUGIN_FILTERS):
@@ -198,12 +201,6 @@ class StoredArray:
         except (OSError, RuntimeError, ValueError) as error:
             raise CorruptFileError(f"HDF5 cannot read it: {error}", where=self._where) from error
         self._count(out.nbytes)
-
-
-def _spans(start: int, stop: int, chunk: int) -> Iterator[tuple[int, int, int]]:
-    """Cut ``[start, stop)`` at chunk borders: start of the chunk, and the part of it that is asked for."""
-    for first in range(start // chunk * chunk, stop, chunk):
-        yield first, max(start - first, 0), min(stop - first, chunk)
 
 
 @cache

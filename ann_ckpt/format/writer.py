@@ -25,11 +25,16 @@ from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.sharing import SharedArray, shared_tables
-from ann_ckpt.model import Array, blocks, nbytes
+from ann_ckpt.model import Array, blocks
 
 __all__ = ["write_file"]
 
 Tick = Callable[[str, int], None]
+Pieces = Iterator[tuple[int, NDArray[Any]]]
+"""Where each piece of an array starts on the first axis, and its values."""
+
+_HASHED_ASIDE = 1 << 20
+"""Smaller pieces are hashed sooner than a thread wakes up."""
 
 
 def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
@@ -111,21 +116,30 @@ class _Writer:
 
     def _array(self, entry: ArrayEntry) -> str:
         parent, link = self._place(entry.path)
-        if entry.storage.kind is Kind.CHUNKED:
-            put = self._chunked(parent, link, entry.array, entry.storage)
-        elif entry.storage.kind is Kind.COMPACT:
-            value = np.asarray(entry.array)
-            h5.write_whole(parent, link, value, compact=True)
-            put = iter([value])
-        else:
-            put = _contiguous(parent, link, entry.array)
         digest = Digest()
-        for block in put:
-            digest.update(block)
-            self._tick(entry.path, block.nbytes)
+        pieces = self._hashed(entry, digest)
+        if entry.storage.kind is Kind.CHUNKED:
+            self._chunked(parent, link, entry.array, entry.storage, pieces)
+        elif entry.storage.kind is Kind.COMPACT:
+            for _, value in pieces:
+                h5.write_whole(parent, link, value, compact=True)
+        else:
+            _contiguous(parent, link, entry.array, pieces)
         return digest.hex()
 
-    def _chunked(self, parent: Any, link: str, array: Array, storage: Storage) -> Iterator[NDArray[Any]]:
+    def _hashed(self, entry: ArrayEntry, digest: Digest) -> Pieces:
+        """Yield the values of an array; while they are written, a thread takes them into the digest."""
+        for start, block in blocks(entry.array):
+            if block.nbytes < _HASHED_ASIDE:
+                digest.update(block)
+                yield start, block
+            else:
+                hashing = self._pool.submit(digest.update, block)
+                yield start, block
+                hashing.result()
+            self._tick(entry.path, block.nbytes)
+
+    def _chunked(self, parent: Any, link: str, array: Array, storage: Storage, pieces: Pieces) -> None:
         stream = chunk_stream(
             parent,
             link,
@@ -135,25 +149,18 @@ class _Writer:
             compression=storage.compression,
             pool=self._pool,
         )
-        for start, block in blocks(array):
+        for start, block in pieces:
             for i in range(0, len(block), storage.chunk):
                 stream.put(start + i, block[i : i + storage.chunk])
-            yield block
         stream.finish()
 
 
-def _contiguous(parent: Any, link: str, array: Array) -> Iterator[NDArray[Any]]:
+def _contiguous(parent: Any, link: str, array: Array, pieces: Pieces) -> None:
     creation = h5p.create(h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)
     creation.set_fill_time(h5d.FILL_TIME_NEVER)
     space = h5s.create_simple(array.shape) if array.shape else h5s.create(h5s.SCALAR)
     dataset = h5py.Dataset(h5d.create(parent, link.encode(), h5.file_type(array.dtype), space, creation))
-    yield from _sliced(dataset, array)
-
-
-def _sliced(dataset: h5py.Dataset, array: Array) -> Iterator[NDArray[Any]]:
-    if not nbytes(array):
-        return
-    for start, block in blocks(array):
-        dataset[start : start + len(block)] = block
-        yield block
+    for start, block in pieces:
+        if block.size:
+            dataset[start : start + len(block)] = block

@@ -145,8 +145,7 @@ class LazyArray:
             raise ValueError(
                 f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
             )
-        self._stored.read_into(out, 0)
-        self._reader.check_values(self._path, out)
+        self._reader.read_into(self._path, self._stored, out)
 
     def verify(self) -> Iterator[int]:
         """Check the values against their digest, a few MiB at a time; yield bytes as they are read.

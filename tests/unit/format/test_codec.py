@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError, OptionError
-from ann_ckpt.format.chunking import CHUNK_BYTES, Compression, Kind, choose, compression
+from ann_ckpt.format.chunking import Compression, Kind, choose, chunk_bytes, compression
 from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, decode, encode
 from tests.strategies import values
 
@@ -86,7 +86,7 @@ def test_chunks_are_bounded_and_never_longer_than_the_array(length, itemsize):
     storage = choose((length,), itemsize, Compression.AUTO)
     if storage.kind is Kind.CHUNKED:
         assert 0 < storage.chunk <= length
-        assert storage.chunk * itemsize <= CHUNK_BYTES
+        assert storage.chunk * itemsize <= chunk_bytes(storage.compression)
 
 
 def test_unknown_compression_names_the_known_ones():

@@ -1,0 +1,109 @@
+"""Any range of a chunked dataset: raw and packed chunks mixed, listed or asked for one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+import pytest
+from h5py import h5d, h5g
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.format import h5, stretches
+from ann_ckpt.format.chunking import Compression
+from ann_ckpt.format.chunks import chunk_stream
+from ann_ckpt.format.stored import StoredArray
+
+CHUNK = 32
+
+
+def make(path, values, compression=Compression.AUTO):
+    with contextlib.closing(h5.create_file(os.fspath(path))) as file, ThreadPoolExecutor(2) as pool:
+        stream = chunk_stream(
+            h5g.open(file, b"/"),
+            "x",
+            values.dtype,
+            values.shape,
+            chunk=CHUNK,
+            compression=compression,
+            pool=pool,
+        )
+        for start in range(0, len(values), CHUNK):
+            stream.put(start, values[start : start + CHUNK])
+        stream.finish()
+
+
+@contextlib.contextmanager
+def opened(path):
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        dataset = h5d.open(file.id, b"x")
+        filters = (
+            tuple(dataset.get_create_plist().get_filter(i)[0] for i in range(2)) if file["x"].shuffle else ()
+        )
+        counted: list[int] = []
+        stored = StoredArray(
+            dataset, file["x"].dtype, filters, descriptor=raw.fileno(), count=counted.append, where="x"
+        )
+        yield stored, dataset, counted
+
+
+@st.composite
+def mixtures(draw):
+    """Values whose chunks deflate well, or not at all, in any order."""
+    kinds = draw(st.lists(st.booleans(), min_size=1, max_size=40))
+    noise = np.random.default_rng(0)
+    parts = [noise.integers(0, 1 << 62, CHUNK) if kind else np.zeros(CHUNK, np.int64) for kind in kinds]
+    return np.concatenate(parts)[: draw(st.integers(CHUNK, CHUNK * len(kinds)))]
+
+
+@given(values=mixtures(), data=st.data(), raw=st.booleans(), threads=st.booleans())
+def test_any_range_comes_back_in_order(tmp_path_factory, values, data, raw, threads):
+    path = tmp_path_factory.mktemp("x") / "x.h5"
+    make(path, values, Compression.NONE if raw else Compression.AUTO)
+    start = data.draw(st.integers(0, len(values)))
+    stop = data.draw(st.integers(start, len(values)))
+    with opened(path) as (stored, _, counted):
+        out = np.empty(stop - start, values.dtype)
+        parts = list(stored.fill(out, start, threads=threads))
+        np.testing.assert_array_equal(out, values[start:stop])
+        assert sum(map(len, parts)) == len(out)
+        np.testing.assert_array_equal(np.concatenate([out[:0], *parts]), out)
+        if raw:
+            assert sum(counted) == out.nbytes
+
+
+@given(values=mixtures(), data=st.data())
+def test_listing_all_chunks_gives_what_asking_for_each_does(tmp_path_factory, values, data):
+    path = tmp_path_factory.mktemp("x") / "x.h5"
+    make(path, values)
+    start = data.draw(st.integers(0, len(values) - 1))
+    stop = data.draw(st.integers(start + 1, len(values)))
+    with opened(path) as (_, dataset, _), pytest.MonkeyPatch.context() as patch:
+        found = []
+        for least in (0, 1 << 30):
+            patch.setattr(stretches, "_LIST_FROM", least)
+            patch.setattr(stretches, "_LIST_SHARE", 1 << 30)
+            found.append(list(stretches.stretches(dataset, start, stop, entry_bytes=8, filters=2, where="x")))
+        assert found[0] == found[1]
+
+
+def test_neighbouring_raw_chunks_are_one_read(tmp_path):
+    values = np.random.default_rng(0).integers(0, 1 << 62, 20 * CHUNK)
+    make(tmp_path / "x.h5", values, Compression.NONE)
+    with opened(tmp_path / "x.h5") as (_, dataset, _):
+        found = list(stretches.stretches(dataset, 5, 600, entry_bytes=8, filters=0, where="x"))
+        assert [(s.start, s.stop) for s in found] == [(5, 600)]
+
+
+@pytest.mark.parametrize("least", [0, 1 << 30])
+def test_a_missing_chunk_is_damage(tmp_path, monkeypatch, least):
+    monkeypatch.setattr(stretches, "_LIST_FROM", least)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", (4 * CHUNK,), "i8", chunks=(CHUNK,))[:CHUNK] = 1
+    with opened(tmp_path / "x.h5") as (stored, _, _), pytest.raises(CorruptFileError, match="chunk at 32"):
+        stored.read(0, 4 * CHUNK)
