@@ -113,6 +113,12 @@ def memory_dtype(kind: Any) -> np.dtype[Any]:
     UnsafeFileError
         For variable-length types, references, and all others that no checkpoint holds.
     """
+    return _memory_dtype(kind.encode())
+
+
+@lru_cache(256)
+def _memory_dtype(encoded: bytes) -> np.dtype[Any]:
+    kind = h5t.decode(encoded)
     cls = kind.get_class()
     if cls == h5t.STRING and not kind.is_variable_str():
         return np.dtype(f"S{kind.get_size()}")
@@ -141,10 +147,8 @@ def write_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
     h5a.create(owner, name.encode(), kind, _space(value.shape)).write(value, kind)
 
 
-def read_attribute(owner: Any, name: str) -> NDArray[Any] | None:
-    """Return an attribute's value, or None where there is none."""
-    if not h5a.exists(owner, name.encode()):
-        return None
+def read_attribute(owner: Any, name: str) -> NDArray[Any]:
+    """Return an attribute's value; :class:`KeyError` where there is none."""
     attribute = h5a.open(owner, name.encode())
     kind = attribute.get_type()
     dtype = memory_dtype(kind)

@@ -297,12 +297,7 @@ class FileReader:
         return header
 
     def _read_attributes(self, group: Any) -> dict[str, NDArray[Any]]:
-        found = {}
-        for name in h5.attribute_names(group):
-            value = h5.read_attribute(group, name)
-            if value is not None:
-                found[name] = value
-        return found
+        return {name: h5.read_attribute(group, name) for name in h5.attribute_names(group)}
 
     def _group(self, path: str) -> Any:
         if path not in self._groups:
@@ -349,6 +344,6 @@ def _is_ours(root: Any) -> bool:
     """Whether the root says that the file is of this format; other files may hold anything there."""
     try:
         name = h5.read_attribute(root, layout.A_FORMAT)
-    except UnsafeFileError:
+    except (KeyError, UnsafeFileError):
         return False
-    return name is not None and name.dtype.kind == "S" and name.shape == () and name == layout.FORMAT.encode()
+    return name.dtype.kind == "S" and name.shape == () and name == layout.FORMAT.encode()
