@@ -16,7 +16,11 @@ from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.annarchy.building import build, step_length
-from ann_ckpt.adapters.annarchy.instrument import Instrumentation, InstrumentationWarning
+from ann_ckpt.adapters.annarchy.instrument import (
+    Instrumentation,
+    InstrumentationWarning,
+    compile_instrumented,
+)
 from ann_ckpt.errors import ObjectNotFoundError, OptionError
 from ann_ckpt.report import Note
 
@@ -51,9 +55,14 @@ def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's ow
     network : ANNarchy.Network
     **options
         What its ``compile()`` takes.
+
+    Warns
+    -----
+    InstrumentationWarning
+        If ANNarchy is not what the instrumentation knows, or its generated C++ does not build with
+        it. The network is then compiled as usual.
     """
-    with instrument():
-        network.compile(**options)
+    compile_instrumented(network, **options)
 
 
 def from_file(

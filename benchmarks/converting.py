@@ -55,7 +55,7 @@ def cases(scale: Scale) -> list[Case]:
 
 
 def _converting(synapses: int, suffix: str, folder: Path) -> list[Contender]:
-    made = cache(lambda: LiveNetwork(synapses, folder))
+    made = cache(lambda: LiveNetwork(synapses, instrumented=False, folder=folder))
     old, new, plain = folder / f"native{suffix}", folder / "new.h5", folder / "plain.h5"
 
     def convert() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import ann_ckpt
 import ann_ckpt.annarchy
+from ann_ckpt.adapters.annarchy import instrument
 from tests.live.exact_networks import NETWORKS
 from tests.live.lab import Lab
 
@@ -80,6 +83,31 @@ def resume_plain(saved: str, ended: str) -> dict[str, Any]:
     lab.simulate(MORE)
     ann_ckpt.save(ended, network=lab.network)
     return report.to_dict()
+
+
+def unbuildable(saved: str) -> dict[str, Any]:
+    """Compile with bindings that the C++ compiler refuses; answer what was said and where we stand."""
+    instrument._helpers = lambda: '#error "not this one"\n'
+    lab = NETWORKS["noisy"](1)
+    here = Path.cwd()
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        mock.patch.object(sys, "argv", ["lab"]),
+    ):
+        warnings.simplefilter("always", ann_ckpt.annarchy.InstrumentationWarning)
+        ann_ckpt.annarchy.compile(
+            lab.network,
+            directory=str(Path(os.environ["LIVE_COMPILED"]) / "unbuildable"),
+            compiler_flags="-O0",
+            silent=True,
+        )
+    lab.simulate(STEPS)
+    ann_ckpt.save(saved, network=lab.network)
+    kind = ann_ckpt.annarchy.InstrumentationWarning
+    return {
+        "warned": [str(w.message) for w in caught if issubclass(w.category, kind)],
+        "moved": Path.cwd() != here,
+    }
 
 
 def _noisy(seed: int, *, instrumented: bool) -> tuple[Lab, list[str]]:

@@ -124,6 +124,14 @@ def test_a_template_that_changed_is_left_alone_and_named_once(barrier: Barrier) 
     assert not any(p.dynamics for p in state.populations.values())
 
 
+def test_bindings_that_do_not_build_are_left_out(run: Run, tmp_path: Path) -> None:
+    answer = run("exact_jobs.unbuildable", saved=str(tmp_path / "net.h5"))
+    assert len(answer["warned"]) == 1
+    assert "does not build" in answer["warned"][0]
+    assert not answer["moved"]
+    assert ann_ckpt.read(tmp_path / "net.h5").time_step == 60
+
+
 def test_after_a_barrier_a_noisy_network_continues_without_a_difference(barrier: Barrier) -> None:
     assert differences(barrier.ended, barrier.resumed) == []
     state = ann_ckpt.read(barrier.saved)

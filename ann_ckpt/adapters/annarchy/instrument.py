@@ -11,6 +11,7 @@ extended works as it always did.
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,13 @@ from typing import Any, ClassVar, Self
 from ann_ckpt.adapters.annarchy.generated import Member, data_members
 from ann_ckpt.errors import printable
 
-__all__ = ["Instrumentation", "InstrumentationWarning", "UnexpectedCodeError", "extended"]
+__all__ = [
+    "Instrumentation",
+    "InstrumentationWarning",
+    "UnexpectedCodeError",
+    "compile_instrumented",
+    "extended",
+]
 
 _KNOWN = re.compile(r"5\.0\.\d+(\.\d+)?")
 _ROWS = re.compile(r"_last_event|rand_\d+|delay")
@@ -82,7 +89,7 @@ class Instrumentation:
         try:
             generator = _generator()
         except UnexpectedCodeError as reason:
-            cls._refused(str(reason))
+            cls.refused(str(reason))
             return
         original = cls._original = generator.generate
 
@@ -91,13 +98,14 @@ class Instrumentation:
             try:
                 return _extended_by_network(text, self)
             except UnexpectedCodeError as reason:
-                cls._refused(str(reason))
+                cls.refused(str(reason))
             return text
 
         generator.generate = generate
 
     @classmethod
-    def _refused(cls, reason: str) -> None:
+    def refused(cls, reason: str) -> None:
+        """Warn that networks are compiled without the extension; once for each reason."""
         if reason not in cls._said:
             cls._said.add(reason)
             warnings.warn(
@@ -106,6 +114,30 @@ class Instrumentation:
                 InstrumentationWarning,
                 stacklevel=4,
             )
+
+
+def compile_instrumented(network: Any, **options: Any) -> None:
+    """Compile a network with the additional bindings, or without if its C++ does not build with them.
+
+    Parameters
+    ----------
+    network : ANNarchy.Network
+        Not compiled.
+    **options
+        What its ``compile()`` takes.
+    """
+    here = os.getcwd()  # noqa: PTH109  (only to come back to)
+    with Instrumentation():
+        try:
+            network.compile(**options)
+        except Exception as error:  # ANNarchy has one class for everything
+            if "Compilation failed" not in str(error):
+                raise
+        else:
+            return
+    os.chdir(here)  # ANNarchy leaves the process in its build folder
+    Instrumentation.refused("the generated C++ does not build with the additional bindings")
+    network.compile(**options)
 
 
 def extended(
