@@ -39,6 +39,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
+    "Compare": {
+        "diff": ("ann_ckpt.cli.diff:diff", "Say how the network in B differs from the one in A."),
+    },
+    "Stores": {
+        "log": ("ann_ckpt.cli.store:log", "List the checkpoints of a store, oldest first."),
+        "export": ("ann_ckpt.cli.store:export", "Write one checkpoint of a store as a self-contained file."),
+        "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
+        "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
+        "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
+    },
     "Old files": {
         "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),
     },

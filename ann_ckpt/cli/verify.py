@@ -20,6 +20,7 @@ __all__ = ["verify"]
     examples=[
         ("ann-ckpt verify demo.h5", "check one file"),
         ("ann-ckpt verify *.h5 --json", "check many, for a script"),
+        ("ann-ckpt verify run.ckpt", "check every checkpoint of a store"),
     ],
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)

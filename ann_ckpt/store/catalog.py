@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from ann_ckpt.errors import CheckpointError, FileMissingError
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.store.folder import Slot, StoreFolder
 
-__all__ = ["Catalog", "CheckpointInfo"]
+__all__ = ["Catalog", "CheckpointInfo", "added_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,23 @@ class CheckpointInfo:
             "created": self.created,
             "problem": self.problem,
         }
+
+
+def added_bytes(infos: Sequence[CheckpointInfo]) -> list[int]:
+    """Return how much each checkpoint added to the store: its file, and objects not needed before.
+
+    Parameters
+    ----------
+    infos : sequence of CheckpointInfo
+        A whole series, oldest first.
+    """
+    known: set[str] = set()
+    added = []
+    for info in infos:
+        new = {name: size for name, size in info.objects.items() if name not in known}
+        known.update(new)
+        added.append(info.file_bytes + sum(new.values()))
+    return added
 
 
 class Catalog:

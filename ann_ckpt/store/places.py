@@ -129,5 +129,5 @@ def _names(infos: Sequence[CheckpointInfo]) -> list[str]:
 
 
 def _step(info: CheckpointInfo) -> int | None:
-    """Time step; of a file that cannot be read the one in its name, so that asking for it says what is wrong."""
+    """Time step; of a damaged file the one in its name, so that whoever asks for it learns of the damage."""
     return info.time_step if info.problem is None else info.slot.step

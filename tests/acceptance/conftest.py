@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ann_ckpt
-from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState
+from ann_ckpt import CheckpointStore, Connectivity, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.cli import main
 from ann_ckpt.demo import DemoNetwork
 
@@ -87,6 +87,23 @@ def _demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_file(_demo_checkpoint: Path, tmp_path: Path) -> Path:
     """A checkpoint ``demo.h5`` of the demo network after 10 ms, in the test's folder."""
     return Path(shutil.copy(_demo_checkpoint, tmp_path))
+
+
+@pytest.fixture(scope="session")
+def _demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = DemoNetwork(seed=1)
+    path = tmp_path_factory.mktemp("store") / "run.ckpt"
+    with CheckpointStore(path, "a") as store:
+        for steps, tag in ((0, None), (5, None), (5, "trained"), (5, None)):
+            network.simulate(steps)
+            store.save(network, tag=tag)
+    return path
+
+
+@pytest.fixture
+def store_folder(_demo_store: Path, tmp_path: Path) -> Path:
+    """A store ``run.ckpt`` of the demo network at steps 0, 5, 10 and 15, the third ``trained``."""
+    return Path(shutil.copytree(_demo_store, tmp_path / "run.ckpt"))
 
 
 @pytest.fixture

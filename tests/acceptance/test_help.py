@@ -67,7 +67,7 @@ def test_a_command_has_help_and_examples(words: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("line", EXAMPLES)
-@pytest.mark.usefixtures("demo_file", "model_script", "old_files")
+@pytest.mark.usefixtures("demo_file", "model_script", "old_files", "store_folder")
 def test_an_example_works(line: str, shell: Run) -> None:
     answer = shell(line)
     assert (answer.status, answer.err) == (0, "")

@@ -1,0 +1,202 @@
+"""``ann-ckpt log``, ``export``, ``add``, ``prune`` and ``gc``: what people do with stores."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from ann_ckpt.cli.command import Command, json_option
+from ann_ckpt.cli.output import emit, print_json, progress_bar, safe, table
+from ann_ckpt.cli.values import count, number
+from ann_ckpt.errors import OptionError
+from ann_ckpt.format.chunking import Compression
+from ann_ckpt.report import human_bytes
+from ann_ckpt.store.catalog import added_bytes
+from ann_ckpt.store.places import split_store_path
+from ann_ckpt.store.reports import PruneReport
+from ann_ckpt.store.series import CheckpointStore
+
+__all__ = ["add", "export", "gc", "log", "prune"]
+
+_store_argument = click.argument("store", metavar="STORE")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt log run.ckpt", "every checkpoint: step, time, tag, bytes it added"),
+        ("ann-ckpt log run.ckpt --last 2 --json", "the last two, for a script"),
+    ],
+)
+@_store_argument
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N newest.")
+@json_option
+def log(store: str, *, last: int | None, as_json: bool) -> None:
+    """List the checkpoints of a store, oldest first.
+
+    What a checkpoint added is its own file and those objects that none before it
+    needs. The last line counts everything that is there.
+    """
+    opened = CheckpointStore(store)
+    infos = opened.checkpoints
+    rows = [
+        info.to_dict() | {"path": info.path, "bytes_added": added}
+        for info, added in zip(infos, added_bytes(infos), strict=True)
+    ]
+    shown = rows if last is None else rows[-last:]
+    if as_json:
+        print_json(shown)
+        return
+    listing = table("checkpoint", "step", "ms", "written", "added", "tag", right=("step", "ms", "added"))
+    for row in shown:
+        listing.add_row(*_cells(row))
+    total = human_bytes(sum(row["bytes_added"] for row in rows))
+    emit(listing, f"[dim]{count(len(rows), 'checkpoint')}, {total}[/]")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    last = f"[bold red]{safe(row['problem'], 200)}[/]" if row["problem"] else safe(row["tag"] or "")
+    return [
+        row["name"],
+        "" if row["time_step"] is None else f"{row['time_step']:,}",
+        "" if row["time_ms"] is None else number(row["time_ms"]),
+        safe(row["created"][:19].replace("T", " ")),
+        human_bytes(row["bytes_added"]),
+        last,
+    ]
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt export run.ckpt net.h5", "the newest checkpoint as one file"),
+        ("ann-ckpt export run.ckpt@trained net.h5 --compression gzip", "a certain one, by its tag"),
+    ],
+)
+@click.argument("checkpoint", metavar="STORE[@WHICH]")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--compression",
+    type=click.Choice([choice.value for choice in Compression]),
+    default="auto",
+    show_default=True,
+    help="Of large arrays.",
+)
+@json_option
+def export(checkpoint: str, file: str, *, compression: str, as_json: bool) -> None:
+    """Write one checkpoint of a store as a self-contained file.
+
+    WHICH is a step, a tag or a name, as `ann-ckpt log` lists them.
+    """
+    place = split_store_path(checkpoint)
+    folder, which = (checkpoint, None) if place is None else (os.fspath(place[0].path), place[1])
+    with CheckpointStore(folder) as store, progress_bar("writing") as progress:
+        report = store.export(
+            -1 if which is None else which, file, compression=compression, progress=progress
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        emit(f"[green]{safe(report.headline(), 1000)}[/]")
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt add run.ckpt demo.h5", "with the file's own date, origin and tag"),
+        ("ann-ckpt add new.ckpt demo.h5 --tag start", "into a store that is made for it"),
+    ],
+)
+@_store_argument
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--tag", help="What the checkpoint is called; for one file only.")
+@json_option
+def add(store: str, files: tuple[str, ...], *, tag: str | None, as_json: bool) -> None:
+    """Add checkpoint files to a store.
+
+    Only what is new there is written. A store that is not there is made.
+    """
+    if tag is not None and len(files) > 1:
+        raise OptionError("--tag names one checkpoint", details={"given": count(len(files), "file")})
+    reports = []
+    with CheckpointStore(store, "a") as opened:
+        for file in files:
+            with progress_bar("adding") as progress:
+                reports.append(opened.add(file, tag=tag, progress=progress))
+            if not as_json:
+                emit(f"[green]{safe(reports[-1].headline(), 1000)}[/]", *_notes(reports[-1].notes))
+    if as_json:
+        print_json([report.to_dict() for report in reports])
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt prune run.ckpt --keep-last 3 --dry-run", "what would go"),
+        ("ann-ckpt prune run.ckpt --keep-last 2 --keep-every 10 --json", "remove it, for a script"),
+    ],
+)
+@_store_argument
+@click.option("--keep-last", type=click.IntRange(min=1), metavar="N", help="The N newest stay.")
+@click.option(
+    "--keep-every",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="The first of every so many steps stays.",
+)
+@click.option("--keep-tags/--no-keep-tags", default=True, help="Those with a tag stay.  [default: keep-tags]")
+@_dry_run_option
+@json_option
+def prune(
+    store: str,
+    *,
+    keep_last: int | None,
+    keep_every: int | None,
+    keep_tags: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove checkpoints from a store.
+
+    With them goes whatever no other one needs. What any rule wants to keep stays,
+    and so does the newest. Another process may save or read meanwhile.
+    """
+    with CheckpointStore(store, "r" if dry_run else "prune") as opened:
+        report = opened.prune(
+            keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, dry_run=dry_run
+        )
+    _say(report, as_json=as_json)
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt gc run.ckpt --dry-run", "whether an interrupted save left anything"),
+        ("ann-ckpt gc run.ckpt --json", "remove it, for a script"),
+    ],
+)
+@_store_argument
+@_dry_run_option
+@json_option
+def gc(store: str, *, dry_run: bool, as_json: bool) -> None:
+    """Remove from a store what no checkpoint needs.
+
+    Interrupted saves leave such things; saving does the same by itself after a kill.
+    """
+    with CheckpointStore(store, "r" if dry_run else "prune") as opened:
+        report = opened.gc(dry_run=dry_run)
+    _say(report, as_json=as_json)
+
+
+def _say(report: PruneReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        emit(safe(report.headline(), 1000), *(f"  {name}" for name in report.removed))
+
+
+def _notes(notes: tuple[object, ...]) -> list[str]:
+    return [f"  {safe(note, 400)}" for note in notes]

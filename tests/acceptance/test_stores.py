@@ -1,0 +1,223 @@
+"""Stores and comparing from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ann_ckpt
+from ann_ckpt import CheckpointStore, differences
+from tests.acceptance.conftest import Run
+from tests.acceptance.test_verify import flip_a_byte_of
+
+
+def disk(store: Path) -> int:
+    return sum(p.stat().st_size for p in store.rglob("*.h5"))
+
+
+# --- log --------------------------------------------------------------------------
+
+
+def test_log_has_a_line_for_each_checkpoint(run: Run, store_folder: Path) -> None:
+    answer = run("log", store_folder)
+    assert (answer.status, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["000000000000", "0"],
+        ["000000000005", "5"],
+        ["000000000010", "10"],
+        ["000000000015", "15"],
+    ]
+    assert lines[3].endswith("trained")
+    assert lines[5].startswith("4 checkpoints, ")
+    assert len(lines) == 6
+
+
+def test_what_checkpoints_added_is_what_the_store_takes(run: Run, store_folder: Path) -> None:
+    rows = run("log", store_folder, "--json").json
+    assert sum(row["bytes_added"] for row in rows) == disk(store_folder)
+    assert rows[0]["bytes_added"] > max(row["bytes_added"] for row in rows[1:])
+    assert [row["tag"] for row in rows] == [None, None, "trained", None]
+    assert run("log", store_folder, "--last", 2, "--json").json == rows[-2:]
+
+
+def test_log_says_which_checkpoint_cannot_be_read(run: Run, store_folder: Path) -> None:
+    damaged = store_folder / "checkpoints" / "000000000005.h5"
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    answer = run("log", store_folder)
+    assert answer.status == 0
+    (line,) = (line for line in answer.out.splitlines() if line.startswith("000000000005"))
+    assert "cut" in line or "trunc" in line or "short" in line, line
+    assert run("log", store_folder, "--json").json[1]["problem"]
+
+
+def test_log_of_what_is_no_store_says_so(run: Run, demo_file: Path, store_folder: Path) -> None:
+    for place in (demo_file, f"{store_folder}@5", "absent.ckpt"):
+        answer = run("log", place)
+        assert answer.status == 3
+        assert "there is no store" in answer.err
+
+
+# --- diff -------------------------------------------------------------------------
+
+
+def test_diff_says_what_changed_and_by_how_much(run: Run, store_folder: Path) -> None:
+    answer = run("diff", f"{store_folder}@0", f"{store_folder}@trained")
+    assert (answer.status, answer.err) == (0, "")
+    assert "time_step 0 became 10" in answer.out
+    assert "projections/forward/w: " in answer.out
+    document = run("diff", f"{store_folder}@0", f"{store_folder}@trained", "--json").json
+    expected = ann_ckpt.diff(f"{store_folder}@0", f"{store_folder}@trained")
+    assert document["changed"] == [
+        {"path": c.path, "compared": c.compared, "changed": c.changed, "largest": c.largest}
+        | {"mean": c.mean, "text": c.text}
+        for c in expected.changed
+    ]
+    assert document["same"] is False
+
+
+def test_diff_can_be_asked_for_a_status(run: Run, store_folder: Path, demo_file: Path) -> None:
+    assert run("diff", demo_file, demo_file, "--exit-code").status == 0
+    assert run("diff", demo_file, store_folder, "--exit-code").status == 1
+    assert run("diff", demo_file, store_folder).status == 0
+
+
+def test_diff_of_some_objects_leaves_the_others_out(run: Run, store_folder: Path) -> None:
+    found = run("diff", f"{store_folder}@0", store_folder, "--populations", "l*", "--json").json
+    assert {change["path"].split("/")[0] for change in found["changed"]} == {"dynamics", "populations"}
+
+
+def test_what_cannot_be_found_is_an_error_of_its_own(run: Run, store_folder: Path) -> None:
+    answer = run("diff", f"{store_folder}@trainde", store_folder)
+    assert answer.status == 3
+    assert "did you mean 'trained'" in answer.err
+
+
+# --- export and add ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["", "@5", "@trained", "@000000000015"])
+def test_an_exported_checkpoint_stands_alone(
+    run: Run, store_folder: Path, tmp_path: Path, which: str
+) -> None:
+    expected = ann_ckpt.read(f"{store_folder}{which}")
+    document = run("export", f"{store_folder}{which}", tmp_path / "net.h5", "--json").json
+    store_folder.rename(tmp_path / "gone")
+    assert not list(differences(ann_ckpt.read(tmp_path / "net.h5"), expected))
+    assert document["bytes_written"] == (tmp_path / "net.h5").stat().st_size
+    assert run("verify", tmp_path / "net.h5").status == 0
+
+
+def test_export_keeps_to_the_compression_asked_for(run: Run, store_folder: Path, tmp_path: Path) -> None:
+    for compression in ("none", "gzip"):
+        run("export", store_folder, tmp_path / f"{compression}.h5", "--compression", compression)
+    sizes = [(tmp_path / f"{c}.h5").stat().st_size for c in ("none", "gzip")]
+    assert sizes[0] > sizes[1]
+
+
+def test_export_takes_stores_only(run: Run, demo_file: Path, tmp_path: Path) -> None:
+    answer = run("export", demo_file, tmp_path / "net.h5")
+    assert answer.status == 3
+    assert "there is no store" in answer.err
+    assert not (tmp_path / "net.h5").exists()
+
+
+def test_files_are_added_in_order_and_shared(run: Run, store_folder: Path, tmp_path: Path) -> None:
+    for step in (0, 5):
+        run("export", f"{store_folder}@{step}", tmp_path / f"{step}.h5")
+    answer = run("add", tmp_path / "new.ckpt", tmp_path / "0.h5", tmp_path / "5.h5")
+    assert (answer.status, answer.err) == (0, "")
+    assert "saved 000000000000" in answer.out
+    assert [row["time_step"] for row in run("log", tmp_path / "new.ckpt", "--json").json] == [0, 5]
+    assert not list(differences(ann_ckpt.read(tmp_path / "new.ckpt"), ann_ckpt.read(tmp_path / "5.h5")))
+    (document,) = run("add", tmp_path / "new.ckpt", tmp_path / "5.h5", "--tag", "again", "--json").json
+    assert (document["name"], document["tag"]) == ("000000000005-1", "again")
+
+
+def test_one_tag_is_for_one_file(run: Run, demo_file: Path, tmp_path: Path) -> None:
+    answer = run("add", tmp_path / "new.ckpt", demo_file, demo_file, "--tag", "both")
+    assert answer.status == 2
+    assert "names one checkpoint" in answer.err
+    assert not (tmp_path / "new.ckpt").exists()
+
+
+def test_a_second_writer_is_told_who_holds_the_store(run: Run, demo_file: Path, store_folder: Path) -> None:
+    with CheckpointStore(store_folder, "a"):
+        answer = run("add", store_folder, demo_file)
+    assert "since" in answer.err
+    assert "process" in answer.err
+    assert answer.status not in (0, 1, 2)
+
+
+# --- prune and gc -----------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_pruning_then_does(run: Run, store_folder: Path) -> None:
+    rules = ("--keep-last", 1)
+    before = disk(store_folder)
+    planned = run("prune", store_folder, *rules, "--dry-run", "--json").json
+    assert disk(store_folder) == before
+    assert run("prune", store_folder, *rules, "--dry-run").out.splitlines()[1:] == [
+        "  000000000000",
+        "  000000000005",
+    ]
+    done = run("prune", store_folder, *rules, "--json").json
+    assert done == planned | {"dry_run": False}
+    assert before - disk(store_folder) == done["bytes_freed"] > 0
+    assert [row["tag"] for row in run("log", store_folder, "--json").json] == ["trained", None]
+    assert run("verify", store_folder).status == 0
+
+
+def test_tags_stay_unless_they_need_not(run: Run, store_folder: Path) -> None:
+    run("prune", store_folder, "--keep-last", 1, "--no-keep-tags")
+    assert [row["time_step"] for row in run("log", store_folder, "--json").json] == [15]
+
+
+def test_pruning_goes_on_beside_a_writer(run: Run, store_folder: Path) -> None:
+    with CheckpointStore(store_folder, "a") as store:
+        assert run("prune", store_folder, "--keep-every", 10).status == 0
+        store.save(store[-1])
+        assert [c.time_step for c in store] == [0, 10, 15, 15]
+
+
+def test_pruning_needs_a_rule(run: Run, store_folder: Path) -> None:
+    answer = run("prune", store_folder)
+    assert answer.status == 2
+    assert "nothing says which checkpoints stay" in answer.err
+
+
+def test_garbage_is_counted_and_removed(run: Run, store_folder: Path) -> None:
+    stray = store_folder / "objects" / "ff" / f"{'f' * 32}.h5"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"x" * 2048)
+    assert "1 objects, 2.0 KiB" in run("gc", store_folder, "--dry-run").out
+    assert stray.exists()
+    assert run("gc", store_folder, "--json").json["bytes_freed"] == 2048
+    assert not stray.exists()
+    assert "0 objects" in run("gc", store_folder).out
+
+
+# --- verify -----------------------------------------------------------------------
+
+
+def test_verify_checks_every_checkpoint_of_a_store(run: Run, store_folder: Path) -> None:
+    answer = run("verify", store_folder)
+    assert (answer.status, answer.err) == (0, "")
+    assert "intact" in answer.out
+    largest = max((store_folder / "objects").glob("*/*.h5"), key=lambda p: p.stat().st_size)
+    flip_a_byte_of(largest, "values")
+    answer = run("verify", store_folder)
+    assert answer.status == 5
+    assert largest.stem in answer.out
+    (document,) = run("verify", store_folder, "--json").json
+    assert document["ok"] is False
+    assert all("000000" in note["path"] for note in document["damaged"])
+
+
+def test_a_missing_object_is_damage_and_its_name_is_said(run: Run, store_folder: Path) -> None:
+    largest = max((store_folder / "objects").glob("*/*.h5"), key=lambda p: p.stat().st_size)
+    largest.unlink()
+    answer = run("verify", store_folder)
+    assert answer.status == 5
+    assert largest.stem in answer.out
