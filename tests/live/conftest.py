@@ -37,6 +37,7 @@ collect_ignore = [
     "legacy_jobs.py",
     "networks.py",
     "params_jobs.py",
+    "store_jobs.py",
     "worker.py",
 ]
 # Modules named after a generation are about what only that generation has.
