@@ -26,7 +26,7 @@ __all__ = ["LiveNetwork", "cases"]
 _ANNARCHY = ("ANNarchy",)
 _NATIVE = (".data", ".npz", ".txt.gz")
 """What ANNarchy itself writes, by extension."""
-_PLAIN = "as usual"
+_PLAIN = "plain"
 _INSTRUMENTED = "instrumented"
 _FASTER = {
     ("save", _PLAIN): {".data": 2, ".npz": 10},
@@ -40,7 +40,7 @@ _PER_SYNAPSE = 20
 
 
 def cases(scale: Scale) -> list[Case]:
-    """Saving and loading live networks, by number of synapses, compiled as usual and with our bindings."""
+    """Saving and loading live networks, by number of synapses, compiled plainly and with our bindings."""
     return [
         Case(
             f"live-{what}/{how}/{synapses}-synapses",

@@ -61,37 +61,45 @@ def decode(
     data: bytes | bytearray | memoryview,
     filters: tuple[int, ...],
     filter_mask: int,
-    dtype: np.dtype[Any],
+    out: NDArray[Any],
+    *,
     count: int,
-) -> NDArray[Any]:
-    """Undo the filters of one chunk.
+    start: int = 0,
+) -> None:
+    """Undo the filters of one chunk and keep some of its elements.
 
     Parameters
     ----------
     data : bytes-like
         The chunk as stored.
     filters : tuple of int
-        HDF5 filter numbers in the order of writing: shuffle, deflate or both.
+        HDF5 filter numbers in the order of writing: shuffle, deflate or both, in this order.
     filter_mask : int
         Bit ``i`` set: filter ``i`` was skipped for this chunk.
-    dtype, count
-        Type and number of the elements that must come out.
+    out : array, shape (n,)
+        Gets the elements from number ``start`` on, and has their type.
+    count : int
+        How many elements the chunk has.
 
     Raises
     ------
     CorruptFileError
         If the bytes do not inflate to exactly that much.
     """
-    expected = count * dtype.itemsize
+    itemsize = out.itemsize
+    expected = count * itemsize
     applied = [f for i, f in enumerate(filters) if not filter_mask >> i & 1]
-    for number in reversed(applied):
-        if number == DEFLATE:
-            data = _inflate(data, expected)
-        elif number == SHUFFLE and len(data) == expected:
-            data = _unshuffle(data, dtype.itemsize)
+    if DEFLATE in applied:
+        data = _inflate(data, expected)
     if len(data) != expected:
         raise CorruptFileError(f"a chunk holds {len(data)} bytes instead of {expected}")
-    return np.frombuffer(data, dtype, count)
+    if SHUFFLE in applied:
+        lanes = np.frombuffer(data, np.uint8).reshape(itemsize, count)
+        elements = out.view(np.uint8).reshape(-1, itemsize)
+        for i, lane in enumerate(lanes):  # one strided copy per byte: twice as fast as .T here
+            elements[:, i] = lane[start : start + len(out)]
+    else:
+        out[...] = np.frombuffer(data, out.dtype, count)[start : start + len(out)]
 
 
 def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
@@ -110,11 +118,3 @@ def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
 def _shuffle(values: NDArray[Any]) -> NDArray[np.uint8]:
     """First bytes of all elements, then all second bytes, ..."""
     return np.ascontiguousarray(values.view(np.uint8).reshape(-1, values.itemsize).T)
-
-
-def _unshuffle(data: bytes | bytearray | memoryview, itemsize: int) -> memoryview:
-    lanes = np.frombuffer(data, np.uint8).reshape(itemsize, -1)
-    out = np.empty((lanes.shape[1], itemsize), np.uint8)
-    for i, lane in enumerate(lanes):  # one strided copy per byte: twice as fast as .T here
-        out[:, i] = lane
-    return out.data.cast("B")

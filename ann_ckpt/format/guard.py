@@ -13,6 +13,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,13 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import codec, h5
 
-__all__ = ["believing", "check_dataset", "check_link", "check_superblock"]
+__all__ = ["Layout", "believing", "check_dataset", "check_group", "check_link", "check_superblock"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PLUGIN_FILTERS = {32001: "blosc", 32015: "zstd"}
 """Filters of the ``plugins`` extra, by HDF5's registered numbers."""
-_OWN_FILTERS = {codec.DEFLATE, codec.SHUFFLE}
+_OWN_FILTERS = (codec.SHUFFLE, codec.DEFLATE)
+"""In the order of writing."""
 _MOST_INFLATION = 1032
 """No deflate stream grows by more (RFC 1951: 258 bytes from two bits)."""
 _PLUGIN_INFLATION = 1 << 16
@@ -150,7 +152,22 @@ def check_group(parent: Any, link: bytes, path: str, where: str) -> None:
         raise CorruptFileError("a group was expected", where=f"{where}:/{printable(path)}")
 
 
-def check_dataset(dataset: Any, file_size: int, where: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a dataset says about itself, once that has been found believable."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    """Of the elements in memory."""
+    kind: int
+    """Storage layout, as HDF5 numbers it."""
+    filters: tuple[int, ...]
+    """HDF5's filter numbers, in the order of writing."""
+    chunk: tuple[int, ...]
+    """Shape of a chunk; empty if it has none."""
+
+
+def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     """Refuse storage, types, filters and sizes that this format never writes.
 
     Parameters
@@ -161,11 +178,6 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> tuple[np.dtype[An
         Bytes of the whole file; what a dataset claims to hold has to fit into it.
     where : str
         File and path for the message.
-
-    Returns
-    -------
-    dtype, filters
-        Type of the elements in memory, and the filter numbers in the order of writing.
     """
     creation = dataset.get_create_plist()
     if creation.get_external_count():
@@ -174,29 +186,29 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> tuple[np.dtype[An
     if kind not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
         raise UnsafeFileError("the data lie in other files (virtual dataset)", where=where)
     filters = tuple(creation.get_filter(i)[0] for i in range(creation.get_nfilters()))
-    unknown = set(filters) - _OWN_FILTERS - set(PLUGIN_FILTERS)
-    if unknown or len(filters) > 2:
+    own = [f for f in filters if f in _OWN_FILTERS]
+    unknown = set(filters) - set(own) - set(PLUGIN_FILTERS)
+    if unknown or len(filters) > 2 or own != [f for f in _OWN_FILTERS if f in own]:
         raise UnsafeFileError(f"filters {list(filters)} are none that a checkpoint uses", where=where)
     try:
         dtype = h5.memory_dtype(dataset.get_type())
     except UnsafeFileError as error:
         error.where = where
         raise
-    if dataset.get_space().get_simple_extent_type() == h5s.NULL:
+    space = dataset.get_space()
+    if space.get_simple_extent_type() == h5s.NULL:
         raise UnsafeFileError("a dataset without a dataspace", where=where)
-    claimed = math.prod(dataset.shape) * dtype.itemsize
-    _check_size(dataset, kind, filters, claimed, file_size, where)
-    if kind == h5d.CHUNKED and math.prod(creation.get_chunk()) * dtype.itemsize > _CHUNK_BYTES:
-        raise UnsafeFileError("a chunk is larger than any that this format writes", where=where)
-    return dtype, filters
+    chunk = creation.get_chunk() if kind == h5d.CHUNKED else ()
+    layout = Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
+    _check_size(dataset, layout, file_size, where)
+    return layout
 
 
-def _check_size(
-    dataset: Any, kind: int, filters: tuple[int, ...], claimed: int, file_size: int, where: str
-) -> None:
-    if kind == h5d.CHUNKED:
+def _check_size(dataset: Any, layout: Layout, file_size: int, where: str) -> None:
+    claimed = math.prod(layout.shape) * layout.dtype.itemsize
+    if layout.kind == h5d.CHUNKED:
         growth = max(
-            (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in filters), default=1
+            (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in layout.filters), default=1
         )
         believable = claimed <= file_size * growth + _CHUNK_BYTES
     else:
@@ -207,3 +219,5 @@ def _check_size(
             details={"found": f"a file of {file_size} bytes"},
             where=where,
         )
+    if math.prod(layout.chunk) * layout.dtype.itemsize > _CHUNK_BYTES:
+        raise UnsafeFileError("a chunk is larger than any that this format writes", where=where)

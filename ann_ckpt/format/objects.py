@@ -267,10 +267,8 @@ class _OpenObject:
         link = layout.OBJECT_VALUES.encode()
         guard.check_link(root, link, layout.OBJECT_VALUES, self._where)
         dataset = h5d.open(root, link)
-        dtype, filters = guard.check_dataset(dataset, self._item.size, self._where)
-        return StoredArray(
-            dataset, dtype, filters, descriptor=self._descriptor, count=count, where=self._where
-        )
+        checked = guard.check_dataset(dataset, self._item.size, self._where)
+        return StoredArray(dataset, checked, descriptor=self._descriptor, count=count, where=self._where)
 
 
 @contextlib.contextmanager

@@ -309,10 +309,9 @@ class FileReader:
     def _open_dataset(self, path: str) -> StoredArray:
         parent, link = self._step(path)
         dataset = h5d.open(parent, link)
-        dtype, filters = guard.check_dataset(dataset, self.file_size, self.where(path))
-        return StoredArray(
-            dataset, dtype, filters, descriptor=self._descriptor, count=self._counted, where=self.where(path)
-        )
+        where = self.where(path)
+        checked = guard.check_dataset(dataset, self.file_size, where)
+        return StoredArray(dataset, checked, descriptor=self._descriptor, count=self._counted, where=where)
 
     def _step(self, path: str) -> tuple[Any, bytes]:
         parent_path, _, name = path.rpartition("/")

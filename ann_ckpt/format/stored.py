@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
-from ann_ckpt.format.guard import PLUGIN_FILTERS
+from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout
 from ann_ckpt.format.stretches import Stretch, batches, stretches
 
 __all__ = ["Storage", "StoredArray"]
@@ -50,7 +50,9 @@ class StoredArray:
     Parameters
     ----------
     dataset : h5py.h5d.DatasetID
-        Checked by :func:`ann_ckpt.format.guard.check_dataset`, which gave ``dtype`` and ``filters``.
+        Opened and not read yet.
+    layout : Layout
+        What :func:`ann_ckpt.format.guard.check_dataset` said about it.
     descriptor : int
         Of the same file, for ``pread``.
     count : callable
@@ -60,24 +62,22 @@ class StoredArray:
     def __init__(
         self,
         dataset: Any,
-        dtype: np.dtype[Any],
-        filters: tuple[int, ...],
+        layout: Layout,
         *,
         descriptor: int,
         count: Callable[[int], None],
         where: str,
     ) -> None:
-        self.shape: tuple[int, ...] = dataset.shape
-        self.dtype = dtype
+        self.shape = layout.shape
+        self.dtype = layout.dtype
         self._dataset = dataset
-        self._filters = filters
+        self._filters = layout.filters
+        self._kind = layout.kind
+        self._chunk = layout.chunk
+        self._entry_bytes = math.prod(layout.shape[1:]) * layout.dtype.itemsize
         self._descriptor = descriptor
         self._count = count
         self._where = where
-        creation = dataset.get_create_plist()
-        self._kind = creation.get_layout()
-        self._chunk: tuple[int, ...] = creation.get_chunk() if self._kind == h5d.CHUNKED else ()
-        self._entry_bytes = math.prod(self.shape[1:]) * dtype.itemsize
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
@@ -151,6 +151,7 @@ class StoredArray:
             self._dataset,
             start,
             start + len(out),
+            chunk=self._chunk[0],
             entry_bytes=self._entry_bytes,
             filters=len(self._filters),
             where=self._where,
@@ -171,14 +172,19 @@ class StoredArray:
             return self._pread_into(out, stretch.offset)
         data = np.empty(stretch.size, np.uint8)
         self._pread_into(data, stretch.offset)
+        entry = math.prod(self._chunk[1:])
         try:
-            chunk = codec.decode(
-                data.data, self._filters, stretch.mask, self.dtype, math.prod(self._chunk)
-            ).reshape(self._chunk)
+            codec.decode(
+                data.data,
+                self._filters,
+                stretch.mask,
+                out.reshape(-1),
+                count=math.prod(self._chunk),
+                start=(stretch.start - stretch.chunk) * entry,
+            )
         except CorruptFileError as error:
             error.where = self._where
             raise
-        out[...] = chunk[stretch.start - stretch.chunk : stretch.stop - stretch.chunk]
         return stretch.size
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> int:

@@ -48,7 +48,7 @@ _Place = tuple[int, int, int]
 
 
 def stretches(
-    dataset: Any, start: int, stop: int, *, entry_bytes: int, filters: int, where: str
+    dataset: Any, start: int, stop: int, *, chunk: int, entry_bytes: int, filters: int, where: str
 ) -> Iterator[Stretch]:
     """Yield what has to be read for entries ``[start, stop)`` of a chunked dataset, in order.
 
@@ -56,8 +56,10 @@ def stretches(
     ----------
     dataset : h5py.h5d.DatasetID
         Chunked along the first axis only.
+    chunk : int
+        Entries of the first axis in one chunk.
     entry_bytes : int
-        Bytes of one entry of the first axis.
+        Bytes of one entry.
     filters : int
         How many filters the dataset has.
 
@@ -66,15 +68,15 @@ def stretches(
     CorruptFileError
         If a chunk is missing.
     """
-    length = dataset.get_create_plist().get_chunk()[0]
     raw = (1 << filters) - 1
-    place_of = _lookup(dataset, range(start // length * length, stop, length), where)
+    chunks = range(start // chunk * chunk, stop, chunk)
+    place_of = _lookup(dataset, chunks, where)
     pending: Stretch | None = None
-    for chunk in range(start // length * length, stop, length):
-        offset, size, mask = place_of(chunk)
-        low, high = max(start, chunk), min(stop, chunk + length)
+    for first in chunks:
+        offset, size, mask = place_of(first)
+        low, high = max(start, first), min(stop, first + chunk)
         if mask & raw == raw:
-            offset += (low - chunk) * entry_bytes
+            offset += (low - first) * entry_bytes
             size = (high - low) * entry_bytes
             if pending is not None:
                 if pending.offset + pending.size == offset and pending.size + size <= _RAW_BYTES:
@@ -82,12 +84,12 @@ def stretches(
                     pending = Stretch(pending.start, high, offset, size, pending.chunk, mask)
                     continue
                 yield pending
-            pending = Stretch(low, high, offset, size, chunk, mask)
+            pending = Stretch(low, high, offset, size, first, mask)
         else:
             if pending is not None:
                 yield pending
                 pending = None
-            yield Stretch(low, high, offset, size, chunk, mask)
+            yield Stretch(low, high, offset, size, first, mask)
     if pending is not None:
         yield pending
 

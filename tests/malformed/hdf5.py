@@ -274,6 +274,20 @@ def unknown_filter(file):
 
 @defect(UnsafeFileError)
 @inside
+def filters_the_other_way_round(file):
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((1000,))
+    creation.set_deflate(1)
+    creation.set_shuffle()
+    values = file[W][()]
+    del file[W]
+    space = h5py.h5s.create_simple((40_000,))
+    made = h5py.h5d.create(file[W.rpartition("/")[0]].id, b"w", h5py.h5t.NATIVE_DOUBLE, space, creation)
+    h5py.Dataset(made)[...] = values
+
+
+@defect(UnsafeFileError)
+@inside
 def petabytes_claimed(file):
     replace_w(file, shape=(1 << 47,), dtype="f8", chunks=(4096,), compression="gzip")
 

@@ -18,12 +18,27 @@ from tests.strategies import values
 PIPELINE = (SHUFFLE, DEFLATE)
 
 
+def decoded(data, mask, dtype, count):
+    out = np.empty(count, dtype)
+    decode(data, PIPELINE, mask, out, count=count)
+    return out
+
+
 @given(st.integers(1, 300).flatmap(values), st.booleans())
 def test_what_is_encoded_decodes(array, always):
     encoded = encode(array, always=always)
-    back = decode(bytes(encoded.data), PIPELINE, encoded.filter_mask, array.dtype, array.size)
+    back = decoded(bytes(encoded.data), encoded.filter_mask, array.dtype, array.size)
     assert back.tobytes() == array.tobytes()
     assert not (always and encoded.filter_mask)
+
+
+@given(st.integers(1, 300).flatmap(values), st.booleans(), st.data())
+def test_a_part_is_the_part_of_the_whole(array, always, data):
+    encoded = encode(array, always=always)
+    start = data.draw(st.integers(0, array.size))
+    out = np.empty(data.draw(st.integers(0, array.size - start)), array.dtype)
+    decode(bytes(encoded.data), PIPELINE, encoded.filter_mask, out, count=array.size, start=start)
+    assert out.tobytes() == array[start : start + out.size].tobytes()
 
 
 @given(st.integers(1, 300).flatmap(values))
@@ -43,7 +58,7 @@ def test_hdf5_reads_our_chunks_and_we_read_its(tmp_path):
         theirs = file.create_dataset("b", data=array, chunks=(5000,), shuffle=True, compression="gzip")
         mask, data = theirs.id.read_direct_chunk((0,))
         assert np.array_equal(file["a"], array)
-        assert np.array_equal(decode(data, PIPELINE, mask, array.dtype, array.size), array)
+        assert np.array_equal(decoded(data, mask, array.dtype, array.size), array)
 
 
 def test_random_values_stay_raw_unless_asked():
@@ -57,13 +72,13 @@ def test_damaged_streams_are_corrupt(spoil):
     array = np.arange(4096)
     packed = bytes(encode(array, always=True).data)
     with pytest.raises(CorruptFileError):
-        decode(spoil(packed), PIPELINE, 0, array.dtype, array.size)
+        decoded(spoil(packed), 0, array.dtype, array.size)
 
 
 def test_a_stream_that_inflates_to_more_is_stopped():
     bomb = zlib.compress(bytes(100 << 20))
     with pytest.raises(CorruptFileError, match="does not inflate to 800 bytes"):
-        decode(bomb, PIPELINE, 0, np.dtype(np.float64), 100)
+        decoded(bomb, 0, np.float64, 100)
 
 
 @pytest.mark.parametrize(

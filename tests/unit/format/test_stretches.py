@@ -17,6 +17,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import h5, stretches
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.chunks import chunk_stream
+from ann_ckpt.format.guard import check_dataset
 from ann_ckpt.format.stored import StoredArray
 
 CHUNK = 32
@@ -42,13 +43,9 @@ def make(path, values, compression=Compression.AUTO):
 def opened(path):
     with h5py.File(path, "r") as file, path.open("rb") as raw:
         dataset = h5d.open(file.id, b"x")
-        filters = (
-            tuple(dataset.get_create_plist().get_filter(i)[0] for i in range(2)) if file["x"].shuffle else ()
-        )
         counted: list[int] = []
-        stored = StoredArray(
-            dataset, file["x"].dtype, filters, descriptor=raw.fileno(), count=counted.append, where="x"
-        )
+        layout = check_dataset(dataset, path.stat().st_size, "x")
+        stored = StoredArray(dataset, layout, descriptor=raw.fileno(), count=counted.append, where="x")
         yield stored, dataset, counted
 
 
@@ -88,7 +85,13 @@ def test_listing_all_chunks_gives_what_asking_for_each_does(tmp_path_factory, va
         for least in (0, 1 << 30):
             patch.setattr(stretches, "_LIST_FROM", least)
             patch.setattr(stretches, "_LIST_SHARE", 1 << 30)
-            found.append(list(stretches.stretches(dataset, start, stop, entry_bytes=8, filters=2, where="x")))
+            found.append(
+                list(
+                    stretches.stretches(
+                        dataset, start, stop, chunk=CHUNK, entry_bytes=8, filters=2, where="x"
+                    )
+                )
+            )
         assert found[0] == found[1]
 
 
@@ -96,7 +99,7 @@ def test_neighbouring_raw_chunks_are_one_read(tmp_path):
     values = np.random.default_rng(0).integers(0, 1 << 62, 20 * CHUNK)
     make(tmp_path / "x.h5", values, Compression.NONE)
     with opened(tmp_path / "x.h5") as (_, dataset, _):
-        found = list(stretches.stretches(dataset, 5, 600, entry_bytes=8, filters=0, where="x"))
+        found = list(stretches.stretches(dataset, 5, 600, chunk=CHUNK, entry_bytes=8, filters=0, where="x"))
         assert [(s.start, s.stop) for s in found] == [(5, 600)]
 
 
