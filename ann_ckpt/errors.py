@@ -226,7 +226,7 @@ class UnsafeFileError(CheckpointError, ValueError):
 
 
 class UnrecognisedFileError(CorruptFileError, UnknownFormatError):
-    """The bytes are those of no file that ANNarchy ever wrote."""
+    """The bytes are those of no checkpoint, and of no file that ANNarchy ever wrote."""
 
     code = "unrecognised-file"
     exit_status = 4

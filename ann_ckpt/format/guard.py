@@ -23,7 +23,7 @@ from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
     StateError,
-    UnknownFormatError,
+    UnrecognisedFileError,
     UnsafeFileError,
     printable,
 )
@@ -90,14 +90,14 @@ def check_superblock(descriptor: int, path: str) -> None:
 
     Raises
     ------
-    UnknownFormatError
+    UnrecognisedFileError
         If the signature is missing.
     CorruptFileError
         If the file ends before the length in its superblock.
     """
     head = os.pread(descriptor, 64, 0)
     if head[:8] != SIGNATURE:
-        raise UnknownFormatError("not an HDF5 file", details={"begins": repr(head[:8])}, where=path)
+        raise UnrecognisedFileError("not an HDF5 file", details={"begins": repr(head[:8])}, where=path)
     end = _end_of_file(head)
     size = os.fstat(descriptor).st_size
     if end is None:

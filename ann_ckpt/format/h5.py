@@ -39,6 +39,8 @@ __all__ = [
 
 _ATTRIBUTE_BYTES = 64 << 10
 """More does not fit into an HDF5 attribute of the format used here."""
+_ATTRIBUTES = 256
+"""Most attributes of one object; the format has names for about twenty."""
 _METADATA_BLOCK = 1 << 14
 
 
@@ -134,8 +136,9 @@ def _memory_dtype(encoded: bytes) -> np.dtype[Any]:
         )
     if cls in (h5t.INTEGER, h5t.FLOAT) or (cls == h5t.ENUM and kind.get_size() == 1):
         dtype: np.dtype[Any] = kind.dtype
-        if dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
-            return np.dtype(bool) if cls == h5t.ENUM else dtype
+        kinds = "b" if cls == h5t.ENUM else "iuf"
+        if dtype.kind in kinds and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
+            return dtype
     raise UnsafeFileError(
         "a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)}
     )
@@ -163,7 +166,16 @@ def read_attribute(owner: Any, name: str) -> NDArray[Any]:
 
 
 def attribute_names(owner: Any) -> list[str]:
-    """Names of all attributes of an open object, sorted by their UTF-8 bytes."""
+    """Names of all attributes of an open object, sorted by their UTF-8 bytes.
+
+    Raises
+    ------
+    UnsafeFileError
+        If there are more than any object of this format has.
+    """
+    count = h5a.get_num_attrs(owner)
+    if count > _ATTRIBUTES:
+        raise UnsafeFileError(f"an object has {count} attributes")
     names: list[bytes] = []
     h5a.iterate(owner, lambda name, *_: names.append(name))
     return [n.decode() for n in sorted(names)]

@@ -21,7 +21,7 @@ from ann_ckpt.errors import (
     ClosedCheckpointError,
     CorruptFileError,
     FormatVersionError,
-    UnknownFormatError,
+    UnrecognisedFileError,
     UnsafeFileError,
     printable,
 )
@@ -43,7 +43,7 @@ class FileReader:
 
     Raises
     ------
-    UnknownFormatError
+    UnrecognisedFileError
         If the file is not HDF5, or HDF5 of something else.
     FormatVersionError
         If a newer major version of the format wrote it.
@@ -281,7 +281,7 @@ class FileReader:
     def _read_header(self) -> dict[str, NDArray[Any]]:
         root = self._groups[""]
         if not _is_ours(root):
-            raise UnknownFormatError(
+            raise UnrecognisedFileError(
                 "an HDF5 file, but not one of this format",
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
                 where=self.path,

@@ -68,6 +68,7 @@ def fitting_values(findings: Findings, path: str, values: Array, dtype: np.dtype
 def _fitting(
     findings: Findings, path: str, stored: Attribute, live: Attribute, shapes: Shapes
 ) -> Attribute | None:
+    stored = _one_for_all(findings, path, stored, live)
     if stored.locality not in (live.locality, Locality.UNKNOWN):
         findings.mismatch(path, f"{stored.locality} in the file, {live.locality} in the network")
         return None
@@ -81,6 +82,21 @@ def _fitting(
         return None
     fit = fitting_values(findings, path, values, live.values.dtype)
     return None if fit is None else Attribute(fit, live.locality)
+
+
+def _one_for_all(findings: Findings, path: str, stored: Attribute, live: Attribute) -> Attribute:
+    """Return one value where the network has one and each dendrite in the file the same.
+
+    ANNarchy before 4.5.5 knew no values of a whole projection and kept one per dendrite.
+    """
+    if stored.locality is not Locality.SEMIGLOBAL or live.locality is not Locality.GLOBAL:
+        return stored
+    values = np.asarray(stored.values)
+    bits = values.view(f"V{values.dtype.itemsize}")
+    if not values.size or not (bits == bits[0]).all():
+        return stored
+    findings.cast.append(Note(path, "the same value for each dendrite in the file, one in the network"))
+    return Attribute(values[0], Locality.GLOBAL)
 
 
 def _converted(path: str, stored: np.dtype[Any], live: np.dtype[Any]) -> Note:

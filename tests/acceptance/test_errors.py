@@ -41,9 +41,9 @@ def gone(path: Path) -> None:
 
 
 BAD_FILES = {
-    not_hdf5: "unknown-format",
-    empty: "unknown-format",
-    other_hdf5: "unknown-format",
+    not_hdf5: "unrecognised-file",
+    empty: "unrecognised-file",
+    other_hdf5: "unrecognised-file",
     truncated: "corrupt-file",
     folder: "not-readable",
     gone: "no-such-file",

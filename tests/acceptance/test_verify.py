@@ -61,7 +61,7 @@ def test_every_file_is_checked_and_the_worst_status_is_returned(
     assert answer.err.count("error[") == 2
     documents = run("verify", text, demo_file, "--json").json
     assert [d["ok"] for d in documents] == [False, True]
-    assert documents[0]["error"] == "unknown-format"
+    assert documents[0]["error"] == "unrecognised-file"
 
 
 def test_values_swapped_with_plain_hdf5_are_found(run: Run, demo_file: Path) -> None:

@@ -79,17 +79,19 @@ def _synapses(projection: Any, stored: ProjectionState, dt: float) -> Any:
     synapses = kind(dt=dt) if _is_five(projection) else kind()
     connectivity = stored.connectivity
     bounds = connectivity.row_ptr
-    filled = np.flatnonzero(np.diff(bounds)).tolist()
+    filled = np.flatnonzero(np.diff(bounds))
+    # In the order of post ranks, as ANNarchy wants them: told to sort, it expects a list of delays
+    # and weights for each row, and reads past the end where one stands for all.
+    filled = filled[np.argsort(connectivity.post_ranks[filled], kind="stable")]
 
     def rows(values: Any) -> list[list[Any]]:
         flat = np.asarray(values)
-        return [flat[bounds[row] : bounds[row + 1]].tolist() for row in filled]
+        return [flat[bounds[row] : bounds[row + 1]].tolist() for row in filled.tolist()]
 
-    post_ranks = connectivity.post_ranks[filled]
-    synapses.post_rank = post_ranks.tolist()
+    synapses.post_rank = connectivity.post_ranks[filled].tolist()
     synapses.pre_rank = rows(connectivity.pre_ranks)
     synapses.size, synapses.nb_synapses = len(filled), connectivity.n_synapses
-    synapses.requires_sorting = bool(np.any(np.diff(post_ranks) < 0))
+    synapses.requires_sorting = False
     weights = np.asarray(stored["w"]) if "w" in stored else np.zeros(())
     if weights.shape:
         per_synapse = np.repeat(weights, np.diff(bounds)) if weights.size != bounds[-1] else weights

@@ -194,7 +194,7 @@ def test_only_what_fits_is_offered_to_a_rebuild() -> None:
         seen.append(set(offered))
         return None
 
-    stored = projection(rows=[[0], [3], [1, 2]], parameters={"eta": np.ones(3), "beta": 1.0})
+    stored = projection(rows=[[0], [3], [1, 2]], parameters={"eta": np.arange(3.0), "beta": 1.0})
     made = plan(network(projections=[stored]), refusal=refusal)
     assert seen == [{"w"}]
     assert paths(made.notes) == ["projections/ff/alpha"]
@@ -271,6 +271,17 @@ def test_a_locality_that_is_not_known_is_taken_from_the_network() -> None:
     assert "shape (5,) in the file, (2, 2) in the network" in texts(
         plan(network(populations=[odd])).mismatched
     )
+
+
+def test_one_value_for_each_dendrite_is_one_for_all_where_they_agree() -> None:
+    live = network(projections=[projection(parameters={"eta": 0.5})])
+    for values, fits in (([2.0, 2.0, 2.0], True), ([2.0, 3.0, 2.0], False), ([0.0, -0.0, 0.0], False)):
+        stored = projection(parameters={"eta": Attribute(np.array(values), Locality.SEMIGLOBAL)})
+        made = plan(network(projections=[stored]), live)
+        given = [np.asarray(a.arrays[0]) for a in made.actions if a.path == "projections/ff/eta"]
+        assert [value.tolist() for value in given] == ([2.0] if fits else [])
+        assert paths(made.cast) == (["projections/ff/eta"] if fits else [])
+        assert paths(made.mismatched) == ([] if fits else ["projections/ff/eta"])
 
 
 def test_an_object_saved_alone_says_nothing_about_the_others() -> None:
