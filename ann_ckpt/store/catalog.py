@@ -80,9 +80,13 @@ class Catalog:
         self._known = {slot: entry for slot, entry in found.items() if entry is not None}
         return [info for _, info in self._known.values()]
 
-    def tagged(self, tag: str) -> CheckpointInfo | None:
-        """Return the newest checkpoint of that tag, which is the one it names."""
-        return next((info for info in reversed(self.all()) if info.tag == tag), None)
+    def look(self, slot: Slot) -> CheckpointInfo | None:
+        """One checkpoint; None if there is none any more."""
+        found = self._look(slot)
+        if found is None:
+            return None
+        self._known[slot] = found
+        return found[1]
 
     def _look(self, slot: Slot) -> tuple[tuple[int, int], CheckpointInfo] | None:
         """Return the info with what tells the file from another one; None if it is gone by now."""

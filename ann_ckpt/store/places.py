@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ann_ckpt.errors import FileMissingError, ObjectNotFoundError, OptionError, printable
@@ -85,24 +85,34 @@ def find(folder: StoreFolder, catalog: Catalog, which: str) -> CheckpointInfo:
     ObjectNotFoundError
         If there is none.
     """
-    infos = catalog.all()
-    step = _STEP.fullmatch(which)
-    if step is None or len(which) > _TAG_LENGTH:
-        matching = [info for info in infos if info.tag == which]
-    elif step[2] is not None or len(which) >= STEP_DIGITS:
-        slot = Slot(int(step[2] or 0), int(step[1]))
-        matching = [info for info in infos if info.slot == slot]
+    for slot, matches in _candidates(folder.slots(), which):
+        info = catalog.look(slot)
+        if info is not None and matches(info):
+            return info
+    raise ObjectNotFoundError.among(
+        printable(folder.path.name, 80),
+        "checkpoint",
+        which,
+        _names(catalog.all()),
+        where=printable(folder.path, 400),
+    )
+
+
+def _candidates(slots: Sequence[Slot], which: str) -> Iterator[tuple[Slot, Callable[[CheckpointInfo], bool]]]:
+    """Where to look, newest first, and how to tell that it is there; a file is opened only if need be."""
+    number = _STEP.fullmatch(which)
+    if number is None or len(which) > _TAG_LENGTH:
+        for slot in reversed(slots):
+            yield slot, lambda info: info.tag == which
+    elif number[2] is not None or len(which) >= STEP_DIGITS:
+        named = Slot(int(number[2] or 0), int(number[1]))
+        if named in slots:
+            yield named, lambda _: True
     else:
-        matching = [info for info in infos if _step(info) == int(step[1])]
-    if not matching:
-        raise ObjectNotFoundError.among(
-            printable(folder.path.name, 80),
-            "checkpoint",
-            which,
-            _names(infos),
-            where=printable(folder.path, 400),
-        )
-    return matching[-1]
+        step = int(number[1])
+        for slot in reversed(slots):
+            if slot.step == step:
+                yield slot, lambda info: _step(info) == step
 
 
 def check_tag(tag: str) -> str:

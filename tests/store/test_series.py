@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, differences
 from ann_ckpt.errors import CorruptFileError, FileMissingError, NotWritableError, ObjectNotFoundError, OptionError
+from ann_ckpt.store import catalog
 from tests.store.runs import state
 
 
@@ -171,6 +173,25 @@ def test_a_name_means_that_checkpoint_however_many_are_at_its_step(store, tmp_pa
     store.prune(keep_last=2)
     with pytest.raises(ObjectNotFoundError, match="000000000010"):
         store["000000000010"]
+
+
+def test_finding_one_of_many_opens_no_more_files_than_it_has_to(path, monkeypatch):
+    with CheckpointStore(path, "a") as store:
+        for step in (10, 20, 20, 30, 40):
+            store.save(state(step), tag="early" if step == 10 else f"at {step}")
+    opened: list[str] = []
+    monkeypatch.setattr(
+        catalog, "Checkpoint", lambda path: opened.append(Path(path).stem) or ann_ckpt.Checkpoint(path)
+    )
+    for which, looked_at in (
+        ("20", ["000000000020-1"]),
+        ("000000000020", ["000000000020"]),
+        ("at 30", ["000000000040-1", "000000000030-1"]),
+    ):
+        opened.clear()
+        with ann_ckpt.open(f"{path}@{which}") as found:
+            assert Path(found.path).stem == looked_at[-1]
+        assert opened == looked_at
 
 
 def test_a_checkpoint_without_a_step_is_found_by_its_name(store):

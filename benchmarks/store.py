@@ -1,0 +1,210 @@
+"""Stores: saves that write what changed, reading after many of them, and getting space back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ann_ckpt
+from benchmarks import limits
+from benchmarks.harness import Case, Contender, Goal, Role, Scale, remove
+from benchmarks.series import ICECHUNK, OURS, STORES, VERSIONED, Changing, Series, ten_rows
+
+__all__ = ["cases"]
+
+FULL = "ann_ckpt, a full file"
+_SHARES = (0.0, 0.01, 0.1, 1.0)
+_HISTORY_BYTES = 128 << 20
+"""States are no larger where a long history has to be written first."""
+_PRUNED = 10
+_MB = 10**6
+
+
+def cases(scale: Scale) -> list[Case]:
+    """Saving, reading and pruning series of checkpoints."""
+    nbytes = min(scale.nbytes, _HISTORY_BYTES)
+    saves = 200 if scale.nbytes > 1 << 20 else 20
+    return [
+        *(
+            Case(
+                f"store-save/{100 * share:g}-percent",
+                f"Incremental save: {100 * share:g} % of the blocks changed",
+                partial(_saving, scale.nbytes, share),
+                nbytes=scale.nbytes,
+                goals=_save_goals(share, scale.nbytes),
+            )
+            for share in _SHARES
+        ),
+        *(
+            Case(
+                f"store-read/{what.replace(' ', '-')}",
+                f"Reading {words} after {saves} saves, 1 % of the blocks changed in each",
+                partial(_reading, nbytes, saves, what),
+                nbytes=nbytes,
+                goals=(Goal(text=text, what=OURS, over=FULL, at_most=bound),) if bound else (),
+            )
+            for what, words, text, bound in (
+                ("newest", "all weights of the newest", "at most 1.5 x a fresh full file", 1.5),
+                ("oldest", "all weights of the oldest", "", None),
+                ("ten rows", "ten rows of the newest", "at most 2 x a fresh full file", 2.0),
+            )
+        ),
+        Case(
+            "store-prune/half",
+            f"Removing the {_PRUNED} oldest of {2 * _PRUNED} checkpoints, 10 % of the blocks changed in each",
+            partial(_pruning, nbytes),
+            nbytes=nbytes,
+        ),
+    ]
+
+
+def _save_goals(share: float, nbytes: int) -> tuple[Goal, ...]:
+    if share == 1.0:
+        return ()
+    peers = (
+        Goal(text="10 x faster than versioned-hdf5", what=VERSIONED, over=OURS, at_least=10),
+        Goal(text="3 x faster than icechunk", what=ICECHUNK, over=OURS, at_least=3),
+    )
+    if share == 0.0:
+        return (Goal(text="at most 200 KB written", what=OURS, of="written", at_most=200_000), *peers)
+    # Weights and traces are four fifths of the state; a state of few blocks changes one of each at least.
+    changed = max(share * nbytes, 2 << 20)
+    return (
+        Goal(
+            text="the changed blocks and 1 MB written at most",
+            what=OURS,
+            of="written",
+            at_most=changed + _MB,
+        ),
+        *((Goal(text="a tenth of a full save", what=OURS, over=FULL, at_most=0.1),) if share < 0.1 else ()),
+        *peers,
+    )
+
+
+def _saving(nbytes: int, share: float, folder: Path) -> list[Contender]:
+    changing = cache(lambda: Changing(nbytes, share))
+    return [
+        limits.writing(folder, lambda: list(changing().arrays.values())),
+        *(_saves(name, changing, folder) for name in STORES),
+        Contender(
+            FULL,
+            lambda: ann_ckpt.write(changing().state, folder / "full.h5", compression="none"),
+            role=Role.OURS,
+            before=lambda: changing().go_to(1),
+            after=lambda: remove(folder / "full.h5"),
+            product=folder / "full.h5",
+        ),
+    ]
+
+
+def _saves(name: str, changing: Callable[[], Changing], folder: Path) -> Contender:
+    """One more save into a series that has a first one."""
+    kind, needs = STORES[name]
+    path = folder / name.replace(" ", "-")
+    series = cache(lambda: kind(path))
+    version = 0
+
+    def advance() -> None:
+        nonlocal version
+        if version == 0:
+            changing().go_to(0)
+            series().save(changing(), 0)
+        version += 1
+        changing().go_to(version)
+
+    def check(_: Any) -> None:
+        np.testing.assert_array_equal(series().read(version), changing().arrays["ff.w"])
+
+    return Contender(
+        name,
+        lambda: series().save(changing(), version),
+        role=Role.OURS if name == OURS else Role.PEER,
+        before=advance,
+        check=check,
+        product=path,
+        needs=needs,
+    )
+
+
+def _reading(nbytes: int, saves: int, what: str, folder: Path) -> list[Contender]:
+    """Each contender writes the same history for itself, then reads from it."""
+    version = 0 if what == "oldest" else saves - 1
+    full = folder / "full.h5"
+    expected = cache(lambda: _at_version(nbytes, version).arrays["ff.w"])
+
+    def whole() -> None:
+        ann_ckpt.write(_at_version(nbytes, version).state, full, compression="none")
+
+    def from_file() -> Any:
+        with ann_ckpt.open(full) as checkpoint:
+            weights = checkpoint.projections["ff"]["w"]
+            return np.asarray(weights[ten_rows(weights.shape[0])] if what == "ten rows" else weights)
+
+    def check(values: Any) -> None:
+        wanted = expected()
+        np.testing.assert_array_equal(values, wanted[ten_rows(wanted.size)] if what == "ten rows" else wanted)
+
+    found = [Contender(FULL, from_file, role=Role.LIMIT, prepare=whole, check=check, product=full)]
+    for name, (kind, needs) in STORES.items():
+        path = folder / name.replace(" ", "-")
+        series = kind(path)
+        read = series.rows if what == "ten rows" else series.read
+        found.append(
+            Contender(
+                name,
+                partial(read, version),
+                role=Role.OURS if name == OURS else Role.PEER,
+                prepare=partial(_history, kind, path, nbytes, saves, 0.01),
+                check=check,
+                product=path,
+                needs=needs,
+            )
+        )
+    return found
+
+
+def _at_version(nbytes: int, version: int) -> Changing:
+    changing = Changing(nbytes, 0.01, wandering=True)
+    for number in range(version + 1):
+        changing.go_to(number)
+    return changing
+
+
+def _history(kind: type[Series], path: Path, nbytes: int, saves: int, share: float) -> None:
+    """Write a series from its beginning."""
+    changing, series = Changing(nbytes, share, wandering=True), kind(path)
+    for version in range(saves):
+        changing.go_to(version)
+        series.save(changing, version)
+
+
+def _pruning(nbytes: int, folder: Path) -> list[Contender]:
+    return [_prunes(name, nbytes, folder) for name in STORES]
+
+
+def _prunes(name: str, nbytes: int, folder: Path) -> Contender:
+    """Prune a copy; what is left on the disk is the size in the table."""
+    kind, needs = STORES[name]
+    made, path = folder / f"{name}-made".replace(" ", "-"), folder / name.replace(" ", "-")
+
+    def copy() -> None:
+        remove(path)
+        # Files of a store never change, so links are copies; a file that is written in place is copied.
+        shutil.copytree(made, path, copy_function=os.link if name == OURS else shutil.copy2)
+
+    return Contender(
+        name,
+        lambda: kind(path).prune(range(_PRUNED)),
+        role=Role.OURS if name == OURS else Role.PEER,
+        prepare=partial(_history, kind, made, nbytes, 2 * _PRUNED, 0.1),
+        before=copy,
+        check=lambda _: kind(path).read(2 * _PRUNED - 1),
+        product=path,
+        needs=needs,
+    )
