@@ -10,7 +10,13 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, differences
-from ann_ckpt.errors import CorruptFileError, FileMissingError, NotWritableError, ObjectNotFoundError, OptionError
+from ann_ckpt.errors import (
+    CorruptFileError,
+    FileMissingError,
+    NotWritableError,
+    ObjectNotFoundError,
+    OptionError,
+)
 from ann_ckpt.store import catalog
 from tests.store.runs import state
 
