@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,3 +309,196 @@ def chunk_missing(file):
 @inside
 def contiguous_never_written(file):
     replace_w(file, shape=(40_000,), dtype="f8")
+
+
+def put(file: h5py.File, kind, space, creation=None) -> None:
+    """Put a dataset that h5py's own calls would not make in the place of ``w``."""
+    del file[W]
+    parent, _, name = W.rpartition("/")
+    h5py.h5d.create(file[parent].id, name.encode(), kind, space, creation)
+
+
+@defect(UnsafeFileError)
+@inside
+def attribute_of_variable_length(file):
+    file["populations/layer"].attrs["note"] = "any text that h5py writes"
+
+
+@defect(UnsafeFileError)
+@inside
+def attribute_that_refers(file):
+    file.attrs["created"] = file["populations"].ref
+
+
+@defect(UnsafeFileError)
+@inside
+def attribute_of_arrays(file):
+    kind = np.dtype(("i8", (100,)))
+    file["populations/layer"].attrs.create("geometry", np.zeros((1, 100), "i8"), dtype=kind)
+
+
+@defect(UnsafeFileError)
+@inside
+def thousands_of_attributes(file):
+    attributes = file["populations/layer"].attrs
+    for number in range(2000):
+        attributes[f"a{number}"] = np.int8(1)
+
+
+@defect(UnsafeFileError)
+@inside
+def enum_that_is_no_bool(file):
+    kind = h5py.enum_dtype({"FALSE": 0, "MAYBE": 7}, basetype="i1")
+    replace_w(file, data=np.zeros(40_000, "i1"), dtype=kind)
+
+
+@defect(UnsafeFileError)
+@inside
+def arrays_in_an_array(file):
+    kind = h5py.h5t.array_create(h5py.h5t.NATIVE_DOUBLE, (1000, 1000))
+    put(file, kind, h5py.h5s.create_simple((4,)))
+
+
+@defect(UnsafeFileError)
+@inside
+def opaque_bytes(file):
+    replace_w(file, shape=(40_000,), dtype="V8")
+
+
+@defect(UnsafeFileError)
+@inside
+def floats_of_another_kind(file):
+    kind = h5py.h5t.NATIVE_DOUBLE.copy()
+    kind.set_ebias(7)
+    put(file, kind, h5py.h5s.create_simple((40_000,)))
+
+
+@defect(UnsafeFileError)
+@inside
+def no_dataspace(file):
+    put(file, h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create(h5py.h5s.NULL))
+
+
+@defect(CorruptFileError)
+@inside
+def type_where_an_array_should_be(file):
+    del file[W]
+    file[W] = np.dtype("f8")
+
+
+@defect(CorruptFileError)
+@inside
+def one_value_where_an_array_should_be(file):
+    replace_w(file, data=1.0)
+
+
+@defect(UnsafeFileError)
+@inside
+def text_of_a_gigabyte(file):
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(1 << 30)
+    del file["metadata"]
+    h5py.h5d.create(file.id, b"metadata", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+
+
+@defect(UnsafeFileError)
+@inside
+def index_of_a_billion(file):
+    kind = file["index"].dtype
+    del file["index"]
+    file.create_dataset("index", shape=(1 << 30,), dtype=kind, chunks=(4096,), compression="gzip")
+
+
+@defect(UnsafeFileError)
+@inside
+def soft_link_in_a_circle(file):
+    del file[W]
+    file[W] = h5py.SoftLink(f"/{W}")
+
+
+@defect(UnsafeFileError)
+@inside
+def group_behind_a_soft_link(file):
+    file.move("projections", "elsewhere")
+    file["projections"] = h5py.SoftLink("/elsewhere")
+
+
+@defect(UnsafeFileError)
+@inside
+def group_in_another_file(file):
+    del file["projections"]
+    file["projections"] = h5py.ExternalLink("other.h5", "/projections")
+
+
+@defect(UnsafeFileError)
+@inside
+def index_in_another_file(file):
+    del file["index"]
+    file["index"] = h5py.ExternalLink("/etc/passwd", "/index")
+
+
+@defect(CorruptFileError)
+@inside
+def root_below_itself(file):
+    del file["projections"]
+    file["projections"] = file["/"]
+
+
+@defect(CorruptFileError)
+@inside
+def group_below_itself(file):
+    del file["populations/layer"]
+    file["populations/layer"] = file["populations"]
+
+
+@defect(UnsafeFileError)
+@inside
+def virtual_dataset_of_itself(file):
+    virtual = h5py.VirtualLayout((40_000,), "f8")
+    virtual[:] = h5py.VirtualSource(".", W, (40_000,))
+    del file[W]
+    file.create_virtual_dataset(W, virtual)
+
+
+@defect(UnsafeFileError)
+@inside
+def storage_without_end(file):
+    replace_w(file, shape=(40_000,), dtype="f8", external=[("/dev/zero", 0, 320_000)])
+
+
+@defect(UnsafeFileError)
+@inside
+def filter_of_hdf5_that_is_not_ours(file):
+    replace_w(file, shape=(40_000,), dtype="f8", chunks=(4096,), scaleoffset=3)
+
+
+@defect(UnsafeFileError)
+@inside
+def filter_of_h5py(file):
+    replace_w(file, data=np.zeros(40_000), chunks=(4096,), compression="lzf")
+
+
+@defect(UnsafeFileError)
+@inside
+def filters_in_a_long_row(file):
+    replace_w(
+        file, shape=(40_000,), dtype="f8", chunks=(4096,), compression="gzip", shuffle=True, fletcher32=True
+    )
+
+
+@defect(UnknownFormatError)
+def bytes_before_the_signature(path):
+    path.write_bytes(bytes(512) + path.read_bytes())
+
+
+@defect(CorruptFileError)
+def end_of_file_beyond_everything(path):
+    data = bytearray(path.read_bytes())
+    data[40:48] = b"\xff" * 8
+    path.write_bytes(data)
+
+
+@defect(NotReadableError)
+def a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)

@@ -31,6 +31,7 @@ def test_a_good_file_opens_after_a_bad_one(name, tmp_path):
         ann_ckpt.read(path)
     if path.is_dir():
         path.rmdir()
+    path.unlink(missing_ok=True)
     assert ann_ckpt.verify(good(path)).ok
 
 
