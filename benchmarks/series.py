@@ -18,11 +18,12 @@ from ann_ckpt.store.cuts import row_bounds
 from benchmarks.harness import flush
 from benchmarks.states import ROW, arrays_of, make_state
 
-__all__ = ["ICECHUNK", "OURS", "STORES", "VERSIONED", "Changing", "Series", "ten_rows"]
+__all__ = ["ICECHUNK", "OURS", "STORES", "TOLD", "VERSIONED", "Changing", "Series", "ten_rows"]
 
 OURS = "ann_ckpt store"
 VERSIONED = "versioned-hdf5"
-ICECHUNK = "icechunk + zarr"
+TOLD = "versioned-hdf5, told what changed"
+ICECHUNK = "icechunk + zarr, told what changed"
 
 _CHUNK = 32 << 10
 """Entries in a chunk of the peers: as many as a block of ours has on average."""
@@ -139,11 +140,14 @@ class _Chunks:
 
 
 class VersionedFile:
-    """versioned-hdf5, given the chunks that changed."""
+    """versioned-hdf5, given every array; it finds out itself which chunks it has."""
 
     def __init__(self, path: Path) -> None:
         self._file = path / "run.h5"
-        self._chunks = _Chunks()
+
+    def _parts(self, arrays: Arrays) -> Iterator[tuple[str, slice]]:
+        """What to assign."""
+        return ((name, slice(None)) for name in arrays)
 
     def save(self, changing: Changing, version: int) -> None:
         """Stage a version."""
@@ -158,7 +162,7 @@ class VersionedFile:
             for name, values in changing.arrays.items():
                 if name not in group:
                     group.create_dataset(name, data=np.atleast_1d(values), chunks=(_CHUNK,))
-            for name, part in self._chunks.changed(changing.arrays):
+            for name, part in self._parts(changing.arrays):
                 group[name][part] = np.atleast_1d(changing.arrays[name])[part]
         flush(self._file)
 
@@ -186,6 +190,17 @@ class VersionedFile:
         with h5py.File(self._file, "r+") as file:
             delete_versions(file, [f"v{version}" for version in versions])
         flush(self._file)
+
+
+class VersionedFileTold(VersionedFile):
+    """versioned-hdf5, given the chunks that changed, found with digests as ours are."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._chunks = _Chunks()
+
+    def _parts(self, arrays: Arrays) -> Iterator[tuple[str, slice]]:
+        return self._chunks.changed(arrays)
 
 
 class IcechunkRepository:
@@ -265,6 +280,7 @@ def ten_rows(synapses: int) -> slice:
 STORES: Mapping[str, tuple[type[Series], tuple[str, ...]]] = {
     OURS: (OurStore, ()),
     VERSIONED: (VersionedFile, ("versioned-hdf5", "h5py")),
+    TOLD: (VersionedFileTold, ("versioned-hdf5", "h5py")),
     ICECHUNK: (IcechunkRepository, ("icechunk", "zarr")),
 }
 """Who keeps versions, and the distributions that it needs."""

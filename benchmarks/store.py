@@ -24,6 +24,8 @@ _HISTORY_BYTES = 128 << 20
 """States are no larger where a long history has to be written first."""
 _PRUNED = 10
 _MB = 10**6
+_HISTORIES = {name: store for name, store in STORES.items() if name != VERSIONED}
+"""Whoever wrote it, a file of versioned-hdf5 is the same; told what changed, it is written sooner."""
 
 
 def cases(scale: Scale) -> list[Case]:
@@ -151,7 +153,7 @@ def _reading(nbytes: int, saves: int, what: str, folder: Path) -> list[Contender
         np.testing.assert_array_equal(values, wanted[ten_rows(wanted.size)] if what == "ten rows" else wanted)
 
     found = [Contender(FULL, from_file, role=Role.LIMIT, prepare=whole, check=check, product=full)]
-    for name, (kind, needs) in STORES.items():
+    for name, (kind, needs) in _HISTORIES.items():
         path = folder / name.replace(" ", "-")
         series = kind(path)
         read = series.rows if what == "ten rows" else series.read
@@ -185,7 +187,7 @@ def _history(kind: type[Series], path: Path, nbytes: int, saves: int, share: flo
 
 
 def _pruning(nbytes: int, folder: Path) -> list[Contender]:
-    return [_prunes(name, nbytes, folder) for name in STORES]
+    return [_prunes(name, nbytes, folder) for name in _HISTORIES]
 
 
 def _prunes(name: str, nbytes: int, folder: Path) -> Contender:

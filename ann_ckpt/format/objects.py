@@ -182,8 +182,11 @@ class OpenObjects:
         self._held.clear()
 
     @contextlib.contextmanager
-    def of(self, array: SharedArray) -> Iterator[dict[str, StoredArray]]:
-        """Yield the datasets that the pieces of ``array`` come from, by the names of their objects.
+    def of(self, array: SharedArray) -> Iterator[Callable[[str], StoredArray]]:
+        """Yield what returns the dataset in an object that pieces of ``array`` come from, by its name.
+
+        All of these objects are there, and as long as they were written; HDF5 opens
+        those only that are asked for.
 
         Raises
         ------
@@ -198,7 +201,7 @@ class OpenObjects:
                 opened[name] = self._held.get(name) or stack.enter_context(
                     contextlib.closing(self._open(item))
                 )
-            yield {name: one.values(array, self._count) for name, one in opened.items()}
+            yield lambda name: opened[name].values(array, self._count)
 
     def _open(self, item: StoredObject) -> _OpenObject:
         path = self._folder / layout.object_path(item.name)

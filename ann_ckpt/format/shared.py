@@ -105,7 +105,7 @@ class _Reading:
     def __init__(
         self,
         array: SharedArray,
-        sources: dict[str, StoredArray],
+        sources: Callable[[str], StoredArray],
         out: NDArray[Any],
         start: int,
         where: str,
@@ -130,7 +130,7 @@ class _Reading:
             else np.empty((high - low, *array.shape[1:]), array.dtype)
         )
         with naming_object(piece.source.name, self._where):
-            self._sources[piece.source.name].read_into(values, piece.start + offset, threads=False)
+            self._sources(piece.source.name).read_into(values, piece.start + offset, threads=False)
         cuts: list[int] = (bounds - low).tolist()
         found = block_records(np.diff(bounds), block_digests(values, cuts))
         wrong = np.flatnonzero(found != array.blocks[slice(*stretch)])
