@@ -147,6 +147,29 @@ npz(
         w=npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1, " * 40 + "), }\n", bytes(8))
     ),
 )
+npz(
+    "a shape whose digits do not end",
+    CorruptFileError,
+    lambda: changed(
+        w=npy_header(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1" * 30_000 + "), }\n", bytes(8)
+        )
+    ),
+)
+npz(
+    "texts of no length, without end",
+    CorruptFileError,
+    lambda: changed(
+        w=npy_header("{'descr': '|S0', 'fortran_order': False, 'shape': (999999999999999,), }\n")
+    ),
+)
+npz(
+    "objects that are addresses",
+    CorruptFileError,
+    lambda: changed(
+        w=npy_header("{'descr': '|O', 'fortran_order': False, 'shape': (1000,), }\n", bytes(8000))
+    ),
+)
 npz("a structured type", CorruptFileError, lambda: changed(w=npy(np.zeros(2, [("a", "f8"), ("b", "O")]))))
 npz(
     "a void type",
@@ -229,7 +252,7 @@ def _() -> bytes:
 
 MATRIX, COMPRESSED = 14, 15
 INT8, INT32, UINT32, DOUBLE, UTF8 = 1, 5, 6, 9, 16
-CELL, STRUCT, OBJECT, CHAR, SPARSE, NUMBER, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 6, 16, 17
+CELL, STRUCT, OBJECT, CHAR, SPARSE, NUMBER, INT32_CLASS, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 6, 12, 16, 17
 
 
 def element(kind: int, data: bytes) -> bytes:
@@ -397,6 +420,40 @@ mat(
     "a foreign variable",
     UnrecognisedFileError,
     lambda: mat_file(matrix(NUMBER, (1, 1), element(DOUBLE, bytes(8)))),
+)
+mat(
+    "a billion structs without a field",
+    UnsafeFileError,
+    lambda: mat_file(struct_of({}, dims=(1 << 15, 1 << 15))),
+)
+mat(
+    "small numbers that become wide",
+    UnsafeFileError,
+    lambda: mat_file(compressed(matrix(NUMBER, (30 << 20, 1), element(INT8, bytes(30 << 20))))),
+)
+mat(
+    "a variable twice",
+    CorruptFileError,
+    lambda: mat_file(struct_of({"a": numbers(1.0)}), struct_of({"a": numbers(2.0)})),
+)
+mat(
+    "numbers that do not fit their class",
+    CorruptFileError,
+    lambda: mat_file(matrix(INT32_CLASS, (1, 1), element(DOUBLE, struct.pack("<d", 1e300)))),
+)
+mat("a hundred thousand variables", UnsafeFileError, lambda: mat_file(*[element(MATRIX, b"")] * 100_000))
+mat(
+    "empty cells in eight dimensions", CorruptFileError, lambda: mat_file(matrix(CELL, (0, *[2**31 - 1] * 7)))
+)
+mat(
+    "an opaque object in a cell",
+    UnsafeFileError,
+    lambda: mat_file(matrix(CELL, (1, 1), matrix(OPAQUE, (1, 1), numbers(1.0)))),
+)
+mat(
+    "version 4",
+    UnrecognisedFileError,
+    lambda: struct.pack("<5I", 0, 1 << 20, 1 << 20, 0, 2) + b"x\0" + bytes(200),
 )
 
 

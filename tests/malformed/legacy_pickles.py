@@ -363,6 +363,15 @@ unsafe("a million nothings on the stack", pickled(b"}(" + b"N" * 1_000_000 + b"u
 corrupt("a million lists, one used", pickled(b"}" + text("w") + b"](" + b"]" * 100_000 + b"es}"))
 
 
+sample("numbers of three kinds in turn", UnrecognisedFileError)(
+    lambda: pickle.dumps({"w": [1, 1.0, True] * 300_000})
+)
+sample("a text all in escapes", UnsafeFileError)(lambda: b"(dp0\nS'" + b"\\x41" * 2_000_000 + b"'\nNs.")
+unsafe(
+    "texts of no length, four billion",
+    entry(array(b"\x8a\x05\xff\xff\xff\xff\x00\x85", dtype("S0", "|"), raw(b""))),
+)
+
 # --- arrays --------------------------------------------------------------------------------
 
 corrupt("array with too little data", entry(array(b"K\x08\x85", dtype("f8"), raw(bytes(8)))))
@@ -439,6 +448,8 @@ corrupt("a list for a target", projection(target=["exc", "inh"]))
 corrupt("numbers for names", projection(attributes=[1, 2]))
 corrupt("a wrong number of synapses", projection(number_of_synapses=[2, 2]))
 corrupt("numbers beyond 64 bits", projection(w=[[1 << 63, -1], [0]]))
+unsafe("a name of a hundred thousand letters", population(name="n" * 100_000))
+unsafe("an attribute of a hundred thousand letters", population(attributes=["n" * 100_000]))
 corrupt("a geometry that does not fit", population(geometry=(3, 3)))
 corrupt("a negative geometry", population(geometry=(-2, -2)))
 corrupt("a geometry of five axes", population(geometry=(1, 1, 2, 2, 1)))
@@ -508,5 +519,21 @@ sample("gzip: bomb of rows", UnsafeFileError)(
 )
 sample("gzip: bomb of texts", UnsafeFileError)(
     lambda: packed(b"\x80\x04}" + text("w") + b"]" + (b"(" + b"\x8c\x02ab" * 1000 + b"e") * 3_000 + b"s.")
+)
+sample("gzip: a line of thirty megabytes", UnsafeFileError)(
+    lambda: packed(b"(dp0\nS'" + b"w" * (30 << 20) + b"'\nNs.")
+)
+sample("gzip: numbers in words", UnsafeFileError)(
+    lambda: packed(b"(dp0\nS'w'\n(lp1\n" + b"F1.5\na" * 1_200_000 + b"s.")
+)
+sample("gzip: empty lists without end", UnsafeFileError)(
+    lambda: packed(b"\x80\x04}" + text("w") + b"](" + (b"]" * 100_000 + b"e(") * 19 + b"es.")
+)
+sample("gzip: two hundred thousand members", CorruptFileError)(lambda: packed(b"") * 200_000)
+sample("gzip: blocks of nothing", CorruptFileError)(
+    lambda: packed(b"")[:10] + b"\x00\x00\x00\xff\xff" * 2_000_000
+)
+sample("gzip: a name that does not end", CorruptFileError)(
+    lambda: b"\x1f\x8b\x08\x08" + bytes(6) + b"A" * 2_000_000
 )
 sample("zlib without gzip", UnrecognisedFileError)(lambda: zlib.compress(projection()))

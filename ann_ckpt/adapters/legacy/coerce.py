@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.values import Rows, Value
-from ann_ckpt.errors import CorruptFileError, printable
+from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 
 __all__ = ["check_text", "is_number", "kind_of", "names", "number", "ranks", "rows_of", "text", "whole"]
 
 
 _LARGEST = (1 << 63) - 1
+_NAME_CHARACTERS = 1000
+"""Longest name; no simulator compiles a longer one, and HDF5 has its own limits."""
 
 
 def kind_of(value: Value) -> str:
@@ -63,7 +65,17 @@ def text(value: Value, what: str) -> str:
 
 
 def check_text(value: str) -> str:
-    """Return a text that every format can hold; half a surrogate pair is none."""
+    """Return a text that every format can hold; half a surrogate pair is none.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is no Unicode.
+    UnsafeFileError
+        If it is longer than any name.
+    """
+    if len(value) > _NAME_CHARACTERS:
+        raise UnsafeFileError(f"a name has {len(value)} characters", details={"begins": printable(value, 40)})
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -30,6 +30,8 @@ _NUMBERS: Final = range(6, 16)
 _COMPLEX = 0x08
 _MAX_AXES = 8
 _PIECE = 1 << 20
+_WIDEST = 8
+"""Bytes that one number takes once it is read, however few it has in the file."""
 
 
 def checked_bytes(data: bytes, budget: Budget) -> bytes:
@@ -102,6 +104,8 @@ class _Walk:
         self._tag = struct.Struct(f"{order}II")
         self._order = order
         self._limits = budget.limits
+        self._values = 0
+        self._most_values = budget.limits.inflated_from(budget.stored) // _WIDEST
 
     def file(self) -> None:
         """Walk over all variables."""
@@ -144,6 +148,8 @@ class _Walk:
             at = self._cells(count, at, stop, depth)
         elif form == _STRUCT:
             fields, at = self._fields(at, stop)
+            if not fields and count > 1:
+                raise UnsafeFileError(f"there are {count} structs without a field")
             at = self._cells(count * fields, at, stop, depth)
         else:
             at = self._numbers(form, count, at, stop)
@@ -208,4 +214,7 @@ class _Walk:
         # A character may take several bytes of UTF-8, hence several units.
         if stored < count if form == _CHAR else stored != count:
             raise CorruptFileError(f"an array has {stored} values where its dimensions ask for {count}")
+        self._values += stored
+        if self._values > self._most_values:
+            raise UnsafeFileError(f"the MATLAB file makes over {self._values} numbers out of few bytes")
         return after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -44,7 +45,9 @@ def _load(data: bytes) -> dict[str, Any]:
     from scipy.io import loadmat  # takes longer to import than most files to read
 
     try:
-        found = loadmat(io.BytesIO(data), chars_as_strings=True, struct_as_record=True, mat_dtype=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of names that stand twice, and numbers that do not fit
+            found = loadmat(io.BytesIO(data), chars_as_strings=True, struct_as_record=True, mat_dtype=True)
     except Exception as error:
         raise CorruptFileError(f"the MATLAB file is damaged: {type(error).__name__}") from error
     return {

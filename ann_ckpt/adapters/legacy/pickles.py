@@ -130,9 +130,12 @@ class Unpickler:
         window = self._window
         runs = []
         while match := RUN.match(window.data, window.pos):
+            behind = window.data[match.end() : match.end() + 1]
+            if behind not in (b"e", b"\x95"):
+                break  # numbers of several kinds, which would make as many runs: one by one, then
             runs.append(self._arena.add_run(window.data, *match.span()))
             window.pos = match.end()
-            if window.data[window.pos : window.pos + 1] == b"\x95":
+            if behind == b"\x95":
                 window.pos += 1
                 self._op_frame()
         if runs and window.data[window.pos : window.pos + 1] == b"e":
@@ -315,6 +318,7 @@ class Unpickler:
 
     def _op_string(self) -> None:
         line = self._window.line()
+        self._check_length(len(line) // 4)  # an escape such as \x41 stands for one byte
         if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
             raise CorruptFileError("a text is not in quotes")
         self._traits.add("python2")
