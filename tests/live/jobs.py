@@ -276,8 +276,7 @@ def two_networks() -> dict[str, Any]:
     first.set_constant("gain", np.array(9.0))
     by_number = simulator_for(None, labs[0].network.id)
     return {
-        "gains": [float(s.read().state.constants["gain"]) for s in (first, second)]
-        + [outside.value],
+        "gains": [float(s.read().state.constants["gain"]) for s in (first, second)] + [outside.value],
         "steps": [s.read().state.time_step for s in (first, second)],
         "by number": by_number.read().state.time_step,
         "by object": first.read().state.time_step,
@@ -290,7 +289,8 @@ def global_and_copy() -> dict[str, Any]:
 
     lab = opened("shared")
     copy = ann.Network(everything=True)
-    copy.compile(directory=str(Path(os.environ["LIVE_COMPILED"]) / "copy"), compiler_flags="-O0", silent=True)
+    place = os.path.relpath(Path(os.environ["LIVE_COMPILED"]) / "copy")
+    copy.compile(directory=place, compiler_flags="-O0", silent=True)
     lab.simulate(5)
     globally, copied = simulator_for(None), simulator_for(copy)
     states = [simulator.read().state for simulator in (globally, copied)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util  # noqa: F401  ANNarchy 4.8 uses it without importing it
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,11 @@ class Lab:
 
     def compile(self, folder: Path) -> None:
         """Compile, quickly and without listening to pytest's own arguments."""
+        # 4.8 puts the working directory before whatever it is given.
+        place = str(folder) if FIVE else os.path.relpath(folder)
         with mock.patch.object(sys, "argv", ["lab"]):
             where = self.network if FIVE else ann
-            where.compile(directory=str(folder), compiler_flags="-O0", silent=True)
+            where.compile(directory=place, compiler_flags="-O0", silent=True)
 
     def simulate(self, steps: int) -> None:
         """Run for a number of steps."""
