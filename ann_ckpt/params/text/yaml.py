@@ -36,6 +36,8 @@ _MISLEADING = re.compile(
     r"|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
     re.IGNORECASE,
 )
+_HOPELESS = 1000
+"""Levels after which what follows is not read to its end: a parser's time grows with their square."""
 
 
 def read_yaml(text: str, problems: Problems) -> Document | None:
@@ -57,6 +59,8 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
         ) from error
     try:
         return _Reader(yaml, text, problems).document()
+    except _HopelessError:
+        return None
     except yaml.reader.ReaderError as error:
         # Its position counts bytes or characters, depending on the parser.
         character = error.character if isinstance(error.character, str) else chr(error.character)
@@ -68,6 +72,10 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
         context = f", {error.context}" if error.context else ""
         problems.add("P001", (start, start + 1), printable(f"{error.problem or 'not YAML'}{context}"))
     return None
+
+
+class _HopelessError(Exception):
+    """The text is nested so deep that the parser takes ever longer for each level; that was reported."""
 
 
 class _Reader:
@@ -211,6 +219,8 @@ class _Reader:
             event = next(self.events)
             level += isinstance(event, self.yaml.CollectionStartEvent)
             level -= isinstance(event, self.yaml.CollectionEndEvent)
+            if level > _HOPELESS:
+                raise _HopelessError
             if not level:
                 return int(event.end_mark.index)
 

@@ -149,6 +149,11 @@ def test_what_is_wrong_is_found_where_it_stands(text: str, expected: tuple[str, 
     assert found(text) == [expected]
 
 
+def test_what_is_nested_beyond_hope_is_not_read_on() -> None:
+    """A hundred thousand levels would take the parser minutes; one finding is all that is said."""
+    assert [rule for rule, _, _ in found("[" * 100_000)] == ["P006"]
+
+
 @pytest.mark.parametrize("depth", [DEEPEST + 1, 900])
 def test_what_is_nested_too_deeply_is_stepped_over(depth: int) -> None:
     text = f"a: {'[' * depth}{']' * depth}\nb: .nan\n"
