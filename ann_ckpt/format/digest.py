@@ -6,7 +6,7 @@ against someone who forges a file on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-__all__ = ["Digest", "block_digests", "digest_of", "digest_of_attributes"]
+__all__ = ["Digest", "block_digests", "digest_of", "digest_of_attributes", "range_digests"]
 
 
 class Digest:
@@ -50,9 +50,14 @@ def block_digests(values: NDArray[Any], bounds: Sequence[int]) -> list[bytes]:
     bounds : sequence of int
         Where each block starts on the first axis, and where the last one ends.
     """
+    return range_digests(values, pairwise(bounds))
+
+
+def range_digests(values: NDArray[Any], ranges: Iterable[tuple[int, int]]) -> list[bytes]:
+    """Digest of each of some ranges of the first axis, ``(start, stop)``; see :func:`block_digests`."""
     raw = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     entry = len(raw) // len(values)
-    return [xxhash.xxh3_128_digest(raw[a * entry : b * entry]) for a, b in pairwise(bounds)]
+    return [xxhash.xxh3_128_digest(raw[a * entry : b * entry]) for a, b in ranges]
 
 
 def digest_of_attributes(attributes: Mapping[str, NDArray[Any]]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.chunks import WORKERS
-from ann_ckpt.format.digest import block_digests
+from ann_ckpt.format.digest import range_digests
 from ann_ckpt.format.objects import OpenObjects, naming_object
-from ann_ckpt.format.sharing import SharedArray, block_records
+from ann_ckpt.format.sharing import SPAN_BYTES, SharedArray, Span, block_records
 from ann_ckpt.format.stored import Storage, StoredArray
 
 __all__ = ["SharedReader"]
@@ -90,12 +90,15 @@ class SharedReader:
         last = int(np.searchsorted(array.block_starts, start + len(out), side="left"))
         with objects.of(array) as sources:
             task = _Reading(array, sources, out, start, self._where)
-            stretches = array.stretches(first, last)
-            if out.nbytes < _PARALLEL_BYTES:
-                for stretch in stretches:
-                    task.fetch(stretch)
-            else:
-                for _ in _pool().map(task.fetch, stretches):
+            spans = list(array.spans(first, last))
+            shift = task.shift_of(max(spans, key=lambda span: span.numbers.size))
+            # Holes are read along in one object at one shift only, so that no two reads overlap;
+            # what belongs there comes afterwards.
+            first_of_all = [span for span in spans if shift is not None and task.shift_of(span) == shift]
+            others = [span for span in spans if shift is None or task.shift_of(span) != shift]
+            run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
+            for job, some in ((partial(task.fetch, holes=True), first_of_all), (task.fetch, others)):
+                for _ in run(job, some):
                     pass
 
 
@@ -115,35 +118,74 @@ class _Reading:
         self._out = out
         self._start = start
         self._where = where
+        self._spare: list[NDArray[Any]] = []
 
-    def fetch(self, stretch: tuple[int, int]) -> None:
-        """Read whole blocks, check them, and keep what is asked for."""
-        array, out, start = self._array, self._out, self._start
-        bounds = array.block_starts[stretch[0] : stretch[1] + 1]
-        low, high = int(bounds[0]), int(bounds[-1])
-        number = int(np.searchsorted(array.piece_starts, low, side="right")) - 1
-        piece, offset = array.pieces[number], low - int(array.piece_starts[number])
-        inside = start <= low and high <= start + len(out)
+    def shift_of(self, span: Span) -> tuple[str, int] | None:
+        """How far the blocks lie in their object from where they belong.
+
+        Returns
+        -------
+        name, int
+            The object, and the distance; None if it is not the same for all of them, or
+            if one of them is not wanted whole.
+        """
+        places = self._places(span)
+        distances = span.starts - places
+        inside = places[0] >= 0 and places[-1] + span.stops[-1] - span.starts[-1] <= len(self._out)
+        return (span.source.name, int(distances[0])) if inside and np.ptp(distances) == 0 else None
+
+    def fetch(self, span: Span, *, holes: bool = False) -> None:
+        """Read whole blocks, check them, and keep what is asked for.
+
+        Parameters
+        ----------
+        holes : bool
+            Whether what lies between blocks may be overwritten.
+        """
+        array, low, high = self._array, int(span.starts[0]), int(span.stops[-1])
+        places = self._places(span)
+        whole = holes or bool(np.all(span.starts[1:] == span.stops[:-1]))
+        straight = whole and self.shift_of(span) is not None
         values = (
-            out[low - start : high - start]
-            if inside
-            else np.empty((high - low, *array.shape[1:]), array.dtype)
+            self._out[int(places[0]) : int(places[0]) + high - low] if straight else self._borrow(high - low)
         )
-        with naming_object(piece.source.name, self._where):
-            self._sources(piece.source.name).read_into(values, piece.start + offset, threads=False)
-        cuts: list[int] = (bounds - low).tolist()
-        found = block_records(np.diff(bounds), block_digests(values, cuts))
-        wrong = np.flatnonzero(found != array.blocks[slice(*stretch)])
+        with naming_object(span.source.name, self._where):
+            self._sources(span.source.name).read_into(values, low, threads=False)
+        ranges = list(zip((span.starts - low).tolist(), (span.stops - low).tolist(), strict=True))
+        found = block_records(span.stops - span.starts, range_digests(values, ranges))
+        wrong = np.flatnonzero(found != array.blocks[span.numbers])
         if wrong.size:
-            begin, end = (piece.start + offset + cut for cut in cuts[wrong[0] : wrong[0] + 2])
+            begin, end = span.starts[wrong[0]], span.stops[wrong[0]]
             raise CorruptFileError(
-                f"values in the object {piece.source.name} differ from their digest",
+                f"values in the object {span.source.name} differ from their digest",
                 details={"entries": f"{begin} to {end} of the object"},
                 where=self._where,
             )
-        if not inside:
-            first, last = max(start, low), min(start + len(out), high)
-            out[first - start : last - start] = values[first - low : last - low]
+        if not straight:
+            self._scatter(values, ranges, places.tolist())
+            self._spare.append(values)
+
+    def _borrow(self, entries: int) -> NDArray[Any]:
+        """Return memory for values; new memory costs as much as reading into it, so old is used again."""
+        array = self._array
+        while self._spare:
+            spare = self._spare.pop()
+            if spare.base is not None and len(spare.base) >= entries:
+                return spare.base[:entries]
+        at_least = max(
+            entries, SPAN_BYTES // max(1, array.entry_bytes) if self._out.nbytes > SPAN_BYTES else 0
+        )
+        return np.empty((at_least, *array.shape[1:]), array.dtype)[:entries]
+
+    def _places(self, span: Span) -> NDArray[np.int64]:
+        """Where each block begins in ``out``."""
+        return np.asarray(self._array.block_starts[span.numbers] - self._start)
+
+    def _scatter(self, values: NDArray[Any], ranges: list[tuple[int, int]], places: list[int]) -> None:
+        """Put each block to its place, as far as it is wanted."""
+        for (start, stop), place in zip(ranges, places, strict=True):
+            first, last = max(0, place), min(len(self._out), place + stop - start)
+            self._out[first:last] = values[start + first - place : start + last - place]
 
 
 @cache

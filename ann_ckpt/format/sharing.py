@@ -23,10 +23,12 @@ from ann_ckpt.format.digest import digest_of
 
 __all__ = [
     "BLOCK",
+    "SPAN_BYTES",
     "BlockPlace",
     "Piece",
     "SharedArray",
     "SharedTables",
+    "Span",
     "StoredObject",
     "block_records",
     "shared_tables",
@@ -37,8 +39,10 @@ BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
 _OBJECT = np.dtype([("name", "S32"), ("entries", "<u8"), ("size", "<u8")])
 _ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("blocks", "<u8")])
 _PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
-_STRETCH_BYTES = 4 << 20
+SPAN_BYTES = 4 << 20
 """Blocks that follow one another in an object are read together up to this size."""
+_GAP_BYTES = 512 << 10
+"""What lies between two blocks of an object is read along up to this size, rather than read twice."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _TYPE = re.compile(r"[<|][biuf][1248]")
 
@@ -76,6 +80,19 @@ class Piece:
     def __post_init__(self) -> None:
         if self.count < 1 or self.start < 0 or self.start + self.count > self.source.entries:
             raise ValueError(f"a piece leaves its object of {self.source.entries} entries")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """Blocks of an array that one read of an object gets, in the order in which they lie there."""
+
+    source: StoredObject
+    numbers: NDArray[np.intp]
+    """Which blocks, shape ``(n,)``."""
+    starts: NDArray[np.int64]
+    """First entry of each in the object, shape ``(n,)``, rising."""
+    stops: NDArray[np.int64]
+    """End of each in the object, shape ``(n,)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +154,7 @@ class SharedArray:
         """Cut blocks ``[first, last)`` into runs that lie side by side, of at most a few MiB."""
         starts, piece_starts = self.block_starts, self.piece_starts
         last = self.blocks.size if last is None else last
-        at_most = max(1, _STRETCH_BYTES // max(1, self.entry_bytes))
+        at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
         while first < last:
             begin = int(starts[first])
             piece = int(np.searchsorted(piece_starts, begin, side="right")) - 1
@@ -145,6 +162,34 @@ class SharedArray:
             stop = min(max(int(np.searchsorted(starts, reach, side="right")) - 1, first + 1), last)
             yield first, stop
             first = stop
+
+    def spans(self, first: int, last: int) -> Iterator[Span]:
+        """Group blocks ``[first, last)`` by where they lie, into reads of at most a few MiB.
+
+        However often an array has changed, there are not many more of these than
+        objects and MiB: changed blocks lie side by side in theirs, and the holes that
+        they leave in an older one are read along if much else is.
+        """
+        sources = list(self.objects.values())
+        number = {item.name: n for n, item in enumerate(sources)}
+        begins = self.block_starts[first:last]
+        pieces = np.searchsorted(self.piece_starts, begins, side="right") - 1
+        source = np.array([number[p.source.name] for p in self.pieces])[pieces]
+        shifts = np.array([p.start for p in self.pieces], np.int64) - self.piece_starts[:-1]
+        starts = begins + shifts[pieces]
+        stops = starts + np.diff(self.block_starts[first : last + 1])
+        order = np.lexsort((starts, source))
+        source, starts, stops = source[order], starts[order], stops[order]
+        at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
+        wanted = int(self.block_starts[last] - self.block_starts[first])
+        hole = _GAP_BYTES // max(1, self.entry_bytes) if wanted > at_most else 0
+        apart = (np.diff(source) != 0) | (starts[1:] - stops[:-1] > hole)
+        # Where a run began, how far each block is into it, in units of the largest read.
+        run = np.concatenate(([0], np.cumsum(apart)))
+        heads = starts[np.concatenate(([0], np.flatnonzero(apart) + 1))]
+        cut = apart | (np.diff((starts - heads[run]) // at_most) != 0)
+        for group in np.split(np.arange(order.size), np.flatnonzero(cut) + 1):
+            yield Span(sources[source[group[0]]], order[group] + first, starts[group], stops[group])
 
     @property
     def objects(self) -> dict[str, StoredObject]:
