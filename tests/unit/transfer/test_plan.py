@@ -285,7 +285,12 @@ def test_one_value_for_each_dendrite_is_one_for_all_where_they_agree() -> None:
 
 
 def test_an_object_saved_alone_says_nothing_about_the_others() -> None:
-    for alone in (NetworkState(populations=[population()]), NetworkState(projections=[projection()])):
+    dt = network().dt  # which somebody may have given for the delays of such a file
+    for alone in (
+        NetworkState(populations=[population()]),
+        NetworkState(projections=[projection()]),
+        NetworkState(projections=[projection()], dt=dt),
+    ):
         made = plan(alone)
         assert not made.problems
         assert len(made.actions) == len(next(iter((*alone.populations.values(), *alone.projections.values())))
