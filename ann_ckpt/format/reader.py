@@ -144,7 +144,7 @@ class FileReader:
         if isinstance(stored, SharedReader):
             stored.read_into(out, 0)  # checks each block itself
             return
-        digest = Digest()
+        digest = Digest(stored.dtype)
         for part in stored.fill(out, 0):
             digest.update(part)
         self._check_digest(path, digest.hex())
@@ -220,7 +220,7 @@ class FileReader:
 
     def _verify_array(self, path: str) -> Iterator[int]:
         stored = self.array(path)
-        digest = Digest()
+        digest = Digest(stored.dtype)
         with self.believing(path):
             for block in stored.blocks():
                 digest.update(block)

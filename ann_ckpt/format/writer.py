@@ -116,7 +116,7 @@ class _Writer:
 
     def _array(self, entry: ArrayEntry) -> str:
         parent, link = self._place(entry.path)
-        digest = Digest()
+        digest = Digest(entry.array.dtype)
         pieces = self._hashed(entry, digest)
         if entry.storage.kind is Kind.CHUNKED:
             self._chunked(parent, link, entry.array, entry.storage, pieces)
