@@ -84,9 +84,9 @@ class CheckpointError(Exception):
         self.where = where
 
     def __str__(self) -> str:
-        lines = [self.fact, *(f"  {k + ':':<9}{v}" for k, v in self.details.items())]
+        lines = [self.fact, *(f"  {k + ':':<8} {v}" for k, v in self.details.items())]
         if self.where is not None:
-            lines.append(f"  {'where:':<9}{self.where}")
+            lines.append(f"  {'where:':<8} {self.where}")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:

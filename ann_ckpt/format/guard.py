@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
     UnsafeFileError,
     printable,
 )
-from ann_ckpt.format import codec, h5
+from ann_ckpt.format import codec, h5, layout
 
 __all__ = ["Layout", "believing", "check_dataset", "check_group", "check_link", "check_superblock"]
 
@@ -40,7 +40,6 @@ _MOST_INFLATION = 1032
 """No deflate stream grows by more (RFC 1951: 258 bytes from two bits)."""
 _PLUGIN_INFLATION = 1 << 16
 _CHUNK_BYTES = 64 << 20
-_NAME_BYTES = 16 << 10
 
 
 _NONSENSE = (
@@ -131,7 +130,7 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
     UnsafeFileError
         If the link leads out of the file or round in it.
     """
-    if len(link) > _NAME_BYTES:
+    if len(link) > layout.NAME_BYTES:
         raise UnsafeFileError("a name is too long", where=f"{where}:/{printable(path)}")
     try:
         kind = parent.links.get_info(link).type

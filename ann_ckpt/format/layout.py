@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 
+from ann_ckpt.errors import StateError, printable
+
 __all__ = [
     "FORMAT",
+    "NAME_BYTES",
     "SUFFIXES",
     "VERSION",
     "escape",
@@ -90,6 +93,9 @@ E_SHARED = "shared"
 E_TABLE = "table"
 ENCODINGS = {E_ARRAY: 1, E_GLOBALS: 1, E_TEXT: 1, E_GROUP: 1, E_SHARED: 1, E_TABLE: 1}
 
+NAME_BYTES = 16 << 10
+"""Longest escaped name."""
+
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
 
@@ -104,12 +110,22 @@ def escape(name: str) -> str:
     --------
     >>> escape("a/b"), escape(".."), escape("50%"), escape(""), escape("v.1")
     ('a%2Fb', '%2E%2E', '50%25', '%', 'v.1')
+
+    Raises
+    ------
+    StateError
+        If the name is too long to be stored.
     """
     if not name:
         return _EMPTY
-    if set(name) == {"."}:
-        return "%2E" * len(name)
-    return re.sub(r"[/%\x00-\x1f]", lambda m: f"%{ord(m.group()):02X}", name)
+    dots = set(name) == {"."}
+    link = "%2E" * len(name) if dots else re.sub(r"[/%\x00-\x1f]", lambda m: f"%{ord(m.group()):02X}", name)
+    if len(link.encode()) > NAME_BYTES:
+        raise StateError(
+            f"the name {printable(name, 40)!r} has {len(name)} characters",
+            details={"expected": f"at most {NAME_BYTES} bytes, escaped"},
+        )
+    return link
 
 
 def unescape(link: str) -> str:

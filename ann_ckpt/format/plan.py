@@ -31,6 +31,12 @@ from ann_ckpt.model import (
 __all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "SharedEntry", "TextEntry", "plan_file"]
 
 
+_COMPOUND_BYTES = 48 << 10
+"""HDF5 has room for 64 KiB of an object's description."""
+_MEMBER_BYTES = 96
+"""What it takes at most to describe one member of a compound, the name not counted."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupEntry:
     """A group and its attributes."""
@@ -184,20 +190,20 @@ class _Planner:
 
     def _attributes(self, path: str, owner: PopulationState | ProjectionState) -> Iterator[Entry]:
         for group, attributes in ((layout.PARAMETERS, owner.parameters), (layout.VARIABLES, owner.variables)):
-            single = {n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL}
-            several = {n: a for n, a in attributes.items() if n not in single}
+            single = packable({n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL})
+            others = {n: a for n, a in attributes.items() if n not in single}
             if single:
                 yield self._packed(f"{path}/{layout.GLOBALS[group]}", single)
-            if several:
+            if others:
                 yield GroupEntry(f"{path}/{group}")
-            for name, attribute in several.items():
+            for name, attribute in others.items():
                 yield self._array(
                     f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality
                 )
         yield from self._dynamics(f"{path}/", owner.dynamics)
 
     def _dynamics(self, prefix: str, dynamics: Mapping[str, Array]) -> Iterator[Entry]:
-        single = {n: values for n, values in dynamics.items() if values.shape == ()}
+        single = packable({n: values for n, values in dynamics.items() if values.shape == ()})
         if single:
             yield self._packed(f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}", single)
         if len(single) < len(dynamics):
@@ -220,6 +226,18 @@ class _Planner:
             return {}
         number = self._types.setdefault(type_text(info), len(self._types))
         return {layout.A_TYPE: np.array(number, np.int64)}
+
+
+def packable(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Return as many of some single values, from the first on, as one compound type can describe."""
+    chosen = {}
+    room = _COMPOUND_BYTES
+    for name, value in values.items():
+        room -= len(layout.escape(name).encode()) + _MEMBER_BYTES
+        if room < 0:
+            break
+        chosen[name] = value
+    return chosen
 
 
 def pack(values: Mapping[str, Array]) -> NDArray[np.void]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import ann_ckpt
 from ann_ckpt import Connectivity, Locality, NetworkState, PopulationState, ProjectionState, Selection
+from ann_ckpt.errors import StateError
 from tests.strategies import networks
 
 
@@ -22,6 +23,28 @@ def test_every_network_comes_back_exactly(path, state, compression):
     ann_ckpt.write(state, path, compression=compression)
     assert list(ann_ckpt.differences(state, ann_ckpt.read(path))) == []
     assert ann_ckpt.verify(path).ok
+
+
+def test_thousands_of_single_values_come_back(tmp_path):
+    """More than the description of one compound has room for."""
+    values = {f"a rather long name for number {i}": float(i) for i in range(3000)}
+    state = NetworkState(
+        populations=[PopulationState("p", (2,), parameters=values)],
+        dynamics={name: np.array(value) for name, value in values.items()},
+    )
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    assert list(ann_ckpt.differences(state, ann_ckpt.read(tmp_path / "net.h5"))) == []
+    assert ann_ckpt.verify(tmp_path / "net.h5").ok
+
+
+@pytest.mark.parametrize("where", ["population", "single value", "array"])
+def test_a_name_too_long_to_be_read_again_is_refused_before_anything_is_written(tmp_path, where):
+    name = "x" * 20_000
+    parameters = {"single value": {name: 1.0}, "array": {name: np.arange(2.0)}}.get(where, {})
+    state = NetworkState([PopulationState(name if where == "population" else "p", (2,), parameters)])
+    with pytest.raises(StateError, match="20000 characters"):
+        ann_ckpt.write(state, tmp_path / "net.h5")
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(networks())
