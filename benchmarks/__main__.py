@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.catalogue import every_case, select
-from benchmarks.harness import SCALES, Scale
+from benchmarks.harness import SCALES, Case, Scale
 from benchmarks.peers import PEERS
 from benchmarks.running import ROOT, measure
 from benchmarks.table import text
@@ -45,7 +46,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(_run(options, scale)) + "\n")
+        options.json.write_text(json.dumps(_run(options, scale, cases)) + "\n")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for number, case in enumerate(cases):
             result = measure(
@@ -63,7 +64,7 @@ def main() -> None:
                     file.write(json.dumps(result.to_json()) + "\n")
 
 
-def _run(options: argparse.Namespace, scale: Scale) -> dict[str, object]:
+def _run(options: argparse.Namespace, scale: Scale, cases: Iterable[Case]) -> dict[str, object]:
     """First line of the JSON: what this run is."""
     command = ["python -m benchmarks", *options.cases, f"--scale {scale.name}"]
     if options.rounds:
@@ -72,6 +73,7 @@ def _run(options: argparse.Namespace, scale: Scale) -> dict[str, object]:
         "scale": scale.name,
         "commit": machine.commit_of(ROOT),
         "command": " ".join(command),
+        "cases": [case.key for case in cases],
         "machine": machine.describe(DISTRIBUTIONS, options.folder),
     }
 

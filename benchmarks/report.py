@@ -51,7 +51,8 @@ def report(run: Mapping[str, Any], results: Sequence[Result], pictures: Iterable
     """
     parts = [
         "# Benchmarks",
-        f"Written by `python -m benchmarks.report` from one run of `{run['command']}`{_commit(run)}.",
+        f"Written by `python -m benchmarks.report` from one run of `{run['command']}`{_commit(run)}."
+        + _not_reached(run, results),
         "\n".join(f"- {what}: {value}" for what, value in run["machine"].items()),
         "## Goals",
         _goals(results, tomllib.loads(REASONS.read_text())),
@@ -72,6 +73,13 @@ def report(run: Mapping[str, Any], results: Sequence[Result], pictures: Iterable
 
 def _commit(run: Mapping[str, Any]) -> str:
     return f" at commit {run['commit']}" if run["commit"] else ""
+
+
+def _not_reached(run: Mapping[str, Any], results: Iterable[Result]) -> str:
+    """Say which cases a run that was stopped did not come to."""
+    reached = {result.key for result in results}
+    missing = [f"`{key}`" for key in run.get("cases", ()) if key not in reached]
+    return f" It was stopped before {', '.join(missing)}." if missing else ""
 
 
 def _goals(results: Iterable[Result], reasons: Mapping[str, str]) -> str:

@@ -95,6 +95,12 @@ def test_the_report_holds_goals_missed_and_met() -> None:
     assert "quicker than the quick: 2.00, MISSED" in written
 
 
+def test_the_report_of_a_run_that_was_stopped_says_what_is_missing() -> None:
+    result = made()
+    assert "stopped" not in report(RUN | {"cases": [result.key]}, [result], [])
+    assert "stopped before `later/one`." in report(RUN | {"cases": [result.key, "later/one"]}, [result], [])
+
+
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1))
 def test_a_spread_holds_its_median(values: list[float]) -> None:
     spread = Spread.of(values)
