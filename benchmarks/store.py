@@ -115,6 +115,7 @@ def _saves(name: str, changing: Callable[[], Changing], folder: Path) -> Contend
     def advance() -> None:
         nonlocal version
         if version == 0:
+            remove(path)  # of the process that took the memory
             changing().go_to(0)
             series().save(changing(), 0)
         version += 1
