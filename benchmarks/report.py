@@ -37,7 +37,12 @@ went through system calls; what a library reads through a memory map does not sh
 """
 
 
-def report(run: Mapping[str, Any], results: Sequence[Result], pictures: Iterable[Path]) -> str:
+def report(
+    run: Mapping[str, Any],
+    results: Sequence[Result],
+    pictures: Iterable[Path],
+    later: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Return the text of docs/benchmarks.md.
 
     Parameters
@@ -48,11 +53,15 @@ def report(run: Mapping[str, Any], results: Sequence[Result], pictures: Iterable
         In the order of the tables.
     pictures : iterable of Path
         Relative to docs/.
+    later : sequence of mapping
+        Runs of the same kind that did some of the cases again.
     """
+    again = "".join(f" Some cases were run again by `{other['command']}`{_commit(other)}." for other in later)
     parts = [
         "# Benchmarks",
         f"Written by `python -m benchmarks.report` from one run of `{run['command']}`{_commit(run)}."
-        + _not_reached(run, results),
+        + _not_reached(run, results)
+        + again,
         "\n".join(f"- {what}: {value}" for what, value in run["machine"].items()),
         "## Goals",
         _goals(results, tomllib.loads(REASONS.read_text())),
@@ -122,14 +131,20 @@ def history_line(run: Mapping[str, Any], results: Iterable[Result]) -> str:
 def main() -> None:
     """Write the report of a run; a full one becomes a line of history too."""
     parser = argparse.ArgumentParser("python -m benchmarks.report", description=__doc__)
-    parser.add_argument("json", type=Path, help="what `python -m benchmarks --json` wrote")
+    parser.add_argument(
+        "json",
+        type=Path,
+        nargs="+",
+        help="what `python -m benchmarks --json` wrote; of a case that was run again, the last one counts",
+    )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where benchmarks.md and the pictures go")
     options = parser.parse_args()
-    first, *lines = options.json.read_text().splitlines()
-    run = json.loads(first)
-    results = [Result.from_json(json.loads(line)) for line in lines]
+    files = [path.read_text().splitlines() for path in options.json]
+    run, *later = [json.loads(first) for first, *_ in files]
+    found = [Result.from_json(json.loads(line)) for _, *lines in files for line in lines]
+    results = list({result.key: result for result in found}.values())
     pictures = draw(results, options.docs / "benchmarks")
-    text = report(run, results, [picture.relative_to(options.docs) for picture in pictures])
+    text = report(run, results, [picture.relative_to(options.docs) for picture in pictures], later)
     (options.docs / "benchmarks.md").write_text(text)
     if run["scale"] == SCALES["full"].name and options.docs == DOCS:
         with HISTORY.open("a") as history:
