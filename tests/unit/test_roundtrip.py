@@ -41,7 +41,8 @@ def test_thousands_of_single_values_come_back(tmp_path):
 def test_a_name_too_long_to_be_read_again_is_refused_before_anything_is_written(tmp_path, where):
     name = "x" * 20_000
     parameters = {"single value": {name: 1.0}, "array": {name: np.arange(2.0)}}.get(where, {})
-    state = NetworkState([PopulationState(name if where == "population" else "p", (2,), parameters)])
+    population = PopulationState(name if where == "population" else "p", (2,), parameters=parameters)
+    state = NetworkState(populations=[population])
     with pytest.raises(StateError, match="20000 characters"):
         ann_ckpt.write(state, tmp_path / "net.h5")
     assert list(tmp_path.iterdir()) == []
