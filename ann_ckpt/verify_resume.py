@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann_ckpt.api import read
 from ann_ckpt.compare import differences
@@ -161,10 +162,12 @@ def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
 
 def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     answer = folder / f"{kind}.json"
+    # Simulators call compilers and Python by name, and mean those that stand beside this interpreter.
+    tools = os.pathsep.join((os.fspath(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(  # noqa: S603 - our own interpreter, and a script that the caller chose
         [sys.executable, "-m", _RUN, kind, json.dumps(arguments), os.fspath(answer)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=os.environ | {"PATH": tools, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -215,14 +218,24 @@ def _size(a: Array | None, b: Array | None) -> str:
         return "not the same"
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
-    largest, count, where = 0.0, 0, ""
+    count, largest, where = 0, -1.0, ""
     for (start, x), (_, y) in zip(blocks(a), blocks(b), strict=True):
-        apart = np.abs(x.astype(np.float64) - y.astype(np.float64))
-        count += int(np.count_nonzero(apart))
-        if apart.size and float(apart.max()) > largest:
+        differ = np.flatnonzero(_bits(x) != _bits(y))
+        if not differ.size:
+            continue
+        count += differ.size
+        one, other = (values.reshape(-1)[differ].astype(np.float64) for values in (x, y))
+        with np.errstate(all="ignore"):
+            apart = np.abs(one - other)
+        apart[np.isnan(apart)] = np.inf  # nothing is further apart than a number and none
+        if apart.max() > largest:
             largest = float(apart.max())
-            place = [int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape)]
+            place = [int(i) for i in np.unravel_index(differ[apart.argmax()], x.shape)]
             if place:
                 place[0] += start
-            where = f" at {place}"
+            where = f" at {place}" if place else ""
     return f"{count} values differ, the largest difference is {largest:.3g}{where}"
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(values).reshape(-1).view(f"u{values.dtype.itemsize}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,20 @@ class Forgetful(Model):
         self.set_projection_attribute("lateral", "w", weights)
 
 
+class Lost(Model):
+    """Has no numbers any more after a second call, which a resumed run does not make."""
+
+    calls = 0
+
+    def simulate(self, ms):
+        super().simulate(ms)
+        self.calls += 1
+        if self.calls == 2:
+            weights = np.asarray(self.read().state.projections["lateral"]["w"]).copy()
+            weights[3] = np.nan
+            self.set_projection_attribute("lateral", "w", weights)
+
+
 def build():
     return Model(seed=3, side=4)
 
@@ -49,8 +65,16 @@ def unseeded():
     return Model(seed=int.from_bytes(os.urandom(4), "little"), side=4)
 
 
+def lost():
+    return Lost(seed=3, side=4)
+
+
 def broken():
     raise RuntimeError("no such model")
+
+
+def tools():
+    raise RuntimeError("PATH begins with " + os.environ["PATH"].split(os.pathsep)[0])
 '''
 
 
@@ -78,6 +102,13 @@ def test_a_model_that_forgets_is_found_out(script: Path) -> None:
     assert "NOT exact" in report.headline()
 
 
+def test_a_number_and_none_are_as_far_apart_as_can_be(script: Path) -> None:
+    report = verify_resume(f"{script}:lost", at=12.0, duration=7.0)
+    found = {note.path: note.text for note in report.differing}
+    expected = "1 values differ, the largest difference is inf at [3]"
+    assert found["projections/lateral/variables/w"] == expected
+
+
 def test_a_model_that_differs_from_itself_is_told_apart(script: Path) -> None:
     report = verify_resume(f"{script}:unseeded", at=1.0, duration=1.0)
     assert not report.ok
@@ -88,6 +119,13 @@ def test_a_model_that_differs_from_itself_is_told_apart(script: Path) -> None:
 def test_what_a_model_raises_is_shown(script: Path) -> None:
     with pytest.raises(SimulatorError, match="no such model"):
         verify_resume(f"{script}:broken", at=1.0, duration=1.0)
+
+
+def test_the_tools_beside_the_interpreter_come_first(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    with pytest.raises(SimulatorError) as caught:
+        verify_resume(f"{script}:tools", at=1.0, duration=1.0)
+    assert f"PATH begins with {Path(sys.executable).parent}" in str(caught.value.details)
 
 
 def test_a_script_has_to_be_found_again(tmp_path: Path) -> None:
