@@ -228,8 +228,8 @@ def load(
     """
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
-    clock = simulator.read(Selection(populations=False, projections=False)).state.dt
-    with stored_reading(filename, selection, dt=clock) as reading:
+    nothing = Selection(populations=False, projections=False)
+    with stored_reading(filename, selection, dt=lambda: simulator.read(nothing).state.dt) as reading:
         return load_into(
             simulator,
             reading,

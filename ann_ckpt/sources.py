@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import FileMissingError, OptionError, UnknownFormatError, printable
+from ann_ckpt.errors import OptionError, UnknownFormatError, printable
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.places import checkpoint_file
+from ann_ckpt.store.places import split_store_path
+from ann_ckpt.store.view import SeriesView
 
 __all__ = ["PathLike", "live_reading", "old_file", "open_checkpoint", "stored_reading"]
 
@@ -39,29 +40,31 @@ def open_checkpoint(path: PathLike) -> Checkpoint:
         If it is something else; an old file of ANNarchy's is recognised as one.
     """
     try:
-        return _open_present(path)
+        return _open_any(path)
     except UnknownFormatError as error:
-        if legacy.detect(path) is not None:
+        if _is_old(path):
             error.details["hint"] = "a file of ANNarchy's own? load() takes it, ann-ckpt convert rewrites it"
         raise
 
 
 @contextlib.contextmanager
-def stored_reading(path: PathLike, selection: Selection, *, dt: float | None = None) -> Iterator[Reading]:
+def stored_reading(
+    path: PathLike, selection: Selection, *, dt: Callable[[], float | None] = lambda: None
+) -> Iterator[Reading]:
     """Yield the selected part of what ``path`` holds; lazy arrays work inside the block.
 
     The content decides what it is: a checkpoint, or a file that ANNarchy wrote itself.
 
     Parameters
     ----------
-    dt : float, optional
-        Length of a step in ms of the network that wants it, for files that do not record it.
+    dt : callable, optional
+        Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if _begins_like_hdf5(checkpoint_file(path)):
+    if split_store_path(path) is not None or _begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True))
     else:
-        reading = legacy.read(path, dt=dt)
+        reading = legacy.read(path, dt=dt())
         yield Reading(reading.state.select(selection), reading.notes)
 
 
@@ -73,8 +76,7 @@ def old_file(path: PathLike, *, dt: float | None = None, encoding: str | None = 
     dt, encoding
         As for :func:`~ann_ckpt.adapters.legacy.read`.
     """
-    file = checkpoint_file(path)
-    return legacy.examine(file, dt=dt, encoding=encoding) if legacy.detect(file) is not None else None
+    return legacy.examine(path, dt=dt, encoding=encoding) if _is_old(path) else None
 
 
 def live_reading(
@@ -106,15 +108,18 @@ def live_reading(
     return simulator.read(selection), simulator.label
 
 
-def _open_present(path: PathLike) -> Checkpoint:
-    """Open the file that ``path`` means, even if the one found first is pruned before it is open."""
-    while True:
-        file = checkpoint_file(path)
-        try:
-            return Checkpoint(file)
-        except FileMissingError:
-            if checkpoint_file(path) == file:
-                raise
+def _open_any(path: PathLike) -> Checkpoint:
+    place = split_store_path(path)
+    if place is None:
+        return Checkpoint(path)
+    folder, which = place
+    series = SeriesView(folder.path)
+    return series.latest if which is None else series[which]
+
+
+def _is_old(path: PathLike) -> bool:
+    """Whether ANNarchy wrote it itself; a checkpoint of a store never is, whatever became of its file."""
+    return split_store_path(path) is None and legacy.detect(path) is not None
 
 
 def _begins_like_hdf5(path: PathLike) -> bool:

@@ -29,7 +29,7 @@ STEP_DIGITS = 12
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
 _TEMPORARY = ".tmp"
-_SLOT = re.compile(rf"(\d{{{STEP_DIGITS},20}})(?:-(\d{{1,9}}))?")
+_SLOT = re.compile(rf"(\d{{{STEP_DIGITS}}}|[1-9]\d{{{STEP_DIGITS},19}})(?:-([1-9]\d{{0,8}}))?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -62,8 +62,7 @@ class Slot:
     def parse(cls, name: str) -> Slot | None:
         """Return the slot of that name, or None for anything else."""
         found = _SLOT.fullmatch(name)
-        slot = None if found is None else cls(int(found[2] or 0), int(found[1]))
-        return slot if slot is not None and slot.name == name else None
+        return None if found is None else cls(int(found[2] or 0), int(found[1]))
 
     @classmethod
     def after(cls, newest: Slot | None, step: int | None) -> Slot:

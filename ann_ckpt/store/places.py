@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ann_ckpt.errors import FileMissingError, ObjectNotFoundError, OptionError, printable
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo
-from ann_ckpt.store.folder import STEP_DIGITS, SUFFIX, Slot, StoreFolder
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.store.folder import SUFFIX, StoreFolder
 
-__all__ = ["check_tag", "checkpoint_file", "find", "split_store_path", "store_target"]
+__all__ = ["check_tag", "is_step", "split_store_path", "store_target"]
 
-_STEP = re.compile(r"(\d+)(?:-(\d+))?")
+_STEP = re.compile(r"\d+(-\d+)?")
 _TAG_LENGTH = 100
 
 
@@ -51,68 +49,9 @@ def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
     return (f"{head}{SUFFIX}", tag) if at else (text, None)
 
 
-def checkpoint_file(path: str | os.PathLike[str]) -> str:
-    """Return the checkpoint file that a path means; a path without a store means itself.
-
-    Raises
-    ------
-    FileMissingError
-        If the store is empty.
-    ObjectNotFoundError
-        If it has no such checkpoint.
-    """
-    place = split_store_path(path)
-    if place is None:
-        return os.fspath(path)
-    folder, which = place
-    if which is not None:
-        return find(folder, Catalog(folder), which).path
-    slots = folder.slots()
-    if not slots:
-        raise FileMissingError("the store holds no checkpoint yet", where=printable(folder.path, 400))
-    return os.fspath(folder.checkpoint_path(slots[-1]))
-
-
-def find(folder: StoreFolder, catalog: Catalog, which: str) -> CheckpointInfo:
-    """Return the checkpoint of that step, name or tag.
-
-    Twelve digits or more are a name, as ``10-2`` is one without its zeros; it means that
-    checkpoint and no other. A shorter number is a step. Of several checkpoints at one
-    step, the one that was saved last is meant; so it is with tags.
-
-    Raises
-    ------
-    ObjectNotFoundError
-        If there is none.
-    """
-    for slot, matches in _candidates(folder.slots(), which):
-        info = catalog.look(slot)
-        if info is not None and matches(info):
-            return info
-    raise ObjectNotFoundError.among(
-        printable(folder.path.name, 80),
-        "checkpoint",
-        which,
-        _names(catalog.all()),
-        where=printable(folder.path, 400),
-    )
-
-
-def _candidates(slots: Sequence[Slot], which: str) -> Iterator[tuple[Slot, Callable[[CheckpointInfo], bool]]]:
-    """Where to look, newest first, and how to tell that it is there; a file is opened only if need be."""
-    number = _STEP.fullmatch(which)
-    if number is None or len(which) > _TAG_LENGTH:
-        for slot in reversed(slots):
-            yield slot, lambda info: info.tag == which
-    elif number[2] is not None or len(which) >= STEP_DIGITS:
-        named = Slot(int(number[2] or 0), int(number[1]))
-        if named in slots:
-            yield named, lambda _: True
-    else:
-        step = int(number[1])
-        for slot in reversed(slots):
-            if slot.step == step:
-                yield slot, lambda info: _step(info) == step
+def is_step(which: str) -> bool:
+    """Whether what stands behind ``@`` is a step, or a checkpoint's own name, and not a tag."""
+    return len(which) <= _TAG_LENGTH and _STEP.fullmatch(which) is not None
 
 
 def check_tag(tag: str) -> str:
@@ -123,21 +62,9 @@ def check_tag(tag: str) -> str:
     OptionError
         If it is empty, too long, looks like a step, or holds an ``@`` or a control character.
     """
-    if not 0 < len(tag) <= _TAG_LENGTH or "@" in tag or not tag.isprintable() or _STEP.fullmatch(tag):
+    if not 0 < len(tag) <= _TAG_LENGTH or "@" in tag or not tag.isprintable() or is_step(tag):
         raise OptionError(
             f"{printable(tag)!r} cannot be a tag",
             details={"expected": f"up to {_TAG_LENGTH} printable characters, no '@', not just a number"},
         )
     return tag
-
-
-def _names(infos: Sequence[CheckpointInfo]) -> list[str]:
-    """What can stand behind ``@``, newest first, for messages."""
-    tags = [info.tag for info in reversed(infos) if info.tag is not None]
-    steps = [info.slot.name if (step := _step(info)) is None else str(step) for info in reversed(infos)]
-    return list(dict.fromkeys(tags + steps))
-
-
-def _step(info: CheckpointInfo) -> int | None:
-    """Time step; of a damaged file the one in its name, so that whoever asks for it learns of the damage."""
-    return info.time_step if info.problem is None else info.slot.step

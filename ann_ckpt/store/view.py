@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from ann_ckpt.errors import FileMissingError, ObjectNotFoundError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo
+from ann_ckpt.store.finding import open_one
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.places import find
 
 __all__ = ["SeriesView"]
 
@@ -48,9 +48,12 @@ class SeriesView:
         FileMissingError
             If there is none yet.
         """
-        if not len(self):
-            raise FileMissingError("the store holds no checkpoint yet", where=printable(self.path, 400))
-        return self[-1]
+        try:
+            return self[-1]
+        except IndexError:
+            raise FileMissingError(
+                "the store holds no checkpoint yet", where=printable(self.path, 400)
+            ) from None
 
     def __len__(self) -> int:
         return len(self._folder.slots())
@@ -67,10 +70,15 @@ class SeriesView:
                 continue  # pruned since the list was made
 
     def __contains__(self, which: object) -> bool:
+        if not isinstance(which, str):
+            return False
         try:
-            return isinstance(which, str) and bool(find(self._folder, self._catalog, which))
+            open_one(self._folder, which).close()
         except ObjectNotFoundError:
             return False
+        except CheckpointError:
+            return True  # damaged, but there
+        return True
 
     def __getitem__(self, which: int | str) -> Checkpoint:
         """Open a checkpoint by its place in the series, or by its tag, step or name.
@@ -82,9 +90,7 @@ class SeriesView:
         ObjectNotFoundError
             If none is called so; also a :class:`KeyError`.
         """
-        if isinstance(which, str):
-            return self._open(lambda: find(self._folder, self._catalog, which).path)
-        return self._open(lambda: os.fspath(self._folder.checkpoint_path(self._folder.slots()[which])))
+        return open_one(self._folder, which)
 
     def at(self, *, step: int | None = None, time_ms: float | None = None) -> Checkpoint:
         """Open the checkpoint of exactly that time step, or simulated time.
@@ -106,9 +112,9 @@ class SeriesView:
             If not exactly one of the two is given.
         """
         if step is not None and time_ms is None:
-            return self._open(lambda: self._nearest(step, "time_step").path)
+            return open_one(self._folder, self._nearest(step, "time_step").name)
         if time_ms is not None and step is None:
-            return self._open(lambda: self._nearest(time_ms, "time_ms").path)
+            return open_one(self._folder, self._nearest(time_ms, "time_ms").name)
         raise OptionError("at() takes either a step or a time in ms", details={"given": f"{step}, {time_ms}"})
 
     def _nearest(self, wanted: float, field: str) -> CheckpointInfo:
@@ -125,16 +131,6 @@ class SeriesView:
             details={"nearest": shown},
             where=printable(self.path, 400),
         )
-
-    def _open(self, locate: Callable[[], str]) -> Checkpoint:
-        """Open the file that ``locate`` finds, even if the first one is pruned before it is open."""
-        while True:
-            path = locate()
-            try:
-                return Checkpoint(path)
-            except FileMissingError:
-                if locate() == path:
-                    raise
 
     def __repr__(self) -> str:
         infos = self._catalog.all()

@@ -16,8 +16,9 @@ from ann_ckpt.errors import (
     NotWritableError,
     ObjectNotFoundError,
     OptionError,
+    UnrecognisedFileError,
 )
-from ann_ckpt.store import catalog
+from ann_ckpt.store import finding
 from tests.store.runs import state
 
 
@@ -187,7 +188,7 @@ def test_finding_one_of_many_opens_no_more_files_than_it_has_to(path, monkeypatc
             store.save(state(step), tag="early" if step == 10 else f"at {step}")
     opened: list[str] = []
     monkeypatch.setattr(
-        catalog, "Checkpoint", lambda path: opened.append(Path(path).stem) or ann_ckpt.Checkpoint(path)
+        finding, "Checkpoint", lambda path: opened.append(Path(path).stem) or ann_ckpt.Checkpoint(path)
     )
     for which, looked_at in (
         ("20", ["000000000020-1"]),
@@ -219,6 +220,17 @@ def test_a_damaged_checkpoint_is_damaged_by_any_of_its_names(store, path):
     for which in ("3", "000000000003", -1):
         with pytest.raises(CorruptFileError):
             store[which]
+    assert "3" in store
+    assert "4" not in store
+
+
+def test_a_checkpoint_that_is_something_else_by_now_is_said_to_be_so_by_path_too(store, path):
+    store.save(state(3))
+    (path / "checkpoints" / "000000000003.h5").write_bytes(b"something else")
+    for name in (path, f"{path}@3"):
+        for call in (ann_ckpt.open, ann_ckpt.read):
+            with pytest.raises(UnrecognisedFileError, match="not an HDF5 file"):
+                call(name)
 
 
 def test_a_number_that_no_step_can_be_is_not_there(store):
