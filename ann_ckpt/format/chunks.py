@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
@@ -15,12 +14,10 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import MissingExtraError
 from ann_ckpt.format import h5
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.codec import Encoded, encode
+from ann_ckpt.format.codec import WORKERS, Encoded, encode
 
-__all__ = ["WORKERS", "ChunkStream", "chunk_stream"]
+__all__ = ["ChunkStream", "chunk_stream"]
 
-WORKERS = min(8, os.cpu_count() or 1)
-"""Threads that compress."""
 _IN_FLIGHT = 2 * WORKERS + 2
 
 

@@ -7,6 +7,7 @@ long here releases the interpreter's lock, so a few threads use every core.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.deflate import zlib_stream
 
-__all__ = ["ALL_SKIPPED", "DEFLATE", "SHUFFLE", "Encoded", "decode", "encode"]
+__all__ = ["ALL_SKIPPED", "DEFLATE", "SHUFFLE", "WORKERS", "Encoded", "decode", "encode"]
 
 SHUFFLE = 2
 """HDF5's number of the shuffle filter."""
@@ -25,6 +26,9 @@ DEFLATE = 1
 """HDF5's number of the deflate filter."""
 ALL_SKIPPED = 0b11
 """Filter mask of a chunk stored raw although shuffle and deflate are declared."""
+
+WORKERS = min(8, os.cpu_count() or 1)
+"""Threads that are worth having for the work of one file."""
 
 _PAYS = 0.9
 """A chunk is kept compressed if that leaves at most this share of its bytes."""

@@ -198,16 +198,16 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     if space.get_simple_extent_type() == h5s.NULL:
         raise UnsafeFileError("a dataset without a dataspace", where=where)
     chunk = creation.get_chunk() if kind == h5d.CHUNKED else ()
-    layout = Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
-    _check_size(dataset, layout, file_size, where)
-    return layout
+    found = Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
+    _check_size(dataset, found, file_size, where)
+    return found
 
 
-def _check_size(dataset: Any, layout: Layout, file_size: int, where: str) -> None:
-    claimed = math.prod(layout.shape) * layout.dtype.itemsize
-    if layout.kind == h5d.CHUNKED:
+def _check_size(dataset: Any, found: Layout, file_size: int, where: str) -> None:
+    claimed = math.prod(found.shape) * found.dtype.itemsize
+    if found.kind == h5d.CHUNKED:
         growth = max(
-            (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in layout.filters), default=1
+            (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in found.filters), default=1
         )
         believable = claimed <= file_size * growth + _CHUNK_BYTES
     else:
@@ -218,5 +218,5 @@ def _check_size(dataset: Any, layout: Layout, file_size: int, where: str) -> Non
             details={"found": f"a file of {file_size} bytes"},
             where=where,
         )
-    if math.prod(layout.chunk) * layout.dtype.itemsize > _CHUNK_BYTES:
+    if math.prod(found.chunk) * found.dtype.itemsize > _CHUNK_BYTES:
         raise UnsafeFileError("a chunk is larger than any that this format writes", where=where)

@@ -6,6 +6,7 @@ Nothing here touches a file. ``docs/format.md`` says the same in words.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ann_ckpt.errors import StateError, printable
 
@@ -100,6 +101,7 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
 
 
+@lru_cache(1024)  # the same few names stand in object after object
 def escape(name: str) -> str:
     """Return ``name`` as one HDF5 link name; :func:`unescape` undoes it exactly.
 

@@ -27,7 +27,6 @@ from ann_ckpt.format.stretches import Stretch, batches, stretches
 
 __all__ = ["Storage", "StoredArray"]
 
-_WORKERS = min(8, os.cpu_count() or 1)
 _BLOCK_BYTES = 8 << 20
 
 
@@ -168,7 +167,7 @@ class StoredArray:
 
     def _read_stretch(self, out: NDArray[Any], stretch: Stretch) -> int:
         """Fill ``out`` with one stretch; return how many bytes of the file that took."""
-        if all(stretch.mask >> i & 1 for i in range(len(self._filters))):
+        if stretch.raw:
             return self._pread_into(out, stretch.offset)
         data = np.empty(stretch.size, np.uint8)
         self._pread_into(data, stretch.offset)
@@ -211,7 +210,7 @@ class StoredArray:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_WORKERS, "ann_ckpt-read")
+    return ThreadPoolExecutor(codec.WORKERS, "ann_ckpt-read")
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not follow into a child

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ann_ckpt.errors import CorruptFileError
@@ -41,6 +41,15 @@ class Stretch:
     """Entry at which the chunk starts; of the first chunk, if there are several."""
     mask: int
     """HDF5's filter mask."""
+    raw: bool
+    """Whether the bytes are the values themselves; otherwise it is one whole chunk, to be decoded."""
+
+    def joined(self, after: Stretch) -> Stretch | None:
+        """Return this stretch and the one behind it as one, if one read gets both."""
+        size = self.size + after.size
+        if not (self.raw and after.raw) or self.offset + self.size != after.offset or size > _RAW_BYTES:
+            return None
+        return replace(self, stop=after.stop, size=size)
 
 
 _Place = tuple[int, int, int]
@@ -68,28 +77,21 @@ def stretches(
     CorruptFileError
         If a chunk is missing.
     """
-    raw = (1 << filters) - 1
+    all_skipped = (1 << filters) - 1
     chunks = range(start // chunk * chunk, stop, chunk)
     place_of = _lookup(dataset, chunks, where)
     pending: Stretch | None = None
     for first in chunks:
         offset, size, mask = place_of(first)
         low, high = max(start, first), min(stop, first + chunk)
-        if mask & raw == raw:
-            offset += (low - first) * entry_bytes
-            size = (high - low) * entry_bytes
-            if pending is not None:
-                if pending.offset + pending.size == offset and pending.size + size <= _RAW_BYTES:
-                    offset, size = pending.offset, pending.size + size
-                    pending = Stretch(pending.start, high, offset, size, pending.chunk, mask)
-                    continue
-                yield pending
-            pending = Stretch(low, high, offset, size, first, mask)
-        else:
-            if pending is not None:
-                yield pending
-                pending = None
-            yield Stretch(low, high, offset, size, first, mask)
+        raw = mask & all_skipped == all_skipped
+        if raw:  # as far as it is wanted
+            offset, size = offset + (low - first) * entry_bytes, (high - low) * entry_bytes
+        found = Stretch(low, high, offset, size, first, mask, raw)
+        joined = None if pending is None else pending.joined(found)
+        if pending is not None and joined is None:
+            yield pending
+        pending = joined or found
     if pending is not None:
         yield pending
 

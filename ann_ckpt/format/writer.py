@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.chunking import Kind, Storage
-from ann_ckpt.format.chunks import WORKERS, chunk_stream
+from ann_ckpt.format.chunks import chunk_stream
+from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.format.chunks import WORKERS
+from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.sharing import SharedArray, block_records
 from ann_ckpt.model import Array, nbytes

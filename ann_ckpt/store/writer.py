@@ -20,7 +20,7 @@ from ann_ckpt.durable import atomic_write, explained
 from ann_ckpt.errors import CheckpointError
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.chunks import WORKERS
+from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.objects import ObjectWriter
 from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
