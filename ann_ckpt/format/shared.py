@@ -9,7 +9,8 @@ its digest before any of its values comes out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format.chunks import WORKERS
+from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import range_digests
 from ann_ckpt.format.objects import OpenObjects, naming_object
 from ann_ckpt.format.sharing import SPAN_BYTES, SharedArray, Span, block_records
@@ -90,14 +91,8 @@ class SharedReader:
         last = int(np.searchsorted(array.block_starts, start + len(out), side="left"))
         with objects.of(array) as sources:
             task = _Reading(array, sources, out, start, self._where)
-            spans = list(array.spans(first, last))
-            shift = task.shift_of(max(spans, key=lambda span: span.numbers.size))
-            # Holes are read along in one object at one shift only, so that no two reads overlap;
-            # what belongs there comes afterwards.
-            first_of_all = [span for span in spans if shift is not None and task.shift_of(span) == shift]
-            others = [span for span in spans if shift is None or task.shift_of(span) != shift]
             run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
-            for job, some in ((partial(task.fetch, holes=True), first_of_all), (task.fetch, others)):
+            for job, some in task.jobs(array.spans(first, last)):
                 for _ in run(job, some):
                     pass
 
@@ -120,7 +115,22 @@ class _Reading:
         self._where = where
         self._spare: list[NDArray[Any]] = []
 
-    def shift_of(self, span: Span) -> tuple[str, int] | None:
+    def jobs(self, spans: Iterable[Span]) -> Iterator[tuple[Callable[[Span], None], list[Span]]]:
+        """Yield what to do, one after the other, and for which spans, in any order.
+
+        First come those that lie in one object as far apart as they belong here, most often
+        nearly all of the array. They are read with the holes between their blocks. Those of
+        other objects come afterwards, and what they hold for the holes with them.
+        """
+        shifts = [(span, self._shift_of(span)) for span in spans]
+        common = Counter(shift for _, shift in shifts if shift is not None).most_common(1)
+        usual = common[0][0] if common else None
+        first = [span for span, shift in shifts if shift is not None and shift == usual]
+        later = [span for span, shift in shifts if shift is None or shift != usual]
+        yield partial(self._fetch, holes=True), first
+        yield self._fetch, later
+
+    def _shift_of(self, span: Span) -> tuple[str, int] | None:
         """How far the blocks lie in their object from where they belong.
 
         Returns
@@ -134,7 +144,7 @@ class _Reading:
         inside = places[0] >= 0 and places[-1] + span.stops[-1] - span.starts[-1] <= len(self._out)
         return (span.source.name, int(distances[0])) if inside and np.ptp(distances) == 0 else None
 
-    def fetch(self, span: Span, *, holes: bool = False) -> None:
+    def _fetch(self, span: Span, *, holes: bool = False) -> None:
         """Read whole blocks, check them, and keep what is asked for.
 
         Parameters
@@ -145,7 +155,7 @@ class _Reading:
         array, low, high = self._array, int(span.starts[0]), int(span.stops[-1])
         places = self._places(span)
         whole = holes or bool(np.all(span.starts[1:] == span.stops[:-1]))
-        straight = whole and self.shift_of(span) is not None
+        straight = whole and self._shift_of(span) is not None
         values = (
             self._out[int(places[0]) : int(places[0]) + high - low] if straight else self._borrow(high - low)
         )

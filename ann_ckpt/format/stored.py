@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout
-from ann_ckpt.format.stretches import Stretch, batches, stretches
+from ann_ckpt.format.stretches import ChunkPlaces, Stretch, batches
 
 __all__ = ["Storage", "StoredArray"]
 
@@ -74,6 +74,15 @@ class StoredArray:
         self._kind = layout.kind
         self._chunk = layout.chunk
         self._entry_bytes = math.prod(layout.shape[1:]) * layout.dtype.itemsize
+        if layout.kind == h5d.CHUNKED:
+            self._places = ChunkPlaces(
+                dataset,
+                length=layout.shape[0],
+                chunk=layout.chunk[0],
+                entry_bytes=self._entry_bytes,
+                filters=len(layout.filters),
+                where=where,
+            )
         self._descriptor = descriptor
         self._count = count
         self._where = where
@@ -146,15 +155,7 @@ class StoredArray:
         yield out
 
     def _fill_from_chunks(self, out: NDArray[Any], start: int, *, threads: bool) -> Iterator[NDArray[Any]]:
-        found = stretches(
-            self._dataset,
-            start,
-            start + len(out),
-            chunk=self._chunk[0],
-            entry_bytes=self._entry_bytes,
-            filters=len(self._filters),
-            where=self._where,
-        )
+        found = self._places.stretches(start, start + len(out))
         jobs = list(batches(found, self._entry_bytes))
 
         def fetch(job: list[Stretch]) -> int:

@@ -19,8 +19,10 @@ from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.chunks import chunk_stream
 from ann_ckpt.format.guard import check_dataset
 from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.format.stretches import ChunkPlaces
 
 CHUNK = 32
+ASK = ChunkPlaces._ask
 
 
 def make(path, values, compression=Compression.AUTO):
@@ -47,6 +49,12 @@ def opened(path):
         layout = check_dataset(dataset, path.stat().st_size, "x")
         stored = StoredArray(dataset, layout, descriptor=raw.fileno(), count=counted.append, where="x")
         yield stored, dataset, counted
+
+
+def places(dataset, filters):
+    return ChunkPlaces(
+        dataset, length=dataset.shape[0], chunk=CHUNK, entry_bytes=8, filters=filters, where="x"
+    )
 
 
 @st.composite
@@ -85,21 +93,28 @@ def test_listing_all_chunks_gives_what_asking_for_each_does(tmp_path_factory, va
         for least in (0, 1 << 30):
             patch.setattr(stretches, "_LIST_FROM", least)
             patch.setattr(stretches, "_LIST_SHARE", 1 << 30)
-            found.append(
-                list(
-                    stretches.stretches(
-                        dataset, start, stop, chunk=CHUNK, entry_bytes=8, filters=2, where="x"
-                    )
-                )
-            )
+            found.append(list(places(dataset, filters=2).stretches(start, stop)))
         assert found[0] == found[1]
+
+
+def test_chunks_asked_for_a_few_at_a_time_are_listed_once_that_is_cheaper(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 1 << 62, 100 * CHUNK)
+    make(tmp_path / "x.h5", values, Compression.NONE)
+    asked = []
+    monkeypatch.setattr(ChunkPlaces, "_ask", lambda self, number: asked.append(number) or ASK(self, number))
+    with opened(tmp_path / "x.h5") as (stored, _, _):
+        for start in range(0, len(values), 4 * CHUNK):
+            np.testing.assert_array_equal(
+                stored.read(start, start + 4 * CHUNK), values[start : start + 4 * CHUNK]
+            )
+    assert 0 < len(asked) < 20
 
 
 def test_neighbouring_raw_chunks_are_one_read(tmp_path):
     values = np.random.default_rng(0).integers(0, 1 << 62, 20 * CHUNK)
     make(tmp_path / "x.h5", values, Compression.NONE)
     with opened(tmp_path / "x.h5") as (_, dataset, _):
-        found = list(stretches.stretches(dataset, 5, 600, chunk=CHUNK, entry_bytes=8, filters=0, where="x"))
+        found = list(places(dataset, filters=0).stretches(5, 600))
         assert [(s.start, s.stop) for s in found] == [(5, 600)]
 
 
