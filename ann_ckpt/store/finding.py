@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundError, printable
 from ann_ckpt.lazy import Checkpoint
@@ -32,15 +32,14 @@ def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
     ObjectNotFoundError
         If none is called so.
     """
-    slots: list[Slot] | None = None
+    looked_at: list[Slot] | None = None
     # What is found may be pruned before it is open; then another one may be meant by now.
-    while slots != (present := folder.slots()):
-        slots = present
-        candidates, fits = _candidates(slots, which)
+    while looked_at != (candidates := _candidates(folder, which)):
+        looked_at = candidates
         for slot in candidates:
             checkpoint = _open(folder, slot, which)
             if checkpoint is not None:
-                if fits(checkpoint):
+                if _fits(checkpoint, which):
                     return checkpoint
                 checkpoint.close()
     where = printable(folder.path, 400)
@@ -51,19 +50,29 @@ def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
     )
 
 
-def _candidates(slots: Sequence[Slot], which: int | str) -> tuple[list[Slot], Callable[[Checkpoint], bool]]:
-    """Where to look, newest first, and how to tell that it is the one."""
+def _candidates(folder: StoreFolder, which: int | str) -> list[Slot]:
+    """Where to look, newest first."""
     if isinstance(which, int):
-        return [slots[which]], lambda _: True
+        return [folder.slots()[which]]
     if not is_step(which):
-        return list(reversed(slots)), lambda checkpoint: checkpoint.tag == which
+        return folder.slots()[::-1]
     number, _, again = which.partition("-")
-    if again or len(which) >= STEP_DIGITS:
-        named = Slot(int(again or 0), int(number))
-        return [slot for slot in slots if slot == named], lambda _: True
-    step = int(number)
-    at_step = [slot for slot in reversed(slots) if slot.step == step]
-    return at_step, lambda checkpoint: checkpoint.time_step == step
+    slots = folder.slots(step=int(number))
+    if not _is_name(which):
+        return slots[::-1]
+    named = Slot(int(again or 0), int(number))
+    return [named] if named in slots else []
+
+
+def _fits(checkpoint: Checkpoint, which: int | str) -> bool:
+    """Whether it is the one, once it has been looked for in the right place."""
+    if isinstance(which, int) or _is_name(which):
+        return True
+    return checkpoint.time_step == int(which) if is_step(which) else checkpoint.tag == which
+
+
+def _is_name(which: str) -> bool:
+    return is_step(which) and ("-" in which or len(which) >= STEP_DIGITS)
 
 
 def _open(folder: StoreFolder, slot: Slot, which: int | str) -> Checkpoint | None:

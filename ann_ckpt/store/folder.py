@@ -32,6 +32,10 @@ _TEMPORARY = ".tmp"
 _SLOT = re.compile(rf"(\d{{{STEP_DIGITS}}}|[1-9]\d{{{STEP_DIGITS},19}})(?:-([1-9]\d{{0,8}}))?", re.ASCII)
 
 
+def _step_text(step: int) -> str:
+    return f"{step:0{STEP_DIGITS}d}"
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Slot:
     """The place of a checkpoint in the series, which its file name tells.
@@ -56,7 +60,7 @@ class Slot:
     @property
     def name(self) -> str:
         """File name without its extension."""
-        return f"{self.step:0{STEP_DIGITS}d}" + (f"-{self.round}" if self.round else "")
+        return _step_text(self.step) + (f"-{self.round}" if self.round else "")
 
     @classmethod
     def parse(cls, name: str) -> Slot | None:
@@ -136,11 +140,15 @@ class StoreFolder:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from (p for p in folder.iterdir() if p.suffix == ".h5")
 
-    def slots(self) -> list[Slot]:
-        """All committed checkpoints, oldest first."""
+    def slots(self, *, step: int | None = None) -> list[Slot]:
+        """All committed checkpoints, oldest first, or those that are called after one step."""
+        begin = "" if step is None else _step_text(step)
         names = os.listdir(self.checkpoints)  # noqa: PTH208  (a third of the time, and there may be thousands)
-        found = (Slot.parse(name[: -len(".h5")]) for name in names if name.endswith(".h5"))
-        return sorted((slot for slot in found if slot is not None), key=attrgetter("round", "step"))
+        found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
+        return sorted(
+            (slot for slot in found if slot is not None and step in (None, slot.step)),
+            key=attrgetter("round", "step"),
+        )
 
     def exists(self) -> bool:
         """Whether there is a store here."""
