@@ -20,18 +20,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import SCALES, Contender, size_of
+from benchmarks.harness import SCALES, Case, Contender, size_of
 
 _ACCOUNT = Path("/proc/self/io")
 _STATUS = Path("/proc/self/status")
+_CLAIMED_AT_ONCE = 64 << 20
 _FORGET_PEAK = Path("/proc/self/clear_refs")
 
 
 class Worker:
     """One case with its contenders."""
 
-    def __init__(self, contenders: list[Contender]) -> None:
-        self._contenders = {c.name: c for c in contenders}
+    def __init__(self, case: Case, folder: Path) -> None:
+        self._contenders = {c.name: c for c in case.contenders(folder)}
+        self._nbytes = case.nbytes
+        self._scratch = folder / "scratch"
 
     def who(self) -> dict[str, Any]:
         """Every contender with its role, and what keeps it from taking part."""
@@ -51,7 +54,7 @@ class Worker:
     def run(self, name: str, *, check: bool = False) -> dict[str, Any]:
         """One timed run."""
         contender = self._contenders[name]
-        with _around(contender):
+        with self._around(contender):
             read, written = _transferred()
             result = None
             began = time.perf_counter()
@@ -70,10 +73,21 @@ class Worker:
             "written": _grown(written, written_after, contender.repeat),
         }
 
+    @contextlib.contextmanager
+    def _around(self, contender: Contender) -> Iterator[None]:
+        contender.before()
+        gc.collect()
+        os.sync()  # what an earlier run left to be written must not be paid for by this one
+        _claim_memory(self._scratch, self._nbytes)
+        try:
+            yield
+        finally:
+            contender.after()
+
     def memory(self, name: str) -> dict[str, Any]:
         """Bytes of resident memory that one run needs on top of what was there before it."""
         contender = self._contenders[name]
-        with _around(contender):
+        with self._around(contender):
             before = _start_of_peak()
             result = contender.run()
             above = _peak() - before
@@ -81,15 +95,17 @@ class Worker:
         return {"memory": above}
 
 
-@contextlib.contextmanager
-def _around(contender: Contender) -> Iterator[None]:
-    contender.before()
-    gc.collect()
-    os.sync()  # what an earlier run left to be written must not be paid for by this one
-    try:
-        yield
-    finally:
-        contender.after()
+def _claim_memory(path: Path, nbytes: int) -> None:
+    """Have more free pages at hand than a run is going to take for its file or its arrays.
+
+    On a virtual machine, memory that was free for a while belongs to the host again, and
+    whoever is the first to touch it waits for it: a second a GiB, many times what is measured.
+    """
+    block = bytes(min(nbytes, _CLAIMED_AT_ONCE))  # large, as the kernel caches large writes in large pages
+    with path.open("wb", buffering=0) as file:
+        while file.tell() < 2 * nbytes:
+            file.write(block)
+    path.unlink()
 
 
 def _transferred() -> tuple[int | None, int | None]:
@@ -141,7 +157,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     key, scale, folder = sys.argv[1:]
-    worker = Worker(list(find(key, SCALES[scale]).contenders(Path(folder))))
+    worker = Worker(find(key, SCALES[scale]), Path(folder))
     for line in sys.stdin:
         print(json.dumps(_answer(worker, json.loads(line))), file=answers)
 
