@@ -15,13 +15,24 @@ import secrets
 import socket
 import stat
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from ann_ckpt.errors import NotWritableError
 
-__all__ = ["atomic_write", "explained", "fsync_file", "fsync_folder", "not_writable", "process_alive"]
+__all__ = [
+    "Flusher",
+    "atomic_write",
+    "explained",
+    "fsync_file",
+    "fsync_folder",
+    "not_writable",
+    "process_alive",
+]
 
 _IN_USE: set[str] = set()
+_FLUSHED_AT_ONCE = 32 << 20
 
 
 @contextlib.contextmanager
@@ -56,6 +67,38 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         _IN_USE.discard(temporary.name)
+
+
+class Flusher:
+    """Has a file reach the disk little by little while it is being written, as a context manager.
+
+    So writing and waiting for the disk overlap, and the fsync that makes the file durable
+    finds little left to do. Leaving the block waits for the thread that does it, and raises
+    what the disk refused: a later fsync need not say it again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "ann_ckpt-flush")
+        self._waiting = 0
+        self._running: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        if kind is None and self._running is not None:
+            self._running.result()
+
+    def wrote(self, nbytes: int) -> None:
+        """Tell it that about so much more is in the file."""
+        self._waiting += nbytes
+        if self._waiting >= _FLUSHED_AT_ONCE and (self._running is None or self._running.done()):
+            if self._running is not None:
+                self._running.result()
+            self._waiting = 0
+            self._running = self._thread.submit(fsync_file, self._path)
 
 
 def sweep(final: Path) -> list[Path]:

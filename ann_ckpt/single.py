@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.durable import atomic_write
+from ann_ckpt.durable import Flusher, atomic_write
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format import chunking, layout
 from ann_ckpt.format.plan import plan_file
@@ -57,15 +57,17 @@ def write_single(
         tag=tag,
     )
     done, total = 0, plan.nbytes
-
-    def tick(what: str, count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(what, done, total)
-
     with atomic_write(path) as temporary:
-        write_file(plan, os.fspath(temporary), tick=tick)
+        with Flusher(temporary) as flusher:
+
+            def tick(what: str, count: int) -> None:
+                nonlocal done
+                done += count
+                flusher.wrote(count)
+                if progress is not None:
+                    progress(what, done, total)
+
+            write_file(plan, os.fspath(temporary), tick=tick)
         size = temporary.stat().st_size
     return SaveReport(
         os.fspath(path), object_paths(reading.state), reading.notes, size, time.perf_counter() - began

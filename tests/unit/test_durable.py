@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import ann_ckpt
-from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt import NetworkState, PopulationState, durable
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import NotWritableError, OptionError
 
@@ -124,6 +124,23 @@ def test_interrupted_in_the_middle_leaves_the_old_file(tmp_path, error):
     assert litter(tmp_path) == []
     ann_ckpt.write(state(2), path)
     assert ann_ckpt.read(path).time_step == 2
+
+
+def test_what_the_disk_refuses_while_the_file_is_being_written_is_not_forgotten(tmp_path, monkeypatch):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(state(0), path)
+    monkeypatch.setattr(durable, "_FLUSHED_AT_ONCE", 1)
+    refusals = [OSError(errno.EIO, "the disk says no")]  # said once: the fsync at the end succeeds
+
+    def fsync(path: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    monkeypatch.setattr(durable, "fsync_file", fsync)
+    with pytest.raises(NotWritableError, match="the disk says no"):
+        ann_ckpt.write(state(1), path)
+    assert ann_ckpt.read(path).time_step == 0
+    assert litter(tmp_path) == []
 
 
 def test_a_reader_keeps_the_file_that_it_opened(tmp_path):
