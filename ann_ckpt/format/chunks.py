@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
@@ -18,7 +20,9 @@ from ann_ckpt.format.codec import WORKERS, Encoded, encode
 
 __all__ = ["ChunkStream", "chunk_stream"]
 
-_IN_FLIGHT = 2 * WORKERS + 2
+_IN_FLIGHT = WORKERS + 1
+_TASK_BYTES = 1 << 20
+"""Values that one task compresses: handing over a chunk costs as much as a tenth of compressing it."""
 
 
 class ChunkStream(Protocol):
@@ -28,7 +32,7 @@ class ChunkStream(Protocol):
         """Make the first axis that long; only for a dataset created ``growing``."""
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        """Take the chunk that starts at entry ``start``; only the last one may be shorter."""
+        """Take the chunks from entry ``start`` on; only the last one of all may be shorter."""
 
     def finish(self) -> None:
         """Write what is still in flight."""
@@ -90,10 +94,16 @@ class _RawStream:
         self._dataset.set_extent((entries, *self._chunks[1:]))
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        self._write(start, Encoded(_padded(values, self._chunks), 0))
+        for chunk_start, chunk in self._cut(start, values):
+            self._write(chunk_start, Encoded(chunk, 0))
 
     def finish(self) -> None:
         pass
+
+    def _cut(self, start: int, values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+        step = self._chunks[0]
+        for i in range(0, len(values), step):
+            yield start + i, _padded(values[i : i + step], self._chunks)
 
     def _write(self, start: int, encoded: Encoded) -> None:
         place = (start, *(0 for _ in self._chunks[1:]))
@@ -101,27 +111,31 @@ class _RawStream:
 
 
 class _PackedStream(_RawStream):
-    """Chunks compressed outside HDF5, a bounded number of them in flight."""
+    """Chunks compressed outside HDF5, some at a time, and a bounded number of them in flight."""
 
     def __init__(self, dataset: Any, chunks: tuple[int, ...], pool: Executor, *, always: bool) -> None:
         super().__init__(dataset, chunks)
         self._pool = pool
+        self._at_once = max(1, _TASK_BYTES // max(1, math.prod(chunks) * dataset.dtype.itemsize))
         self._always = always
-        self._waiting: deque[tuple[int, Future[Encoded]]] = deque()
+        self._waiting: deque[tuple[list[int], Future[list[Encoded]]]] = deque()
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        chunk = _padded(values, self._chunks)
-        self._waiting.append((start, self._pool.submit(encode, chunk, always=self._always)))
-        if len(self._waiting) > _IN_FLIGHT:
-            self._write_first()
+        cut = list(self._cut(start, values))
+        for i in range(0, len(cut), self._at_once):
+            starts, chunks = zip(*cut[i : i + self._at_once], strict=True)
+            self._waiting.append((list(starts), self._pool.submit(encode, chunks, always=self._always)))
+            if len(self._waiting) > _IN_FLIGHT:
+                self._write_first()
 
     def finish(self) -> None:
         while self._waiting:
             self._write_first()
 
     def _write_first(self) -> None:
-        start, chunk = self._waiting.popleft()
-        self._write(start, chunk.result())
+        starts, task = self._waiting.popleft()
+        for start, chunk in zip(starts, task.result(), strict=True):
+            self._write(start, chunk)
 
 
 class _PluginStream:

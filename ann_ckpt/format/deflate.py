@@ -10,7 +10,7 @@ it, and everything that reads zlib streams reads the result.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-__all__ = ["zlib_stream"]
+__all__ = ["patterned", "zlib_stream"]
 
 _LEVEL = 1
 _RAW_DEFLATE = -15
@@ -36,34 +36,34 @@ _REPEAT = 8
 """So many bytes stand twice in a lane of noise about once in 10 billion lanes."""
 
 
-def zlib_stream(lanes: NDArray[np.uint8]) -> bytes:
+def zlib_stream(lanes: NDArray[np.uint8], worthwhile: Sequence[bool]) -> bytes:
     """Return a zlib stream that inflates to ``lanes``, lane after lane.
 
     Parameters
     ----------
     lanes : array, shape (itemsize, n), C-contiguous
         First bytes of all elements, then all second bytes, ...
+    worthwhile : sequence of itemsize bool
+        Which lanes to deflate; the others are stored.
     """
     whole = lanes.reshape(-1).data
     parts: list[bytes | memoryview] = [_HEADER]
-    for worthwhile, start, stop in _runs(lanes):
-        if worthwhile:
+    start = 0
+    for deflated, run in groupby(worthwhile):
+        stop = start + len(list(run)) * lanes.shape[1]
+        if deflated:
             stream: Any = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
             parts += [stream.compress(whole[start:stop]), stream.flush(isal_zlib.Z_SYNC_FLUSH)]
         else:
             parts += _stored(whole[start:stop])
+        start = stop
     parts += [_LAST_BLOCK, isal_zlib.adler32(whole).to_bytes(4, "big")]
     return b"".join(parts)
 
 
-def _runs(lanes: NDArray[np.uint8]) -> Iterator[tuple[bool, int, int]]:
-    """Neighbouring lanes of one kind: whether deflating is worthwhile, and where they begin and end."""
-    length = lanes.shape[1]
-    start = 0
-    for worthwhile, run in groupby(_has_pattern(lane.tobytes()) for lane in lanes):
-        stop = start + len(list(run)) * length
-        yield worthwhile, start, stop
-        start = stop
+def patterned(lanes: NDArray[np.uint8]) -> list[bool]:
+    """Say of each lane whether deflate may find something in it."""
+    return [_has_pattern(lane.tobytes()) for lane in lanes]
 
 
 def _has_pattern(lane: bytes) -> bool:

@@ -151,8 +151,7 @@ class _Writer:
             pool=self._pool,
         )
         for start, block in pieces:
-            for i in range(0, len(block), storage.chunk):
-                stream.put(start + i, block[i : i + storage.chunk])
+            stream.put(start, block)
         stream.finish()
 
 

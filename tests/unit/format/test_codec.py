@@ -18,6 +18,11 @@ from tests.strategies import values
 PIPELINE = (SHUFFLE, DEFLATE)
 
 
+def encode_one(values, *, always):
+    (encoded,) = encode([values], always=always)
+    return encoded
+
+
 def decoded(data, mask, dtype, count):
     out = np.empty(count, dtype)
     decode(data, PIPELINE, mask, out, count=count)
@@ -26,15 +31,24 @@ def decoded(data, mask, dtype, count):
 
 @given(st.integers(1, 300).flatmap(values), st.booleans())
 def test_what_is_encoded_decodes(array, always):
-    encoded = encode(array, always=always)
+    encoded = encode_one(array, always=always)
     back = decoded(bytes(encoded.data), encoded.filter_mask, array.dtype, array.size)
     assert back.tobytes() == array.tobytes()
     assert not (always and encoded.filter_mask)
 
 
+@given(st.lists(st.sampled_from(["noise", "constant", "rising"]), min_size=1, max_size=9), st.booleans())
+def test_neighbours_that_are_not_alike_decode_too(kinds, always):
+    noise = np.random.default_rng(0).integers(0, 2**63, 4096)
+    chunks = [{"noise": noise, "constant": noise * 0 + 7, "rising": np.arange(4096)}[kind] for kind in kinds]
+    for chunk, encoded in zip(chunks, encode(chunks, always=always), strict=True):
+        back = decoded(bytes(encoded.data), encoded.filter_mask, chunk.dtype, chunk.size)
+        np.testing.assert_array_equal(back, chunk)
+
+
 @given(st.integers(1, 300).flatmap(values), st.booleans(), st.data())
 def test_a_part_is_the_part_of_the_whole(array, always, data):
-    encoded = encode(array, always=always)
+    encoded = encode_one(array, always=always)
     start = data.draw(st.integers(0, array.size))
     out = np.empty(data.draw(st.integers(0, array.size - start)), array.dtype)
     decode(bytes(encoded.data), PIPELINE, encoded.filter_mask, out, count=array.size, start=start)
@@ -43,7 +57,7 @@ def test_a_part_is_the_part_of_the_whole(array, always, data):
 
 @given(st.integers(1, 300).flatmap(values))
 def test_the_standard_filters_read_it(array):
-    packed = bytes(encode(array, always=True).data)
+    packed = bytes(encode_one(array, always=True).data)
     lanes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(array.itemsize, -1)
     assert lanes.T.tobytes() == array.tobytes()
 
@@ -54,7 +68,7 @@ def test_hdf5_reads_our_chunks_and_we_read_its(tmp_path):
         mine = file.create_dataset(
             "a", array.shape, array.dtype, chunks=(5000,), shuffle=True, compression="gzip"
         )
-        mine.id.write_direct_chunk((0,), bytes(encode(array, always=True).data))
+        mine.id.write_direct_chunk((0,), bytes(encode_one(array, always=True).data))
         theirs = file.create_dataset("b", data=array, chunks=(5000,), shuffle=True, compression="gzip")
         mask, data = theirs.id.read_direct_chunk((0,))
         assert np.array_equal(file["a"], array)
@@ -63,14 +77,14 @@ def test_hdf5_reads_our_chunks_and_we_read_its(tmp_path):
 
 def test_random_values_stay_raw_unless_asked():
     noise = np.random.default_rng(0).integers(0, 2**63, 4096)
-    assert encode(noise, always=False).filter_mask == ALL_SKIPPED
-    assert encode(noise, always=True).filter_mask == 0
+    assert encode_one(noise, always=False).filter_mask == ALL_SKIPPED
+    assert encode_one(noise, always=True).filter_mask == 0
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:-3], lambda b: b[:10], lambda b: b"", lambda b: b"junk" * 40])
 def test_damaged_streams_are_corrupt(spoil):
     array = np.arange(4096)
-    packed = bytes(encode(array, always=True).data)
+    packed = bytes(encode_one(array, always=True).data)
     with pytest.raises(CorruptFileError):
         decoded(spoil(packed), 0, array.dtype, array.size)
 

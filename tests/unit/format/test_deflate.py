@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from ann_ckpt.format.deflate import zlib_stream
+from ann_ckpt.format.deflate import patterned, zlib_stream
 
 KINDS = {
     "noise": lambda rng, n: rng.integers(0, 256, n, np.uint8),
@@ -32,19 +32,26 @@ def lanes_of(kinds: list[str], length: int) -> np.ndarray:
 )
 def test_every_zlib_reads_the_stream(kinds: list[str], length: int) -> None:
     lanes = lanes_of(kinds, length)
-    packed = zlib_stream(lanes)
+    packed = zlib_stream(lanes, patterned(lanes))
     assert zlib.decompress(packed) == lanes.tobytes()
     assert isal_zlib.decompress(packed) == lanes.tobytes()
+
+
+@given(st.data(), st.sampled_from([1, 100, 65_536]))
+def test_whatever_is_deflated_and_whatever_stored_the_stream_is_whole(data, length) -> None:
+    lanes = lanes_of(["noise", "constant", "period", "noise"], length)
+    packed = zlib_stream(lanes, data.draw(st.lists(st.booleans(), min_size=4, max_size=4)))
+    assert zlib.decompress(packed) == lanes.tobytes()
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"noise"}))
 def test_pattern_is_found_among_noise(kind: str) -> None:
     lanes = lanes_of(["noise", "noise", kind, "noise"], 32_768)
     plain = sum(len(isal_zlib.compress(lane.tobytes(), 1)) for lane in lanes)
-    assert len(zlib_stream(lanes)) <= plain
+    assert len(zlib_stream(lanes, patterned(lanes))) <= plain
 
 
 def test_noise_grows_by_block_headers_only() -> None:
     lanes = lanes_of(["noise"] * 8, 32_768)
     blocks = -(-lanes.size // 65_535)
-    assert len(zlib_stream(lanes)) == lanes.size + 5 * blocks + 2 + 5 + 4
+    assert len(zlib_stream(lanes, patterned(lanes))) == lanes.size + 5 * blocks + 2 + 5 + 4
