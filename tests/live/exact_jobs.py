@@ -55,9 +55,15 @@ def record(network: str, saved: str, ended: str) -> dict[str, Any]:
     return report.to_dict()
 
 
-def resume(network: str, saved: str, loaded: str, ended: str) -> dict[str, Any]:
-    """Load into a network with other random synapses, save at once, run on, save."""
+def resume(network: str, saved: str, loaded: str, ended: str, lists: bool = False) -> dict[str, Any]:
+    """Load into a network with other random synapses, save at once, run on, save.
+
+    With ``lists``, rebuild them as in a network without the binding for it.
+    """
     lab = opened(network, seed=2)
+    if lists:
+        for projection in lab.network.get_projections():
+            del type(projection.cyInstance)._ann_ckpt_rebuild
     report = ann_ckpt.load(saved, network=lab.network)
     ann_ckpt.save(loaded, network=lab.network)
     lab.network.default_rng.random(3)

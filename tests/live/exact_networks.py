@@ -7,6 +7,7 @@ connects other synapses, so that a load has to rebuild them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import ANNarchy as ann
 import numpy as np
@@ -22,6 +23,15 @@ NOISY = {
         r = pos(v) : max = 5.0
     """,
 }
+HUSHED = {
+    "parameters": "tau = 10.0 : population\nbase = 0.5",
+    "equations": """
+        noise = Normal(0.0, 0.1)
+        tau * dv/dt = -v + base + sum(exc) + noise + 0.01 * mean(r)
+        r = pos(v) : max = 5.0
+    """,
+}
+"""Without a random number for all neurons: with a generator for each thread, that is drawn in a race."""
 TIRED = {
     "parameters": "tau = 10.0\nI = 5.0",
     "equations": "tau * dv/dt = -v + I + g_exc\ntau * dg_exc/dt = -g_exc",
@@ -36,6 +46,10 @@ DRIFT = {
         dw/dt = eta * (pre.r * post.r - alpha * post.r^2 * w + jitter) : min = 0.0, init = 0.2
     """,
 }
+
+
+CROWD = 101
+"""Neurons; with fewer than a hundred ANNarchy leaves them to one thread. Odd, so that parts differ."""
 
 
 def stdp() -> ann.Synapse:
@@ -59,12 +73,21 @@ def rate(seed: int) -> Lab:
     connect(lab.projection("oja", sink, source, "exc", ann.Oja), "fixed_probability", 0.6, **weights)
     connect(lab.projection("one", sink, idle, "exc"), "all_to_all", weights=0.1)
     # The same synapses for every seed: not every format can be rebuilt with others.
-    fixed = np.random.default_rng(5)
-    for form in ("csr", "ell", "ellr", "sell", "coo", "dense", "bsr"):
-        drawn = {"weights": ann.Uniform(0.0, 0.2, rng=fixed)}
-        connect(lab.projection(form, source, sink, "exc"), "all_to_all", **drawn, storage_format=form)
-    later = {"weights": ann.Uniform(0.0, 0.2, rng=fixed), "delays": ann.Uniform(1.0, 4.0, rng=fixed)}
-    connect(lab.projection("csr late", source, sink, "exc"), "all_to_all", **later, storage_format="csr")
+    some = {"weights": lab.uniform(0.0, 0.2)}
+    for form in ("csr", "ell", "ellr", "sell", "hyb", "coo", "dense", "bsr"):
+        connect(lab.projection(form, source, sink, "exc"), "all_to_all", **some, storage_format=form)
+    for form in ("csr", "ell", "ellr", "sell", "hyb", "dense"):
+        late = lab.projection(f"{form} late", source, sink, "exc")
+        connect(late, "all_to_all", **some, delays=2.0, storage_format=form)
+    for form in ("csr", "ell"):
+        varied = lab.projection(f"{form} varied", source, sink, "exc")
+        connect(varied, "all_to_all", **some, delays=lab.uniform(1.0, 4.0), storage_format=form)
+    for form in ("csr", "ell", "ellr", "dense"):
+        learns = lab.projection(f"{form} learns", source, sink, "exc", ann.Oja)
+        connect(learns, "all_to_all", **some, storage_format=form)
+    for name, delay in (("dia", 0.0), ("dia late", 2.0)):
+        diagonal = lab.projection(name, sink, sink, "exc")
+        connect(diagonal, "one_to_one", **some, delays=delay, storage_format="dia")
     return lab
 
 
@@ -81,14 +104,19 @@ def spike(seed: int) -> Lab:
     connect(lab.projection("ring", excitatory, tired, "exc", stdp()), "fixed_probability", 0.5, **each)
     connect(lab.projection("late", excitatory, tired, "exc", stdp()), "all_to_all", **weights, delays=4.0)
     connect(lab.projection("short", tired, excitatory, "exc", ann.STP), "fixed_probability", 0.5, **weights)
-    fixed = np.random.default_rng(5)
-    for name, form, order in (
-        ("csr", "csr", "post_to_pre"),
-        ("transposed", "csr", "pre_to_post"),
-        ("dense", "dense", "post_to_pre"),
-    ):
-        drawn = {"weights": ann.Uniform(0.0, 0.2, rng=fixed), "storage_format": form, "storage_order": order}
-        connect(lab.projection(name, excitatory, tired, "exc", stdp()), "all_to_all", **drawn)
+    # The same synapses for every seed: not every format can be rebuilt with others.
+    for form in ("csr", "dense"):
+        for order in ("post_to_pre", "pre_to_post"):
+            drawn = {"weights": lab.uniform(0.0, 0.2), "storage_format": form, "storage_order": order}
+            for name, synapse, delay in (
+                ("learns", stdp(), 0.0),
+                ("late", stdp(), 3.0),
+                ("tires", ann.STP, 0.0),
+            ):
+                projection = lab.projection(f"{form} {order} {name}", excitatory, tired, "exc", synapse)
+                connect(projection, "all_to_all", **drawn, delays=delay)
+    blocks = lab.projection("bsr", excitatory, tired, "exc")
+    connect(blocks, "all_to_all", weights=lab.uniform(0.0, 0.1), storage_format="bsr")
     inputs = [
         lab.special(lambda: ann.PoissonPopulation(6, name="poisson", rates=80.0)),
         lab.special(lambda: ann.SpikeSourceArray([[3.0, 40.0, 70.0], [55.0, 90.0]], name="times")),
@@ -149,6 +177,83 @@ def threads(seed: int) -> Lab:
     return lab
 
 
+def _crowd(seed: int, rate: dict[str, str], *, single: bool) -> tuple[Lab, dict[str, Any]]:
+    """Return a lab for two threads with populations that are large enough for ANNarchy to share among them.
+
+    Another seed draws other values for the same synapses.
+    """
+    lab = Lab(dt=1.0, seed=4, single=single)
+    lab.network.config(num_threads=2)
+    drawn = np.random.default_rng(seed)
+    cells = {name: lab.population(name, CROWD, ann.Neuron(**rate)) for name in ("source", "sink", "loose")}
+    cells |= {n: lab.population(n, CROWD, ann.Neuron(**TIRED)) for n in ("one", "two", "loose two")}
+    cells["source"].base = ann.Uniform(0.0, 1.0, rng=drawn)
+    cells["one"].I = ann.Uniform(3.2, 8.0, rng=drawn)
+    return lab, {"weights": ann.Uniform(0.0, 0.02, rng=drawn), **cells}
+
+
+def _join(
+    lab: Lab, made: dict[str, Any], name: str, ends: tuple[str, str], synapse: Any, **options: Any
+) -> None:
+    """Connect a tenth of the neurons of a crowd, or each to one where the format asks for that."""
+    pre, post = (made[end] for end in ends)
+    projection = lab.projection(name, pre, post, "exc", synapse)
+    if options.get("storage_format") == "dia":
+        connect(projection, "one_to_one", weights=made["weights"], **options)
+    else:
+        connect(projection, "fixed_probability", 0.1, weights=made["weights"], **options)
+
+
+def parallel(seed: int) -> Lab:
+    """Two threads and single precision: every format that ANNarchy has for them.
+
+    What threads add up in the order in which they come ends in populations of its own.
+    """
+    lab, made = _crowd(seed, NOISY, single=True)
+    rate, spikes = ("source", "sink"), ("one", "two")
+    for form in ("lil", "csr", "ell", "ellr", "dense"):
+        _join(lab, made, form, rate, ann.Oja, storage_format=form)
+    for form in ("lil", "csr", "ell", "dense"):
+        _join(lab, made, f"{form} late", rate, ann.Oja, delays=3.0, storage_format=form)
+    for form in ("lil", "csr", "ell"):
+        varied = ann.Uniform(1.0, 4.0, rng=np.random.default_rng(5))
+        _join(lab, made, f"{form} varied", rate, None, delays=varied, storage_format=form)
+    for form in ("sell", "bsr", "dia"):
+        _join(lab, made, form, rate, None, storage_format=form)
+    for form in ("lil", "csr"):
+        _join(lab, made, f"{form} spikes", spikes, stdp(), storage_format=form)
+        _join(lab, made, f"{form} spikes late", spikes, stdp(), delays=3.0, storage_format=form)
+    turned = {"storage_format": "csr", "storage_order": "pre_to_post"}
+    _join(lab, made, "csr transposed", spikes, stdp(), **turned)
+    _join(lab, made, "dense spikes", spikes, stdp(), storage_format="dense")
+    _join(lab, made, "loose coo", ("source", "loose"), None, storage_format="coo")
+    turned = {"storage_format": "dense", "storage_order": "pre_to_post"}
+    _join(lab, made, "loose dense", ("one", "loose two"), stdp(), **turned)
+    varied = ann.Uniform(1.0, 4.0, rng=np.random.default_rng(5))
+    _join(lab, made, "loose ring", ("one", "loose two"), stdp(), delays=varied)
+    return lab
+
+
+def parts(seed: int) -> Lab:
+    """Two threads, a part of each matrix and a random generator for either."""
+    lab, made = _crowd(seed, HUSHED, single=False)
+    lab.network.config(disable_split_matrix=False, disable_parallel_rng=False)
+    spikes = ("one", "two")
+    varied = ann.Uniform(1.0, 4.0, rng=np.random.default_rng(5))
+    _join(lab, made, "lil", spikes, None)
+    _join(lab, made, "lil varied", spikes, ann.STP, delays=varied)
+    _join(lab, made, "csr", spikes, stdp(), storage_format="csr")
+    _join(lab, made, "csr late", spikes, stdp(), delays=3.0, storage_format="csr")
+    turned = {"storage_format": "csr", "storage_order": "pre_to_post"}
+    _join(lab, made, "transposed", spikes, stdp(), **turned)
+    _join(lab, made, "rate", ("source", "sink"), ann.Oja, storage_format="csr")
+    _join(lab, made, "loose dense", ("one", "loose two"), stdp(), storage_format="dense")
+    few = lab.population("few", 8, ann.Neuron(**HUSHED))
+    drift = lab.projection("drift", made["source"], few, "exc", ann.Synapse(**DRIFT))
+    connect(drift, "all_to_all", weights=made["weights"])
+    return lab
+
+
 def noisy(seed: int) -> Lab:
     """Rate-coded with noise, and nothing else that is hidden."""
     lab = Lab(dt=1.0, seed=seed)
@@ -167,5 +272,7 @@ NETWORKS: dict[str, Callable[[int], Lab]] = {
     "spike": spike,
     "growing": growing,
     "threads": threads,
+    "parallel": parallel,
+    "parts": parts,
     "noisy": noisy,
 }

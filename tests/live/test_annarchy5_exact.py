@@ -14,7 +14,9 @@ import ann_ckpt
 from ann_ckpt import Exactness
 from tests.live.conftest import Run, once
 
-NETWORKS = ("rate", "spike", "growing", "threads")
+NETWORKS = ("rate", "spike", "growing", "threads", "parallel", "parts")
+LOOSE = "loose"
+"""With this begins the name of what threads add up in the order in which they come."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def differences(a: Path, b: Path) -> list[str]:
     return [path for path in ann_ckpt.differences(ann_ckpt.read(a), ann_ckpt.read(b)) if path != "seed"]
 
 
+def is_loose(path: str) -> bool:
+    return path.partition("/")[2].startswith(LOOSE)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_all_that_is_carried_arrives(journey: Callable[[str], Exact], network: str) -> None:
     way = journey(network)
@@ -60,16 +66,56 @@ def test_all_that_is_carried_arrives(journey: Callable[[str], Exact], network: s
 @pytest.mark.parametrize("network", NETWORKS)
 def test_it_continues_without_a_difference(journey: Callable[[str], Exact], network: str) -> None:
     way = journey(network)
-    assert differences(way.ended, way.resumed) == []
+    assert [path for path in differences(way.ended, way.resumed) if not is_loose(path)] == []
 
 
-def test_the_file_and_the_load_say_that_it_is_exact(journey: Callable[[str], Exact]) -> None:
-    for network in NETWORKS:
-        way = journey(network)
-        state = ann_ckpt.read(way.saved)
-        owners = [state, *state.populations.values(), *state.projections.values()]
-        assert {owner.resume.exactness for owner in owners} == {Exactness.EXACT}
-        assert way.loading["notes"] == []
+@pytest.mark.parametrize("network", NETWORKS)
+def test_everything_moves_on(journey: Callable[[str], Exact], network: str) -> None:
+    """Otherwise the tests above would show less than they say."""
+    way = journey(network)
+    moved = differences(way.saved, way.ended)
+    state = ann_ckpt.read(way.saved)
+    for name, projection in state.projections.items():
+        if projection.variables and projection.dynamics["_update"]:
+            assert any(path.startswith(f"projections/{name}/") for path in moved), name
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_file_and_the_load_say_that_it_is_exact(journey: Callable[[str], Exact], network: str) -> None:
+    way = journey(network)
+    state = ann_ckpt.read(way.saved)
+    loose = {name: p for name, p in state.projections.items() if name.startswith(LOOSE)}
+    owners = [state, *state.populations.values()]
+    owners += [p for name, p in state.projections.items() if name not in loose]
+    assert {owner.resume.exactness for owner in owners} == {Exactness.EXACT}
+    assert {note["path"] for note in way.loading["notes"]} == {f"projections/{name}" for name in loose}
+
+
+@pytest.mark.parametrize("network", ["parallel", "parts"])
+def test_what_threads_add_up_as_they_come_is_called_approximate(
+    journey: Callable[[str], Exact], network: str
+) -> None:
+    projections = ann_ckpt.read(journey(network).saved).projections
+    loose = [p for name, p in projections.items() if name.startswith(LOOSE)]
+    assert loose
+    for projection in loose:
+        assert projection.resume.exactness is Exactness.APPROXIMATE
+        assert projection.resume.reasons == (
+            "which thread comes first, by which two uninterrupted runs differ too",
+        )
+
+
+def test_each_thread_has_a_random_generator_and_its_part_of_each_matrix(
+    journey: Callable[[str], Exact],
+) -> None:
+    state = ann_ckpt.read(journey("parts").saved)
+    generators = np.asarray(state.dynamics["rng"])
+    assert generators.shape == (2, 625)
+    assert (generators[0] != generators[1]).any()
+    ring = state.projections["lil varied"]
+    steps = int(np.asarray(ring.dynamics["max_delay"]))
+    assert ring.dynamics["_delayed_spikes.sizes"].shape == (steps, ring.connectivity.n_rows)
+    assert ring.dynamics["_delayed_spikes"].size
 
 
 def test_spikes_were_in_flight_when_it_was_saved(journey: Callable[[str], Exact]) -> None:
@@ -91,6 +137,19 @@ def test_learning_flags_and_schedules_are_kept(journey: Callable[[str], Exact]) 
     assert not rate.projections["oja"].dynamics["_update"]
     assert growing.projections["growing"].dynamics["_pruning_period"] == 3
     assert "projections/growing" in {note["path"] for note in journey("growing").loading["rebuilt"]}
+
+
+@pytest.mark.parametrize("network", ["rate", "spike", "threads"])
+def test_synapses_are_rebuilt_from_lists_as_from_arrays(
+    run: Run, journey: Callable[[str], Exact], tmp_path: Path, network: str
+) -> None:
+    way = journey(network)
+    loaded, resumed = tmp_path / "loaded.h5", tmp_path / "resumed.h5"
+    paths = {"saved": str(way.saved), "loaded": str(loaded), "ended": str(resumed)}
+    report = run("exact_jobs.resume", network=network, lists=True, **paths)
+    assert report["rebuilt"] == way.loading["rebuilt"] != []
+    assert differences(way.loaded, loaded) == []
+    assert differences(way.resumed, resumed) == []
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,10 @@ class Bindings(ABC):
         """Return a function that sets the synapses of one row. Another length is undefined."""
 
     @abstractmethod
+    def set_rows(self, instance: Any, name: str, ctype: str, rows: list[list[Any]]) -> None:
+        """Set the synapses of all rows. Other lengths are undefined."""
+
+    @abstractmethod
     def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
         """Return one value per row."""
 

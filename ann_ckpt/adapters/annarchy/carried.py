@@ -47,7 +47,7 @@ PROJECTION = Kind(
         r"|idx_delay|max_delay|_delayed_spikes"
         r"|_(pruning|creating)(_period|_offset)?|_dirty_connectivity"
     ),
-    made=re.compile(r"delay"),
+    made=re.compile(r"delay|post_slices_"),
 )
 
 

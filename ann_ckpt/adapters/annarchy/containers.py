@@ -19,7 +19,7 @@ from ann_ckpt.adapters.annarchy.generated import Member
 from ann_ckpt.errors import StateError, printable
 from ann_ckpt.model import Array
 
-__all__ = ["array_names", "arrays_of", "flattened"]
+__all__ = ["array_names", "arrays_of", "flattened", "in_parts", "without_parts"]
 
 _SIZES = ".sizes"
 _SIZE = np.dtype(np.int64)
@@ -78,6 +78,59 @@ def flattened(member: Member, arrays: Mapping[str, Array]) -> tuple[bytes, list[
     if (sizes.size and sizes.min() < 0) or sizes.sum() != values.size:
         raise StateError(f"{printable(member.name)} has {values.size} values for lists of {sizes.sum()}")
     return values.tobytes(), [*_levels(sizes.shape), sizes.tobytes()]
+
+
+def without_parts(values: bytes, sizes: Sequence[bytes], item: int) -> tuple[bytes, list[bytes]]:
+    """Join what is cut into a part for each thread: ``[part][step][row]`` becomes ``[step][row]``.
+
+    Parameters
+    ----------
+    values : bytes
+        All numbers one behind the other.
+    sizes : sequence of four bytes
+        For each level, how many entries each container there has.
+    item : int
+        Bytes of a number.
+    """
+    parts, steps, rows, lengths = (np.frombuffer(level, _SIZE) for level in sizes)
+    n_parts, n_steps = int(parts[0]), int(steps[0]) if steps.size else 0
+    order = np.arange(n_parts * n_steps).reshape(n_parts, n_steps).T.ravel()
+    moved, lengths = _moved(values, lengths, rows, order, item)
+    together = rows.reshape(n_parts, n_steps).sum(axis=0)
+    return moved, [np.array([n_steps], _SIZE).tobytes(), together.tobytes(), lengths.tobytes()]
+
+
+def in_parts(
+    values: bytes, sizes: Sequence[bytes], rows: NDArray[np.int64], item: int
+) -> tuple[bytes, list[bytes]]:
+    """Undo :func:`without_parts`.
+
+    Parameters
+    ----------
+    values, sizes
+        As it returned them.
+    rows : int64 array, shape (n_parts,)
+        Rows of each part.
+    item : int
+        Bytes of a number.
+    """
+    n_steps = int(np.frombuffer(sizes[0], _SIZE)[0])
+    lengths = np.frombuffer(sizes[2], _SIZE)
+    order = np.arange(n_steps * rows.size).reshape(n_steps, rows.size).T.ravel()
+    moved, lengths = _moved(values, lengths, np.tile(rows, n_steps), order, item)
+    parts = np.array([rows.size], _SIZE), np.full(rows.size, n_steps), np.repeat(rows, n_steps), lengths
+    return moved, [level.astype(_SIZE).tobytes() for level in parts]
+
+
+def _moved(
+    values: bytes, lengths: NDArray[np.int64], rows: NDArray[np.int64], order: NDArray[np.intp], item: int
+) -> tuple[bytes, NDArray[np.int64]]:
+    """Put groups of lists into another order; ``rows[i]`` is the number of lists in group ``i``."""
+    first = np.concatenate(([0], np.cumsum(rows)))
+    at = np.concatenate(([0], np.cumsum(lengths)))[first] * item
+    groups = [(first[i], first[i + 1], at[i], at[i + 1]) for i in order]
+    moved = b"".join(values[start:stop] for _, _, start, stop in groups)
+    return moved, np.concatenate([lengths[low:high] for low, high, _, _ in groups] or [lengths])
 
 
 def _is_uneven(member: Member) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Member", "data_members"]
+__all__ = ["Member", "data_members", "is_unordered"]
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PREPROCESSOR = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
@@ -36,6 +36,10 @@ _NUMBERS = {
 _DISTRIBUTION = re.compile(r"std::\w+_distribution<.*>")
 _FIRST = re.compile(r"(.*[ >*&])(\w+)")
 _LABEL = re.compile(r"^ ?(?:public|protected|private) ?:(?!:) ?")
+_UNORDERED = re.compile(
+    r"#pragma omp (?:atomic|critical)"
+    r"|#pragma omp (?:for|single nowait)(?:(?!#pragma)[\s\S])*\brng\[0\]"
+)
 _NOT_DATA = ("using ", "typedef ", "static ", "struct ", "friend ")
 
 
@@ -68,6 +72,31 @@ class Member:
         while (within := _CONTAINER.fullmatch(inner)) is not None:
             depth, inner = depth + 1, within[1]
         return depth, inner
+
+
+def is_unordered(text: str, threads: int) -> bool:
+    r"""Whether threads add to one sum or list, or draw from one random generator, as they happen to come.
+
+    Then two runs of one network differ in the last bits, whether they are interrupted or not.
+
+    Parameters
+    ----------
+    text : str
+        The header of a population or projection.
+    threads : int
+        How many there are. Two parts of a sum make the same in either order, three do not.
+
+    Examples
+    --------
+    >>> is_unordered("#pragma omp atomic\n g += w;", 2)
+    True
+    >>> is_unordered("#pragma omp for\n for (;;) g[i] += w;", 2)
+    False
+    """
+    if threads < 2:
+        return False
+    plain = _COMMENT.sub(" ", text)
+    return _UNORDERED.search(plain) is not None or (threads > 2 and "reduction(+" in plain)
 
 
 def data_members(text: str, struct: str) -> tuple[Member, ...]:

@@ -10,8 +10,8 @@ extended works as it always did.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from ann_ckpt.adapters.annarchy.generated import Member, data_members
+from ann_ckpt.adapters.annarchy.generated import Member, data_members, is_unordered
 from ann_ckpt.errors import printable
 
 __all__ = [
@@ -126,22 +126,26 @@ def compile_instrumented(network: Any, **options: Any) -> None:
     **options
         What its ``compile()`` takes.
     """
-    here = os.getcwd()  # noqa: PTH109  (only to come back to)
     with Instrumentation():
         try:
-            network.compile(**options)
+            with contextlib.chdir("."):  # ANNarchy leaves the process in its build folder when it fails
+                network.compile(**options)
         except Exception as error:  # ANNarchy has one class for everything
             if "Compilation failed" not in str(error):
                 raise
         else:
             return
-    os.chdir(here)  # ANNarchy leaves the process in its build folder
     Instrumentation.refused("the generated C++ does not build with the additional bindings")
     network.compile(**options)
 
 
 def extended(
-    source: str, *, structs: Iterable[tuple[str, str, Sequence[str]]], find: Finder, net_id: int
+    source: str,
+    *,
+    structs: Iterable[tuple[str, str, Sequence[str]]],
+    find: Finder,
+    net_id: int,
+    threads: int = 1,
 ) -> str:
     """Return the source of a module with the additional bindings.
 
@@ -156,6 +160,8 @@ def extended(
         Returns the text of the header ``pop0.hpp`` or ``proj0.hpp``.
     net_id : int
         Number of the network in the generated names.
+    threads : int
+        How many the simulation runs in.
 
     Raises
     ------
@@ -170,7 +176,9 @@ def extended(
         except ValueError as error:
             raise UnexpectedCodeError(str(error)) from error
         has_rows = f"&{struct}::get_dendrite_pre_rank" in source
-        bindings = _bindings(struct, members, local if has_rows else None)
+        bindings = _bindings(struct, members, local if has_rows else None, is_unordered(header, threads))
+        if f"&{struct}::init_from_lil)" in source:
+            bindings += _rebuilding(struct)
         text = _after(text, f'nanobind::class_<{struct}>(m, "{wrapper}")', bindings)
     return _after(text, f"NB_MODULE(ANNarchyWrapper{net_id}, m) {{\n", _GENERATORS)
 
@@ -196,6 +204,7 @@ def _extended_by_network(text: str, generator: Any) -> str:
             structs=structs,
             find=lambda name: (folder / name).read_text(encoding="utf-8"),
             net_id=generator.net_id,
+            threads=int(generator.network._get_config("num_threads")),
         )
     except (AttributeError, KeyError, OSError, TypeError) as error:
         raise UnexpectedCodeError(f"{type(error).__name__}: {printable(error, 200)}") from error
@@ -229,7 +238,7 @@ def _helpers() -> str:
     return here.joinpath("members.hpp").read_text(encoding="utf-8")
 
 
-def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | None) -> str:
+def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | None, unordered: bool) -> str:
     """Return the bindings of one structure; ``local`` is None if it has no rows of synapses."""
     by_row = [
         m.name
@@ -240,7 +249,9 @@ def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | Non
         and (m.name in local or _ROWS.fullmatch(m.name))
     ]
     whole = [m.name for m in members if (m.dtype is not None or m.is_distribution) and m.name not in by_row]
-    about = json.dumps({"members": {m.name: m.ctype for m in members}, "rows": by_row})
+    about = json.dumps(
+        {"members": {m.name: m.ctype for m in members}, "rows": by_row, "unordered": unordered}
+    )
     return "".join(_functions(struct, whole, by_row, about, rows=local is not None))
 
 
@@ -267,6 +278,14 @@ def _functions(
         }})
         .def("_ann_ckpt_read_pre_ranks", &ann_ckpt::read_pre_ranks<{struct}>)
         .def("_ann_ckpt_read_row_sizes", &ann_ckpt::read_row_sizes<{struct}>)"""
+
+
+def _rebuilding(struct: str) -> str:
+    return f"""
+        .def("_ann_ckpt_rebuild", []({struct}& obj, nanobind::handle posts, nanobind::tuple pres,
+                                     nanobind::tuple weights, nanobind::tuple delays) {{
+            return ann_ckpt::rebuild(obj, &{struct}::init_from_lil, posts, pres, weights, delays);
+        }})"""
 
 
 def _cases(names: Sequence[str], call: str) -> str:

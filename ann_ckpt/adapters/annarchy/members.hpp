@@ -121,6 +121,41 @@ template <class Struct> void read_row_sizes(Struct& proj, nb::handle out) {
         put<long>(at, end, std::vector<long>(1, proj.dendrite_size(row)));
 }
 
+// --- all synapses anew ---------------------------------------------------------------
+
+// Rows out of flat memory: row i is values[ends[i]] to values[ends[i + 1] - 1], in C++ a T each.
+template <class T, class Given>
+std::vector<std::vector<T>> cut(nb::handle values, nb::handle ends) {
+    Window window(values, false), borders(ends, false);
+    Cursor cursor(window), border(borders);
+    std::vector<std::vector<T>> rows;
+    for (long begin = border.next<long>(); !border.done();) {
+        long end = border.next<long>();
+        if (end < begin)
+            throw std::runtime_error("rows end before they begin");
+        auto* first = reinterpret_cast<const Given*>(cursor.take((end - begin) * sizeof(Given)));
+        rows.emplace_back(first, first + (end - begin));
+        begin = end;
+    }
+    if (!cursor.done())
+        throw std::runtime_error("more values than the rows hold synapses");
+    return rows;
+}
+
+// Build a projection from int32 ranks and delays and float64 weights, each with the borders of its rows.
+template <class Struct, class Rank, class Weight>
+bool rebuild(Struct& proj,
+             bool (Struct::*init)(std::vector<Rank>, std::vector<std::vector<Rank>>,
+                                  std::vector<std::vector<Weight>>, std::vector<std::vector<int>>, bool),
+             nb::handle posts, nb::tuple pres, nb::tuple weights, nb::tuple delays) {
+    Window window(posts, false);
+    auto* first = reinterpret_cast<const int*>(window.begin());
+    std::vector<Rank> rows(first, first + window.size() / sizeof(int));
+    return (proj.*init)(std::move(rows), cut<Rank, int>(pres[0], pres[1]),
+                        cut<Weight, double>(weights[0], weights[1]), cut<int, int>(delays[0], delays[1]),
+                        false);
+}
+
 // --- any member ----------------------------------------------------------------------
 
 struct Flat {

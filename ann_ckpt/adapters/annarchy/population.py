@@ -77,7 +77,7 @@ class LivePopulation:
     @property
     def hidden(self) -> tuple[str, ...]:
         """What a state does not have."""
-        return hidden_in_population(self._population) if self._carried is None else self._carried.unknown
+        return hidden_in_population(self._population) if self._carried is None else self._carried.lost
 
     def cannot_take(self, stored: PopulationState) -> str | None:
         """Say why none of what the population carries can be set."""

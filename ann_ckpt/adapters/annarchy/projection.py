@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
+from ann_ckpt.adapters.annarchy.rebuilding import as_arrays, as_lists
 from ann_ckpt.adapters.annarchy.resuming import (
     NOT_INSTRUMENTED,
     hidden_in_projection,
@@ -21,7 +22,7 @@ from ann_ckpt.adapters.annarchy.resuming import (
     resuming,
 )
 from ann_ckpt.adapters.annarchy.rows import Fetch, Synapses, rows_of
-from ann_ckpt.adapters.annarchy.storage import rules_for
+from ann_ckpt.adapters.annarchy.storage import rules_for, sets_single_rows
 from ann_ckpt.adapters.annarchy.structure import CarriedByProjection, is_instrumented, members_by_row
 from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import SimulatorError, printable
@@ -108,8 +109,9 @@ class LiveProjection:
     def hidden(self) -> tuple[str, ...]:
         """What a state does not have."""
         if self._carried is not None:
-            return self._carried.unknown
-        return hidden_in_projection(self._projection, self._bindings.update_period(self._instance))
+            return self._carried.lost
+        period = self._bindings.update_period(self._instance)
+        return hidden_in_projection(self._projection, period, int(self._bindings.setting("num_threads")))
 
     def _declared(self) -> tuple[Declared, ...]:
         return declared(
@@ -196,6 +198,10 @@ class LiveProjection:
                 bulk = partial(self._instance._ann_ckpt_write_rows, name)
                 write_rows(values, row_ptr, attribute.dtype, bulk)
                 return
+            if not sets_single_rows(self._projection._storage_format):
+                rows = [entries for _, entries in rows_of(values, row_ptr, attribute.dtype)]
+                self._bindings.set_rows(self._instance, name, attribute.ctype, rows)
+                return
             put = self._bindings.row_setter(self._instance, name, attribute.ctype)
             for row, entries in rows_of(values, row_ptr, attribute.dtype):
                 put(row, entries)
@@ -233,8 +239,11 @@ class LiveProjection:
             self._instance.set_delay(max(1, longest))
             return
         row_ptr = self._row_ptr()
-        if row_ptr[-1]:
-            self._instance.set_delay(_delay_rows(delays, row_ptr))
+        each = _each(delays, int(row_ptr[-1]))
+        if "delay" in self._by_row:
+            write_rows(each, row_ptr, _STEP, partial(self._instance._ann_ckpt_write_rows, "delay"))
+        elif row_ptr[-1]:
+            self._instance.set_delay([row for _, row in rows_of(each, row_ptr, _STEP)])
 
     def connect(self, projection: ProjectionState) -> None:
         """Replace the synapses; attributes that ``projection`` lacks start from their initial values."""
@@ -246,13 +255,11 @@ class LiveProjection:
         self._make_room(_longest(delays))
         # Some formats append to the synapses that they have.
         self._instance.clear()
-        built = self._instance.init_from_lil(
-            synapses.post_ranks.tolist(),
-            [row for _, row in rows_of(synapses.pre_ranks, row_ptr, _RANK)],
-            self._weight_rows(projection["w"], row_ptr),
-            self._delay_argument(delays, row_ptr),
-            False,
-        )
+        given = (synapses, projection["w"], self._as_compiled(delays, synapses.n_synapses))
+        if hasattr(self._instance, "_ann_ckpt_rebuild"):
+            built = self._instance._ann_ckpt_rebuild(*as_arrays(*given))
+        else:
+            built = self._instance.init_from_lil(*as_lists(*given), False)
         if not built or not np.array_equal(self._row_ptr(), row_ptr):
             raise SimulatorError(f"{printable(self.path)} could not be rebuilt; it may lack memory")
         for attribute in left:
@@ -279,19 +286,15 @@ class LiveProjection:
                 for name, attribute in state.attributes.items():
                     self.set(name, attribute.values)
 
-    def _weight_rows(self, weights: Array, row_ptr: NDArray[np.int64]) -> list[list[Any]]:
-        if not weights.shape:
-            return [[np.asarray(weights).item()]]
-        return [row for _, row in rows_of(weights, row_ptr, weights.dtype)]
-
-    def _delay_argument(self, delays: int | Array, row_ptr: NDArray[np.int64]) -> list[list[int]]:
-        """Return delays in the form in which the compiled code looks at them."""
+    def _as_compiled(self, delays: int | Array, size: int) -> int | Array | None:
+        """Return delays as the compiled code looks at them: None, one for all, or one for each synapse."""
         if not self._has_delays:
-            return []
-        if not self._delays_differ:
-            self._projection.uniform_delay = max(1, _longest(delays))
-            return [[self._projection.uniform_delay]]
-        return _delay_rows(delays, row_ptr)
+            return None
+        if self._delays_differ:
+            return _each(delays, size)
+        uniform = max(1, _longest(delays))
+        self._projection.uniform_delay = uniform
+        return uniform
 
     def _make_room(self, longest: int) -> None:
         """Lengthen the queues that delayed values wait in, if they are too short."""
@@ -406,7 +409,6 @@ def _shortest(delays: int | Array) -> int:
     return min((int(block.min()) for _, block in blocks(delays) if block.size), default=1)
 
 
-def _delay_rows(delays: int | Array, row_ptr: NDArray[np.int64]) -> list[list[int]]:
-    if isinstance(delays, int):
-        return [[max(1, delays)] * size for size in np.diff(row_ptr).tolist()]
-    return [row for _, row in rows_of(delays, row_ptr, _STEP)]
+def _each(delays: int | Array, size: int) -> Array:
+    """Return a delay for each of so many synapses."""
+    return np.broadcast_to(_STEP.type(max(1, delays)), (size,)) if isinstance(delays, int) else delays

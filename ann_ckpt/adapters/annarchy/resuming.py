@@ -14,6 +14,7 @@ from ann_ckpt.model import Exactness, Resume
 __all__ = [
     "GENERATOR",
     "NOT_INSTRUMENTED",
+    "RACE",
     "hidden_in_population",
     "hidden_in_projection",
     "is_event_driven",
@@ -23,6 +24,9 @@ __all__ = [
 NOT_INSTRUMENTED = "it was compiled without the instrumentation, which alone can put it back"
 GENERATOR = "the state of the random generator"
 """What a reseed barrier makes up for."""
+
+RACE = "which thread comes first, by which two uninterrupted runs differ too"
+"""Threads add to one sum, or draw from one generator, in the order in which they come."""
 
 _OWN_STATE = {
     "HomogeneousCorrelatedSpikeTrains": "its schedule and its own clock",
@@ -77,7 +81,7 @@ def hidden_in_population(population: Any) -> tuple[str, ...]:
     return tuple(what for what in found if what)
 
 
-def hidden_in_projection(projection: Any, update_period: int) -> tuple[str, ...]:
+def hidden_in_projection(projection: Any, update_period: int, threads: int) -> tuple[str, ...]:
     """Name what a projection keeps and its attributes do not show.
 
     Parameters
@@ -86,6 +90,8 @@ def hidden_in_projection(projection: Any, update_period: int) -> tuple[str, ...]
         An ANNarchy projection.
     update_period : int
         Steps between two updates of its synapses.
+    threads : int
+        How many the simulation runs in.
     """
     synapse = projection.synapse_type.description
     found = []
@@ -100,6 +106,8 @@ def hidden_in_projection(projection: Any, update_period: int) -> tuple[str, ...]
         found.append("its learning flags (see enable_learning)")
     if "pruning" in synapse or "creating" in synapse:
         found.append("its schedule of pruning and creating")
+    if threads > 1 and projection._storage_format == "coo":
+        found.append(RACE)
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ann_ckpt.model import Connectivity, blocks
 
-__all__ = ["StorageRules", "rules_for"]
+__all__ = ["StorageRules", "rules_for", "sets_single_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,11 @@ def rules_for(release: str, storage: str, order: str) -> StorageRules | None:
     if storage == "dense":
         return replace(rules, every_row=True)
     return replace(rules, some_synapse=storage == "bsr")
+
+
+def sets_single_rows(storage: str) -> bool:
+    """Whether one row of a variable can be set; where not, ANNarchy only prints ``Not implemented``."""
+    return storage != "hyb"
 
 
 def _rows_rise(synapses: Connectivity, *, strictly: bool) -> bool:

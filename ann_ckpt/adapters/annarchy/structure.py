@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
 from ann_ckpt.adapters.annarchy.carried import POPULATION, PROJECTION, Kind, sort_members
-from ann_ckpt.adapters.annarchy.containers import array_names, arrays_of, flattened
+from ann_ckpt.adapters.annarchy.containers import (
+    array_names,
+    arrays_of,
+    flattened,
+    in_parts,
+    without_parts,
+)
 from ann_ckpt.adapters.annarchy.generated import Member
+from ann_ckpt.adapters.annarchy.resuming import RACE
 from ann_ckpt.adapters.annarchy.sound import unsound_population, unsound_projection
 from ann_ckpt.errors import StateError
 from ann_ckpt.model import Array
@@ -21,6 +28,9 @@ from ann_ckpt.model import Array
 __all__ = ["CarriedByPopulation", "CarriedByProjection", "is_instrumented", "members_by_row"]
 
 _LAST_EVENT = "_last_event"
+_RING = "_delayed_spikes"
+_PARTED = 4
+"""Levels of a ring that is cut into a part for each thread; others have one less."""
 _NEVER = -10000
 """The step that the generated code starts from."""
 
@@ -43,15 +53,19 @@ class _Carried:
     def __init__(self, instance: Any, attributes: Collection[str], also: Collection[str] = ()) -> None:
         about = json.loads(instance._ann_ckpt())
         members = [Member(name, ctype) for name, ctype in about["members"].items()]
+        self._parted = any(m.name == _RING and m.depth == _PARTED for m in members)
+        members = [_joined(m) if m.name == _RING and self._parted else m for m in members]
         self._instance = instance
+        self._unordered = bool(about.get("unordered"))
         self._rows = frozenset(about["rows"])
         self._vectors = {m.name: m for m in members if m.depth == 1 and m.dtype is not None}
         self._sorted = sort_members(members, attributes, self.kind, also=also)
 
     @property
-    def unknown(self) -> tuple[str, ...]:
-        """Members that nothing is known about."""
-        return tuple(f"what {m.name} is in the generated code" for m in self._sorted.unknown)
+    def lost(self) -> tuple[str, ...]:
+        """What is not among the arrays of :meth:`read`: members that nothing is known about, and order."""
+        unknown = tuple(f"what {m.name} is in the generated code" for m in self._sorted.unknown)
+        return (*unknown, RACE) if self._unordered else unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,10 +89,22 @@ class _Carried:
         return [m for m in self._sorted.carried if m.name in self._rows]
 
     def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
-        return arrays_of(member, *self._instance._ann_ckpt_get(member.name))
+        values, sizes = self._instance._ann_ckpt_get(member.name)
+        if member.name == _RING and self._parted:
+            values, sizes = without_parts(values, sizes, _dtype(member).itemsize)
+        return arrays_of(member, values, sizes)
 
     def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
-        self._instance._ann_ckpt_set(member.name, *flattened(member, arrays))
+        values, sizes = flattened(member, arrays)
+        if member.name == _RING and self._parted:
+            values, sizes = in_parts(values, sizes, self._rows_of_parts(), _dtype(member).itemsize)
+        self._instance._ann_ckpt_set(member.name, values, sizes)
+
+    def _rows_of_parts(self) -> NDArray[np.int64]:
+        """Return the rows of each part of a ring, shape ``(n_threads,)``."""
+        _, (_, steps, rows, _) = self._instance._ann_ckpt_get(_RING)
+        per_step = np.frombuffer(rows, np.int64)
+        return per_step[:: int(np.frombuffer(steps, np.int64)[0])]
 
     def _known(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         """Return those arrays that are whole members here, each of the form that it has to have.
@@ -180,7 +206,7 @@ class CarriedByProjection(_Carried):
 
     def __init__(self, instance: Any, attributes: Collection[str]) -> None:
         # Only spikes with a delay each have a ring; without one, the number is just that of the population.
-        ring = "_delayed_spikes" in json.loads(instance._ann_ckpt())["members"]
+        ring = _RING in json.loads(instance._ann_ckpt())["members"]
         super().__init__(instance, attributes if ring else {*attributes, "max_delay"})
 
     def read(self, row_ptr: NDArray[np.int64]) -> dict[str, Array]:
@@ -201,7 +227,7 @@ class CarriedByProjection(_Carried):
             known = self._known(arrays)
         except StateError as error:
             return error.fact
-        ring = {"_delayed_spikes", "idx_delay", "max_delay"}
+        ring = {_RING, "idx_delay", "max_delay"}
         if ring & known.keys() and not ring <= known.keys():
             return f"{', '.join(sorted(ring - known.keys()))} is missing"
         return unsound_projection(known, row_sizes)
@@ -222,6 +248,11 @@ class CarriedByProjection(_Carried):
             if member.name in arrays:
                 put = partial(self._instance._ann_ckpt_write_rows, member.name)
                 write_rows(arrays[member.name], row_ptr, _dtype(member), put)
+
+
+def _joined(ring: Member) -> Member:
+    """Return a ring as if it were not cut into parts."""
+    return Member(ring.name, ring.ctype.removeprefix("std::vector<").removesuffix(">"))
 
 
 def _dtype(member: Member) -> np.dtype[Any]:

@@ -114,6 +114,10 @@ class Cython(Bindings):
         put = instance.set_local_attribute_row
         return lambda row, values: put(name, row, values, ctype)
 
+    def set_rows(self, instance: Any, name: str, ctype: str, rows: list[list[Any]]) -> None:
+        """Set the synapses of all rows."""
+        instance.set_local_attribute_all(name, rows, ctype)
+
     def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
         """Return one value per row."""
         values: Sequence[Any] = instance.get_semiglobal_attribute_all(name, ctype)

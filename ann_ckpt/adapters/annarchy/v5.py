@@ -106,6 +106,10 @@ class Nanobind(Bindings):
         put = getattr(instance, f"set_local_attribute_row_{ctype}")
         return lambda row, values: put(name, row, values)
 
+    def set_rows(self, instance: Any, name: str, ctype: str, rows: list[list[Any]]) -> None:
+        """Set the synapses of all rows."""
+        getattr(instance, f"set_local_attribute_all_{ctype}")(name, rows)
+
     def per_dendrite(self, instance: Any, name: str, ctype: str) -> Sequence[Any]:
         """Return one value per row."""
         values: Sequence[Any] = getattr(instance, f"get_semiglobal_attribute_all_{ctype}")(name)

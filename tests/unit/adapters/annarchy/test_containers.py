@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt.adapters.annarchy.containers import array_names, arrays_of, flattened
+from ann_ckpt.adapters.annarchy.containers import (
+    array_names,
+    arrays_of,
+    flattened,
+    in_parts,
+    without_parts,
+)
 from ann_ckpt.adapters.annarchy.generated import Member
 from ann_ckpt.errors import StateError
 
@@ -49,6 +55,17 @@ def test_a_ring_of_rows_of_lists(steps: int, rows: int, data: st.DataObject) -> 
     arrays = arrays_of(member, *as_bytes(member, ring))
     assert arrays["_delayed_spikes.sizes"].shape == (steps, rows if steps else 0)
     assert flattened(member, arrays) == as_bytes(member, ring)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(1, 3), st.data())
+def test_a_ring_in_parts_is_the_ring_of_all_rows(rows: list[int], steps: int, data: st.DataObject) -> None:
+    parted = Member("_delayed_spikes", "std::vector<std::vector<std::vector<std::vector<int>>>>")
+    whole = Member("_delayed_spikes", "std::vector<std::vector<std::vector<int>>>")
+    ring = [[[data.draw(RANKS) for _ in range(size)] for _ in range(steps)] for size in rows]
+    together = [[lists for part in ring for lists in part[step]] for step in range(steps)]
+    cut = as_bytes(parted, ring)
+    assert without_parts(*cut, item=4) == as_bytes(whole, together)
+    assert in_parts(*as_bytes(whole, together), np.array(rows), item=4) == cut
 
 
 @given(st.integers(0, 3), st.integers(0, 3))

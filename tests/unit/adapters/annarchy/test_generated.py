@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ann_ckpt.adapters.annarchy.carried import POPULATION, PROJECTION, sort_members
-from ann_ckpt.adapters.annarchy.generated import Member, data_members
+from ann_ckpt.adapters.annarchy.generated import Member, data_members, is_unordered
 
 HEADER = """
 #pragma once
@@ -95,3 +95,50 @@ def test_what_is_not_known_is_told_from_what_is() -> None:
 def test_a_known_name_of_a_type_that_cannot_be_kept_is_unknown() -> None:
     found = sort_members([Member("spiked", "std::map<int,int>")], (), POPULATION)
     assert [m.name for m in found.unknown] == ["spiked"]
+
+
+# As ANNarchy 5.0.4.1 writes them.
+ATOMIC = """
+for(int j = 0; j < nnz; j++) {
+    #pragma omp atomic
+    target_ptr[row_indices[j]] += w[j] * pop0->r[column_indices[j]];
+}
+"""
+RACE = """
+// global attributes
+#pragma omp single nowait
+{
+    rand_1 = dist_rand_1(rng[0]);
+}
+// local attributes
+#pragma omp for
+for (int i = 0; i < size; i++) { rand_0[i] = dist_rand_0(rng[tid]); }
+"""
+PRUNING = """
+#pragma omp for
+for(int i = 0; i < post_rank.size(); i++){ if (age[i] > 8.0 && unif(rng[0]) < 0.4) erase(i); }
+"""
+IN_ORDER = """
+// #pragma omp atomic
+#pragma omp single
+{ for (int i = 0; i < size; i++) { rand_0[i] = dist_rand_0(rng[0]); } }
+#pragma omp for
+for (int i = 0; i < nb_post; i++) { pop1->_sum_exc[i] += sum; }
+"""
+REDUCTION = "#pragma omp for reduction(+: _mean_r)\nfor (int t = 0; t < nt; t++) { _mean_r += local_mean_r; }"
+
+
+@pytest.mark.parametrize("text", [ATOMIC, RACE, PRUNING, "#pragma omp critical\n{ ring[i].push_back(j); }"])
+def test_what_threads_share_in_any_order_is_found(text: str) -> None:
+    assert is_unordered(text, threads=2)
+    assert is_unordered(IN_ORDER + text, threads=2)
+    assert not is_unordered(text, threads=1)
+
+
+def test_what_is_done_in_order_is_not_taken_for_it() -> None:
+    assert not is_unordered(IN_ORDER, threads=8)
+
+
+def test_two_parts_of_a_sum_have_no_order_and_three_have() -> None:
+    assert not is_unordered(REDUCTION, threads=2)
+    assert is_unordered(REDUCTION, threads=3)
