@@ -219,12 +219,13 @@ class FileReader:
         return f"{printable(self.path, 400)}:/{printable(path, 400)}"
 
     def _verify_array(self, path: str) -> Iterator[int]:
-        stored = self.array(path)
-        digest = Digest(stored.dtype)
         with self.believing(path):
-            for block in stored.blocks():
-                digest.update(block)
-                yield block.nbytes
+            self._check_encoding(path)
+            stored = self._open_dataset(path)
+            digest = Digest(stored.dtype)
+            for part in stored.scan():
+                digest.update(part)
+                yield part.nbytes
             self._check_digest(path, digest.hex())
 
     @cached_property

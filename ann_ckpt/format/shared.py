@@ -68,12 +68,6 @@ class SharedReader:
         self.read_into(out, start)
         return out
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield the whole array in pieces of a few MiB along the first axis."""
-        array, _ = self._load()
-        for first, last in array.stretches():
-            yield self.read(int(array.block_starts[first]), int(array.block_starts[last]))
-
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
 

@@ -27,7 +27,7 @@ from ann_ckpt.format.stretches import ChunkPlaces, Stretch, batches
 
 __all__ = ["Storage", "StoredArray"]
 
-_BLOCK_BYTES = 8 << 20
+_SCAN_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,15 @@ class StoredArray:
         self.read_into(out, start)
         return out
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield the whole array in pieces of a few MiB along the first axis."""
+    def scan(self) -> Iterator[NDArray[Any]]:
+        """Yield the whole array in order, in parts; each is overwritten after the next was asked for."""
         if not self.shape:
             yield self.read_scalar()
             return
-        step = max(1, _BLOCK_BYTES // max(1, self._entry_bytes))
+        step = max(1, _SCAN_BYTES // max(1, self._entry_bytes))
+        buffer = np.empty((min(step, self.shape[0]), *self.shape[1:]), self.dtype)
         for start in range(0, self.shape[0], step):
-            yield self.read(start, min(start + step, self.shape[0]))
+            yield from self.fill(buffer[: self.shape[0] - start], start)
 
     def read_scalar(self) -> NDArray[Any]:
         """Return the only value of an array of shape ``()``."""
