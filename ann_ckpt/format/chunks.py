@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
@@ -94,16 +93,12 @@ class _RawStream:
         self._dataset.set_extent((entries, *self._chunks[1:]))
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        for chunk_start, chunk in self._cut(start, values):
-            self._write(chunk_start, Encoded(chunk, 0))
+        step = self._chunks[0]
+        for i in range(0, len(values), step):
+            self._write(start + i, Encoded(_padded(values[i : i + step], self._chunks), 0))
 
     def finish(self) -> None:
         pass
-
-    def _cut(self, start: int, values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-        step = self._chunks[0]
-        for i in range(0, len(values), step):
-            yield start + i, _padded(values[i : i + step], self._chunks)
 
     def _write(self, start: int, encoded: Encoded) -> None:
         place = (start, *(0 for _ in self._chunks[1:]))
@@ -118,24 +113,30 @@ class _PackedStream(_RawStream):
         self._pool = pool
         self._at_once = max(1, _TASK_BYTES // max(1, math.prod(chunks) * dataset.dtype.itemsize))
         self._always = always
-        self._waiting: deque[tuple[list[int], Future[list[Encoded]]]] = deque()
+        self._waiting: deque[tuple[int, Future[list[Encoded]]]] = deque()
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        cut = list(self._cut(start, values))
-        for i in range(0, len(cut), self._at_once):
-            starts, chunks = zip(*cut[i : i + self._at_once], strict=True)
-            self._waiting.append((list(starts), self._pool.submit(encode, chunks, always=self._always)))
-            if len(self._waiting) > _IN_FLIGHT:
-                self._write_first()
+        step = self._chunks[0]
+        whole = len(values) // step * step
+        for i in range(0, whole, self._at_once * step):
+            some = values[i : min(whole, i + self._at_once * step)]
+            self._submit(start + i, some.reshape(-1, *self._chunks))
+        if whole < len(values):
+            self._submit(start + whole, _padded(values[whole:], self._chunks)[np.newaxis])
 
     def finish(self) -> None:
         while self._waiting:
             self._write_first()
 
+    def _submit(self, start: int, chunks: NDArray[Any]) -> None:
+        self._waiting.append((start, self._pool.submit(encode, chunks, always=self._always)))
+        if len(self._waiting) > _IN_FLIGHT:
+            self._write_first()
+
     def _write_first(self) -> None:
-        starts, task = self._waiting.popleft()
-        for start, chunk in zip(starts, task.result(), strict=True):
-            self._write(start, chunk)
+        start, task = self._waiting.popleft()
+        for number, chunk in enumerate(task.result()):
+            self._write(start + number * self._chunks[0], chunk)
 
 
 class _PluginStream:

@@ -8,7 +8,6 @@ long here releases the interpreter's lock, so a few threads use every core.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,25 +44,23 @@ class Encoded:
     """Bit ``i`` set: filter ``i`` of the pipeline was not applied."""
 
 
-def encode(chunks: Sequence[NDArray[Any]], *, always: bool) -> list[Encoded]:
-    """Shuffle and deflate neighbouring chunks of one array.
-
-    Which byte lanes are worth deflating is found out from three of them: looking at every
-    lane of every chunk takes as long as deflating, and neighbours are alike.
+def encode(chunks: NDArray[Any], *, always: bool) -> list[Encoded]:
+    """Shuffle and deflate neighbouring chunks.
 
     Parameters
     ----------
-    chunks : sequence of arrays, shape (n,) each
+    chunks : array, shape (n_chunks, ...)
         All elements of each chunk, C order.
     always : bool
         Compress even where it does not pay.
     """
-    shuffled = [_shuffle(values) for values in chunks]
-    looked_at = {0, len(chunks) // 2, len(chunks) - 1}
-    worthwhile = [any(lane) for lane in zip(*(patterned(shuffled[i]) for i in looked_at), strict=True)]
+    raw = np.ascontiguousarray(chunks).reshape(len(chunks), -1)
+    lanes = raw.view(np.uint8).reshape(*raw.shape, raw.itemsize).transpose(0, 2, 1)
+    shuffled = np.ascontiguousarray(lanes)
+    worthwhile = patterned(shuffled)
     encoded = []
-    for values, lanes in zip(chunks, shuffled, strict=True):
-        packed = zlib_stream(lanes, worthwhile)
+    for values, chunk in zip(raw, shuffled, strict=True):
+        packed = zlib_stream(chunk, worthwhile)
         pays = always or len(packed) <= _PAYS * values.nbytes
         encoded.append(Encoded(packed, 0) if pays else Encoded(values, ALL_SKIPPED))
     return encoded
@@ -125,8 +122,3 @@ def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
     if not (whole and stream.eof):
         raise CorruptFileError(f"a chunk does not inflate to {expected} bytes")
     return out
-
-
-def _shuffle(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """First bytes of all elements, then all second bytes, ..."""
-    return np.ascontiguousarray(values.reshape(-1).view(np.uint8).reshape(-1, values.itemsize).T)

@@ -32,7 +32,7 @@ def lanes_of(kinds: list[str], length: int) -> np.ndarray:
 )
 def test_every_zlib_reads_the_stream(kinds: list[str], length: int) -> None:
     lanes = lanes_of(kinds, length)
-    packed = zlib_stream(lanes, patterned(lanes))
+    packed = zlib_stream(lanes, patterned(lanes[np.newaxis]))
     assert zlib.decompress(packed) == lanes.tobytes()
     assert isal_zlib.decompress(packed) == lanes.tobytes()
 
@@ -48,10 +48,16 @@ def test_whatever_is_deflated_and_whatever_stored_the_stream_is_whole(data, leng
 def test_pattern_is_found_among_noise(kind: str) -> None:
     lanes = lanes_of(["noise", "noise", kind, "noise"], 32_768)
     plain = sum(len(isal_zlib.compress(lane.tobytes(), 1)) for lane in lanes)
-    assert len(zlib_stream(lanes, patterned(lanes))) <= plain
+    assert len(zlib_stream(lanes, patterned(lanes[np.newaxis]))) <= plain
+
+
+def test_a_pattern_in_a_third_of_the_chunks_is_found() -> None:
+    noise, zeros = lanes_of(["noise"] * 2, 32_768), lanes_of(["noise", "constant"], 32_768)
+    for chunks in ([zeros, noise, noise], [noise, noise, zeros]):
+        assert patterned(np.stack(chunks)) == [False, True]
 
 
 def test_noise_grows_by_block_headers_only() -> None:
     lanes = lanes_of(["noise"] * 8, 32_768)
     blocks = -(-lanes.size // 65_535)
-    assert len(zlib_stream(lanes, patterned(lanes))) == lanes.size + 5 * blocks + 2 + 5 + 4
+    assert len(zlib_stream(lanes, patterned(lanes[np.newaxis]))) == lanes.size + 5 * blocks + 2 + 5 + 4
