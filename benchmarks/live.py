@@ -1,7 +1,8 @@
 """A compiled ANNarchy network: saved and loaded by ann_ckpt and by ANNarchy itself.
 
 The network is rate-coded and plastic, all to all, with the weight and one more variable
-per synapse. It is built and compiled once in each worker process.
+per synapse. It is built and compiled once in each worker process. How long compiling itself
+takes, with our bindings and without, is shown with networks of more kinds of parts.
 """
 
 from __future__ import annotations
@@ -41,6 +42,28 @@ _PER_SYNAPSE = 20
 
 def cases(scale: Scale) -> list[Case]:
     """Saving and loading live networks, by number of synapses, compiled plainly and with our bindings."""
+    return [
+        *(
+            Case(
+                f"live-compile/{kind}",
+                f"Compiling a {kind} network with the additional bindings",
+                partial(_compiling, make),
+                goals=(
+                    Goal(
+                        text="at most a tenth longer with the bindings",
+                        what=_INSTRUMENTED,
+                        over=_PLAIN,
+                        at_most=1.1,
+                    ),
+                ),
+            )
+            for kind, make in _RICH.items()
+        ),
+        *_moving(scale),
+    ]
+
+
+def _moving(scale: Scale) -> list[Case]:
     return [
         Case(
             f"live-{what}/{how}/{synapses}-synapses",
@@ -93,15 +116,8 @@ class LiveNetwork:
         sink = self.network.create(geometry=size, neuron=neuron, name="out")
         self._projection = self.network.connect(source, sink, "exc", synapse, name="ff")
         self._projection.all_to_all(weights=0.0)
-        # It reads the options of the process that it is in, and these are not for it.
-        given, sys.argv = sys.argv, sys.argv[:1]
-        try:
-            # Beside the folders of the cases: what it compiles is the same for all sizes.
-            place = folder.parent / f"annarchy-{instrumented}"
-            build = partial(ann_ckpt.annarchy.compile, self.network) if instrumented else self.network.compile
-            build(directory=str(place), silent=True)
-        finally:
-            sys.argv = given
+        # Beside the folders of the cases: what it compiles is the same for all sizes.
+        _compile(self.network, folder.parent / f"annarchy-{instrumented}", instrumented=instrumented)
         self.fill(self.values)
 
     def fill(self, values: dict[str, NDArray[Any]]) -> None:
@@ -126,6 +142,113 @@ class LiveNetwork:
         """Return what a save has to keep: the values and the ranks."""
         size = len(self.values["w"])
         return [*self.values.values(), np.tile(np.arange(size, dtype=np.int32), size)]
+
+
+def _rate_coded() -> Any:
+    """Noise, means, delays, learning rules, four storage formats."""
+    import ANNarchy as ann  # noqa: N813
+
+    network = ann.Network(dt=1.0, seed=1)
+    neuron = ann.Neuron(
+        parameters="tau = 10.0 : population\nbase = 0.5",
+        equations="noise = Normal(0.0, 0.1)\n"
+        "tau * dv/dt = -v + base + sum(exc) - sum(inh) + noise + 0.01 * mean(r)\nr = pos(v) : max = 5.0",
+    )
+    source, sink = (network.create(geometry=20, neuron=neuron, name=name) for name in ("source", "sink"))
+    for number, (target, synapse, delays, form) in enumerate(
+        (
+            ("exc", None, 0.0, "lil"),
+            ("exc", ann.Oja, 3.0, "lil"),
+            ("inh", ann.Oja, ann.Uniform(1.0, 4.0), "lil"),
+            ("exc", ann.Oja, 0.0, "csr"),
+            ("inh", None, 0.0, "dense"),
+            ("exc", None, 0.0, "ell"),
+        )
+    ):
+        projection = network.connect(source, sink, target, synapse, name=f"{form} {number}")
+        projection.all_to_all(weights=ann.Uniform(0.0, 0.1), delays=delays, storage_format=form)
+    return network
+
+
+def _spiking() -> Any:
+    """Built-in and own neurons, refractory, noisy inputs, delays, plasticity of two kinds."""
+    import ANNarchy as ann  # noqa: N813
+
+    network = ann.Network(dt=1.0, seed=1)
+    own = ann.Neuron(
+        parameters="tau = 10.0\nI = 5.0",
+        equations="tau * dv/dt = -v + I + g_exc - g_inh\ntau * dg_exc/dt = -g_exc\ntau * dg_inh/dt = -g_inh",
+        spike="v > 3.0",
+        reset="v = 0.0",
+        refractory=3.0,
+    )
+    first = network.create(geometry=20, neuron=ann.Izhikevich, name="first")
+    second = network.create(geometry=20, neuron=own, name="second")
+    noise = network.create(ann.PoissonPopulation(geometry=20, name="noise", rates=30.0))
+    stdp = ann.STDP(tau_plus=20.0, tau_minus=20.0, A_plus=0.01, A_minus=0.01, w_max=1.0)
+    for number, (pre, post, target, synapse, delays, form) in enumerate(
+        (
+            (noise, first, "exc", None, 0.0, "lil"),
+            (noise, second, "exc", None, 2.0, "lil"),
+            (first, second, "exc", stdp, ann.Uniform(1.0, 6.0), "lil"),
+            (first, second, "inh", stdp, 0.0, "csr"),
+            (second, first, "inh", ann.STP, 2.0, "lil"),
+            (second, first, "exc", None, 0.0, "dense"),
+        )
+    ):
+        projection = network.connect(pre, post, target, synapse, name=f"{form} {number}")
+        projection.all_to_all(weights=ann.Uniform(0.0, 0.1), delays=delays, storage_format=form)
+    return network
+
+
+_RICH = {"rate-coded": _rate_coded, "spiking": _spiking}
+
+
+class _Compilation:
+    """A network that is new for each run, compiled with ANNarchy's own flags in a folder that is new too."""
+
+    def __init__(self, make: Callable[[], Any], folder: Path, *, instrumented: bool) -> None:
+        self._make = make
+        self._folder = folder
+        self._instrumented = instrumented
+        self._network: Any = None
+
+    def renew(self) -> None:
+        """Build the network; nothing is compiled yet."""
+        remove(self._folder)
+        self._network = self._make()
+
+    def run(self) -> None:
+        """Compile it."""
+        _compile(self._network, self._folder, instrumented=self._instrumented)
+
+
+def _compile(network: Any, place: Path, *, instrumented: bool) -> None:
+    build = partial(ann_ckpt.annarchy.compile, network) if instrumented else network.compile
+    # It reads the options of the process that it is in, and these are not for it.
+    given, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        build(directory=str(place), silent=True)
+    finally:
+        sys.argv = given
+
+
+def _compiling(make: Callable[[], Any], folder: Path) -> list[Contender]:
+    both = {
+        name: _Compilation(make, folder / name, instrumented=name == _INSTRUMENTED)
+        for name in (_PLAIN, _INSTRUMENTED)
+    }
+    return [
+        Contender(
+            name,
+            compilation.run,
+            role=Role.OURS if name == _INSTRUMENTED else Role.PEER,
+            before=compilation.renew,
+            after=partial(remove, folder / name),
+            needs=_ANNARCHY,
+        )
+        for name, compilation in both.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
