@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,8 +90,10 @@ class SeriesView:
             If there are not that many.
         ObjectNotFoundError
             If none is called so; also a :class:`KeyError`.
+        TypeError
+            If ``which`` is neither a text nor an integer.
         """
-        return open_one(self._folder, which)
+        return open_one(self._folder, which if isinstance(which, str) else operator.index(which))
 
     def at(self, *, step: int | None = None, time_ms: float | None = None) -> Checkpoint:
         """Open the checkpoint of exactly that time step, or simulated time.

@@ -169,6 +169,15 @@ def test_by_place_step_time_and_tag(store):
     assert [c.tag for c in store] == [None, "middle", None]
 
 
+def test_a_place_is_an_integer_of_any_kind_and_nothing_else(store):
+    for step in (0, 100):
+        store.save(state(step))
+    assert store[np.int64(-1)].time_step == 100
+    for which in (1.0, None, slice(0, 2)):
+        with pytest.raises(TypeError, match="integer"):
+            store[which]
+
+
 def test_a_name_means_that_checkpoint_however_many_are_at_its_step(store, tmp_path):
     for learnt in (0, 300, 600):
         store.save(replace(state(learnt), time_step=10))
