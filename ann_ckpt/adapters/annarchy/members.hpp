@@ -9,6 +9,11 @@
 
 extern std::vector<std::mt19937> rng;
 
+// Optimizing these as hard as the simulation took half of the time that they add to compiling, and
+// what they do is copying.
+#pragma GCC push_options
+#pragma GCC optimize("O1")
+
 namespace ann_ckpt {
 
 namespace nb = nanobind;
@@ -267,3 +272,5 @@ inline void set_generators(const std::vector<std::string>& texts) {
 }
 
 }  // namespace ann_ckpt
+
+#pragma GCC pop_options
