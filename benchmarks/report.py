@@ -40,31 +40,26 @@ went through system calls; what a library reads through a memory map does not sh
 
 
 def report(
-    run: Mapping[str, Any],
+    runs: Sequence[Mapping[str, Any]],
     results: Sequence[Result],
     pictures: Iterable[Path],
-    later: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the text of docs/benchmarks.md.
 
     Parameters
     ----------
-    run : mapping
-        First line of the JSON: scale, commit, command, machine.
+    runs : sequence of mapping
+        First line of each JSON file: scale, commit, command, machine; the machine is the same.
     results : sequence of Result
         In the order of the tables.
     pictures : iterable of Path
         Relative to docs/.
-    later : sequence of mapping
-        Runs of the same kind that did some of the cases again.
     """
-    again = "".join(f" Some cases were run again by `{other['command']}`{_commit(other)}." for other in later)
+    origin = ", and from ".join(f"a run of `{one['command']}`{_commit(one)}" for one in runs)
     parts = [
         "# Benchmarks",
-        f"Written by `python -m benchmarks.report` from one run of `{run['command']}`{_commit(run)}."
-        + _not_reached(run, results)
-        + again,
-        "\n".join(f"- {what}: {value}" for what, value in run["machine"].items()),
+        f"Written by `python -m benchmarks.report` from {origin}." + _not_reached(runs, results),
+        "\n".join(f"- {what}: {value}" for what, value in runs[0]["machine"].items()),
         "## Goals",
         _goals(results, tomllib.loads(REASONS.read_text())),
         "## How to read the tables",
@@ -86,11 +81,11 @@ def _commit(run: Mapping[str, Any]) -> str:
     return f" at commit {run['commit']}" if run["commit"] else ""
 
 
-def _not_reached(run: Mapping[str, Any], results: Iterable[Result]) -> str:
-    """Say which cases a run that was stopped did not come to."""
+def _not_reached(runs: Iterable[Mapping[str, Any]], results: Iterable[Result]) -> str:
+    """Say which cases nobody came to, because a run was stopped."""
     reached = {result.key for result in results}
-    missing = [f"`{key}`" for key in run.get("cases", ()) if key not in reached]
-    return f" It was stopped before {', '.join(missing)}." if missing else ""
+    missing = [f"`{key}`" for run in runs for key in run.get("cases", ()) if key not in reached]
+    return f" Not reached: {', '.join(missing)}." if missing else ""
 
 
 def _goals(results: Iterable[Result], reasons: Mapping[str, str]) -> str:
@@ -108,13 +103,15 @@ def _goals(results: Iterable[Result], reasons: Mapping[str, str]) -> str:
     return text
 
 
-def history_line(run: Mapping[str, Any], results: Iterable[Result]) -> str:
+def history_line(runs: Sequence[Mapping[str, Any]], results: Iterable[Result]) -> str:
     """Return one line that later runs can be compared with."""
     results = list(results)
     return json.dumps(
         {
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            **run,
+            **runs[0],
+            "command": " && ".join(run["command"] for run in runs),
+            "cases": [result.key for result in results],
             "seconds": {
                 result.key: {
                     row.name: float(f"{row.time.median:.4g}") for row in result.rows.values() if row.time
@@ -142,15 +139,15 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="where benchmarks.md and the pictures go")
     options = parser.parse_args()
     files = [path.read_text().splitlines() for path in options.json]
-    run, *later = [json.loads(first) for first, *_ in files]
+    runs = [json.loads(first) for first, *_ in files]
     found = [Result.from_json(json.loads(line)) for _, *lines in files for line in lines]
     results = list({result.key: result for result in found}.values())
     pictures = draw(results, options.docs / "benchmarks")
-    text = report(run, results, [picture.relative_to(options.docs) for picture in pictures], later)
+    text = report(runs, results, [picture.relative_to(options.docs) for picture in pictures])
     (options.docs / "benchmarks.md").write_text(text)
-    if run["scale"] == SCALES["full"].name and options.docs == DOCS:
+    if runs[0]["scale"] == SCALES["full"].name and options.docs == DOCS:
         with HISTORY.open("a") as history:
-            history.write(history_line(run, results) + "\n")
+            history.write(history_line(runs, results) + "\n")
 
 
 if __name__ == "__main__":

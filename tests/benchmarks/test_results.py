@@ -90,15 +90,16 @@ def test_the_report_holds_goals_missed_and_met() -> None:
         Goal(text="quick enough", what="ours", over="limit", at_most=1.05),
         Goal(text="quicker than the quick", what="quick", over="ours", at_least=5),
     )
-    written = report(RUN, [made(*goals)], [])
+    written = report([RUN], [made(*goals)], [])
     assert "quick enough: 1.00, met" in written
     assert "quicker than the quick: 2.00, MISSED" in written
 
 
 def test_the_report_of_a_run_that_was_stopped_says_what_is_missing() -> None:
     result = made()
-    assert "stopped" not in report(RUN | {"cases": [result.key]}, [result], [])
-    assert "stopped before `later/one`." in report(RUN | {"cases": [result.key, "later/one"]}, [result], [])
+    assert "Not reached" not in report([RUN | {"cases": [result.key]}], [result], [])
+    stopped = [RUN | {"cases": [result.key]}, RUN | {"cases": ["later/one"]}]
+    assert "Not reached: `later/one`." in report(stopped, [result], [])
 
 
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1))
