@@ -50,6 +50,7 @@ def cases(scale: Scale) -> list[Case]:
                     f"Full save: {title}",
                     partial(_saving, kind, scale.nbytes, compression, _COMPARED[compression]),
                     nbytes=scale.nbytes,
+                    writes=True,
                     goals=_SAVE_GOALS.get((kind, compression), ()),
                 ),
                 Case(
@@ -68,6 +69,7 @@ def cases(scale: Scale) -> list[Case]:
                     f"Full {what} by size: random weights, uncompressed, {nbytes >> 20} MiB",
                     partial(contenders, "random", nbytes, "none", _ACROSS_SIZES),
                     nbytes=nbytes,
+                    writes=what == "save",
                     series=f"Full {what} by size",
                     axis="bytes of values",
                     x=nbytes,

@@ -157,6 +157,8 @@ class Case:
     nbytes: int = 0
     """Bytes of values the case is about; 0 where that means nothing."""
     goals: tuple[Goal, ...] = ()
+    writes: bool = False
+    """Whether it is about writing files; then there are free pages at hand before each turn."""
     x: float | None = None
     """Where the case stands on the horizontal axis of its series' picture."""
     series: str = ""

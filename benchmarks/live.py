@@ -70,6 +70,7 @@ def _moving(scale: Scale) -> list[Case]:
             f"Live {what}, {how}: ANNarchy network of {synapses:,} synapses",
             partial(contenders, synapses, instrumented=how == _INSTRUMENTED),
             nbytes=synapses * _PER_SYNAPSE,
+            writes=what == "save",
             goals=_goals(what, how),
             series=f"Live {what} by synapses, {how}",
             axis="synapses",

@@ -32,7 +32,7 @@ def cases(_: Scale) -> list[Case]:
     nbytes = _POPULATIONS * _SCALARS * 8
     what = f"{_POPULATIONS:,} populations with {_SCALARS} scalars each"
     return [
-        Case("many/save", f"Save: {what}", _saving, nbytes=nbytes),
+        Case("many/save", f"Save: {what}", _saving, nbytes=nbytes, writes=True),
         Case("many/load", f"Load: {what}", partial(_loading, one=False), nbytes=nbytes),
         Case("many/one", f"Read one: {what}", partial(_loading, one=True), nbytes=_SCALARS * 8),
     ]

@@ -40,6 +40,7 @@ def cases(scale: Scale) -> list[Case]:
                 f"Incremental save: {100 * share:g} % of the blocks changed",
                 partial(_saving, scale.nbytes, share),
                 nbytes=scale.nbytes,
+                writes=True,
                 goals=_save_goals(share, scale.nbytes),
                 series="Incremental save by share that changed",
                 axis="% of the blocks changed",

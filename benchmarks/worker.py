@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self._contenders = {c.name: c for c in case.contenders(folder)}
-        self._nbytes = case.nbytes
+        self._claimed = 2 * case.nbytes if case.writes else 0
         self._scratch = folder / "scratch"
 
     def who(self) -> dict[str, Any]:
@@ -78,7 +78,8 @@ class Worker:
         contender.before()
         gc.collect()
         os.sync()  # what an earlier run left to be written must not be paid for by this one
-        _claim_memory(self._scratch, self._nbytes)
+        if self._claimed:
+            _claim_memory(self._scratch, self._claimed)
         try:
             yield
         finally:
@@ -96,14 +97,15 @@ class Worker:
 
 
 def _claim_memory(path: Path, nbytes: int) -> None:
-    """Have more free pages at hand than a run is going to take for its file or its arrays.
+    """Have more free pages at hand than a run is going to take for its file.
 
     On a virtual machine, memory that was free for a while belongs to the host again, and
     whoever is the first to touch it waits for it: a second a GiB, many times what is measured.
+    (Reading needs few new pages, and is slower for a while after so many were freed.)
     """
     block = bytes(min(nbytes, _CLAIMED_AT_ONCE))  # large, as the kernel caches large writes in large pages
     with path.open("wb", buffering=0) as file:
-        while file.tell() < 2 * nbytes:
+        while file.tell() < nbytes:
             file.write(block)
     path.unlink()
 
