@@ -88,11 +88,18 @@ class Result:
         return min(peers, key=lambda r: r.time.median if r.time else 0.0, default=None)
 
     def ratio(self, what: str, over: str) -> Spread | None:
-        """Time of one contender through that of another, round by round."""
+        """Time of one contender through that of another, round by round.
+
+        Where one was so slow that they share no round, it is that of the medians.
+        """
         if what not in self.rows or over not in self.rows:
             return None
-        pairs = zip(self.rows[what].seconds, self.rows[over].seconds, strict=False)
-        return Spread.of([a / b for a, b in pairs if a is not None and b])
+        one, other = self.rows[what], self.rows[over]
+        pairs = zip(one.seconds, other.seconds, strict=False)
+        found = Spread.of([a / b for a, b in pairs if a is not None and b])
+        if found is None and one.time and other.time:
+            found = Spread.of([one.time.median / other.time.median])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""

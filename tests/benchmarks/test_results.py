@@ -33,8 +33,8 @@ def test_ratios_are_taken_turn_by_turn() -> None:
     assert made().ratio("ours", "limit") == Spread(1.0, 0.5, 2.0)
 
 
-def test_ratios_use_the_turns_in_which_both_took_part() -> None:
-    assert made().ratio("slow", "limit") is None
+def test_ratios_use_the_turns_in_which_both_took_part_or_the_medians_if_there_are_none() -> None:
+    assert made().ratio("slow", "limit") == Spread(15.0, 15.0, 15.0)
     assert made().ratio("absent", "limit") is None
 
 
