@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from benchmarks.harness import Role
 from benchmarks.results import Result
+from benchmarks.table import human
 
 __all__ = ["draw"]
 
-_OURS = "#c0392b"
+_OURS = ("#c0392b", "#e8927c", "#6e1a10")
 _LIMIT = "#000000"
 _PEERS = ("#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
 
@@ -38,7 +40,7 @@ def _draw(title: str, members: Sequence[Result], folder: Path) -> Path:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    peers = iter(_PEERS * 3)
+    colours = {Role.OURS: cycle(_OURS), Role.LIMIT: cycle([_LIMIT]), Role.PEER: cycle(_PEERS)}
     for name, role in {row.name: row.role for result in members for row in result.rows.values()}.items():
         points = [
             (result.x, row.time)
@@ -56,7 +58,7 @@ def _draw(title: str, members: Sequence[Result], folder: Path) -> Path:
                 [time.high - time.median for _, time in points],
             ],
             label=name,
-            color={Role.OURS: _OURS, Role.LIMIT: _LIMIT}.get(role) or next(peers),
+            color=next(colours[role]),
             linewidth=2 if role is Role.OURS else 1,
             linestyle=":" if role is Role.LIMIT else "-",
             marker="o",
@@ -64,10 +66,14 @@ def _draw(title: str, members: Sequence[Result], folder: Path) -> Path:
             capsize=2,
         )
     axes.set(title=title, xlabel=members[0].axis, ylabel="seconds", yscale="log")
-    if all(result.x for result in members):
+    places = sorted({result.x for result in members if result.x is not None})
+    if all(places):
         axes.set_xscale("log")
     else:
-        axes.set_xscale("symlog", linthresh=min(result.x for result in members if result.x))
+        axes.set_xscale("symlog", linthresh=min(place for place in places if place))
+    in_bytes = members[0].axis.startswith("bytes")
+    axes.set_xticks(places, [human(int(x)) if in_bytes else f"{x:,.10g}" for x in places])
+    axes.minorticks_off()
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     path = folder / f"{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
