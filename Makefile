@@ -7,9 +7,10 @@ ANNARCHY   := ANNarchy==5.0.4.1
 ANNARCHY48 := ANNarchy==4.8.2.7
 
 PIP      := python -m pip --quiet --disable-pip-version-check
-# ANNarchy looks for python3, cython and cmake in PATH, so the environment comes first.
-IN       := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-IN48     := PATH="$(CURDIR)/$(VENV48)/bin:$$PATH"
+# ANNarchy looks for python3, cython and cmake in PATH, so the environment comes first; cmake
+# believes VIRTUAL_ENV more than PATH, and make may be called from another environment.
+IN       := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+IN48     := VIRTUAL_ENV="$(CURDIR)/$(VENV48)" PATH="$(CURDIR)/$(VENV48)/bin:$$PATH"
 
 COMMIT   ?= HEAD
 
