@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -86,8 +86,8 @@ class SharedReader:
         with objects.of(array) as sources:
             task = _Reading(array, sources, out, start, self._where)
             run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
-            for job, some in task.jobs(array.spans(first, last)):
-                for _ in run(job, some):
+            for some in task.in_order(array.spans(first, last)):
+                for _ in run(task.fetch, some):
                     pass
 
 
@@ -109,8 +109,8 @@ class _Reading:
         self._where = where
         self._spare: list[NDArray[Any]] = []
 
-    def jobs(self, spans: Iterable[Span]) -> Iterator[tuple[Callable[[Span], None], list[Span]]]:
-        """Yield what to do, one after the other, and for which spans, in any order.
+    def in_order(self, spans: Iterable[Span]) -> Iterator[list[tuple[Span, bool]]]:
+        """Yield the spans to fetch, those that may be fetched together; and whether each is read in place.
 
         First come those that lie in one object as far apart as they belong here, most often
         nearly all of the array. They are read with the holes between their blocks. Those of
@@ -119,10 +119,12 @@ class _Reading:
         shifts = [(span, self._shift_of(span)) for span in spans]
         common = Counter(shift for _, shift in shifts if shift is not None).most_common(1)
         usual = common[0][0] if common else None
-        first = [span for span, shift in shifts if shift is not None and shift == usual]
-        later = [span for span, shift in shifts if shift is None or shift != usual]
-        yield partial(self._fetch, holes=True), first
-        yield self._fetch, later
+        yield [(span, True) for span, shift in shifts if shift is not None and shift == usual]
+        yield [
+            (span, shift is not None and bool(np.all(span.starts[1:] == span.stops[:-1])))
+            for span, shift in shifts
+            if shift is None or shift != usual
+        ]
 
     def _shift_of(self, span: Span) -> tuple[str, int] | None:
         """How far the blocks lie in their object from where they belong.
@@ -138,18 +140,11 @@ class _Reading:
         inside = places[0] >= 0 and places[-1] + span.stops[-1] - span.starts[-1] <= len(self._out)
         return (span.source.name, int(distances[0])) if inside and np.ptp(distances) == 0 else None
 
-    def _fetch(self, span: Span, *, holes: bool = False) -> None:
-        """Read whole blocks, check them, and keep what is asked for.
-
-        Parameters
-        ----------
-        holes : bool
-            Whether what lies between blocks may be overwritten.
-        """
+    def fetch(self, item: tuple[Span, bool]) -> None:
+        """Read whole blocks, check them, and keep what is asked for; see :meth:`in_order`."""
+        span, straight = item
         array, low, high = self._array, int(span.starts[0]), int(span.stops[-1])
         places = self._places(span)
-        whole = holes or bool(np.all(span.starts[1:] == span.stops[:-1]))
-        straight = whole and self._shift_of(span) is not None
         values = (
             self._out[int(places[0]) : int(places[0]) + high - low] if straight else self._borrow(high - low)
         )
