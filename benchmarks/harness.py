@@ -102,8 +102,6 @@ class Contender:
     """Called before each run, untimed: data into memory."""
     after: Callable[[], Any] = _nothing
     """Called after each run, untimed: removes what it wrote."""
-    repeat: int = 1
-    """How often ``run`` is called in one turn, whose figures are divided by it; for very short calls."""
     check: Callable[[Any], Any] | None = None
     """Called once with what ``run`` returned, untimed; raises if it is not right."""
     product: Path | None = None
@@ -159,6 +157,8 @@ class Case:
     goals: tuple[Goal, ...] = ()
     writes: bool = False
     """Whether it is about writing files; then there are free pages at hand before each turn."""
+    brief: bool = False
+    """Whether calls take milliseconds; then a turn repeats them for a while, and its figures are means."""
     x: float | None = None
     """Where the case stands on the horizontal axis of its series' picture."""
     series: str = ""

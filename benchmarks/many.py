@@ -34,7 +34,7 @@ def cases(_: Scale) -> list[Case]:
     return [
         Case("many/save", f"Save: {what}", _saving, nbytes=nbytes, writes=True),
         Case("many/load", f"Load: {what}", partial(_loading, one=False), nbytes=nbytes),
-        Case("many/one", f"Read one: {what}", partial(_loading, one=True), nbytes=_SCALARS * 8),
+        Case("many/one", f"Read one: {what}", partial(_loading, one=True), nbytes=_SCALARS * 8, brief=True),
     ]
 
 

@@ -38,7 +38,6 @@ def loading(
     *,
     run: Callable[[Path], Any],
     check: Callable[[Any], Any] | None = None,
-    repeat: int = 1,
 ) -> Contender:
     """Return the contender that reads something from the file of a state.
 
@@ -57,5 +56,4 @@ def loading(
         prepare=lambda: ann_ckpt.write(state(), path, compression=compression),
         check=check,
         product=path,
-        repeat=repeat,
     )

@@ -51,6 +51,7 @@ def cases(scale: Scale) -> list[Case]:
             f"One projection of {_PROJECTIONS}, opened and read whole",
             partial(_one_projection, scale.nbytes),
             nbytes=scale.nbytes // _PROJECTIONS,
+            brief=True,
             goals=(
                 Goal(
                     text="at most 1.2 x the limit",
@@ -66,6 +67,7 @@ def cases(scale: Scale) -> list[Case]:
             partial(_ten_dendrites, scale.nbytes, scattered=False),
             nbytes=scale.nbytes,
             goals=_DENDRITE_GOALS,
+            brief=True,
         ),
         Case(
             "ten-dendrites/scattered",
@@ -73,6 +75,7 @@ def cases(scale: Scale) -> list[Case]:
             partial(_ten_dendrites, scale.nbytes, scattered=True),
             nbytes=scale.nbytes,
             goals=_DENDRITE_GOALS,
+            brief=True,
         ),
         Case(
             "one-column",
@@ -96,19 +99,22 @@ def _open_case(name: str, make: Callable[[], NetworkState], nbytes: int) -> Case
         text="at most 1 ms more than h5py.File", what=ours.NAMES["auto"], minus=OPENED_BY_H5PY, at_most=1e-3
     )
     return Case(
-        f"open/{name}", f"Open and close: {name}", partial(_opening, make), nbytes=nbytes, goals=(goal,)
+        f"open/{name}",
+        f"Open and close: {name}",
+        partial(_opening, make),
+        nbytes=nbytes,
+        goals=(goal,),
+        brief=True,
     )
 
 
 def _opening(make: Callable[[], NetworkState], folder: Path) -> list[Contender]:
     import h5py
 
-    opened = ours.loading("auto", folder, make, run=lambda path: ann_ckpt.open(path).close(), repeat=20)
+    opened = ours.loading("auto", folder, make, run=lambda path: ann_ckpt.open(path).close())
     path = opened.product
     return [
-        Contender(
-            OPENED_BY_H5PY, lambda: h5py.File(path, "r").close(), role=Role.LIMIT, product=path, repeat=20
-        ),
+        Contender(OPENED_BY_H5PY, lambda: h5py.File(path, "r").close(), role=Role.LIMIT, product=path),
         opened,
     ]
 

@@ -25,13 +25,13 @@ DOCS = ROOT / "docs"
 
 _HOW = """\
 Each table is one case. All contenders do the same thing to the same data, in turn, A B A B, in
-one process; the first, untimed turn warms up, unless it was long. `from - to` is the spread over
-the turns. A ratio is taken turn by turn, and its median and spread are shown. *x limit* compares
-with what the machine can do (the first line: the same bytes through `os.write` and fsync, or
-through `preadv`), *x best peer* with the fastest of the libraries. Writing includes fsync, for
-everybody; before each turn of writing, twice as many bytes go to a file that is removed at once, so
-that nobody has to wait for memory that a virtual machine gave back to its host. Reading finds the
-file in the page cache.
+one process; the first, untimed turn warms up, unless it was long. Where calls take milliseconds, a
+turn repeats them for 50 ms and counts their mean. `from - to` is the spread over the turns. A ratio
+is taken turn by turn, and its median and spread are shown. *x limit* compares with what the machine
+can do (the first line: the same bytes through `os.write` and fsync, or through `preadv`), *x best
+peer* with the fastest of the libraries. Writing includes fsync, for everybody; before each turn of
+writing, twice as many bytes go to a file that is removed at once, so that nobody has to wait for
+memory that a virtual machine gave back to its host. Reading finds the file in the page cache.
 
 `memory` is the peak of resident memory above what was there before the call, each taken in a
 process of its own; a load counts the arrays that it returns. `read` and `written` are bytes that

@@ -54,6 +54,7 @@ def cases(scale: Scale) -> list[Case]:
                 f"Reading {words} after {saves} saves, 1 % of the blocks changed in each",
                 partial(_reading, nbytes, saves, what),
                 nbytes=nbytes,
+                brief=True,
                 goals=(Goal(text=text, what=OURS, over=FULL, at_most=bound),) if bound else (),
                 series="Reading all weights of the newest checkpoint" if what == "newest" else "",
                 axis="saves",

@@ -25,6 +25,8 @@ from benchmarks.harness import SCALES, Case, Contender, size_of
 _ACCOUNT = Path("/proc/self/io")
 _STATUS = Path("/proc/self/status")
 _CLAIMED_AT_ONCE = 64 << 20
+_BRIEF_TURN = 0.05
+"""Seconds that a turn of brief calls lasts at least."""
 _FORGET_PEAK = Path("/proc/self/clear_refs")
 
 
@@ -35,6 +37,7 @@ class Worker:
         self._contenders = {c.name: c for c in case.contenders(folder)}
         self._claimed = 2 * case.nbytes if case.writes else 0
         self._scratch = folder / "scratch"
+        self._turn = _BRIEF_TURN if case.brief else 0.0
 
     def who(self) -> dict[str, Any]:
         """Every contender with its role, and what keeps it from taking part."""
@@ -52,25 +55,29 @@ class Worker:
         return {}
 
     def run(self, name: str, *, check: bool = False) -> dict[str, Any]:
-        """One timed run."""
+        """One turn: a timed run, or as many as fill a while if they are brief."""
         contender = self._contenders[name]
         with self._around(contender):
             read, written = _transferred()
-            result = None
+            calls = 0
             began = time.perf_counter()
-            for _ in range(contender.repeat):
+            while True:
                 result = contender.run()
-            seconds = time.perf_counter() - began
+                calls += 1
+                seconds = time.perf_counter() - began
+                if seconds >= self._turn:
+                    break
+                del result
             read_after, written_after = _transferred()
             if check and contender.check is not None:
                 contender.check(result)
             del result
             size = size_of(contender.product) if contender.product is not None else None
         return {
-            "seconds": seconds / contender.repeat,
+            "seconds": seconds / calls,
             "file": size,
-            "read": _grown(read, read_after, contender.repeat),
-            "written": _grown(written, written_after, contender.repeat),
+            "read": _grown(read, read_after, calls),
+            "written": _grown(written, written_after, calls),
         }
 
     @contextlib.contextmanager
@@ -118,8 +125,8 @@ def _transferred() -> tuple[int | None, int | None]:
     return int(lines["rchar"]), int(lines["wchar"])
 
 
-def _grown(before: int | None, after: int | None, repeat: int) -> int | None:
-    return None if before is None or after is None else (after - before) // repeat
+def _grown(before: int | None, after: int | None, calls: int) -> int | None:
+    return None if before is None or after is None else (after - before) // calls
 
 
 def _start_of_peak() -> int:
