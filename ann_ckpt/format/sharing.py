@@ -138,15 +138,32 @@ class SharedArray:
         """First entry of each piece and the end of the last, shape ``(n_pieces + 1,)``."""
         return _running([p.count for p in self.pieces])
 
+    @cached_property
+    def block_sources(self) -> NDArray[np.intp]:
+        """Which of :attr:`objects` each block lies in, counted from 0, shape ``(n_blocks,)``."""
+        number = {name: n for n, name in enumerate(self.objects)}
+        return np.array([number[p.source.name] for p in self.pieces])[self._block_pieces]
+
+    @cached_property
+    def block_places(self) -> NDArray[np.int64]:
+        """First entry of each block in its object, shape ``(n_blocks,)``."""
+        shifts = np.array([p.start for p in self.pieces], np.int64) - self.piece_starts[:-1]
+        return np.asarray(self.block_starts[:-1] + shifts[self._block_pieces])
+
+    @cached_property
+    def _block_pieces(self) -> NDArray[np.intp]:
+        return np.searchsorted(self.piece_starts, self.block_starts[:-1], side="right") - 1
+
     def places(self, first: int, last: int) -> list[BlockPlace]:
         """Where blocks ``[first, last)`` lie, and what their digests are."""
-        starts = self.block_starts[first:last]
-        pieces = np.searchsorted(self.piece_starts, starts, side="right") - 1
-        offsets = starts - self.piece_starts[pieces]
+        names = list(self.objects)
         return [
-            (self.pieces[piece].source.name, self.pieces[piece].start + offset, record)
-            for piece, offset, record in zip(
-                pieces.tolist(), offsets.tolist(), self.blocks[first:last].tolist(), strict=True
+            (names[source], start, record)
+            for source, start, record in zip(
+                self.block_sources[first:last].tolist(),
+                self.block_places[first:last].tolist(),
+                self.blocks[first:last].tolist(),
+                strict=True,
             )
         ]
 
@@ -171,12 +188,7 @@ class SharedArray:
         they leave in an older one are read along if much else is.
         """
         sources = list(self.objects.values())
-        number = {item.name: n for n, item in enumerate(sources)}
-        begins = self.block_starts[first:last]
-        pieces = np.searchsorted(self.piece_starts, begins, side="right") - 1
-        source = np.array([number[p.source.name] for p in self.pieces])[pieces]
-        shifts = np.array([p.start for p in self.pieces], np.int64) - self.piece_starts[:-1]
-        starts = begins + shifts[pieces]
+        source, starts = self.block_sources[first:last], self.block_places[first:last]
         stops = starts + np.diff(self.block_starts[first : last + 1])
         order = np.lexsort((starts, source))
         source, starts, stops = source[order], starts[order], stops[order]

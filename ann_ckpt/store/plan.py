@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from ann_ckpt.format.plan import ArrayEntry
-from ann_ckpt.format.sharing import BLOCK, Piece, SharedArray, StoredObject
+from ann_ckpt.format.sharing import Piece, SharedArray, StoredObject
 from ann_ckpt.model import nbytes
+from ann_ckpt.store.reuse import ABSENT, KnownBlocks, same_blocks
 
 __all__ = ["Action", "ArrayPlan", "Placement", "is_shared", "sources_to_keep"]
 
@@ -113,24 +115,20 @@ class Placement:
     ) -> None:
         self._dtype = dtype
         self._shape = shape
-        self._previous: SharedArray | None = None
+        alike = previous is not None and previous.dtype == dtype and previous.shape[1:] == shape[1:]
+        self._previous = previous if alike else None
         self._kept: SharedArray | None = None
-        self._sources: dict[str, StoredObject] = {}
-        self._places: dict[bytes, dict[tuple[str, int], None]] = {}
-        if previous is not None and previous.dtype == dtype and previous.shape[1:] == shape[1:]:
-            self._previous = previous
-            self._sources = previous.objects
-            self._places = _places(previous, sources_to_keep(previous))
         self._records: list[NDArray[np.void]] = []
-        self._fresh: list[NDArray[np.void]] = []
-        self._pieces: list[tuple[str, int, int]] = []
+        self._found: list[NDArray[np.int64]] = []
         self.fresh_entries = 0
         """Entries of the first axis that have to be written."""
 
     def keep_all(self, records: NDArray[np.void]) -> bool:
         """Keep the previous layout as it is, if these are its blocks; say whether they are."""
-        if self._previous is not None and np.array_equal(self._previous.blocks, records):
-            self._kept = self._previous
+        if self._previous is not None:
+            before = self._previous.blocks
+            if before.size == records.size and np.all(same_blocks(before, records)):
+                self._kept = self._previous
         return self._kept is not None
 
     def take(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -141,35 +139,49 @@ class Placement:
         records : structured array, shape (n,)
             Of type :data:`~ann_ckpt.format.sharing.BLOCK`.
         """
-        counts = records["count"].tolist()
-        fresh = np.array([self._take(key, n) for key, n in zip(_keys(records), counts, strict=True)], bool)
+        found = self._known.take(records) if self._known else np.full(records.size, ABSENT)
+        fresh = np.asarray(found == ABSENT)
         self._records.append(records)
-        self._fresh.append(records[fresh])
+        self._found.append(found)
+        self.fresh_entries += int(records["count"][fresh].sum())
         return fresh
 
-    def _take(self, key: bytes, count: int) -> bool:
-        source, start, held = self._pieces[-1] if self._pieces else ("", 0, 0)
-        places = self._places.get(key)
-        if places:
-            # Going on where the last block ended keeps pieces long where blocks are alike.
-            place = (source, start + held) if (source, start + held) in places else next(iter(places))
-            del places[place]
-        else:
-            place = (_FRESH, self.fresh_entries)
-            self.fresh_entries += count
-        if self._pieces and place == (source, start + held):
-            self._pieces[-1] = (source, start, held + count)
-        else:
-            self._pieces.append((*place, count))
-        return place[0] == _FRESH
+    @cached_property
+    def _known(self) -> KnownBlocks | None:
+        if self._previous is None:
+            return None
+        return KnownBlocks(self._previous, sources_to_keep(self._previous))
+
+    @cached_property
+    def _pieces(self) -> list[tuple[str, int, int]]:
+        """Object, first entry and length of each piece, once all blocks are placed."""
+        records, found = np.concatenate(self._records), np.concatenate(self._found)
+        counts = records["count"].astype(np.int64)
+        fresh = found == ABSENT
+        names, sources, starts = [_FRESH], np.zeros(found.size, np.intp), np.empty(found.size, np.int64)
+        starts[fresh] = np.cumsum(counts[fresh]) - counts[fresh]
+        if self._previous is not None:
+            names += self._previous.objects
+            linked = found[~fresh]
+            sources[~fresh] = self._previous.block_sources[linked] + 1
+            starts[~fresh] = self._previous.block_places[linked]
+        goes_on = (np.diff(sources) == 0) & (starts[1:] == starts[:-1] + counts[:-1])
+        heads = np.flatnonzero(np.concatenate(([True], ~goes_on)))
+        lengths = np.add.reduceat(counts, heads)
+        return [
+            (names[source], start, length)
+            for source, start, length in zip(
+                sources[heads].tolist(), starts[heads].tolist(), lengths.tolist(), strict=True
+            )
+        ]
 
     @property
     def object_name(self) -> str:
         """Name of the object that the fresh blocks make up: a digest of type, shape and block records."""
         shape = "x".join(str(n) for n in self._shape[1:])
         hasher = xxhash.xxh3_128(f"{self._dtype.newbyteorder('<').str} {shape}\0".encode())
-        for records in self._fresh:
-            hasher.update(np.ascontiguousarray(records).view(np.uint8).data)
+        for records, found in zip(self._records, self._found, strict=True):
+            hasher.update(records[found == ABSENT].view(np.uint8).data)
         return hasher.hexdigest()
 
     def layout(self, fresh: StoredObject | None) -> SharedArray:
@@ -182,7 +194,9 @@ class Placement:
         """
         if self._kept is not None:
             return self._kept
-        sources = self._sources if fresh is None else {**self._sources, _FRESH: fresh}
+        sources = {} if self._previous is None else self._previous.objects
+        if fresh is not None:
+            sources[_FRESH] = fresh
         pieces = tuple(Piece(sources[name], start, count) for name, start, count in self._pieces)
         return SharedArray(self._dtype, self._shape, pieces, np.concatenate(self._records))
 
@@ -195,24 +209,3 @@ class Placement:
             action = Action.DELTA if self.fresh_entries else Action.LINKED
         pieces = self._pieces if self._kept is None else self._kept.pieces
         return ArrayPlan(path, action, self._shape[0] * entry, self.fresh_entries * entry, len(pieces))
-
-
-def _places(previous: SharedArray, usable: set[str]) -> dict[bytes, dict[tuple[str, int], None]]:
-    """Where each block of the previous layout lies, as far as its object may be used again."""
-    places: dict[bytes, dict[tuple[str, int], None]] = {}
-    keys = iter(_keys(previous.blocks))
-    counts = iter(previous.blocks["count"].tolist())
-    for piece in previous.pieces:
-        at, end = piece.start, piece.start + piece.count
-        while at < end:
-            key = next(keys)
-            if piece.source.name in usable:
-                places.setdefault(key, {})[piece.source.name, at] = None
-            at += next(counts)
-    return places
-
-
-def _keys(records: NDArray[np.void]) -> list[bytes]:
-    """Each record as bytes, to look it up by."""
-    raw = np.ascontiguousarray(records).tobytes()
-    return [raw[i : i + BLOCK.itemsize] for i in range(0, len(raw), BLOCK.itemsize)]

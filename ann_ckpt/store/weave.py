@@ -20,7 +20,9 @@ from ann_ckpt.store.plan import Placement
 __all__ = ["weave"]
 
 _BATCH_BYTES = 4 << 20
-"""Blocks are hashed in batches of about this size; a thread's work must outweigh handing it over."""
+"""Blocks of a lazy array are read and hashed in batches of about this size."""
+_BATCH_IN_MEMORY = 16 << 20
+"""Others take no memory; the longer a task, the less often threads wait for each other."""
 _IN_FLIGHT = 2 * WORKERS
 
 _Hashed = tuple[NDArray[Any], NDArray[np.void]]
@@ -53,20 +55,22 @@ def weave(
     pool : Executor
         Where to hash.
     write : callable
-        Takes fresh values, one or several blocks at a time.
+        Takes fresh values, some MiB at a time.
     tick : callable
         Told the number of bytes after each batch.
     """
     placement = Placement(array.dtype, array.shape, previous)
     hashed = _hashed(array, bounds, pool, tick)
     if isinstance(array, np.ndarray):
-        batches = list(hashed)
-        if placement.keep_all(np.concatenate([records for _, records in batches])):
+        records = np.concatenate([records for _, records in hashed])
+        if placement.keep_all(records):
             return placement
-        hashed = iter(batches)
+        hashed = iter([(array, records)])
+    at_most = max(1, _BATCH_BYTES // (nbytes(array) // array.shape[0]))
     for values, records in hashed:
         for start, stop in _runs(placement.take(records), records["count"]):
-            write(values[start:stop])
+            for part in range(start, stop, at_most):
+                write(values[part : min(stop, part + at_most)])
     return placement
 
 
@@ -81,7 +85,8 @@ def _hashed(
         tick(values.nbytes)
         return values, records.result()
 
-    batches = list(_batches(array, bounds))
+    size = _BATCH_IN_MEMORY if isinstance(array, np.ndarray) else _BATCH_BYTES
+    batches = list(_batches(array, bounds, size))
     for cuts in batches:
         values = np.asarray(array[int(cuts[0]) : int(cuts[-1])])
         work = partial(_records, values, cuts - cuts[0])
@@ -100,10 +105,10 @@ def _records(values: NDArray[Any], cuts: NDArray[np.int64]) -> NDArray[np.void]:
     return block_records(np.diff(cuts), block_digests(values, cuts.tolist()))
 
 
-def _batches(array: Array, bounds: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Group blocks: bounds of as many as make up a batch."""
+def _batches(array: Array, bounds: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Group blocks: bounds of as many as make up about ``size`` bytes."""
     entry = nbytes(array) // array.shape[0]
-    groups = bounds[:-1] * entry // _BATCH_BYTES
+    groups = bounds[:-1] * entry // size
     starts = np.flatnonzero(np.append(True, np.diff(groups) > 0))
     for first, last in zip(starts, [*starts[1:], bounds.size - 1], strict=True):
         yield bounds[first : last + 1]

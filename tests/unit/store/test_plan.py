@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,6 +66,29 @@ def test_whatever_the_history_the_pieces_are_the_array(states):
     for values, edges in states:
         disk.save(values, edges)
         assert np.array_equal(disk.read(), values)
+
+
+@given(histories(), st.integers(1, 3))
+def test_no_more_is_written_than_is_new(states, batch):
+    disk = Disk()
+    for values, edges in states:
+        records = block_records(np.diff(edges), block_digests(values, edges))
+        before = disk.layout
+        placement = Placement(values.dtype, values.shape, before)
+        parts = [records[i : i + batch] for i in range(0, len(records), batch)]
+        fresh = np.concatenate([placement.take(part) for part in parts])
+        known: Counter[bytes] = Counter()
+        if before is not None:
+            usable = sources_to_keep(before)
+            places = before.places(0, before.blocks.size)
+            known.update(
+                record.tobytes()
+                for record, (name, *_) in zip(before.blocks, places, strict=True)
+                if name in usable
+            )
+        new = Counter(record.tobytes() for record in records) - known
+        assert Counter(record.tobytes() for record in records[fresh]) == new
+        disk.save(values, edges)
 
 
 def test_nothing_changed_keeps_the_layout_itself():
