@@ -7,6 +7,7 @@ is imported there and its function called; nothing of the caller's process is us
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import json
 import os
@@ -99,7 +100,7 @@ def verify_resume(
     SimulatorError
         If a run fails; the message ends with what it printed.
     FileMissingError, OptionError
-        If there is no such script, or ``build`` cannot be found again in a new process.
+        If there is no such script, it is no Python, or ``build`` cannot be found again in a new process.
     """
     script, function = _place(build)
     if not (at >= 0 and duration > 0):
@@ -146,6 +147,9 @@ def _place(build: Callable[[], Any] | str) -> tuple[Path, str]:
     path = Path(script).absolute()
     if not path.is_file():
         raise FileMissingError("there is no such script", where=printable(path, 400))
+    # Python goes by the name; asked here, because a run that fails answers with all that it printed.
+    if importlib.util.spec_from_file_location("_model", path) is None:
+        raise OptionError("the file is no Python script", where=printable(path, 400))
     return path, function
 
 

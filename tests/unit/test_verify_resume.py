@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ann_ckpt.cli.main import main
 from ann_ckpt.cli.resume import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
 from ann_ckpt.verify_resume import verify_resume
@@ -137,6 +138,19 @@ def test_a_script_has_to_be_found_again(tmp_path: Path) -> None:
         verify_resume(lambda: None, at=1.0, duration=1.0)
     with pytest.raises(OptionError, match="above 0"):
         verify_resume(f"{__file__}:test_a_script_has_to_be_found_again", at=1.0, duration=0.0)
+
+
+def test_a_file_that_is_no_script_is_refused_before_any_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.h5").write_bytes(b"\x89HDF")
+    with pytest.raises(SystemExit) as caught:
+        main(["verify-resume", f"{tmp_path}/net.h5:build", "--at", "1ms", "--for", "1ms"])
+    assert caught.value.code == 2
+    printed = capfd.readouterr()
+    assert not printed.out
+    assert "the file is no Python script" in printed.err
+    assert "Traceback" not in printed.err
 
 
 def test_the_command_has_a_status_for_each(script: Path) -> None:
