@@ -155,12 +155,10 @@ def read_attribute(owner: Any, name: str) -> NDArray[Any]:
     attribute = h5a.open(owner, name.encode())
     kind = attribute.get_type()
     dtype = memory_dtype(kind)
-    if (
-        attribute.get_space().get_simple_extent_type() == h5s.NULL
-        or attribute.get_storage_size() > _ATTRIBUTE_BYTES
-    ):
+    space = attribute.get_space()
+    if space.get_simple_extent_type() == h5s.NULL or attribute.get_storage_size() > _ATTRIBUTE_BYTES:
         raise UnsafeFileError(f"attribute {printable(name)!r} has no ordinary size")
-    value = np.empty(attribute.shape, dtype)
+    value = np.empty(space.get_simple_extent_dims(), dtype)
     attribute.read(value, kind)
     return value
 

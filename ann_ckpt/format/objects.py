@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,7 +164,7 @@ class OpenObjects:
         still_there: Callable[[], bool],
         count: Callable[[int], None],
     ) -> None:
-        self._folder = Path(os.path.realpath(checkpoint)).parent
+        self._folder = os.path.dirname(os.path.realpath(checkpoint))  # noqa: PTH120  (dozens of paths are made)
         self._still_there = still_there
         self._count = count
         self._held: dict[str, _OpenObject] = {}
@@ -204,7 +203,7 @@ class OpenObjects:
             yield lambda name: opened[name].values(array, self._count)
 
     def _open(self, item: StoredObject) -> _OpenObject:
-        path = self._folder / layout.object_path(item.name)
+        path = f"{self._folder}/{layout.object_path(item.name)}"
         try:
             return _OpenObject(path, item)
         except FileNotFoundError as error:
@@ -221,7 +220,7 @@ class OpenObjects:
 class _OpenObject:
     """One object behind a descriptor; HDF5 opens it when its values are asked for."""
 
-    def __init__(self, path: Path, item: StoredObject) -> None:
+    def __init__(self, path: str, item: StoredObject) -> None:
         self._item = item
         self._where = printable(path, 400)
         self._lock = threading.Lock()
@@ -288,13 +287,13 @@ def naming_object(name: str, where: str) -> Iterator[None]:
         ) from error
 
 
-def _open_plain(path: Path) -> int:
+def _open_plain(path: str) -> int:
     """Open a file of the store; a symbolic link in its place could lead out of the store."""
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UnsafeFileError(
-                "a symbolic link stands where an object should be", where=str(path)
+                "a symbolic link stands where an object should be", where=printable(path, 400)
             ) from error
         raise

@@ -122,11 +122,11 @@ class SharedArray:
         places = np.searchsorted(self.block_starts, self.piece_starts)
         if not np.array_equal(self.block_starts[places], self.piece_starts):
             raise ValueError("a block lies across two pieces")
-        ends: dict[str, int] = {}
-        for piece in sorted(self.pieces, key=lambda p: (p.source.name, p.start)):
-            if piece.start < ends.get(piece.source.name, 0):
-                raise ValueError("two pieces share entries of an object")
-            ends[piece.source.name] = piece.start + piece.count
+        order = np.lexsort((self._piece_places, self._piece_sources))
+        source, start = self._piece_sources[order], self._piece_places[order]
+        end = start + np.diff(self.piece_starts)[order]
+        if np.any((source[1:] == source[:-1]) & (start[1:] < end[:-1])):
+            raise ValueError("two pieces share entries of an object")
 
     @cached_property
     def block_starts(self) -> NDArray[np.int64]:
@@ -141,18 +141,26 @@ class SharedArray:
     @cached_property
     def block_sources(self) -> NDArray[np.intp]:
         """Which of :attr:`objects` each block lies in, counted from 0, shape ``(n_blocks,)``."""
-        number = {name: n for n, name in enumerate(self.objects)}
-        return np.array([number[p.source.name] for p in self.pieces])[self._block_pieces]
+        return self._piece_sources[self._block_pieces]
 
     @cached_property
     def block_places(self) -> NDArray[np.int64]:
         """First entry of each block in its object, shape ``(n_blocks,)``."""
-        shifts = np.array([p.start for p in self.pieces], np.int64) - self.piece_starts[:-1]
+        shifts = self._piece_places - self.piece_starts[:-1]
         return np.asarray(self.block_starts[:-1] + shifts[self._block_pieces])
 
     @cached_property
     def _block_pieces(self) -> NDArray[np.intp]:
         return np.searchsorted(self.piece_starts, self.block_starts[:-1], side="right") - 1
+
+    @cached_property
+    def _piece_sources(self) -> NDArray[np.intp]:
+        number = {name: n for n, name in enumerate(self.objects)}
+        return np.array([number[p.source.name] for p in self.pieces], np.intp)
+
+    @cached_property
+    def _piece_places(self) -> NDArray[np.int64]:
+        return np.array([p.start for p in self.pieces], np.int64)
 
     def places(self, first: int, last: int) -> list[BlockPlace]:
         """Where blocks ``[first, last)`` lie, and what their digests are."""

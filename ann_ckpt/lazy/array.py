@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import ClosedCheckpointError, printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.stored import Storage
+from ann_ckpt.format.shared import SharedReader
+from ann_ckpt.format.stored import Storage, StoredArray
 from ann_ckpt.report import human_bytes
 
 __all__ = ["LazyArray"]
@@ -28,7 +30,11 @@ class LazyArray:
     def __init__(self, reader: FileReader, path: str) -> None:
         self._reader = reader
         self._path = path
-        self._stored = reader.array(path)
+
+    @cached_property
+    def _stored(self) -> StoredArray | SharedReader:
+        """The array, opened: a projection may have many attributes, and few of them be looked at."""
+        return self._reader.array(self._path)
 
     @property
     def path(self) -> str:
@@ -159,6 +165,8 @@ class LazyArray:
         return self._reader.verify(self._path)
 
     def __repr__(self) -> str:
+        if self._reader.closed:
+            return f"<lazy array in a closed checkpoint: {printable(self._path)}>"
         return f"<lazy {self.dtype} {self.shape}, {human_bytes(self.nbytes)}: {printable(self._path)}>"
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
