@@ -18,9 +18,10 @@ from ann_ckpt.store.cuts import row_bounds
 from benchmarks.harness import flush
 from benchmarks.states import ROW, arrays_of, make_state
 
-__all__ = ["ICECHUNK", "OURS", "STORES", "TOLD", "VERSIONED", "Changing", "Series", "ten_rows"]
+__all__ = ["ICECHUNK", "OURS", "OURS_RAW", "STORES", "TOLD", "VERSIONED", "Changing", "Series", "ten_rows"]
 
 OURS = "ann_ckpt store"
+OURS_RAW = "ann_ckpt store uncompressed"
 VERSIONED = "versioned-hdf5"
 TOLD = "versioned-hdf5, told what changed"
 ICECHUNK = "icechunk + zarr, told what changed"
@@ -95,12 +96,14 @@ class Series(Protocol):
 class OurStore:
     """A store of ours, open as long as the run lasts."""
 
+    _compression = "auto"
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @cached_property
     def _store(self) -> CheckpointStore:
-        return CheckpointStore(self._path, "a", compression="none")
+        return CheckpointStore(self._path, "a", compression=self._compression)
 
     def save(self, changing: Changing, version: int) -> None:
         """Save the state."""
@@ -121,6 +124,12 @@ class OurStore:
         """Open and prune."""
         with CheckpointStore(self._path, "prune") as store:
             store.prune(keep=lambda info: info.time_step not in versions)
+
+
+class OurRawStore(OurStore):
+    """The same without compression, as the others here have none."""
+
+    _compression = "none"
 
 
 class _Chunks:
@@ -278,6 +287,7 @@ def ten_rows(synapses: int) -> slice:
 
 
 STORES: Mapping[str, tuple[type[Series], tuple[str, ...]]] = {
+    OURS_RAW: (OurRawStore, ()),
     OURS: (OurStore, ()),
     VERSIONED: (VersionedFile, ("versioned-hdf5", "h5py")),
     TOLD: (VersionedFileTold, ("versioned-hdf5", "h5py")),

@@ -14,11 +14,15 @@ import numpy as np
 import ann_ckpt
 from benchmarks import limits
 from benchmarks.harness import Case, Contender, Goal, Role, Scale, remove
-from benchmarks.series import ICECHUNK, OURS, STORES, VERSIONED, Changing, Series, ten_rows
+from benchmarks.series import ICECHUNK, OURS, OURS_RAW, STORES, VERSIONED, Changing, Series, ten_rows
 
 __all__ = ["cases"]
 
 FULL = "ann_ckpt, a full file"
+FULL_RAW = "ann_ckpt, a full file uncompressed"
+_WHOLE = {FULL_RAW: "none", FULL: "auto"}
+"""Full files by their compression."""
+_OURS = (OURS, OURS_RAW)
 _SHARES = (0.0, 0.01, 0.1, 1.0)
 _HISTORY_BYTES = 128 << 20
 """States are no larger where a long history has to be written first."""
@@ -55,7 +59,7 @@ def cases(scale: Scale) -> list[Case]:
                 partial(_reading, nbytes, saves, what),
                 nbytes=nbytes,
                 brief=True,
-                goals=(Goal(text=text, what=OURS, over=FULL, at_most=bound),) if bound else (),
+                goals=tuple(_as_full_files(text, bound)) if bound else (),
                 series="Reading all weights of the newest checkpoint" if what == "newest" else "",
                 axis="saves",
                 x=saves,
@@ -86,28 +90,31 @@ def cases(scale: Scale) -> list[Case]:
 def _save_goals(share: float, nbytes: int) -> tuple[Goal, ...]:
     if share == 1.0:
         return ()
-    peers = (
-        Goal(text="10 x faster than versioned-hdf5", what=VERSIONED, over=OURS, at_least=10),
-        Goal(text="3 x faster than icechunk", what=ICECHUNK, over=OURS, at_least=3),
-    )
     if share == 0.0:
-        goals = (Goal(text="at most 200 KB written", what=OURS, of="written", at_most=200_000), *peers)
+        ours = [Goal(text="at most 200 KB written", what=OURS_RAW, of="written", at_most=200_000)]
         if nbytes >= _HASHING_SHOWS:
-            speed = Goal(text="hashed at 5 GB/s at least", what=OURS, at_most=nbytes / 5e9)
-            return (speed, *goals)
-        return goals
-    # Weights and traces are four fifths of the state; a state of few blocks changes one of each at least.
-    changed = max(share * nbytes, 2 << 20)
+            ours.append(Goal(text="hashed at 5 GB/s at least", what=OURS_RAW, at_most=nbytes / 5e9))
+    else:
+        # Weights and traces are four fifths of the state; a state of few blocks changes one of each at least.
+        changed = max(share * nbytes, 2 << 20)
+        bound = 1.05 * changed + 256_000
+        text = "1.05 x the changed blocks and 256 KB written at most"
+        ours = [Goal(text=text, what=OURS_RAW, of="written", at_most=bound)]
+    if 0 < share < 0.1:
+        ours += _as_full_files("a tenth of a full save", 0.1)
     return (
-        Goal(
-            text="1.05 x the changed blocks and 256 KB written at most",
-            what=OURS,
-            of="written",
-            at_most=1.05 * changed + 256_000,
-        ),
-        *((Goal(text="a tenth of a full save", what=OURS, over=FULL, at_most=0.1),) if share < 0.1 else ()),
-        *peers,
+        *ours,
+        Goal(text="10 x faster than versioned-hdf5", what=VERSIONED, over=OURS_RAW, at_least=10),
+        Goal(text="3 x faster than icechunk", what=ICECHUNK, over=OURS_RAW, at_least=3),
     )
+
+
+def _as_full_files(text: str, bound: float) -> list[Goal]:
+    """Stores held against full files of the same compression."""
+    return [
+        Goal(text=text, what=OURS, over=FULL, at_most=bound),
+        Goal(text=f"uncompressed: {text}", what=OURS_RAW, over=FULL_RAW, at_most=bound),
+    ]
 
 
 def _saving(nbytes: int, share: float, folder: Path) -> list[Contender]:
@@ -115,15 +122,21 @@ def _saving(nbytes: int, share: float, folder: Path) -> list[Contender]:
     return [
         limits.writing(folder, lambda: list(changing().arrays.values())),
         *(_saves(name, changing, folder) for name in STORES),
-        Contender(
-            FULL,
-            lambda: ann_ckpt.write(changing().state, folder / "full.h5", compression="none"),
-            role=Role.OURS,
-            before=lambda: changing().go_to(1),
-            after=lambda: remove(folder / "full.h5"),
-            product=folder / "full.h5",
-        ),
+        *(_saves_whole(name, changing, folder) for name in _WHOLE),
     ]
+
+
+def _saves_whole(name: str, changing: Callable[[], Changing], folder: Path) -> Contender:
+    """Write everything into a file of its own."""
+    path = folder / "full.h5"
+    return Contender(
+        name,
+        lambda: ann_ckpt.write(changing().state, path, compression=_WHOLE[name]),
+        role=Role.OURS,
+        before=lambda: changing().go_to(1),
+        after=lambda: remove(path),
+        product=path,
+    )
 
 
 def _saves(name: str, changing: Callable[[], Changing], folder: Path) -> Contender:
@@ -148,7 +161,7 @@ def _saves(name: str, changing: Callable[[], Changing], folder: Path) -> Contend
     return Contender(
         name,
         lambda: series().save(changing(), version),
-        role=Role.OURS if name == OURS else Role.PEER,
+        role=_role(name),
         before=advance,
         check=check,
         product=path,
@@ -159,22 +172,33 @@ def _saves(name: str, changing: Callable[[], Changing], folder: Path) -> Contend
 def _reading(nbytes: int, saves: int, what: str, folder: Path) -> list[Contender]:
     """Each contender writes the same history for itself, then reads from it."""
     version = 0 if what == "oldest" else saves - 1
-    full = folder / "full.h5"
     expected = cache(lambda: _at_version(nbytes, version).arrays["ff.w"])
 
-    def whole() -> None:
-        ann_ckpt.write(_at_version(nbytes, version).state, full, compression="none")
-
-    def from_file() -> Any:
-        with ann_ckpt.open(full) as checkpoint:
+    def from_file(path: Path) -> Any:
+        with ann_ckpt.open(path) as checkpoint:
             weights = checkpoint.projections["ff"]["w"]
             return np.asarray(weights[ten_rows(weights.shape[0])] if what == "ten rows" else weights)
+
+    def write(path: Path, compression: str) -> None:
+        ann_ckpt.write(_at_version(nbytes, version).state, path, compression=compression)
 
     def check(values: Any) -> None:
         wanted = expected()
         np.testing.assert_array_equal(values, wanted[ten_rows(wanted.size)] if what == "ten rows" else wanted)
 
-    found = [Contender(FULL, from_file, role=Role.LIMIT, prepare=whole, check=check, product=full)]
+    found = []
+    for name, compression in _WHOLE.items():
+        path = folder / f"{compression}.full.h5"
+        found.append(
+            Contender(
+                name,
+                partial(from_file, path),
+                role=Role.LIMIT,
+                prepare=partial(write, path, compression),
+                check=check,
+                product=path,
+            )
+        )
     for name, (kind, needs) in _HISTORIES.items():
         path = folder / name.replace(" ", "-")
         series = kind(path)
@@ -183,7 +207,7 @@ def _reading(nbytes: int, saves: int, what: str, folder: Path) -> list[Contender
             Contender(
                 name,
                 partial(read, version),
-                role=Role.OURS if name == OURS else Role.PEER,
+                role=_role(name),
                 prepare=partial(_history, kind, path, nbytes, saves, 0.01),
                 check=check,
                 product=path,
@@ -191,6 +215,10 @@ def _reading(nbytes: int, saves: int, what: str, folder: Path) -> list[Contender
             )
         )
     return found
+
+
+def _role(name: str) -> Role:
+    return Role.OURS if name in _OURS else Role.PEER
 
 
 def _at_version(nbytes: int, version: int) -> Changing:
@@ -220,12 +248,12 @@ def _prunes(name: str, nbytes: int, folder: Path) -> Contender:
     def copy() -> None:
         remove(path)
         # Files of a store never change, so links are copies; a file that is written in place is copied.
-        shutil.copytree(made, path, copy_function=os.link if name == OURS else shutil.copy2)
+        shutil.copytree(made, path, copy_function=os.link if name in _OURS else shutil.copy2)
 
     return Contender(
         name,
         lambda: kind(path).prune(range(_PRUNED)),
-        role=Role.OURS if name == OURS else Role.PEER,
+        role=_role(name),
         prepare=partial(_history, kind, made, nbytes, 2 * _PRUNED, 0.1),
         before=copy,
         check=lambda _: kind(path).read(2 * _PRUNED - 1),
