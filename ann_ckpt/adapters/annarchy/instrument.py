@@ -14,7 +14,7 @@ import contextlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -168,7 +168,7 @@ def extended(
     UnexpectedCodeError
         If anything is not where it is expected.
     """
-    text = _after(source, f'#include "ANNarchyCore{net_id}.hpp"\n', _helpers())
+    text, structures = source, ""
     for struct, wrapper, local in structs:
         header = find(wrapper.removesuffix("_wrapper") + ".hpp")
         try:
@@ -176,10 +176,16 @@ def extended(
         except ValueError as error:
             raise UnexpectedCodeError(str(error)) from error
         has_rows = f"&{struct}::get_dendrite_pre_rank" in source
-        bindings = _bindings(struct, members, local if has_rows else None, is_unordered(header, threads))
-        if f"&{struct}::init_from_lil)" in source:
-            bindings += _rebuilding(struct)
-        text = _after(text, f'nanobind::class_<{struct}>(m, "{wrapper}")', bindings)
+        structures += _structure(
+            struct,
+            members,
+            local if has_rows else None,
+            unordered=is_unordered(header, threads),
+            rebuilds=f"&{struct}::init_from_lil)" in source,
+        )
+        extension = f"\n        .def(ann_ckpt::Extension(ann_ckpt_{struct}))"
+        text = _after(text, f'nanobind::class_<{struct}>(m, "{wrapper}")', extension)
+    text = _after(text, f'#include "ANNarchyCore{net_id}.hpp"\n', _helpers() + structures)
     return _after(text, f"NB_MODULE(ANNarchyWrapper{net_id}, m) {{\n", _GENERATORS)
 
 
@@ -187,6 +193,21 @@ _GENERATORS = """
     m.def("_ann_ckpt_generators", &ann_ckpt::get_generators);
     m.def("_ann_ckpt_set_generators", &ann_ckpt::set_generators);
 """
+
+_STRUCTURE = """
+static const ann_ckpt::Structure ann_ckpt_{struct}{{
+    R"json({about})json",
+    [](void* at, ann_ckpt::Object& found) {{
+        auto& obj = *static_cast<{struct}*>(at);
+        {adding}
+    }},
+    {has_rows},
+    {rebuild},
+}};
+"""
+_REBUILD = """[](void* at, const ann_ckpt::Synapses& given) {{
+        return ann_ckpt::rebuild(*static_cast<{struct}*>(at), &{struct}::init_from_lil, given);
+    }}"""
 
 
 def _extended_by_network(text: str, generator: Any) -> str:
@@ -238,8 +259,10 @@ def _helpers() -> str:
     return here.joinpath("members.hpp").read_text(encoding="utf-8")
 
 
-def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | None, unordered: bool) -> str:
-    """Return the bindings of one structure; ``local`` is None if it has no rows of synapses."""
+def _structure(
+    struct: str, members: Sequence[Member], local: Sequence[str] | None, *, unordered: bool, rebuilds: bool
+) -> str:
+    """Return what the bindings know of one structure; ``local`` is None if it has no rows of synapses."""
     by_row = [
         m.name
         for m in members
@@ -252,42 +275,15 @@ def _bindings(struct: str, members: Sequence[Member], local: Sequence[str] | Non
     about = json.dumps(
         {"members": {m.name: m.ctype for m in members}, "rows": by_row, "unordered": unordered}
     )
-    return "".join(_functions(struct, whole, by_row, about, rows=local is not None))
-
-
-def _functions(
-    struct: str, whole: Sequence[str], by_row: Sequence[str], about: str, *, rows: bool
-) -> Iterator[str]:
-    yield f"""
-        .def("_ann_ckpt", []({struct}&) {{ return R"json({about})json"; }})
-        .def("_ann_ckpt_get", []({struct}& obj, const std::string& name) -> nanobind::object {{
-{_cases(whole, "return ann_ckpt::get(obj.{0});")}
-        }})
-        .def("_ann_ckpt_set", []({struct}& obj, const std::string& name,
-                                 nanobind::handle values, nanobind::list sizes) {{
-{_cases(whole, "return ann_ckpt::set(obj.{0}, values, sizes);")}
-        }})"""
-    if rows:
-        signature = f"{struct}& obj, const std::string& name, long low, long high, nanobind::handle values"
-        yield f"""
-        .def("_ann_ckpt_read_rows", []({signature}) {{
-{_cases(by_row, "return ann_ckpt::read_rows(obj, obj.{0}, low, high, values);")}
-        }})
-        .def("_ann_ckpt_write_rows", []({signature}) {{
-{_cases(by_row, "return ann_ckpt::write_rows(obj, obj.{0}, low, high, values);")}
-        }})
-        .def("_ann_ckpt_read_pre_ranks", &ann_ckpt::read_pre_ranks<{struct}>)
-        .def("_ann_ckpt_read_row_sizes", &ann_ckpt::read_row_sizes<{struct}>)"""
-
-
-def _rebuilding(struct: str) -> str:
-    return f"""
-        .def("_ann_ckpt_rebuild", []({struct}& obj, nanobind::handle posts, nanobind::tuple pres,
-                                     nanobind::tuple weights, nanobind::tuple delays) {{
-            return ann_ckpt::rebuild(obj, &{struct}::init_from_lil, posts, pres, weights, delays);
-        }})"""
-
-
-def _cases(names: Sequence[str], call: str) -> str:
-    cases = [f'            if (name == "{name}") {call.format(name)}' for name in names]
-    return "\n".join([*cases, "            ann_ckpt::no_member(name);"])
+    adding = [f'found.add("{name}", obj.{name});' for name in whole]
+    if local is not None:
+        adding.append(f"auto& rows = ann_ckpt::format_of(obj, &{struct}::get_dendrite_pre_rank);")
+        adding.append("found.add_rows(rows);")
+        adding += [f'found.add("{name}", obj.{name}, rows);' for name in by_row]
+    return _STRUCTURE.format(
+        struct=struct,
+        about=about,
+        adding="\n        ".join(adding),
+        has_rows="false" if local is None else "true",
+        rebuild=_REBUILD.format(struct=struct) if rebuilds else "nullptr",
+    )

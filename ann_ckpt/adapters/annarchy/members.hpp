@@ -1,5 +1,9 @@
 // Access to the data members of generated structures: rows of synapses straight into
 // the memory of a caller, and everything else flattened into numbers.
+//
+// Compiling this adds to the compiling of each network. So what is a template is small, and made once
+// for each C++ type and each storage format, not for each structure and member; and Python sees
+// functions that are made once for all structures.
 #include <cstring>
 #include <deque>
 #include <queue>
@@ -42,205 +46,384 @@ class Cursor {
   public:
     explicit Cursor(const Window& from) : at_(from.begin()), end_(from.begin() + from.size()) {}
 
-    const char* take(size_t bytes) {
-        if (static_cast<size_t>(end_ - at_) < bytes)
+    // The next `count` numbers, in place.
+    template <class T> const T* take(size_t count) {
+        if (left<T>() < count)
             throw std::runtime_error("fewer values than the sizes ask for");
         const char* taken = at_;
-        at_ += bytes;
-        return taken;
+        at_ += count * sizeof(T);
+        return reinterpret_cast<const T*>(taken);
     }
-    template <class T> T next() {
-        T value;
-        std::memcpy(&value, take(sizeof(T)), sizeof(T));
-        return value;
-    }
+    template <class T> size_t left() const { return (end_ - at_) / sizeof(T); }
     bool done() const { return at_ == end_; }
+    void finish() const {
+        if (!done())
+            throw std::runtime_error("more values than the sizes ask for");
+    }
 
   private:
     const char* at_;
     const char* end_;
 };
 
+// Puts numbers into memory, never beyond its end.
+class Filler {
+  public:
+    explicit Filler(Window& to) : at_(to.begin()), end_(to.begin() + to.size()) {}
+
+    template <class T, class Values> void put(const Values& values) {
+        if (static_cast<size_t>(end_ - at_) < values.size() * sizeof(T))
+            throw std::runtime_error("the rows hold more synapses than there is room for");
+        std::copy(values.begin(), values.end(), reinterpret_cast<T*>(at_));
+        at_ += values.size() * sizeof(T);
+    }
+    void finish() const {
+        if (at_ != end_)
+            throw std::runtime_error("the rows hold fewer synapses than there is room for");
+    }
+
+  private:
+    char* at_;
+    char* end_;
+};
+
 template <class T> struct Shape {
     using element = T;
-    static constexpr int depth = 0;
+    static constexpr size_t depth = 0;
 };
 template <class T> struct Shape<std::vector<T>> {
     using element = typename Shape<T>::element;
-    static constexpr int depth = Shape<T>::depth + 1;
+    using storage = std::vector<T>;
+    static constexpr size_t depth = Shape<T>::depth + 1;
 };
-template <class T> struct Shape<std::deque<T>> : Shape<std::vector<T>> {};
-template <class T> struct Shape<std::queue<T>> : Shape<std::vector<T>> {};
+template <class T> struct Shape<std::deque<T>> : Shape<std::vector<T>> {
+    using storage = std::deque<T>;
+};
+template <class T> struct Shape<std::queue<T>> : Shape<std::deque<T>> {};
 
 // --- rows of synapses ----------------------------------------------------------------
 
-template <class T> void put(char*& at, char* end, const std::vector<T>& values) {
-    if (static_cast<size_t>(end - at) < values.size() * sizeof(T))
-        throw std::runtime_error("the rows hold more synapses than there is room for");
-    std::copy(values.begin(), values.end(), reinterpret_cast<T*>(at));
-    at += values.size() * sizeof(T);
-}
+// What a storage format knows of its rows, of every structure that has it.
+struct Rows {
+    void (*pre_ranks)(void* format, long low, long high, Filler& out);
+    void (*sizes)(void* format, long low, long high, Filler& out);
+};
 
-// Copy the values of rows low to high - 1 into the memory of `out`.
-template <class Struct, class M>
-void read_rows(Struct& proj, const M& member, long low, long high, nb::handle out) {
-    using T = typename Shape<M>::element;
-    Window window(out, true);
-    char *at = window.begin(), *end = at + window.size();
+template <class Format> void pre_ranks(void* format, long low, long high, Filler& out) {
     for (long row = low; row < high; row++)
-        put<T>(at, end, proj.template get_matrix_variable_row<T>(member, row));
-    if (at != end)
-        throw std::runtime_error("the rows hold fewer synapses than there is room for");
+        out.put<int>(static_cast<Format*>(format)->get_dendrite_pre_rank(row));
 }
 
-// Set the values of rows low to high - 1 from the memory of `from`.
-template <class Struct, class M>
-void write_rows(Struct& proj, M& member, long low, long high, nb::handle from) {
+template <class Format> void sizes(void* format, long low, long high, Filler& out) {
+    for (long row = low; row < high; row++)
+        out.put<long>(std::initializer_list<long>{static_cast<Format*>(format)->dendrite_size(row)});
+}
+
+template <class Format> constexpr Rows rows_of{pre_ranks<Format>, sizes<Format>};
+
+// How the values of a C++ type, one for each synapse, are copied out of and into rows of a storage format.
+struct ByRow {
+    void (*read)(void* format, const void* member, long low, long high, Filler& out);
+    void (*write)(void* format, void* member, long low, long high, Cursor& from);
+};
+
+template <class Format, class M>
+void read_rows(void* format, const void* member, long low, long high, Filler& out) {
     using T = typename Shape<M>::element;
-    Window window(from, false);
-    Cursor cursor(window);
+    for (long row = low; row < high; row++)
+        out.put<T>(static_cast<Format*>(format)->template get_matrix_variable_row<T>(
+            *static_cast<const M*>(member), row));
+}
+
+template <class Format, class M>
+void write_rows(void* format, void* member, long low, long high, Cursor& from) {
+    using T = typename Shape<M>::element;
     for (long row = low; row < high; row++) {
-        size_t size = proj.dendrite_size(row);
-        auto* first = reinterpret_cast<const T*>(cursor.take(size * sizeof(T)));
-        proj.template update_matrix_variable_row<T>(member, row, std::vector<T>(first, first + size));
+        size_t size = static_cast<Format*>(format)->dendrite_size(row);
+        const T* first = from.take<T>(size);
+        static_cast<Format*>(format)->template update_matrix_variable_row<T>(
+            *static_cast<M*>(member), row, std::vector<T>(first, first + size));
     }
-    if (!cursor.done())
-        throw std::runtime_error("more values than the rows hold synapses");
 }
 
-template <class Struct> void read_pre_ranks(Struct& proj, long low, long high, nb::handle out) {
-    Window window(out, true);
-    char *at = window.begin(), *end = at + window.size();
-    for (long row = low; row < high; row++) {
-        auto ranks = proj.get_dendrite_pre_rank(row);
-        put<int>(at, end, std::vector<int>(ranks.begin(), ranks.end()));
-    }
-    if (at != end)
-        throw std::runtime_error("the rows hold fewer synapses than there is room for");
-}
+template <class Format, class M> constexpr ByRow by_row_of{read_rows<Format, M>, write_rows<Format, M>};
 
-template <class Struct> void read_row_sizes(Struct& proj, nb::handle out) {
-    Window window(out, true);
-    char *at = window.begin(), *end = at + window.size();
-    for (long row = 0; at != end; row++)
-        put<long>(at, end, std::vector<long>(1, proj.dendrite_size(row)));
-}
+// --- any other member ----------------------------------------------------------------
 
-// --- all synapses anew ---------------------------------------------------------------
-
-// Rows out of flat memory: row i is values[ends[i]] to values[ends[i + 1] - 1], in C++ a T each.
-template <class T, class Given>
-std::vector<std::vector<T>> cut(nb::handle values, nb::handle ends) {
-    Window window(values, false), borders(ends, false);
-    Cursor cursor(window), border(borders);
-    std::vector<std::vector<T>> rows;
-    for (long begin = border.next<long>(); !border.done();) {
-        long end = border.next<long>();
-        if (end < begin)
-            throw std::runtime_error("rows end before they begin");
-        auto* first = reinterpret_cast<const Given*>(cursor.take((end - begin) * sizeof(Given)));
-        rows.emplace_back(first, first + (end - begin));
-        begin = end;
-    }
-    if (!cursor.done())
-        throw std::runtime_error("more values than the rows hold synapses");
-    return rows;
-}
-
-// Build a projection from int32 ranks and delays and float64 weights, each with the borders of its rows.
-template <class Struct, class Rank, class Weight>
-bool rebuild(Struct& proj,
-             bool (Struct::*init)(std::vector<Rank>, std::vector<std::vector<Rank>>,
-                                  std::vector<std::vector<Weight>>, std::vector<std::vector<int>>, bool),
-             nb::handle posts, nb::tuple pres, nb::tuple weights, nb::tuple delays) {
-    Window window(posts, false);
-    auto* first = reinterpret_cast<const int*>(window.begin());
-    std::vector<Rank> rows(first, first + window.size() / sizeof(int));
-    return (proj.*init)(std::move(rows), cut<Rank, int>(pres[0], pres[1]),
-                        cut<Weight, double>(weights[0], weights[1]), cut<int, int>(delays[0], delays[1]),
-                        false);
-}
-
-// --- any member ----------------------------------------------------------------------
-
+// The numbers of a member, and at each level the sizes of the containers there.
 struct Flat {
     std::string values;
     std::vector<std::vector<long>> sizes;
+
+    void add(const void* at, size_t bytes) { values.append(static_cast<const char*>(at), bytes); }
+    void add_size(size_t level, long size) { sizes[level].push_back(size); }
+};
+
+// The same in the memory of a caller.
+struct Source {
+    Cursor values;
+    std::vector<Cursor> sizes;
+
+    size_t size(size_t level) { return *sizes[level].take<long>(1); }
+};
+
+// How a member of a C++ type becomes numbers, and numbers become a member.
+struct Whole {
+    size_t depth;
+    void (*read)(const void* member, Flat& flat);
+    void (*write)(void* member, Source& from);
 };
 
 template <class T> void flatten(const T& value, size_t level, Flat& flat) {
     if constexpr (Shape<T>::depth == 0) {
-        flat.values.append(reinterpret_cast<const char*>(&value), sizeof(T));
+        flat.add(&value, sizeof(T));
+    } else if constexpr (!std::is_same_v<T, typename Shape<T>::storage>) {
+        auto rest = value;  // a queue
+        flat.add_size(level, rest.size());
+        for (; !rest.empty(); rest.pop())
+            flatten<typename T::value_type>(rest.front(), level + 1, flat);
     } else {
-        using Inner = typename T::value_type;
-        flat.sizes[level].push_back(value.size());
-        if constexpr (std::is_same_v<T, std::queue<Inner>>) {
-            for (auto rest = value; !rest.empty(); rest.pop())
-                flatten<Inner>(rest.front(), level + 1, flat);
-        } else {
-            for (const auto& inner : value)
-                flatten<Inner>(inner, level + 1, flat);
-        }
+        flat.add_size(level, value.size());
+        for (const auto& inner : value)
+            flatten<typename T::value_type>(inner, level + 1, flat);
     }
 }
 
-template <class T> nb::bytes as_bytes(const std::vector<T>& values) {
-    return nb::bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+template <class T> T build(size_t level, Source& from) {
+    if constexpr (Shape<T>::depth == 0) {
+        return *from.values.take<T>(1);
+    } else if constexpr (Shape<T>::depth == 1) {
+        size_t size = from.size(level);
+        auto* first = from.values.take<typename T::value_type>(size);
+        return T(typename Shape<T>::storage(first, first + size));
+    } else {
+        size_t size = from.size(level);
+        if (from.sizes[level + 1].left<long>() < size)
+            throw std::runtime_error("fewer sizes than there are containers");
+        typename Shape<T>::storage made(size);
+        for (auto& inner : made)
+            inner = build<typename T::value_type>(level + 1, from);
+        return T(std::move(made));
+    }
 }
 
-// The numbers of a member, and at each level the sizes of the containers there.
-template <class M> nb::object get(const M& member) {
+template <class M> void read_whole(const void* member, Flat& flat) {
     if constexpr (std::is_arithmetic_v<typename Shape<M>::element>) {
-        Flat flat{"", std::vector<std::vector<long>>(Shape<M>::depth)};
-        flatten<M>(member, 0, flat);
-        nb::list sizes;
-        for (const auto& level : flat.sizes)
-            sizes.append(as_bytes(level));
-        return nb::make_tuple(nb::bytes(flat.values.data(), flat.values.size()), sizes);
+        flatten<M>(*static_cast<const M*>(member), 0, flat);
     } else {
         std::ostringstream text;  // a random distribution
-        text << member;
-        return nb::make_tuple(nb::bytes(text.str().data(), text.str().size()), nb::list());
+        text << *static_cast<const M*>(member);
+        flat.values = text.str();
     }
 }
 
-template <class T> void add(std::vector<T>& to, T&& value) { to.push_back(std::move(value)); }
-template <class T> void add(std::deque<T>& to, T&& value) { to.push_back(std::move(value)); }
-template <class T> void add(std::queue<T>& to, T&& value) { to.push(std::move(value)); }
-
-template <class T> T build(size_t level, Cursor& values, std::vector<Cursor>& sizes) {
-    if constexpr (Shape<T>::depth == 0) {
-        return values.next<T>();
-    } else {
-        T made;
-        for (long left = sizes[level].next<long>(); left > 0; left--)
-            add(made, build<typename T::value_type>(level + 1, values, sizes));
-        return made;
-    }
-}
-
-template <class M> void set(M& member, nb::handle from, nb::list levels) {
-    Window window(from, false);
+template <class M> void write_whole(void* member, Source& from) {
     if constexpr (std::is_arithmetic_v<typename Shape<M>::element>) {
-        Cursor values(window);
-        std::deque<Window> held;
-        std::vector<Cursor> sizes;
-        for (nb::handle level : levels)
-            sizes.emplace_back(held.emplace_back(level, false));
-        if (sizes.size() != Shape<M>::depth)
-            throw std::runtime_error("sizes for another number of levels");
-        M made = build<M>(0, values, sizes);
-        if (!values.done())
-            throw std::runtime_error("more values than the sizes ask for");
-        member = std::move(made);
+        M made = build<M>(0, from);
+        from.values.finish();
+        *static_cast<M*>(member) = std::move(made);
     } else {
-        std::istringstream text(std::string(window.begin(), window.size()));
+        size_t size = from.values.left<char>();
+        std::istringstream text(std::string(from.values.take<char>(size), size));
         M made;
         if (!(text >> made))
             throw std::runtime_error("not the text of a random distribution");
-        member = made;
+        *static_cast<M*>(member) = made;
     }
 }
+
+template <class M> constexpr Whole whole_of{Shape<M>::depth, read_whole<M>, write_whole<M>};
+
+// --- all synapses anew ---------------------------------------------------------------
+
+// Rows in flat memory: row i is values[borders[i]] to values[borders[i + 1] - 1].
+struct FlatRows {
+    explicit FlatRows(nb::tuple both) : values(both[0], false), borders(both[1], false) {}
+    Window values, borders;
+};
+
+// Int32 ranks and delays and float64 weights.
+struct Synapses {
+    Window posts;
+    FlatRows pres, weights, delays;
+};
+
+template <class T, class Given> std::vector<std::vector<T>> cut(const FlatRows& flat) {
+    Cursor values(flat.values), borders(flat.borders);
+    long begin = *borders.take<long>(1);
+    std::vector<std::vector<T>> rows(borders.left<long>());
+    for (auto& row : rows) {
+        long end = *borders.take<long>(1);
+        if (end < begin)
+            throw std::runtime_error("rows end before they begin");
+        auto* first = values.take<Given>(end - begin);
+        row = std::vector<T>(first, first + (end - begin));
+        begin = end;
+    }
+    values.finish();
+    return rows;
+}
+
+template <class Struct, class Rank, class Weight>
+bool rebuild(Struct& proj,
+             bool (Struct::*init)(std::vector<Rank>, std::vector<std::vector<Rank>>,
+                                  std::vector<std::vector<Weight>>, std::vector<std::vector<int>>, bool),
+             const Synapses& given) {
+    auto* first = reinterpret_cast<const int*>(given.posts.begin());
+    return (proj.*init)(std::vector<Rank>(first, first + given.posts.size() / sizeof(int)),
+                        cut<Rank, int>(given.pres), cut<Weight, double>(given.weights),
+                        cut<int, int>(given.delays), false);
+}
+
+// --- structures ----------------------------------------------------------------------
+
+// What one object of a generated structure has.
+struct Object {
+    struct Member {
+        const char* name;
+        void* at;
+        const Whole* whole;   // either this
+        const ByRow* by_row;  // or that
+    };
+    std::vector<Member> members;
+    void* format = nullptr;
+    const Rows* rows = nullptr;
+
+    void add(const char* name, void* at, const Whole* whole, const ByRow* by_row) {
+        members.push_back({name, at, whole, by_row});
+    }
+    template <class M> void add(const char* name, M& at) { add(name, &at, &whole_of<M>, nullptr); }
+    template <class Format, class M> void add(const char* name, M& at, Format&) {
+        add(name, &at, nullptr, &by_row_of<Format, M>);
+    }
+    template <class Format> void add_rows(Format& at) {
+        format = &at;
+        rows = &rows_of<Format>;
+    }
+};
+
+// The storage format of an object: the class that its rows come from.
+template <class Format, class Struct, class Ranks, class Row>
+Format& format_of(Struct& obj, Ranks (Format::*)(Row)) {
+    return obj;
+}
+
+// A generated structure.
+struct Structure {
+    const char* about;  // as JSON
+    void (*look)(void* obj, Object& found);
+    bool has_rows;
+    bool (*rebuild)(void* obj, const Synapses& given);  // null if it cannot
+};
+
+// A structure and its class in Python. The functions take objects of it as they come, because a
+// function of a C++ type of its own would be compiled for each structure; so they are checked here.
+struct Bound {
+    const Structure* structure;
+    nb::handle cls;
+
+    void* pointer(nb::handle self) const {
+        if (!self.type().is(cls) || !nb::inst_ready(self))
+            throw nb::type_error("not an object of this class");
+        return nb::inst_ptr<void>(self);
+    }
+    Object look(nb::handle self) const {
+        Object found;
+        structure->look(pointer(self), found);
+        return found;
+    }
+};
+
+inline const Object::Member& find(const Object& obj, const std::string& name, bool by_row) {
+    for (const auto& member : obj.members)
+        if (member.name == name && (member.by_row != nullptr) == by_row)
+            return member;
+    throw std::runtime_error("no member is called " + name);
+}
+
+inline nb::object get(const Object& obj, const std::string& name) {
+    const auto& member = find(obj, name, false);
+    Flat flat{"", std::vector<std::vector<long>>(member.whole->depth)};
+    member.whole->read(member.at, flat);
+    nb::list sizes;
+    for (const auto& level : flat.sizes)
+        sizes.append(nb::bytes(level.data(), level.size() * sizeof(long)));
+    return nb::make_tuple(nb::bytes(flat.values.data(), flat.values.size()), sizes);
+}
+
+inline void set(const Object& obj, const std::string& name, nb::handle values, nb::list levels) {
+    const auto& member = find(obj, name, false);
+    Window window(values, false);
+    std::deque<Window> held;
+    Source from{Cursor(window), {}};
+    for (nb::handle level : levels)
+        from.sizes.emplace_back(held.emplace_back(level, false));
+    if (from.sizes.size() != member.whole->depth)
+        throw std::runtime_error("sizes for another number of levels");
+    member.whole->write(member.at, from);
+}
+
+// Give the class of a structure the functions that Python calls.
+inline void extend(nb::handle cls, const Structure& structure) {
+    const Bound of{&structure, cls};
+    auto def = [cls](const char* name, auto function) {
+        nb::cpp_function_def(std::move(function), nb::scope(cls), nb::name(name), nb::is_method());
+    };
+    def("_ann_ckpt", [of](nb::handle) { return of.structure->about; });
+    def("_ann_ckpt_get",
+        [of](nb::handle self, const std::string& name) { return get(of.look(self), name); });
+    def("_ann_ckpt_set", [of](nb::handle self, const std::string& name, nb::handle values,
+                              nb::list sizes) { set(of.look(self), name, values, sizes); });
+    if (structure.has_rows) {
+        // Copy the values of rows low to high - 1 into the memory of `out`.
+        def("_ann_ckpt_read_rows",
+            [of](nb::handle self, const std::string& name, long low, long high, nb::handle out) {
+                Object obj = of.look(self);
+                const auto& member = find(obj, name, true);
+                Window window(out, true);
+                Filler filler(window);
+                member.by_row->read(obj.format, member.at, low, high, filler);
+                filler.finish();
+            });
+        // Set the values of rows low to high - 1 from the memory of `values`.
+        def("_ann_ckpt_write_rows",
+            [of](nb::handle self, const std::string& name, long low, long high, nb::handle values) {
+                Object obj = of.look(self);
+                const auto& member = find(obj, name, true);
+                Window window(values, false);
+                Cursor cursor(window);
+                member.by_row->write(obj.format, member.at, low, high, cursor);
+                cursor.finish();
+            });
+        def("_ann_ckpt_read_pre_ranks", [of](nb::handle self, long low, long high, nb::handle out) {
+            Object obj = of.look(self);
+            Window window(out, true);
+            Filler filler(window);
+            obj.rows->pre_ranks(obj.format, low, high, filler);
+            filler.finish();
+        });
+        def("_ann_ckpt_read_row_sizes", [of](nb::handle self, nb::handle out) {
+            Object obj = of.look(self);
+            Window window(out, true);
+            Filler filler(window);
+            obj.rows->sizes(obj.format, 0, window.size() / sizeof(long), filler);
+            filler.finish();
+        });
+    }
+    if (structure.rebuild != nullptr)
+        def("_ann_ckpt_rebuild", [of](nb::handle self, nb::handle posts, nb::tuple pres, nb::tuple weights,
+                                      nb::tuple delays) {
+            Synapses given{Window(posts, false), FlatRows(pres), FlatRows(weights), FlatRows(delays)};
+            return of.structure->rebuild(of.pointer(self), given);
+        });
+}
+
+// Does so in the midst of the definition of the class: cls.def(Extension(structure)).
+struct Extension : nb::def_visitor<Extension> {
+    explicit Extension(const Structure& extended) : structure(extended) {}
+    template <class Class> void execute(Class& cls) { extend(cls, structure); }
+    const Structure& structure;
+};
 
 // --- random generators -----------------------------------------------------------------
 
@@ -265,10 +448,6 @@ inline void set_generators(const std::vector<std::string>& texts) {
     if (made.size() != rng.size())
         throw std::runtime_error("another number of random generators");
     rng = std::move(made);
-}
-
-[[noreturn]] inline void no_member(const std::string& name) {
-    throw std::runtime_error("no member is called " + name);
 }
 
 }  // namespace ann_ckpt

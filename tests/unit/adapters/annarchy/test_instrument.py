@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from ann_ckpt.adapters.annarchy.instrument import UnexpectedCodeError, extended
@@ -27,18 +25,31 @@ HEADERS = {
 STRUCTS = [("PopStruct0", "pop0_wrapper", ()), ("ProjStruct0", "proj0_wrapper", ("w",))]
 
 
+def described(text: str, struct: str) -> str:
+    """Return what the extended source says of one structure."""
+    return text.partition(f"Structure ann_ckpt_{struct}{{")[2].partition("\n};")[0]
+
+
 def test_every_structure_gets_its_members() -> None:
     text = extended(SOURCE, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
     assert "namespace ann_ckpt" in text
     assert 'm.def("_ann_ckpt_generators"' in text
-    population, projection = re.split(r"nanobind::class_<ProjStruct0>", text)
-    assert 'if (name == "spiked") return ann_ckpt::get(obj.spiked);' in population
+    for struct in ("PopStruct0", "ProjStruct0"):
+        assert f".def(ann_ckpt::Extension(ann_ckpt_{struct}))" in text
+    population, projection = (described(text, struct) for struct in ("PopStruct0", "ProjStruct0"))
+    assert 'found.add("spiked", obj.spiked);' in population
     assert "obj.unknown" not in text
     assert '"unknown": "Thing*"' in population
-    assert 'if (name == "theta") return ann_ckpt::get(obj.theta);' in projection
+    assert 'found.add("theta", obj.theta);' in projection
     for name in ("w", "_last_event"):
-        assert f"ann_ckpt::read_rows(obj, obj.{name}, low, high, values)" in projection
-        assert f"ann_ckpt::get(obj.{name})" not in projection
+        assert f'found.add("{name}", obj.{name}, rows);' in projection
+        assert f'found.add("{name}", obj.{name});' not in projection
+
+
+def test_every_structure_is_described_before_its_class() -> None:
+    text = extended(SOURCE, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
+    for struct, _, _ in STRUCTS:
+        assert text.index(f"Structure ann_ckpt_{struct}{{") < text.index(f"nanobind::class_<{struct}>")
 
 
 def test_what_was_generated_is_still_there_in_order() -> None:
@@ -50,8 +61,18 @@ def test_what_was_generated_is_still_there_in_order() -> None:
 def test_a_projection_without_rows_gets_no_rows() -> None:
     source = SOURCE.replace("&ProjStruct0::get_dendrite_pre_rank", "&ProjStruct0::something")
     text = extended(source, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
-    assert "_ann_ckpt_read_rows" not in text
-    assert "ann_ckpt::get(obj.w)" in text
+    projection = described(text, "ProjStruct0")
+    assert "rows" not in projection.partition("[](void* at")[2]
+    assert 'found.add("w", obj.w);' in projection
+
+
+def test_only_what_can_be_rebuilt_is() -> None:
+    source = SOURCE.replace(
+        "    nanobind::class_<Proj", "    init(&ProjStruct0::init_from_lil);\n    nanobind::class_<Proj"
+    )
+    text = extended(source, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1)
+    assert "&ProjStruct0::init_from_lil, given" in described(text, "ProjStruct0")
+    assert "nullptr" in described(text, "PopStruct0")
 
 
 @pytest.mark.parametrize(
