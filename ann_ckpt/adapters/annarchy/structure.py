@@ -52,9 +52,7 @@ class _Carried:
 
     def __init__(self, instance: Any, attributes: Collection[str], also: Collection[str] = ()) -> None:
         about = json.loads(instance._ann_ckpt())
-        members = [Member(name, ctype) for name, ctype in about["members"].items()]
-        self._parted = any(m.name == _RING and m.depth == _PARTED for m in members)
-        members = [_joined(m) if m.name == _RING and self._parted else m for m in members]
+        members = [self._seen(Member(name, ctype)) for name, ctype in about["members"].items()]
         self._instance = instance
         self._unordered = bool(about.get("unordered"))
         self._rows = frozenset(about["rows"])
@@ -88,23 +86,15 @@ class _Carried:
     def _by_row(self) -> list[Member]:
         return [m for m in self._sorted.carried if m.name in self._rows]
 
+    def _seen(self, member: Member) -> Member:
+        """Return a member in the form in which it is kept."""
+        return member
+
     def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
-        values, sizes = self._instance._ann_ckpt_get(member.name)
-        if member.name == _RING and self._parted:
-            values, sizes = without_parts(values, sizes, _dtype(member).itemsize)
-        return arrays_of(member, values, sizes)
+        return arrays_of(member, *self._instance._ann_ckpt_get(member.name))
 
     def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
-        values, sizes = flattened(member, arrays)
-        if member.name == _RING and self._parted:
-            values, sizes = in_parts(values, sizes, self._rows_of_parts(), _dtype(member).itemsize)
-        self._instance._ann_ckpt_set(member.name, values, sizes)
-
-    def _rows_of_parts(self) -> NDArray[np.int64]:
-        """Return the rows of each part of a ring, shape ``(n_threads,)``."""
-        _, (_, steps, rows, _) = self._instance._ann_ckpt_get(_RING)
-        per_step = np.frombuffer(rows, np.int64)
-        return per_step[:: int(np.frombuffer(steps, np.int64)[0])]
+        self._instance._ann_ckpt_set(member.name, *flattened(member, arrays))
 
     def _known(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         """Return those arrays that are whole members here, each of the form that it has to have.
@@ -206,7 +196,8 @@ class CarriedByProjection(_Carried):
 
     def __init__(self, instance: Any, attributes: Collection[str]) -> None:
         # Only spikes with a delay each have a ring; without one, the number is just that of the population.
-        ring = _RING in json.loads(instance._ann_ckpt())["members"]
+        ring = json.loads(instance._ann_ckpt())["members"].get(_RING)
+        self._parted = ring is not None and Member(_RING, ring).depth == _PARTED
         super().__init__(instance, attributes if ring else {*attributes, "max_delay"})
 
     def read(self, row_ptr: NDArray[np.int64]) -> dict[str, Array]:
@@ -249,10 +240,37 @@ class CarriedByProjection(_Carried):
                 put = partial(self._instance._ann_ckpt_write_rows, member.name)
                 write_rows(arrays[member.name], row_ptr, _dtype(member), put)
 
+    def _seen(self, member: Member) -> Member:
+        """Return a ring as if it were not cut into parts."""
+        if not self._is_parted(member):
+            return member
+        return Member(member.name, member.ctype.removeprefix("std::vector<").removesuffix(">"))
 
-def _joined(ring: Member) -> Member:
-    """Return a ring as if it were not cut into parts."""
-    return Member(ring.name, ring.ctype.removeprefix("std::vector<").removesuffix(">"))
+    def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
+        if not self._is_parted(member):
+            return super()._read_whole(member)
+        values, sizes = self._instance._ann_ckpt_get(_RING)
+        return arrays_of(member, *without_parts(values, sizes, _dtype(member).itemsize))
+
+    def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
+        if not self._is_parted(member):
+            super()._set_whole(member, arrays)
+            return
+        values, sizes = flattened(member, arrays)
+        values, sizes = in_parts(values, sizes, self._rows_of_parts(), _dtype(member).itemsize)
+        self._instance._ann_ckpt_set(_RING, values, sizes)
+
+    def _is_parted(self, member: Member) -> bool:
+        return self._parted and member.name == _RING
+
+    def _rows_of_parts(self) -> NDArray[np.int64]:
+        """Return the rows of each part of the ring, shape ``(n_threads,)``.
+
+        The lengths of its lists, of which these are a few, are most of a ring: it has one for each
+        row and step, and a number only for each synapse that a spike is on its way to.
+        """
+        _, (_, steps, rows, _) = self._instance._ann_ckpt_get(_RING)
+        return np.frombuffer(rows, np.int64)[:: int(np.frombuffer(steps, np.int64)[0])]
 
 
 def _dtype(member: Member) -> np.dtype[Any]:
