@@ -11,12 +11,13 @@ from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import OptionError, UnknownFormatError, printable
+from ann_ckpt.errors import FileMissingError, OptionError, UnknownFormatError, printable
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.places import split_store_path
 from ann_ckpt.store.view import SeriesView
 
@@ -60,7 +61,7 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if split_store_path(path) is not None or _begins_like_hdf5(path):
+    if _place_in_store(path) is not None or _begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True))
     else:
@@ -109,7 +110,7 @@ def live_reading(
 
 
 def _open_any(path: PathLike) -> Checkpoint:
-    place = split_store_path(path)
+    place = _place_in_store(path)
     if place is None:
         return Checkpoint(path)
     folder, which = place
@@ -117,9 +118,30 @@ def _open_any(path: PathLike) -> Checkpoint:
     return series.latest if which is None else series[which]
 
 
+def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
+    """As :func:`~ann_ckpt.store.places.split_store_path`, for a path that is going to be read.
+
+    Raises
+    ------
+    FileMissingError
+        If there is an ``@`` behind something else than a store.
+    """
+    place = split_store_path(path)
+    if place is None:
+        text = os.fspath(path)
+        head, at, _ = text.rpartition("@")
+        if at and os.path.lexists(head) and not os.path.lexists(text):
+            raise FileMissingError(
+                "there is no such file",
+                details={"hint": f"'@' chooses a checkpoint of a store, and {printable(head, 200)} is none"},
+                where=printable(text, 400),
+            )
+    return place
+
+
 def _is_old(path: PathLike) -> bool:
     """Whether ANNarchy wrote it itself; a checkpoint of a store never is, whatever became of its file."""
-    return split_store_path(path) is None and legacy.detect(path) is not None
+    return _place_in_store(path) is None and legacy.detect(path) is not None
 
 
 def _begins_like_hdf5(path: PathLike) -> bool:

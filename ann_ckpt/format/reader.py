@@ -118,16 +118,16 @@ class FileReader:
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
         with self.believing(path):
-            value = self._open_dataset(path).read_scalar()
+            value = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
 
     def array(self, path: str) -> StoredArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.believing(path):
-            self._check_encoding(path)
             if self.index[path].encoding != layout.E_SHARED:
-                return self._open_dataset(path)
+                return self._open_known(path)
+            self._check_encoding(path)
             dtype, shape = self._shared.describe(self._shared_numbers[path])
             return SharedReader(
                 dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
@@ -172,8 +172,7 @@ class FileReader:
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
         with self.believing(path):
-            self._check_encoding(path)
-            packed = self._open_dataset(path).read_scalar()
+            packed = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
             if names is None or packed.shape != ():
@@ -220,8 +219,7 @@ class FileReader:
 
     def _verify_array(self, path: str) -> Iterator[int]:
         with self.believing(path):
-            self._check_encoding(path)
-            stored = self._open_dataset(path)
+            stored = self._open_known(path)
             digest = Digest(stored.dtype)
             for part in stored.scan():
                 digest.update(part)
@@ -235,7 +233,7 @@ class FileReader:
             self._table(layout.SHARED_OBJECTS),
             self._table(layout.SHARED_ARRAYS),
             self._table(layout.SHARED_PIECES),
-            self._open_dataset(layout.SHARED_BLOCKS).read,
+            self._open_known(layout.SHARED_BLOCKS).read,
         )
         if len(tables) != len(self._shared_numbers):
             raise ValueError("the table of shared arrays is not that of the index")
@@ -261,8 +259,7 @@ class FileReader:
             return False
 
     def _table(self, path: str) -> NDArray[np.void]:
-        self._check_encoding(path)
-        dataset = self._open_dataset(path)
+        dataset = self._open_known(path)
         table = dataset.read(0, dataset.shape[0])
         self._check_digest(path, digest_of(table))
         return table
@@ -306,6 +303,11 @@ class FileReader:
             guard.check_group(parent, link, path, self.path)
             self._groups[path] = h5g.open(parent, link)
         return self._groups[path]
+
+    def _open_known(self, path: str) -> StoredArray:
+        """Open a dataset whose encoding the index names, if it is one that is understood here."""
+        self._check_encoding(path)
+        return self._open_dataset(path)
 
     def _open_dataset(self, path: str) -> StoredArray:
         parent, link = self._step(path)

@@ -113,12 +113,20 @@ class SeriesView:
             If there is none; the message names the nearest.
         OptionError
             If not exactly one of the two is given.
+        TypeError
+            If the step is not an integer.
         """
         if step is not None and time_ms is None:
-            return open_one(self._folder, self._nearest(step, "time_step").name)
+            return open_one(self._folder, self._at_step(operator.index(step)).name)
         if time_ms is not None and step is None:
             return open_one(self._folder, self._nearest(time_ms, "time_ms").name)
         raise OptionError("at() takes either a step or a time in ms", details={"given": f"{step}, {time_ms}"})
+
+    def _at_step(self, step: int) -> CheckpointInfo:
+        """Look at those that are called after the step; at the others only to say which come near."""
+        infos = [self._catalog.look(slot) for slot in self._folder.slots(step=step)]
+        exact = [info for info in infos if info is not None and info.time_step == step]
+        return exact[-1] if exact else self._nearest(step, "time_step")
 
     def _nearest(self, wanted: float, field: str) -> CheckpointInfo:
         """Return the checkpoint whose ``field`` is ``wanted``, or say which come near."""

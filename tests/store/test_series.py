@@ -19,6 +19,7 @@ from ann_ckpt.errors import (
     UnrecognisedFileError,
 )
 from ann_ckpt.store import finding
+from ann_ckpt.store.catalog import Catalog
 from tests.store.runs import state
 
 
@@ -270,6 +271,34 @@ def test_a_tag_given_again_names_the_newer_checkpoint(store):
     store.save(state(0), tag="best")
     store.save(state(1), tag="best")
     assert store["best"].time_step == 1
+
+
+def test_an_at_sign_behind_a_plain_file_is_explained(tmp_path):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(state(1), path)
+    for call in (ann_ckpt.open, ann_ckpt.read, ann_ckpt.verify):
+        with pytest.raises(FileMissingError, match="chooses a checkpoint of a store"):
+            call(f"{path}@1")
+    with pytest.raises(FileMissingError) as caught:
+        ann_ckpt.open(tmp_path / "nothing@1")
+    assert "hint" not in caught.value.details
+    ann_ckpt.write(state(2), tmp_path / "net.h5@1.h5")
+    with ann_ckpt.open(tmp_path / "net.h5@1.h5") as checkpoint:
+        assert same(checkpoint.state(), state(2))
+
+
+def test_a_step_is_found_without_looking_at_the_other_checkpoints(store, monkeypatch):
+    for step in (1, 5, 5, 9):
+        store.save(state(step))
+    looked_at = []
+    look = Catalog.look
+    monkeypatch.setattr(
+        Catalog, "look", lambda self, slot: (looked_at.append(slot.step), look(self, slot))[1]
+    )
+    monkeypatch.setattr(Catalog, "all", None)
+    with store.at(step=5) as found:
+        assert found.path.endswith("000000000005-1.h5")
+    assert set(looked_at) == {5}
 
 
 @pytest.mark.parametrize("tag", ["", "1000", "1000-2", "a@b", "new\nline", "x" * 101])
