@@ -20,8 +20,8 @@ from ann_ckpt.format.codec import WORKERS, Encoded, encode
 __all__ = ["ChunkStream", "chunk_stream"]
 
 _IN_FLIGHT = WORKERS + 1
-_TASK_BYTES = 1 << 20
-"""Values that one task compresses: handing over a chunk costs as much as a tenth of compressing it."""
+_TASK_BYTES = 2 << 20
+"""Values that one task compresses: the longer it is, the less often threads wait for Python and each other."""
 
 
 class ChunkStream(Protocol):
