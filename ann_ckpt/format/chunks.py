@@ -21,7 +21,7 @@ __all__ = ["ChunkStream", "chunk_stream"]
 
 _IN_FLIGHT = WORKERS + 1
 _TASK_BYTES = 2 << 20
-"""Values that one task compresses: the longer it is, the less often threads wait for Python and each other."""
+"""Values that one task compresses: the longer it is, the less often threads wait for each other."""
 
 
 class ChunkStream(Protocol):
