@@ -28,6 +28,8 @@ from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["ObjectWriter", "OpenObjects", "naming_object"]
 
+_BATCH_BYTES = 2 << 20
+"""Values are gathered up to this size: blocks that changed come in small pieces."""
 _HELD = 256
 """A checkpoint with at most this many objects holds all of them open once it reads from one."""
 
@@ -61,6 +63,7 @@ class ObjectWriter:
         self._entry = entry
         self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
         self._chunk = max(1, chunk_bytes(compression) // self._entry_bytes)
+        self._batch = self._chunk * max(1, _BATCH_BYTES // (self._chunk * self._entry_bytes))
         self._compression = compression
         self._pool = pool
         self._file: Any = None
@@ -88,11 +91,11 @@ class ObjectWriter:
         """Add entries at the end; ``values`` must not change until the object is finished."""
         with h5.system_errors():
             while len(values):
-                room = self._chunk - self._n_waiting
+                room = self._batch - self._n_waiting
                 self._waiting.append(values[:room])
                 values = values[room:]
-                if self._n_waiting == self._chunk:
-                    self._stream = self._stream or self._create(self._chunk, growing=True)
+                if self._n_waiting == self._batch:
+                    self._stream = self._stream or self._create(0, growing=True)
                     self._put_waiting(self._stream)
 
     @property
@@ -100,14 +103,14 @@ class ObjectWriter:
         return sum(map(len, self._waiting))
 
     def _put_waiting(self, stream: ChunkStream) -> None:
-        chunk = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting = []
-        stream.grow(self._put + len(chunk))
-        stream.put(self._put, chunk)
-        self._put += len(chunk)
+        stream.grow(self._put + len(values))
+        stream.put(self._put, values)
+        self._put += len(values)
 
     def _write_rest(self) -> None:
-        """Write what fills no chunk; an object smaller than a chunk is exactly as long as its values."""
+        """Write what fills no batch; an object smaller than a chunk is exactly as long as its values."""
         left = self._n_waiting
         if self._stream is None and left * self._entry_bytes < CHUNKED_BYTES:
             values = np.concatenate([np.empty((0, *self._entry), self._dtype), *self._waiting])
@@ -118,13 +121,13 @@ class ObjectWriter:
             self._put_waiting(stream)
         stream.finish()
 
-    def _create(self, chunk: int, *, growing: bool) -> ChunkStream:
+    def _create(self, length: int, *, growing: bool) -> ChunkStream:
         return chunk_stream(
             self._root(),
             layout.OBJECT_VALUES,
             self._dtype,
-            (0 if growing else chunk, *self._entry),
-            chunk=chunk,
+            (length, *self._entry),
+            chunk=self._chunk if growing else min(length, self._chunk),
             compression=self._compression,
             pool=self._pool,
             growing=growing,

@@ -14,10 +14,14 @@ from ann_ckpt.errors import CheckpointError, MismatchError, SimulatorError, prin
 from ann_ckpt.model import Array, blocks, nbytes
 from ann_ckpt.report import LoadReport, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
+from ann_ckpt.transfer.actions import Watch
 from ann_ckpt.transfer.casting import Cast
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
 
 __all__ = ["load_into"]
+
+_KEPT_BYTES = 128 << 20
+"""Values that were read to be checked wait in memory up to this size, so that they are not read twice."""
 
 
 def load_into(
@@ -39,8 +43,9 @@ def load_into(
     simulator : Simulator
         The live, compiled network.
     reading : Reading
-        What to load; arrays may be lazy. One that has a method ``verify()``, yielding
-        the bytes that it checked, is checked by it, any other by being read through.
+        What to load; arrays may be lazy. A small one is checked by being read whole, and
+        what was read is set. A large one that has a method ``verify()``, yielding the
+        bytes that it checked, is checked by it, any other by being read through.
     selection : Selection
         Which populations and projections.
     strict : bool
@@ -75,27 +80,29 @@ def load_into(
     if strict and plan.problems:
         raise _mismatch(plan, path, time.perf_counter() - began)
     meter = _Meter(progress, plan)
-    _preflight(plan, meter)
-    _execute(plan, simulator, meter)
+    kept = _preflight(plan, meter)
+    _execute(plan, simulator, lambda array: meter.watched(kept.instead_of(array)), meter)
     loaded = tuple(p for action in plan.actions for p in action.loads)
     return _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
 
 
-def _preflight(plan: LoadPlan, meter: _Meter) -> None:
+def _preflight(plan: LoadPlan, meter: _Meter) -> _Kept:
     """Read every lazy array once; whatever is damaged says so here."""
+    kept = _Kept(_KEPT_BYTES)
     for action in plan.actions:
         meter.what = action.path
         for array in action.arrays:
             if (lazy := _lazy(array)) is not None:
-                for count in _checked(lazy):
+                for count in kept.read(lazy) or _checked(lazy):
                     meter.tick(count)
+    return kept
 
 
-def _execute(plan: LoadPlan, simulator: Simulator, meter: _Meter) -> None:
+def _execute(plan: LoadPlan, simulator: Simulator, watch: Watch, meter: _Meter) -> None:
     for action in plan.actions:
         meter.what = action.path
         try:
-            action.apply(simulator, meter.watched)
+            action.apply(simulator, watch)
         except CheckpointError as error:
             raise _interrupted(action.path, error.fact) from error
         except Exception as error:
@@ -122,6 +129,36 @@ def _checked(array: Array) -> Iterator[int]:
         yield from verify()
     else:
         yield from (block.nbytes for _, block in blocks(array))
+
+
+class _Kept:
+    """Arrays that were read to be checked, until they are set.
+
+    Parameters
+    ----------
+    room : int
+        Bytes that they may take; what does not fit is read once more.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._values: dict[int, NDArray[Any]] = {}
+
+    def read(self, lazy: Array) -> list[int]:
+        """Read an array, which is checked so; return the bytes, or nothing if there is no room for it."""
+        size = nbytes(lazy)
+        if size > self._room or id(lazy) in self._values:
+            return []
+        self._values[id(lazy)] = np.asarray(lazy)
+        self._room -= size
+        return [size]
+
+    def instead_of(self, array: Array) -> Array:
+        """Hand out the values of an array, once, and the array itself if they are not here."""
+        values = self._values.pop(id(_lazy(array)), None)
+        if values is None:
+            return array
+        return Cast(values, array.dtype) if isinstance(array, Cast) else values
 
 
 class _Meter:
