@@ -156,7 +156,7 @@ class Case:
     """Bytes of values the case is about; 0 where that means nothing."""
     goals: tuple[Goal, ...] = ()
     writes: bool = False
-    """Whether it is about writing files; then there are free pages at hand before each turn."""
+    """Whether it is about writing files; then there are as many free pages at hand as a turn needs."""
     brief: bool = False
     """Whether calls take milliseconds; then a turn repeats them for a while, and its figures are means."""
     x: float | None = None
