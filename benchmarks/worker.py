@@ -102,12 +102,12 @@ class Worker:
         """See to it that a run waits neither for pages of its own nor because of those that others freed.
 
         On a virtual machine, pages that are free go back to the host after a while, which
-        stops everything meanwhile; so whoever writes little waits until that is over.
+        stops everything meanwhile; so whoever writes little waits until that is over. Some
+        take memory for half of the values all the same.
         """
-        if written >= _MANY_PAGES:
-            _claim_memory(self._scratch, 2 * written)
-        elif self._case.nbytes >= _MANY_PAGES:
+        if written < _MANY_PAGES <= self._case.nbytes:
             time.sleep(_SETTLING)
+        _claim_memory(self._scratch, max(2 * written, self._case.nbytes // 2))
 
     def memory(self, name: str) -> dict[str, Any]:
         """Bytes of resident memory that one run needs on top of what was there before it."""
