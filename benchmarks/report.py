@@ -30,10 +30,9 @@ turn repeats them for 50 ms and counts their mean. `from - to` is the spread ove
 is taken turn by turn, and its median and spread are shown. *x limit* compares with what the machine
 can do (the first line: the same bytes through `os.write` and fsync, or through `preadv`), *x best
 peer* with the fastest of the libraries. Writing includes fsync, for everybody; before each turn of
-writing, twice as many bytes as it wrote before, and half of the values at least, go to a file that is
-removed at once, so that nobody has to wait for memory that a virtual machine gave back to its host;
-who writes little waits until what others freed has gone back. Reading finds the file in the page
-cache.
+writing, twice as many bytes as it needed before, for files and itself, go to a file that is removed at
+once, so that nobody has to wait for memory that a virtual machine gave back to its host; who needs
+little waits until what others freed has gone back. Reading finds the file in the page cache.
 
 `memory` is the peak of resident memory above what was there before the call, each taken in a
 process of its own; a load counts the arrays that it returns. `read` and `written` are bytes that

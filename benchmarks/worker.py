@@ -39,7 +39,8 @@ class Worker:
     def __init__(self, case: Case, folder: Path) -> None:
         self._contenders = {c.name: c for c in case.contenders(folder)}
         self._case = case
-        self._written: dict[str, int] = {}
+        self._needed: dict[str, int] = {}
+        """Bytes of pages that each contender took in its last turn: for its files, and for itself."""
         self._scratch = folder / "scratch"
         self._turn = _BRIEF_TURN if case.brief else 0.0
 
@@ -62,6 +63,7 @@ class Worker:
         """One turn: a timed run, or as many as fill a while if they are brief."""
         contender = self._contenders[name]
         with self._around(contender):
+            resident = _start_of_peak()
             read, written = _transferred()
             calls = 0
             began = time.perf_counter()
@@ -73,12 +75,13 @@ class Worker:
                     break
                 del result
             read_after, written_after = _transferred()
+            grown = _grown(written, written_after, 1)
+            if grown is not None:
+                self._needed[name] = grown + _peak() - resident
             if check and contender.check is not None:
                 contender.check(result)
             del result
             size = size_of(contender.product) if contender.product is not None else None
-        if written is not None and written_after is not None:
-            self._written[name] = (written_after - written) // calls
         return {
             "seconds": seconds / calls,
             "file": size,
@@ -92,22 +95,22 @@ class Worker:
         gc.collect()
         os.sync()  # what an earlier run left to be written must not be paid for by this one
         if self._case.writes:
-            self._have_pages(self._written.get(contender.name, self._case.nbytes))
+            self._have_pages(self._needed.get(contender.name, self._case.nbytes))
         try:
             yield
         finally:
             contender.after()
 
-    def _have_pages(self, written: int) -> None:
+    def _have_pages(self, needed: int) -> None:
         """See to it that a run waits neither for pages of its own nor because of those that others freed.
 
         On a virtual machine, pages that are free go back to the host after a while, which
-        stops everything meanwhile; so whoever writes little waits until that is over. Some
-        take memory for half of the values all the same.
+        stops everything meanwhile; so whoever needs few waits until that is over.
         """
-        if written < _MANY_PAGES <= self._case.nbytes:
+        if needed >= _MANY_PAGES:
+            _claim_memory(self._scratch, 2 * needed)
+        elif self._case.nbytes >= _MANY_PAGES:
             time.sleep(_SETTLING)
-        _claim_memory(self._scratch, max(2 * written, self._case.nbytes // 2))
 
     def memory(self, name: str) -> dict[str, Any]:
         """Bytes of resident memory that one run needs on top of what was there before it."""
