@@ -13,7 +13,7 @@ from benchmarks.table import human
 
 __all__ = ["draw"]
 
-_OURS = ("#c0392b", "#e8927c", "#6e1a10")
+_OURS = ("#c0392b", "#e8927c", "#6e1a10", "#e0a030")
 _LIMIT = "#000000"
 _PEERS = ("#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
 
