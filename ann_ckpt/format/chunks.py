@@ -17,10 +17,10 @@ from ann_ckpt.format import h5
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.codec import WORKERS, Encoded, encode
 
-__all__ = ["ChunkStream", "chunk_stream"]
+__all__ = ["TASK_BYTES", "ChunkStream", "chunk_stream"]
 
 _IN_FLIGHT = WORKERS + 1
-_TASK_BYTES = 2 << 20
+TASK_BYTES = 2 << 20
 """Values that one task compresses: the longer it is, the less often threads wait for each other."""
 
 
@@ -111,7 +111,7 @@ class _PackedStream(_RawStream):
     def __init__(self, dataset: Any, chunks: tuple[int, ...], pool: Executor, *, always: bool) -> None:
         super().__init__(dataset, chunks)
         self._pool = pool
-        self._at_once = max(1, _TASK_BYTES // max(1, math.prod(chunks) * dataset.dtype.itemsize))
+        self._at_once = max(1, TASK_BYTES // max(1, math.prod(chunks) * dataset.dtype.itemsize))
         self._always = always
         self._waiting: deque[tuple[int, Future[list[Encoded]]]] = deque()
 

@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
-from ann_ckpt.format.chunks import ChunkStream, chunk_stream
+from ann_ckpt.format.chunks import TASK_BYTES, ChunkStream, chunk_stream
 from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["ObjectWriter", "OpenObjects", "naming_object"]
 
-_BATCH_BYTES = 2 << 20
-"""Values are gathered up to this size: blocks that changed come in small pieces."""
 _HELD = 256
 """A checkpoint with at most this many objects holds all of them open once it reads from one."""
 
@@ -63,7 +61,8 @@ class ObjectWriter:
         self._entry = entry
         self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
         self._chunk = max(1, chunk_bytes(compression) // self._entry_bytes)
-        self._batch = self._chunk * max(1, _BATCH_BYTES // (self._chunk * self._entry_bytes))
+        # Blocks that changed come in small pieces; they are gathered until they are worth a task.
+        self._batch = self._chunk * max(1, TASK_BYTES // (self._chunk * self._entry_bytes))
         self._compression = compression
         self._pool = pool
         self._file: Any = None
