@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.deflate import patterned, zlib_stream
 
-__all__ = ["ALL_SKIPPED", "DEFLATE", "SHUFFLE", "WORKERS", "Encoded", "decode", "encode"]
+__all__ = ["ALL_SKIPPED", "DEFLATE", "SHUFFLE", "WORKERS", "Encoded", "Unpacked", "encode", "unpack"]
 
 SHUFFLE = 2
 """HDF5's number of the shuffle filter."""
@@ -66,16 +66,35 @@ def encode(chunks: NDArray[Any], *, always: bool) -> list[Encoded]:
     return encoded
 
 
-def decode(
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """One chunk that was inflated; its bytes may still be shuffled."""
+
+    data: bytes | bytearray | memoryview
+    itemsize: int
+    shuffled: bool
+
+    def copy_to(self, out: NDArray[Any], *, start: int = 0) -> None:
+        """Fill ``out``, shape ``(n,)``, with the elements from number ``start`` on; it has their type."""
+        if self.shuffled:
+            lanes = np.frombuffer(self.data, np.uint8).reshape(self.itemsize, -1)
+            elements = out.view(np.uint8).reshape(-1, self.itemsize)
+            # A ufunc goes along the lanes, where an assignment would jump between them at every byte;
+            # and it is one call, during which other threads have Python for themselves.
+            np.positive(lanes[:, start : start + len(out)], out=elements.T)
+        else:
+            out[...] = np.frombuffer(self.data, out.dtype)[start : start + len(out)]
+
+
+def unpack(
     data: bytes | bytearray | memoryview,
     filters: tuple[int, ...],
     filter_mask: int,
-    out: NDArray[Any],
     *,
     count: int,
-    start: int = 0,
-) -> None:
-    """Undo the filters of one chunk and keep some of its elements.
+    itemsize: int,
+) -> Unpacked:
+    """Inflate one chunk, whole.
 
     Parameters
     ----------
@@ -85,31 +104,21 @@ def decode(
         HDF5 filter numbers in the order of writing: shuffle, deflate or both, in this order.
     filter_mask : int
         Bit ``i`` set: filter ``i`` was skipped for this chunk.
-    out : array, shape (n,)
-        Gets the elements from number ``start`` on, and has their type.
-    count : int
-        How many elements the chunk has.
+    count, itemsize : int
+        How many elements the chunk has, and bytes of each.
 
     Raises
     ------
     CorruptFileError
         If the bytes do not inflate to exactly that much.
     """
-    itemsize = out.itemsize
     expected = count * itemsize
     applied = [f for i, f in enumerate(filters) if not filter_mask >> i & 1]
     if DEFLATE in applied:
         data = _inflate(data, expected)
     if len(data) != expected:
         raise CorruptFileError(f"a chunk holds {len(data)} bytes instead of {expected}")
-    if SHUFFLE in applied:
-        lanes = np.frombuffer(data, np.uint8).reshape(itemsize, count)
-        elements = out.view(np.uint8).reshape(-1, itemsize)
-        # A ufunc goes along the lanes, where an assignment would jump between them at every byte;
-        # and it is one call, during which other threads have Python for themselves.
-        np.positive(lanes[:, start : start + len(out)], out=elements.T)
-    else:
-        out[...] = np.frombuffer(data, out.dtype, count)[start : start + len(out)]
+    return Unpacked(data, itemsize, SHUFFLE in applied)
 
 
 def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:

@@ -8,11 +8,9 @@ each object is looked at when it is reached and refused with its path.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +27,16 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import codec, h5, layout
 
-__all__ = ["Layout", "believing", "check_dataset", "check_group", "check_link", "check_superblock"]
+__all__ = [
+    "Layout",
+    "believing",
+    "check_dataset",
+    "check_group",
+    "check_link",
+    "check_size",
+    "check_superblock",
+    "layout_of",
+]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PLUGIN_FILTERS = {32001: "blosc", 32015: "zstd"}
@@ -55,8 +62,7 @@ _NONSENSE = (
 """What HDF5, numpy and plain Python raise when a file is not what it says."""
 
 
-@contextlib.contextmanager
-def believing(where: str) -> Iterator[None]:
+class believing:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
     """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
 
     Parameters
@@ -64,28 +70,40 @@ def believing(where: str) -> Iterator[None]:
     where : str
         File and path for messages.
     """
-    try:
-        yield
-    except StateError as error:
-        raise CorruptFileError(
-            "what is stored makes no sense", details={"found": error.fact}, where=where
-        ) from error
-    except CheckpointError as error:
-        error.where = error.where or where
-        raise
-    except _NONSENSE as error:
-        raise CorruptFileError(
-            "the file is damaged",
-            details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
-            where=where,
-        ) from error
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, StateError):
+            raise CorruptFileError(
+                "what is stored makes no sense", details={"found": error.fact}, where=self._where
+            ) from error
+        if isinstance(error, CheckpointError):
+            error.where = error.where or self._where
+        elif isinstance(error, _NONSENSE):
+            raise CorruptFileError(
+                "the file is damaged",
+                details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
+                where=self._where,
+            ) from error
 
 
-def check_superblock(descriptor: int, path: str) -> None:
+def check_superblock(descriptor: int, path: str) -> int:
     """Refuse what is no HDF5 file, or shorter than it says itself, before HDF5 opens it.
 
     A failed open can leave a file half open inside HDF5 and spoil later opens of it, so
     the two usual reasons are found without HDF5.
+
+    Returns
+    -------
+    int
+        Where HDF5 says that the file ends.
 
     Raises
     ------
@@ -107,6 +125,7 @@ def check_superblock(descriptor: int, path: str) -> None:
             details={"expected": f"{end} bytes", "found": f"{size} bytes"},
             where=path,
         )
+    return end
 
 
 def _end_of_file(head: bytes) -> int | None:
@@ -165,6 +184,35 @@ class Layout:
     chunk: tuple[int, ...]
     """Shape of a chunk; empty if it has none."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of one entry of the first axis in memory."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def chunk_length(self) -> int:
+        """Entries of the first axis in a chunk; a contiguous dataset is a single one."""
+        return self.chunk[0] if self.chunk else self.shape[0]
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks of a dataset that is not cut along other axes than the first."""
+        return math.ceil(self.shape[0] / self.chunk_length)
+
+    @property
+    def in_chunks_of_rows(self) -> bool:
+        """Whether its bytes can be found and decoded without HDF5: one piece, or cut along the first axis."""
+        pieces = self.kind == h5d.CONTIGUOUS or (
+            self.kind == h5d.CHUNKED and self.chunk[1:] == self.shape[1:] and self.chunk[0] > 0
+        )
+        there_are_any = bool(self.shape) and self.nbytes > 0
+        return there_are_any and pieces and not set(self.filters) & set(PLUGIN_FILTERS)
+
 
 def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     """Refuse storage, types, filters and sizes that this format never writes.
@@ -178,6 +226,13 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     where : str
         File and path for the message.
     """
+    found = layout_of(dataset, where)
+    check_size(found, dataset.get_storage_size(), file_size, where)
+    return found
+
+
+def layout_of(dataset: Any, where: str) -> Layout:
+    """Return what an open dataset says about itself, its size not judged; see :func:`check_dataset`."""
     creation = dataset.get_create_plist()
     if creation.get_external_count():
         raise UnsafeFileError("the data lie in another file (external storage)", where=where)
@@ -198,20 +253,25 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     if space.get_simple_extent_type() == h5s.NULL:
         raise UnsafeFileError("a dataset without a dataspace", where=where)
     chunk = creation.get_chunk() if kind == h5d.CHUNKED else ()
-    found = Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
-    _check_size(dataset, found, file_size, where)
-    return found
+    return Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
 
 
-def _check_size(dataset: Any, found: Layout, file_size: int, where: str) -> None:
-    claimed = math.prod(found.shape) * found.dtype.itemsize
+def check_size(found: Layout, stored: int, file_size: int, where: str) -> None:
+    """Refuse what claims to be larger than its file can hold.
+
+    Parameters
+    ----------
+    stored : int
+        Bytes of it in the file; looked at only where values are stored as they are.
+    """
+    claimed = found.nbytes
     if found.kind == h5d.CHUNKED:
         growth = max(
             (_PLUGIN_INFLATION if f in PLUGIN_FILTERS else _MOST_INFLATION for f in found.filters), default=1
         )
         believable = claimed <= file_size * growth + _CHUNK_BYTES
     else:
-        believable = dataset.get_storage_size() == claimed <= file_size
+        believable = stored == claimed <= file_size
     if not believable:
         raise UnsafeFileError(
             f"a dataset claims {claimed} bytes",

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Index", "IndexRow", "index_table"]
+__all__ = ["Index", "IndexRow", "index_table", "index_type"]
 
 _FIELDS = ("path", "encoding", "version", "locality", "digest")
 
@@ -39,14 +39,25 @@ def index_table(rows: Iterable[IndexRow]) -> NDArray[np.void]:
         for r in rows
     ]
     width = max((len(row[0]) for row in encoded), default=0)
-    dtype = [
-        ("path", f"S{max(1, width)}"),
-        ("encoding", "S8"),
-        ("version", "<u2"),
-        ("locality", "S10"),
-        ("digest", "S32"),
-    ]
-    return np.array(encoded, dtype=dtype)
+    return np.array(encoded, dtype=_type(max(1, width)))
+
+
+def index_type(itemsize: int) -> np.dtype[np.void]:
+    """Return the type of an index with records of so many bytes.
+
+    Raises
+    ------
+    ValueError
+        If there are too few.
+    """
+    return _type(itemsize - (_type(1).itemsize - 1))
+
+
+def _type(width: int) -> np.dtype[np.void]:
+    if width < 1:
+        raise ValueError("the index has other columns than the format says")
+    columns = (f"S{width}", "S8", "<u2", "S10", "S32")
+    return np.dtype(list(zip(_FIELDS, columns, strict=True)))
 
 
 class Index(Mapping[str, IndexRow]):
@@ -79,6 +90,10 @@ class Index(Mapping[str, IndexRow]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def number(self, path: str) -> int:
+        """Return which row a path has, counted from 0."""
+        return self._places[path]
 
     def children(self, path: str) -> list[str]:
         """Link names directly below ``path``, in file order."""

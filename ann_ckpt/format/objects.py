@@ -25,6 +25,7 @@ from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
 from ann_ckpt.format.chunks import TASK_BYTES, ChunkStream, chunk_stream
 from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.format.trailer import Trailer, append_trailer, note
 
 __all__ = ["ObjectWriter", "OpenObjects", "naming_object"]
 
@@ -72,8 +73,12 @@ class ObjectWriter:
 
     def finish(self) -> None:
         """Complete the file and close it."""
-        with h5.system_errors(), contextlib.closing(self):
-            self._write_rest()
+        with h5.system_errors():
+            with contextlib.closing(self):
+                self._write_rest()
+                noted = note(h5d.open(self._file, layout.OBJECT_VALUES.encode()), 0, self.path)
+            if noted is not None:
+                append_trailer(self.path, [noted])
 
     def close(self) -> None:
         """Close the file as it is."""
@@ -204,6 +209,22 @@ class OpenObjects:
                 )
             yield lambda name: opened[name].values(array, self._count)
 
+    def check_trailers(self, array: SharedArray) -> None:
+        """Check that HDF5 sees the values of ``array`` where its objects note them.
+
+        Raises
+        ------
+        CorruptFileError
+            If it does not in one of them, or one is missing.
+        """
+        for name, item in array.objects.items():
+            held = self._held.get(name)
+            if held is not None:
+                held.check_trailer()
+            else:
+                with contextlib.closing(self._open(item)) as opened:
+                    opened.check_trailer()
+
     def _open(self, item: StoredObject) -> _OpenObject:
         path = f"{self._folder}/{layout.object_path(item.name)}"
         try:
@@ -228,6 +249,7 @@ class _OpenObject:
         self._lock = threading.Lock()
         self._file: Any = None
         self._values: StoredArray | None = None
+        self._checked = False
         self._descriptor = _open_plain(path)
         size = os.fstat(self._descriptor).st_size
         if size != item.size:
@@ -264,15 +286,37 @@ class _OpenObject:
             )
         return self._values
 
+    def check_trailer(self) -> None:
+        """Check that HDF5 sees the values where the object notes them, once."""
+        with self._lock, naming_object(self._item.name, self._where):
+            if not self._checked:
+                trailer = self._trailer()
+                if trailer is not None:
+                    trailer.check(self._dataset(), 0, self._where)
+            self._checked = True
+
     def _open(self, count: Callable[[int], None]) -> StoredArray:
-        guard.check_superblock(self._descriptor, self._where)
-        self._file = h5.open_descriptor(self._descriptor)
+        found: dict[str, Any] = {"descriptor": self._descriptor, "count": count, "where": self._where}
+        noted = None
+        with contextlib.suppress(CorruptFileError):  # HDF5 knows it too
+            trailer = self._trailer()
+            noted = None if trailer is None else trailer.find(0, self._where)
+        if noted is not None:
+            return StoredArray(*noted, **found)
+        return StoredArray.opened(self._dataset(), self._item.size, **found)
+
+    def _trailer(self) -> Trailer | None:
+        end = guard.check_superblock(self._descriptor, self._where)
+        return Trailer.read(self._descriptor, size=self._item.size, end=end)
+
+    def _dataset(self) -> Any:
+        """The dataset inside, opened by HDF5."""
+        if self._file is None:
+            self._file = h5.open_descriptor(self._descriptor)
         root = h5g.open(self._file, b"/")
         link = layout.OBJECT_VALUES.encode()
         guard.check_link(root, link, layout.OBJECT_VALUES, self._where)
-        dataset = h5d.open(root, link)
-        checked = guard.check_dataset(dataset, self._item.size, self._where)
-        return StoredArray(dataset, checked, descriptor=self._descriptor, count=count, where=self._where)
+        return h5d.open(root, link)
 
 
 @contextlib.contextmanager

@@ -28,12 +28,13 @@ from ann_ckpt.errors import (
 from ann_ckpt.files import open_regular
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
-from ann_ckpt.format.index import Index
+from ann_ckpt.format.index import Index, index_type
 from ann_ckpt.format.links import check_shared_link
 from ann_ckpt.format.objects import OpenObjects
 from ann_ckpt.format.shared import SharedReader
-from ann_ckpt.format.sharing import BlockPlace, SharedArray, SharedTables, StoredObject
+from ann_ckpt.format.sharing import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.format.trailer import INDEX_ROW, Trailer
 
 __all__ = ["FileReader"]
 
@@ -60,7 +61,7 @@ class FileReader:
         self.bytes_read = 0
         self._descriptor = open_regular(self.path)
         try:
-            guard.check_superblock(self._descriptor, self.path)
+            self._hdf5_end = guard.check_superblock(self._descriptor, self.path)
             with self.believing(""):
                 self._file = h5.open_descriptor(self._descriptor)
                 self.file_size = os.fstat(self._descriptor).st_size
@@ -72,6 +73,10 @@ class FileReader:
 
     def __del__(self) -> None:
         self.close()
+
+    @cached_property
+    def _shown(self) -> str:
+        return printable(self.path, 400)
 
     @property
     def closed(self) -> bool:
@@ -94,8 +99,10 @@ class FileReader:
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
         with self.believing(layout.INDEX):
-            dataset = self._open_dataset(layout.INDEX)
+            dataset = self._find_noted(layout.INDEX, INDEX_ROW) or self._open_dataset(layout.INDEX)
             table = dataset.read(0, dataset.shape[0])
+            if table.dtype.names is None:
+                table = table.view(index_type(table.dtype.itemsize))
             if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
                 raise CorruptFileError("the index differs from its digest")
             index = Index(table)
@@ -193,6 +200,8 @@ class FileReader:
         row = self.index[path]
         if row.encoding == layout.E_GROUP:
             self.attributes(path)
+            if not path:
+                self._verify_trailer()
         elif row.encoding == layout.E_TEXT:
             self.text(path)
         elif row.encoding == layout.E_SHARED:
@@ -206,6 +215,7 @@ class FileReader:
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
             check_shared_link(self._group(parent_path), link, array, self.where(path))
+            self._objects.check_trailers(array)
             for first, last in array.stretches():
                 places = array.places(first, last)
                 if not seen.issuperset(places):
@@ -213,13 +223,24 @@ class FileReader:
                     yield self.array(path).read(start, stop).nbytes
                     seen.update(places)
 
+    def _verify_trailer(self) -> None:
+        """Check that the trailer is whole and right about the index; arrays are checked with their values."""
+        with self.believing(layout.INDEX):
+            trailer = self._read_trailer()
+            if trailer is not None:
+                index = h5d.open(*self._step(layout.INDEX))
+                trailer.check(index, INDEX_ROW, self.where(layout.INDEX))
+
     def where(self, path: str) -> str:
         """File and path for messages."""
-        return f"{printable(self.path, 400)}:/{printable(path, 400)}"
+        return f"{self._shown}:/{printable(path, 400)}"
 
     def _verify_array(self, path: str) -> Iterator[int]:
         with self.believing(path):
-            stored = self._open_known(path)
+            self._check_encoding(path)
+            stored = self._open_dataset(path)
+            if self._trailer is not None:
+                self._trailer.check(h5d.open(*self._step(path)), self.index.number(path), self.where(path))
             digest = Digest(stored.dtype)
             for part in stored.scan():
                 digest.update(part)
@@ -233,7 +254,7 @@ class FileReader:
             self._table(layout.SHARED_OBJECTS),
             self._table(layout.SHARED_ARRAYS),
             self._table(layout.SHARED_PIECES),
-            self._open_known(layout.SHARED_BLOCKS).read,
+            lambda start, stop: self._rows(layout.SHARED_BLOCKS, start, stop),
         )
         if len(tables) != len(self._shared_numbers):
             raise ValueError("the table of shared arrays is not that of the index")
@@ -259,10 +280,15 @@ class FileReader:
             return False
 
     def _table(self, path: str) -> NDArray[np.void]:
-        dataset = self._open_known(path)
-        table = dataset.read(0, dataset.shape[0])
+        table = self._rows(path, 0)
         self._check_digest(path, digest_of(table))
         return table
+
+    def _rows(self, path: str, start: int, stop: int | None = None) -> NDArray[np.void]:
+        """Records of one of the tables; read by noted places, they are bytes of no known type."""
+        stored = self._open_known(path)
+        rows = stored.read(start, stored.shape[0] if stop is None else stop)
+        return rows if rows.dtype.names else rows.view(TABLE_TYPES[path])
 
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]
@@ -307,14 +333,34 @@ class FileReader:
     def _open_known(self, path: str) -> StoredArray:
         """Open a dataset whose encoding the index names, if it is one that is understood here."""
         self._check_encoding(path)
-        return self._open_dataset(path)
+        return self._find_noted(path, self.index.number(path)) or self._open_dataset(path)
+
+    @cached_property
+    def _trailer(self) -> Trailer | None:
+        with contextlib.suppress(CorruptFileError):  # verify says so; HDF5 knows the places too
+            return self._read_trailer()
+        return None
+
+    def _read_trailer(self) -> Trailer | None:
+        return Trailer.read(self._descriptor, size=self.file_size, end=self._hdf5_end)
+
+    def _find_noted(self, path: str, row: int) -> StoredArray | None:
+        """Return a dataset by what the trailer notes; None if it does not."""
+        where = self.where(path)
+        noted = self._trailer and self._trailer.find(row, where)
+        if not noted:
+            return None
+        return StoredArray(*noted, descriptor=self._descriptor, count=self._counted, where=where)
 
     def _open_dataset(self, path: str) -> StoredArray:
-        parent, link = self._step(path)
-        dataset = h5d.open(parent, link)
-        where = self.where(path)
-        checked = guard.check_dataset(dataset, self.file_size, where)
-        return StoredArray(dataset, checked, descriptor=self._descriptor, count=self._counted, where=where)
+        """Return a dataset as HDF5 sees it."""
+        return StoredArray.opened(
+            h5d.open(*self._step(path)),
+            self.file_size,
+            descriptor=self._descriptor,
+            count=self._counted,
+            where=self.where(path),
+        )
 
     def _step(self, path: str) -> tuple[Any, bytes]:
         parent_path, _, name = path.rpartition("/")
@@ -325,16 +371,14 @@ class FileReader:
     def _counted(self, count: int) -> None:
         self.bytes_read += count
 
-    @contextlib.contextmanager
-    def believing(self, path: str) -> Iterator[None]:
+    def believing(self, path: str) -> guard.believing:
         """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
 
         Everything that takes a file at its word stands inside such a block.
         """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
-        with guard.believing(self.where(path)):
-            yield
+        return guard.believing(self.where(path))
 
 
 def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:

@@ -9,8 +9,7 @@ its digest before any of its values comes out.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -22,7 +21,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import range_digests
 from ann_ckpt.format.objects import OpenObjects, naming_object
-from ann_ckpt.format.sharing import SPAN_BYTES, SharedArray, Span, block_records
+from ann_ckpt.format.sharing import SharedArray, Span, block_records
 from ann_ckpt.format.stored import Storage, StoredArray
 
 __all__ = ["SharedReader"]
@@ -81,110 +80,74 @@ class SharedReader:
         if not out.size:
             return
         array, objects = self._load()
-        first = int(np.searchsorted(array.block_starts, start, side="right")) - 1
-        last = int(np.searchsorted(array.block_starts, start + len(out), side="left"))
+        starts, stop = array.block_starts, start + len(out)
+        first = int(np.searchsorted(starts, start, side="right")) - 1
+        last = int(np.searchsorted(starts, stop, side="left"))
         with objects.of(array) as sources:
-            task = _Reading(array, sources, out, start, self._where)
-            run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
-            for some in task.in_order(array.spans(first, last)):
-                for _ in run(task.fetch, some):
-                    pass
+            blocks = _Blocks(array, sources, self._where)
+            # Of the blocks at both ends a part may be wanted; they are checked whole all the same.
+            cut = starts[first] < start or stop < starts[last]
+            if cut and (last - first == 1 or out.nbytes < _PARALLEL_BYTES):
+                out[...] = blocks.read(first, last)[start - starts[first] :][: len(out)]
+                return
+            if starts[first] < start:
+                first += 1
+                out[: starts[first] - start] = blocks.read(first - 1, first)[start - starts[first] :]
+            if stop < starts[last]:
+                last -= 1
+                out[starts[last] - start :] = blocks.read(last, last + 1)[: stop - starts[last]]
+            blocks.read_into(out[starts[first] - start : starts[last] - start], first, last)
 
 
-class _Reading:
-    """One range on its way into ``out``, which starts at entry ``start``."""
+class _Blocks:
+    """Whole blocks of one array, each held against its digest as soon as it was read."""
 
-    def __init__(
-        self,
-        array: SharedArray,
-        sources: Callable[[str], StoredArray],
-        out: NDArray[Any],
-        start: int,
-        where: str,
-    ) -> None:
+    def __init__(self, array: SharedArray, sources: Callable[[str], StoredArray], where: str) -> None:
         self._array = array
         self._sources = sources
-        self._out = out
-        self._start = start
         self._where = where
-        self._spare: list[NDArray[Any]] = []
 
-    def in_order(self, spans: Iterable[Span]) -> Iterator[list[tuple[Span, bool]]]:
-        """Yield the spans to fetch, those that may be fetched together; and whether each is read in place.
+    def read(self, first: int, last: int) -> NDArray[Any]:
+        """Return blocks ``[first, last)``."""
+        array = self._array
+        entries = int(array.block_starts[last] - array.block_starts[first])
+        out = np.empty((entries, *array.shape[1:]), array.dtype)
+        self.read_into(out, first, last)
+        return out
 
-        First come those that lie in one object as far apart as they belong here, most often
-        nearly all of the array. They are read with the holes between their blocks. Those of
-        other objects come afterwards, and what they hold for the holes with them.
-        """
-        shifts = [(span, self._shift_of(span)) for span in spans]
-        common = Counter(shift for _, shift in shifts if shift is not None).most_common(1)
-        usual = common[0][0] if common else None
-        yield [(span, True) for span, shift in shifts if shift is not None and shift == usual]
-        yield [
-            (span, shift is not None and bool(np.all(span.starts[1:] == span.stops[:-1])))
-            for span, shift in shifts
-            if shift is None or shift != usual
+    def read_into(self, out: NDArray[Any], first: int, last: int) -> None:
+        """Fill ``out`` with blocks ``[first, last)``."""
+        if first == last:
+            return
+        run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
+        begin = int(self._array.block_starts[first])
+        for _ in run(lambda span: self._fetch(span, out, begin), self._array.spans(first, last)):
+            pass
+
+    def _fetch(self, span: Span, out: NDArray[Any], begin: int) -> None:
+        """Read blocks straight to where they belong in ``out``, which starts at entry ``begin``."""
+        array = self._array
+        places = array.block_starts[span.numbers] - begin
+        ends = places + (span.stops - span.starts)
+        # Blocks that are neighbours both there and here are one read.
+        heads = (span.starts[1:] != span.stops[:-1]) | (places[1:] != ends[:-1])
+        firsts, lasts = np.append(True, heads), np.append(heads, True)
+        parts = [
+            (start, out[place:end])
+            for start, place, end in zip(
+                span.starts[firsts].tolist(), places[firsts].tolist(), ends[lasts].tolist(), strict=True
+            )
         ]
-
-    def _shift_of(self, span: Span) -> tuple[str, int] | None:
-        """How far the blocks lie in their object from where they belong.
-
-        Returns
-        -------
-        name, int
-            The object, and the distance; None if it is not the same for all of them, or
-            if one of them is not wanted whole.
-        """
-        places = self._places(span)
-        distances = span.starts - places
-        inside = places[0] >= 0 and places[-1] + span.stops[-1] - span.starts[-1] <= len(self._out)
-        return (span.source.name, int(distances[0])) if inside and np.ptp(distances) == 0 else None
-
-    def fetch(self, item: tuple[Span, bool]) -> None:
-        """Read whole blocks, check them, and keep what is asked for; see :meth:`in_order`."""
-        span, straight = item
-        array, low, high = self._array, int(span.starts[0]), int(span.stops[-1])
-        places = self._places(span)
-        values = (
-            self._out[int(places[0]) : int(places[0]) + high - low] if straight else self._borrow(high - low)
-        )
         with naming_object(span.source.name, self._where):
-            self._sources(span.source.name).read_into(values, low, threads=False)
-        ranges = list(zip((span.starts - low).tolist(), (span.stops - low).tolist(), strict=True))
-        found = block_records(span.stops - span.starts, range_digests(values, ranges))
-        wrong = np.flatnonzero(found != array.blocks[span.numbers])
+            self._sources(span.source.name).gather(parts)
+        digests = range_digests(out, zip(places.tolist(), ends.tolist(), strict=True))
+        wrong = np.flatnonzero(block_records(ends - places, digests) != array.blocks[span.numbers])
         if wrong.size:
-            begin, end = span.starts[wrong[0]], span.stops[wrong[0]]
             raise CorruptFileError(
                 f"values in the object {span.source.name} differ from their digest",
-                details={"entries": f"{begin} to {end} of the object"},
+                details={"entries": f"{span.starts[wrong[0]]} to {span.stops[wrong[0]]} of the object"},
                 where=self._where,
             )
-        if not straight:
-            self._scatter(values, ranges, places.tolist())
-            self._spare.append(values)
-
-    def _borrow(self, entries: int) -> NDArray[Any]:
-        """Return memory for values; new memory costs as much as reading into it, so old is used again."""
-        array = self._array
-        while self._spare:
-            spare = self._spare.pop()
-            if spare.base is not None and len(spare.base) >= entries:
-                return spare.base[:entries]
-        at_least = max(
-            entries, SPAN_BYTES // max(1, array.entry_bytes) if self._out.nbytes > SPAN_BYTES else 0
-        )
-        return np.empty((at_least, *array.shape[1:]), array.dtype)[:entries]
-
-    def _places(self, span: Span) -> NDArray[np.int64]:
-        """Where each block begins in ``out``."""
-        return np.asarray(self._array.block_starts[span.numbers] - self._start)
-
-    def _scatter(self, values: NDArray[Any], ranges: list[tuple[int, int]], places: list[int]) -> None:
-        """Put each block to its place, as far as it is wanted."""
-        for (start, stop), place in zip(ranges, places, strict=True):
-            first, last = max(0, place), min(len(self._out), place + stop - start)
-            self._out[first:last] = values[start + first - place : start + last - place]
 
 
 @cache

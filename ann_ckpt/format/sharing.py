@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
+from ann_ckpt.format.described import describe, described
 from ann_ckpt.format.digest import digest_of
 
 __all__ = [
     "BLOCK",
     "SPAN_BYTES",
+    "TABLE_TYPES",
     "BlockPlace",
     "Piece",
     "SharedArray",
@@ -39,12 +41,16 @@ BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
 _OBJECT = np.dtype([("name", "S32"), ("entries", "<u8"), ("size", "<u8")])
 _ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("blocks", "<u8")])
 _PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
+TABLE_TYPES = {
+    layout.SHARED_OBJECTS: _OBJECT,
+    layout.SHARED_ARRAYS: _ARRAY,
+    layout.SHARED_PIECES: _PIECE,
+    layout.SHARED_BLOCKS: BLOCK,
+}
+"""The tables of a checkpoint by their paths."""
 SPAN_BYTES = 4 << 20
-"""Blocks that follow one another in an object are read together up to this size."""
-_GAP_BYTES = 512 << 10
-"""What lies between two blocks of an object is read along up to this size, rather than read twice."""
+"""Blocks of one object are read together up to this size."""
 _NAME = re.compile(r"[0-9a-f]{32}")
-_TYPE = re.compile(r"[<|][biuf][1248]")
 
 
 BlockPlace = tuple[str, int, tuple[int, int, int]]
@@ -84,7 +90,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """Blocks of an array that one read of an object gets, in the order in which they lie there."""
+    """Blocks of an array that lie in one object, in the order in which they lie there."""
 
     source: StoredObject
     numbers: NDArray[np.intp]
@@ -189,30 +195,19 @@ class SharedArray:
             first = stop
 
     def spans(self, first: int, last: int) -> Iterator[Span]:
-        """Group blocks ``[first, last)`` by where they lie, into reads of at most a few MiB.
-
-        However often an array has changed, there are not many more of these than
-        objects and MiB: changed blocks lie side by side in theirs, and the holes that
-        they leave in an older one are read along if much else is.
-        """
+        """Group blocks ``[first, last)`` by the object they lie in, a few MiB at a time."""
         sources = list(self.objects.values())
-        source, starts = self.block_sources[first:last], self.block_places[first:last]
-        stops = starts + np.diff(self.block_starts[first : last + 1])
-        order = np.lexsort((starts, source))
-        source, starts, stops = source[order], starts[order], stops[order]
+        order = np.lexsort((self.block_places[first:last], self.block_sources[first:last])) + first
+        counts = np.diff(self.block_starts)[order]
+        source, starts = self.block_sources[order], self.block_places[order]
         at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
-        wanted = int(self.block_starts[last] - self.block_starts[first])
-        hole = _GAP_BYTES // max(1, self.entry_bytes) if wanted > at_most else 0
-        apart = (np.diff(source) != 0) | (starts[1:] - stops[:-1] > hole)
-        # Where a run began, how far each block is into it, in units of the largest read.
-        run = np.concatenate(([0], np.cumsum(apart)))
-        heads = starts[np.concatenate(([0], np.flatnonzero(apart) + 1))]
-        cut = apart | (np.diff((starts - heads[run]) // at_most) != 0)
-        for group in np.split(np.arange(order.size), np.flatnonzero(cut) + 1):
-            yield Span(sources[source[group[0]]], order[group] + first, starts[group], stops[group])
+        for run in np.split(np.arange(order.size), np.flatnonzero(np.diff(source)) + 1):
+            part = (np.cumsum(counts[run]) - counts[run]) // at_most
+            for some in np.split(run, np.flatnonzero(np.diff(part)) + 1):
+                yield Span(sources[source[some[0]]], order[some], starts[some], starts[some] + counts[some])
 
-    @property
-    def objects(self) -> dict[str, StoredObject]:
+    @cached_property
+    def objects(self) -> Mapping[str, StoredObject]:
         """The objects that the pieces come from, by name."""
         return {p.source.name: p.source for p in self.pieces}
 
@@ -266,10 +261,10 @@ def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
     pieces = [
         (objects.setdefault(p.source, len(objects)), p.start, p.count) for a in arrays for p in a.pieces
     ]
-    described = [(_dtype_text(a.dtype), _shape_text(a.shape), len(a.pieces), a.blocks.size) for a in arrays]
+    rows = [(*describe(a.dtype, a.shape), len(a.pieces), a.blocks.size) for a in arrays]
     return {
         layout.SHARED_OBJECTS: np.array([(o.name, o.entries, o.size) for o in objects], _OBJECT),
-        layout.SHARED_ARRAYS: np.array(described, _ARRAY),
+        layout.SHARED_ARRAYS: np.array(rows, _ARRAY),
         layout.SHARED_PIECES: np.array(pieces, _PIECE),
         layout.SHARED_BLOCKS: np.concatenate([a.blocks for a in arrays]) if arrays else np.empty(0, BLOCK),
     }
@@ -315,10 +310,7 @@ class SharedTables:
 
     def describe(self, number: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
         """Return type and shape of the array of that number, counted as the index lists them."""
-        dtype, shape = (text.decode() for text in self._arrays[["dtype", "shape"]][number].item())
-        if not _TYPE.fullmatch(dtype):
-            raise ValueError(f"{dtype!r} is no type of a stored array")
-        return np.dtype(dtype), tuple(int(n) for n in shape.split("x"))
+        return described(*self._arrays[["dtype", "shape"]][number].item())
 
     def array(self, number: int) -> SharedArray:
         """Return the layout of the array of that number."""
@@ -337,11 +329,3 @@ def _running(counts: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
     if total[-1] > 2**62:
         raise ValueError("counts beyond any file")
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(given.astype(np.int64))))
-
-
-def _dtype_text(dtype: np.dtype[Any]) -> bytes:
-    return dtype.newbyteorder("<").str.encode()
-
-
-def _shape_text(shape: tuple[int, ...]) -> bytes:
-    return "x".join(str(n) for n in shape).encode()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
-from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout
-from ann_ckpt.format.stretches import ChunkPlaces, Stretch, batches
+from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
+from ann_ckpt.format.places import AskedPlaces, Places
+from ann_ckpt.format.stretches import Stretch, batches, stretches
 
 __all__ = ["Storage", "StoredArray"]
 
@@ -44,58 +45,62 @@ class Storage:
 
 
 class StoredArray:
-    """An opened and checked dataset.
+    """A dataset that was found to be one this format writes, ready to be read.
 
     Parameters
     ----------
-    dataset : h5py.h5d.DatasetID
-        Opened and not read yet.
     layout : Layout
-        What :func:`ann_ckpt.format.guard.check_dataset` said about it.
+        What the file says about it, and was believed.
+    places : Places or None
+        Where its bytes lie; None if only HDF5 can find or decode them.
+    dataset : h5py.h5d.DatasetID, optional
+        The dataset; not needed where its places are known.
     descriptor : int
         Of the same file, for ``pread``.
     count : callable
         Told the number of bytes of each read.
+    where : str
+        File and path for messages.
     """
 
     def __init__(
         self,
-        dataset: Any,
         layout: Layout,
+        places: Places | None,
         *,
+        dataset: Any = None,
         descriptor: int,
         count: Callable[[int], None],
         where: str,
     ) -> None:
         self.shape = layout.shape
         self.dtype = layout.dtype
+        self._layout = layout
+        self._places = places
         self._dataset = dataset
-        self._filters = layout.filters
-        self._kind = layout.kind
-        self._chunk = layout.chunk
-        self._entry_bytes = math.prod(layout.shape[1:]) * layout.dtype.itemsize
-        if layout.kind == h5d.CHUNKED:
-            self._places = ChunkPlaces(
-                dataset,
-                length=layout.shape[0],
-                chunk=layout.chunk[0],
-                entry_bytes=self._entry_bytes,
-                filters=len(layout.filters),
-                where=where,
-            )
         self._descriptor = descriptor
         self._count = count
         self._where = where
 
+    @classmethod
+    def opened(
+        cls, dataset: Any, file_size: int, *, descriptor: int, count: Callable[[int], None], where: str
+    ) -> Self:
+        """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
+        layout = check_dataset(dataset, file_size, where)
+        places = AskedPlaces(dataset, layout, where=where) if layout.in_chunks_of_rows else None
+        return cls(layout, places, dataset=dataset, descriptor=descriptor, count=count, where=where)
+
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
         names = {codec.DEFLATE: "gzip", codec.SHUFFLE: "shuffle", **PLUGIN_FILTERS}
-        kind = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}[self._kind]
+        kinds = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}
+        layout = self._layout
         return Storage(
-            kind,
-            tuple(names[f] for f in self._filters),
-            self._chunk[0] if self._chunk else 0,
-            self._dataset.get_storage_size(),
+            kinds[layout.kind],
+            tuple(names[f] for f in layout.filters),
+            layout.chunk[0] if layout.chunk else 0,
+            self._dataset.get_storage_size() if self._places is None else self._places.stored_bytes(),
         )
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -109,7 +114,7 @@ class StoredArray:
         if not self.shape:
             yield self.read_scalar()
             return
-        step = max(1, _SCAN_BYTES // max(1, self._entry_bytes))
+        step = max(1, _SCAN_BYTES // max(1, self._layout.entry_bytes))
         buffer = np.empty((min(step, self.shape[0]), *self.shape[1:]), self.dtype)
         for start in range(0, self.shape[0], step):
             yield from self.fill(buffer[: self.shape[0] - start], start)
@@ -143,50 +148,79 @@ class StoredArray:
         """
         if not out.size:
             return
-        if self._kind == h5d.CONTIGUOUS and self.shape:
-            self._count(self._pread_into(out, self._dataset.get_offset() + start * self._entry_bytes))
-        elif self._kind != h5d.CHUNKED:
+        if self._places is not None:
+            yield from self._fill_from_chunks(self._places, out, start, threads=threads)
+            return
+        if set(self._layout.filters) & set(PLUGIN_FILTERS) or self._layout.kind == h5d.CHUNKED:
+            self._read_through_hdf5(out, start)
+        else:
             whole = self.read_scalar()
             out[...] = whole[start : start + len(out)] if self.shape else whole
-        elif self._chunk[1:] == self.shape[1:] and not set(self._filters) & set(PLUGIN_FILTERS):
-            yield from self._fill_from_chunks(out, start, threads=threads)
-            return
-        else:
-            self._read_through_hdf5(out, start)
         yield out
 
-    def _fill_from_chunks(self, out: NDArray[Any], start: int, *, threads: bool) -> Iterator[NDArray[Any]]:
-        found = self._places.stretches(start, start + len(out))
-        jobs = list(batches(found, self._entry_bytes))
+    def gather(self, parts: Sequence[tuple[int, NDArray[Any]]]) -> None:
+        """Fill several arrays, each from an entry of its own on; what they share is decoded once.
+
+        Parameters
+        ----------
+        parts : sequence of (int, array)
+            First entry, and what to fill as in :meth:`fill`; entries rise.
+        """
+        if self._places is None:
+            for start, out in parts:
+                self.read_into(out, start, threads=False)
+            return
+        found = (
+            (stretch, out[stretch.start - start : stretch.stop - start])
+            for start, out in parts
+            for stretch in stretches(self._layout, self._places, start, start + len(out))
+        )
+        self._count(self._read_stretches(found))
+
+    def _fill_from_chunks(
+        self, places: Places, out: NDArray[Any], start: int, *, threads: bool
+    ) -> Iterator[NDArray[Any]]:
+        found = stretches(self._layout, places, start, start + len(out))
+        jobs = list(batches(found, self._layout.entry_bytes))
 
         def fetch(job: list[Stretch]) -> int:
-            return sum(self._read_stretch(out[s.start - start : s.stop - start], s) for s in job)
+            return self._read_stretches((s, out[s.start - start : s.stop - start]) for s in job)
 
         done = map(fetch, jobs) if len(jobs) == 1 or not threads else _pool().map(fetch, jobs)
         for job, count in zip(jobs, done, strict=True):
             self._count(count)
             yield out[job[0].start - start : job[-1].stop - start]
 
-    def _read_stretch(self, out: NDArray[Any], stretch: Stretch) -> int:
-        """Fill ``out`` with one stretch; return how many bytes of the file that took."""
-        if stretch.raw:
-            return self._pread_into(out, stretch.offset)
+    def _read_stretches(self, parts: Iterable[tuple[Stretch, NDArray[Any]]]) -> int:
+        """Fill each array with its stretch; return how many bytes of the file that took."""
+        taken = 0
+        chunk: codec.Unpacked | None = None
+        unpacked = -1
+        for stretch, out in parts:
+            if stretch.raw:
+                taken += self._pread_into(out, stretch.offset)
+                continue
+            if chunk is None or unpacked != stretch.chunk:
+                chunk, unpacked = self._unpack(stretch), stretch.chunk
+                taken += stretch.size
+            first = (stretch.start - stretch.chunk) * math.prod(self.shape[1:])
+            chunk.copy_to(out.reshape(-1), start=first)
+        return taken
+
+    def _unpack(self, stretch: Stretch) -> codec.Unpacked:
         data = np.empty(stretch.size, np.uint8)
         self._pread_into(data, stretch.offset)
-        entry = math.prod(self._chunk[1:])
         try:
-            codec.decode(
+            return codec.unpack(
                 data.data,
-                self._filters,
+                self._layout.filters,
                 stretch.mask,
-                out.reshape(-1),
-                count=math.prod(self._chunk),
-                start=(stretch.start - stretch.chunk) * entry,
+                count=math.prod(self._layout.chunk),
+                itemsize=self.dtype.itemsize,
             )
         except CorruptFileError as error:
             error.where = self._where
             raise
-        return stretch.size
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> int:
         view = out.reshape(-1).view(np.uint8).data
@@ -201,7 +235,7 @@ class StoredArray:
         return done
 
     def _read_through_hdf5(self, out: NDArray[Any], start: int) -> None:
-        if set(self._filters) & set(PLUGIN_FILTERS):
+        if set(self._layout.filters) & set(PLUGIN_FILTERS):
             _load_plugins(self._where)
         try:
             h5py.Dataset(self._dataset).read_direct(out, np.s_[start : start + len(out)])

@@ -26,6 +26,7 @@ from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.sharing import SharedArray, shared_tables
+from ann_ckpt.format.trailer import INDEX_ROW, NotedDataset, append_trailer, note
 from ann_ckpt.model import Array, blocks
 
 __all__ = ["write_file"]
@@ -55,12 +56,10 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
     OSError
         If the system does not take the bytes; ``errno`` says why.
     """
-    with (
-        h5.system_errors(),
-        contextlib.closing(h5.create_file(path)) as file,
-        ThreadPoolExecutor(WORKERS) as pool,
-    ):
-        _Writer(file, pool, tick).write(plan)
+    with h5.system_errors():
+        with contextlib.closing(h5.create_file(path)) as file, ThreadPoolExecutor(WORKERS) as pool:
+            noted = _Writer(file, pool, tick).write(plan)
+        append_trailer(path, noted)
 
 
 class _Writer:
@@ -71,8 +70,10 @@ class _Writer:
         self._pool = pool
         self._tick = tick
         self._index: list[IndexRow] = []
+        self._noted: list[NotedDataset] = []
 
-    def write(self, plan: FilePlan) -> None:
+    def write(self, plan: FilePlan) -> list[NotedDataset]:
+        """Write everything; return where the datasets lie that the trailer notes."""
         for entry in plan.entries:
             if isinstance(entry, GroupEntry):
                 self._record(entry.path, layout.E_GROUP, self._group(entry))
@@ -87,6 +88,7 @@ class _Writer:
         if plan.shared:
             self._shared([entry.array for entry in plan.shared])
         self._finish()
+        return self._noted
 
     def _record(self, path: str, encoding: str, digest: str, locality: str = "") -> None:
         self._index.append(IndexRow(path, encoding, layout.ENCODINGS[encoding], str(locality), digest))
@@ -95,13 +97,21 @@ class _Writer:
         self._record(layout.SHARED, layout.E_GROUP, self._group(GroupEntry(layout.SHARED)))
         for path, table in shared_tables(arrays).items():
             h5.write_whole(*self._place(path), table, compact=False)
+            self._note(path, len(self._index))
             self._record(path, layout.E_TABLE, digest_of(table))
 
     def _finish(self) -> None:
         table = index_table(self._index)
         root = self._groups[""]
         h5.write_whole(root, layout.INDEX, table, compact=False)
+        self._note(layout.INDEX, INDEX_ROW)
         h5.write_attribute(root, layout.A_INDEX_DIGEST, np.array(digest_of(table).encode()))
+
+    def _note(self, path: str, row: int) -> None:
+        parent, link = self._place(path)
+        noted = note(h5d.open(parent, link.encode()), row, path)
+        if noted is not None:
+            self._noted.append(noted)
 
     def _place(self, path: str) -> tuple[Any, str]:
         parent, _, link = path.rpartition("/")
@@ -121,6 +131,7 @@ class _Writer:
         pieces = self._hashed(entry, digest)
         if entry.storage.kind is Kind.CHUNKED:
             self._chunked(parent, link, entry.array, entry.storage, pieces)
+            self._note(entry.path, len(self._index))
         elif entry.storage.kind is Kind.COMPACT:
             for _, value in pieces:
                 h5.write_whole(parent, link, value, compact=True)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ann_ckpt.model import Array, Connectivity, nbytes
 
-__all__ = ["even_bounds", "row_bounds"]
+__all__ = ["LONGEST", "ROW_BLOCK", "even_bounds", "row_bounds"]
 
 ROW_BLOCK = 32 << 10
 """Synapses that a block of rows has on average."""
-_LONGEST = 2 * ROW_BLOCK
+LONGEST = 3 * ROW_BLOCK // 2
 """A block that reaches this many synapses ends with the row; longer rows are cut inside."""
 _EVEN_BYTES = 256 << 10
 
@@ -44,7 +44,7 @@ def row_bounds(connectivity: Connectivity) -> NDArray[np.int64]:
     is_start = _hash32(connectivity.post_ranks) < share
     is_start[0] = True
     stretch = np.cumsum(is_start) - 1
-    part = (starts - starts[is_start][stretch]) // _LONGEST
+    part = (starts - starts[is_start][stretch]) // LONGEST
     is_cut = is_start | np.append(True, np.diff(part) != 0)
     bounds = (starts[is_cut], _inside_rows(starts, sizes), [connectivity.n_synapses])
     return np.unique(np.concatenate(bounds).astype(np.int64))
@@ -65,10 +65,10 @@ def even_bounds(array: Array) -> NDArray[np.int64]:
 
 def _inside_rows(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cuts inside rows that are longer than a block may be, counted from the start of the row."""
-    cuts = np.maximum(sizes - 1, 0) // _LONGEST
+    cuts = np.maximum(sizes - 1, 0) // LONGEST
     rows = np.repeat(np.arange(sizes.size), cuts)
     number = np.arange(rows.size) - np.repeat(np.cumsum(cuts) - cuts, cuts) + 1
-    return np.asarray(starts[rows] + number * _LONGEST, np.int64)
+    return np.asarray(starts[rows] + number * LONGEST, np.int64)
 
 
 def _hash32(ranks: NDArray[np.int32]) -> NDArray[np.uint64]:

@@ -194,7 +194,7 @@ class Placement:
         """
         if self._kept is not None:
             return self._kept
-        sources = {} if self._previous is None else self._previous.objects
+        sources = {} if self._previous is None else dict(self._previous.objects)
         if fresh is not None:
             sources[_FRESH] = fresh
         pieces = tuple(Piece(sources[name], start, count) for name, start, count in self._pieces)

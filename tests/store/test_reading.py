@@ -29,11 +29,9 @@ def state(w: np.ndarray, step: int) -> NetworkState:
 
 
 def make_reads_small(patch: pytest.MonkeyPatch) -> None:
-    """Blocks of 16 values, reads of 8 of them, over holes of at most 4, on threads from half of all on."""
+    """Blocks of 12 values, reads of 8 of them, on threads from half of all on."""
     tiny_blocks(patch)
-    for module in (sharing, shared):
-        patch.setattr(module, "SPAN_BYTES", 8 * 16 * 8)
-    patch.setattr(sharing, "_GAP_BYTES", 4 * 16 * 8)
+    patch.setattr(sharing, "SPAN_BYTES", 8 * 12 * 8)
     patch.setattr(shared, "_PARALLEL_BYTES", LENGTH * 8 // 2)
 
 

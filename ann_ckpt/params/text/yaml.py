@@ -36,6 +36,7 @@ _MISLEADING = re.compile(
     r"|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
     re.IGNORECASE,
 )
+_TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 _HOPELESS = 1000
 """Levels after which what follows is not read to its end: a parser's time grows with their square."""
 
@@ -69,6 +70,9 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         start = min(mark.index, len(text)) if mark is not None else 0
+        if "nesting depth" in (error.problem or ""):  # the limit of libyaml 0.2.6, far beyond ours
+            problems.add("P006", (start, start + 1), _TOO_DEEP)
+            return None
         context = f", {error.context}" if error.context else ""
         problems.add("P001", (start, start + 1), printable(f"{error.problem or 'not YAML'}{context}"))
     return None
@@ -209,7 +213,7 @@ class _Reader:
         return text
 
     def _too_deep(self, event: Any) -> tuple[None, None, int]:
-        self._note("P006", event, f"nested more than {DEEPEST} levels deep")
+        self._note("P006", event, _TOO_DEEP)
         return None, None, self._step_over()
 
     def _step_over(self) -> int:

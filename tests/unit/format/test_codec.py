@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError, OptionError
 from ann_ckpt.format.chunking import Compression, Kind, choose, chunk_bytes, compression
-from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, decode, encode
+from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, encode, unpack
 from tests.strategies import values
 
 PIPELINE = (SHUFFLE, DEFLATE)
@@ -25,7 +25,7 @@ def encode_one(values, *, always):
 
 def decoded(data, mask, dtype, count):
     out = np.empty(count, dtype)
-    decode(data, PIPELINE, mask, out, count=count)
+    unpack(data, PIPELINE, mask, count=count, itemsize=out.itemsize).copy_to(out)
     return out
 
 
@@ -51,7 +51,8 @@ def test_a_part_is_the_part_of_the_whole(array, always, data):
     encoded = encode_one(array, always=always)
     start = data.draw(st.integers(0, array.size))
     out = np.empty(data.draw(st.integers(0, array.size - start)), array.dtype)
-    decode(bytes(encoded.data), PIPELINE, encoded.filter_mask, out, count=array.size, start=start)
+    packed = (bytes(encoded.data), PIPELINE, encoded.filter_mask)
+    unpack(*packed, count=array.size, itemsize=array.itemsize).copy_to(out, start=start)
     assert out.tobytes() == array[start : start + out.size].tobytes()
 
 

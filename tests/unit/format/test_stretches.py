@@ -14,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format import h5, stretches
+from ann_ckpt.format import h5, places
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.chunks import chunk_stream
 from ann_ckpt.format.guard import check_dataset
+from ann_ckpt.format.places import AskedPlaces
 from ann_ckpt.format.stored import StoredArray
-from ann_ckpt.format.stretches import ChunkPlaces
+from ann_ckpt.format.stretches import stretches
 
 CHUNK = 32
-ASK = ChunkPlaces._ask
+ASK = AskedPlaces._ask
 
 
 def make(path, values, compression=Compression.AUTO):
@@ -46,15 +47,15 @@ def opened(path):
     with h5py.File(path, "r") as file, path.open("rb") as raw:
         dataset = h5d.open(file.id, b"x")
         counted: list[int] = []
-        layout = check_dataset(dataset, path.stat().st_size, "x")
-        stored = StoredArray(dataset, layout, descriptor=raw.fileno(), count=counted.append, where="x")
+        stored = StoredArray.opened(
+            dataset, path.stat().st_size, descriptor=raw.fileno(), count=counted.append, where="x"
+        )
         yield stored, dataset, counted
 
 
-def places(dataset, filters):
-    return ChunkPlaces(
-        dataset, length=dataset.shape[0], chunk=CHUNK, entry_bytes=8, filters=filters, where="x"
-    )
+def cut(path, dataset, start, stop):
+    layout = check_dataset(dataset, path.stat().st_size, "x")
+    return list(stretches(layout, AskedPlaces(dataset, layout, where="x"), start, stop))
 
 
 @st.composite
@@ -91,9 +92,9 @@ def test_listing_all_chunks_gives_what_asking_for_each_does(tmp_path_factory, va
     with opened(path) as (_, dataset, _), pytest.MonkeyPatch.context() as patch:
         found = []
         for least in (0, 1 << 30):
-            patch.setattr(stretches, "_LIST_FROM", least)
-            patch.setattr(stretches, "_LIST_SHARE", 1 << 30)
-            found.append(list(places(dataset, filters=2).stretches(start, stop)))
+            patch.setattr(places, "_LIST_FROM", least)
+            patch.setattr(places, "_LIST_SHARE", 1 << 30)
+            found.append(cut(path, dataset, start, stop))
         assert found[0] == found[1]
 
 
@@ -101,7 +102,7 @@ def test_chunks_asked_for_a_few_at_a_time_are_listed_once_that_is_cheaper(tmp_pa
     values = np.random.default_rng(0).integers(0, 1 << 62, 100 * CHUNK)
     make(tmp_path / "x.h5", values, Compression.NONE)
     asked = []
-    monkeypatch.setattr(ChunkPlaces, "_ask", lambda self, number: asked.append(number) or ASK(self, number))
+    monkeypatch.setattr(AskedPlaces, "_ask", lambda self, number: asked.append(number) or ASK(self, number))
     with opened(tmp_path / "x.h5") as (stored, _, _):
         for start in range(0, len(values), 4 * CHUNK):
             np.testing.assert_array_equal(
@@ -114,13 +115,13 @@ def test_neighbouring_raw_chunks_are_one_read(tmp_path):
     values = np.random.default_rng(0).integers(0, 1 << 62, 20 * CHUNK)
     make(tmp_path / "x.h5", values, Compression.NONE)
     with opened(tmp_path / "x.h5") as (_, dataset, _):
-        found = list(places(dataset, filters=0).stretches(5, 600))
+        found = cut(tmp_path / "x.h5", dataset, 5, 600)
         assert [(s.start, s.stop) for s in found] == [(5, 600)]
 
 
 @pytest.mark.parametrize("least", [0, 1 << 30])
 def test_a_missing_chunk_is_damage(tmp_path, monkeypatch, least):
-    monkeypatch.setattr(stretches, "_LIST_FROM", least)
+    monkeypatch.setattr(places, "_LIST_FROM", least)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", (4 * CHUNK,), "i8", chunks=(CHUNK,))[:CHUNK] = 1
     with opened(tmp_path / "x.h5") as (stored, _, _), pytest.raises(CorruptFileError, match="chunk at 32"):

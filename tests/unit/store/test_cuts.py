@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ann_ckpt import Connectivity
 from ann_ckpt.store import cuts
-from ann_ckpt.store.cuts import ROW_BLOCK, even_bounds, row_bounds
+from ann_ckpt.store.cuts import LONGEST, ROW_BLOCK, even_bounds, row_bounds
 
 
 def rows(sizes, post=None) -> Connectivity:
@@ -33,7 +33,7 @@ def test_blocks_add_up_are_not_empty_and_not_too_long(sizes, random):
     assert bounds[0] == 0
     assert bounds[-1] == sum(sizes)
     assert np.all(np.diff(bounds) > 0)
-    assert np.diff(bounds).max() <= 4 * ROW_BLOCK
+    assert np.diff(bounds).max() <= 2 * LONGEST
 
 
 @given(SIZES)
@@ -41,8 +41,8 @@ def test_a_block_ends_inside_a_row_only_if_the_row_is_longer_than_a_block_may_be
     connectivity = rows(sizes)
     for cut in np.setdiff1d(row_bounds(connectivity), connectivity.row_ptr):
         row = np.searchsorted(connectivity.row_ptr, cut) - 1
-        assert sizes[row] > 2 * ROW_BLOCK
-        assert (cut - connectivity.row_ptr[row]) % (2 * ROW_BLOCK) == 0
+        assert sizes[row] > LONGEST
+        assert (cut - connectivity.row_ptr[row]) % LONGEST == 0
 
 
 @pytest.mark.parametrize("size", [1, 100, 1000, 10_000, 50_000, 200_000])
@@ -91,7 +91,7 @@ def test_a_new_row_in_the_middle_leaves_all_other_blocks_as_they_are():
 
 def test_one_endless_row_is_cut_from_its_start():
     bounds = row_bounds(rows([0, 10 * ROW_BLOCK + 5, 0]))
-    assert bounds.tolist() == [*range(0, 10 * ROW_BLOCK + 1, 2 * ROW_BLOCK), 10 * ROW_BLOCK + 5]
+    assert bounds.tolist() == [*range(0, 10 * ROW_BLOCK, LONGEST), 10 * ROW_BLOCK + 5]
 
 
 @pytest.mark.parametrize("shape", [(1,), (100_000,), (3, 70_000), (500, 20, 30), (2, 1, 1)])

@@ -1,0 +1,198 @@
+"""What stands behind the HDF5 part of a file: where the chunks of its datasets lie, once more.
+
+HDF5 finds a chunk through several objects and a tree, which takes longer than reading it;
+here one short read does. HDF5 never looks behind its own end, and cuts off what is there
+when it opens a file for writing: so whatever changes a file takes its trailer along, and
+a file without one is read through HDF5.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import xxhash
+from h5py import h5d
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.format import codec
+from ann_ckpt.format.described import describe, described
+from ann_ckpt.format.guard import Layout, check_size, layout_of
+from ann_ckpt.format.places import PLACE, AskedPlaces, NotedPlaces
+
+__all__ = ["INDEX_ROW", "NotedDataset", "Trailer", "append_trailer", "note"]
+
+INDEX_ROW = 2**32 - 1
+"""The row of the index itself; every other dataset of a checkpoint has that of its record there."""
+
+_DATASET = np.dtype(
+    [
+        ("row", "<u4"),
+        ("kind", "u1"),
+        ("packed", "u1"),
+        ("dtype", "S8"),
+        ("shape", "S64"),
+        ("chunk", "<u8"),
+        ("first", "<u8"),
+    ]
+)
+_FOOTER = struct.Struct("<QQ16s8s")
+_MAGIC = b"annplace"
+_READ_AT_ONCE = 4096
+"""Bytes from the end of a file that are read at first: most often the whole table of datasets."""
+_PACKED = (codec.SHUFFLE, codec.DEFLATE)
+_LONGEST = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NotedDataset:
+    """One dataset of a file that is being written."""
+
+    row: int
+    """Which dataset it is: a number that the reader knows it by."""
+    layout: Layout
+    """What a compound is made of, its reader knows; here it is only so many bytes."""
+    places: NDArray[np.void]
+    """Where its chunks lie, records of type :data:`~ann_ckpt.format.places.PLACE`."""
+
+
+def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
+    """Return where an open dataset lies; None if it can only be read through HDF5, or has no bytes."""
+    layout = layout_of(dataset, where)
+    suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
+    if not suits or (not layout.chunk and layout.nbytes > _LONGEST):
+        return None
+    places = AskedPlaces(dataset, layout, where=where).all()
+    if layout.dtype.names is not None:
+        layout = replace(layout, dtype=np.dtype(f"V{layout.dtype.itemsize}"))
+    return NotedDataset(row, layout, places)
+
+
+def append_trailer(path: str, datasets: Sequence[NotedDataset]) -> None:
+    """Write the trailer of a file that HDF5 has closed.
+
+    Parameters
+    ----------
+    datasets : sequence of NotedDataset
+        Rows rise.
+    """
+    records = np.zeros(len(datasets), _DATASET)
+    first = 0
+    for number, one in enumerate(datasets):
+        records[number] = (
+            one.row,
+            one.layout.kind,
+            bool(one.layout.filters),
+            *describe(one.layout.dtype, one.layout.shape),
+            one.layout.chunk_length,
+            first,
+        )
+        first += len(one.places)
+    parts = [*(one.places.tobytes() for one in datasets), records.tobytes()]
+    footer = _FOOTER.pack(len(records), first, xxhash.xxh3_128_digest(records.tobytes()), _MAGIC)
+    with open(path, "ab") as file:  # noqa: PTH123  (a path as text, as everywhere in this package's writers)
+        file.write(b"".join([*parts, footer]))
+
+
+class Trailer:
+    """The trailer of a file, with the table of its datasets read.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file; stays the caller's.
+    records : structured array
+        One record for each dataset.
+    places : int
+        Offset of the first chunk's record, where values end.
+    """
+
+    def __init__(self, descriptor: int, records: NDArray[np.void], places: int) -> None:
+        self._descriptor = descriptor
+        self._records = records
+        self._places = places
+
+    @classmethod
+    def read(cls, descriptor: int, *, size: int, end: int) -> Self | None:
+        """Return the trailer of an open file; None if there is none.
+
+        Parameters
+        ----------
+        size : int
+            Of the file, in bytes.
+        end : int
+            Where HDF5 says that the file ends.
+
+        Raises
+        ------
+        CorruptFileError
+            If something else stands there, or a damaged one; HDF5 can still be asked.
+        """
+        if size == end:
+            return None
+        tail = os.pread(descriptor, _READ_AT_ONCE, max(0, size - _READ_AT_ONCE))
+        if size - end < _FOOTER.size:
+            raise _damaged()
+        count, chunks, digest, magic = _FOOTER.unpack(tail[-_FOOTER.size :])
+        length = count * _DATASET.itemsize
+        if magic != _MAGIC or size - _FOOTER.size - length - chunks * PLACE.itemsize != end:
+            raise _damaged()
+        if length + _FOOTER.size > len(tail):
+            tail = os.pread(descriptor, length + _FOOTER.size, size - length - _FOOTER.size)
+        raw = tail[len(tail) - _FOOTER.size - length : len(tail) - _FOOTER.size]
+        if xxhash.xxh3_128_digest(raw) != digest:
+            raise _damaged()
+        return cls(descriptor, np.frombuffer(raw, _DATASET), end)
+
+    def find(self, row: int, where: str) -> tuple[Layout, NotedPlaces] | None:
+        """Return how a dataset lies in the file and where; None if that is not noted.
+
+        Raises
+        ------
+        ValueError
+            If the record makes no sense.
+        UnsafeFileError
+            If it claims more than the file can hold.
+        """
+        at = int(np.searchsorted(self._records["row"], row))
+        if at == len(self._records) or self._records["row"][at] != row:
+            return None
+        _, kind, packed, dtype, shape, chunk, first = self._records[at].item()
+        element, sizes = described(dtype, shape, compounds=True)
+        layout = Layout(
+            sizes,
+            element,
+            kind,
+            _PACKED if packed else (),
+            (chunk, *sizes[1:]) if kind == h5d.CHUNKED else (),
+        )
+        if not layout.in_chunks_of_rows:
+            raise ValueError("a dataset is noted to lie as none does")
+        check_size(layout, layout.nbytes, self._places, where)
+        start = self._places + first * PLACE.itemsize
+        return layout, NotedPlaces(self._descriptor, start, end=self._places, layout=layout, where=where)
+
+    def check(self, dataset: Any, row: int, where: str) -> None:
+        """Check that HDF5 sees a dataset where it is noted to lie.
+
+        Raises
+        ------
+        CorruptFileError
+            If it does not; what either of them reads may be right.
+        """
+        found = self.find(row, where)
+        if found is None:
+            return
+        seen = note(dataset, row, where)
+        layout, places = found
+        if seen is None or seen.layout != layout or not np.array_equal(seen.places, places.all()):
+            raise CorruptFileError("HDF5 sees the values elsewhere than the file notes", where=where)
+
+
+def _damaged() -> CorruptFileError:
+    return CorruptFileError("the trailer behind the HDF5 part of the file is damaged")
