@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major and minor. A reader takes any minor version of its major one."""
 SUFFIXES = (".h5", ".hdf5")
 

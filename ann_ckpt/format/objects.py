@@ -19,7 +19,7 @@ import numpy as np
 from h5py import h5d, h5g
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
+from ann_ckpt.errors import CorruptFileError, PrunedError, UnknownFormatError, UnsafeFileError, printable
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
 from ann_ckpt.format.chunks import TASK_BYTES, ChunkStream, chunk_stream
@@ -27,7 +27,7 @@ from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
 from ann_ckpt.format.trailer import Trailer, append_trailer, note
 
-__all__ = ["ObjectWriter", "OpenObjects", "naming_object"]
+__all__ = ["ObjectWriter", "OpenObjects", "is_whole", "naming_object"]
 
 _HELD = 256
 """A checkpoint with at most this many objects holds all of them open once it reads from one."""
@@ -251,12 +251,12 @@ class _OpenObject:
         self._values: StoredArray | None = None
         self._checked = False
         self._descriptor = _open_plain(path)
-        size = os.fstat(self._descriptor).st_size
-        if size != item.size:
+        self._size = os.fstat(self._descriptor).st_size
+        if self._size != item.size and not _is_complete(self._descriptor, self._size):
             self.close()
             raise CorruptFileError(
                 f"the object {item.name} is not as long as it was written",
-                details={"expected": f"{item.size} bytes", "found": f"{size} bytes"},
+                details={"expected": f"{item.size} bytes", "found": f"{self._size} bytes"},
                 where=self._where,
             )
 
@@ -303,11 +303,11 @@ class _OpenObject:
             noted = None if trailer is None else trailer.find(0, self._where)
         if noted is not None:
             return StoredArray(*noted, **found)
-        return StoredArray.opened(self._dataset(), self._item.size, **found)
+        return StoredArray.opened(self._dataset(), self._size, **found)
 
     def _trailer(self) -> Trailer | None:
         end = guard.check_superblock(self._descriptor, self._where)
-        return Trailer.read(self._descriptor, size=self._item.size, end=end)
+        return Trailer.read(self._descriptor, size=self._size, end=end)
 
     def _dataset(self) -> Any:
         """The dataset inside, opened by HDF5."""
@@ -317,6 +317,39 @@ class _OpenObject:
         link = layout.OBJECT_VALUES.encode()
         guard.check_link(root, link, layout.OBJECT_VALUES, self._where)
         return h5d.open(root, link)
+
+
+def is_whole(path: str, size: int | None = None) -> bool:
+    """Whether there is an object that is as long as it says.
+
+    Parameters
+    ----------
+    size : int, optional
+        As long as that, if it still has its trailer.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        found = os.fstat(descriptor).st_size
+        return found == size or _is_complete(descriptor, found)
+    finally:
+        os.close(descriptor)
+
+
+def _is_complete(descriptor: int, size: int) -> bool:
+    """Whether an object ends where HDF5 ends, or with a whole trailer.
+
+    HDF5 opens the objects of a checkpoint that somebody opens for writing likewise, and
+    takes their trailers away; their values are as they were.
+    """
+    try:
+        end = guard.check_superblock(descriptor, "")
+        Trailer.read(descriptor, size=size, end=end)
+    except (CorruptFileError, UnknownFormatError):
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -99,16 +99,24 @@ class FileReader:
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
         with self.believing(layout.INDEX):
-            dataset = self._find_noted(layout.INDEX, INDEX_ROW) or self._open_dataset(layout.INDEX)
-            table = dataset.read(0, dataset.shape[0])
-            if table.dtype.names is None:
-                table = table.view(index_type(table.dtype.itemsize))
-            if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
-                raise CorruptFileError("the index differs from its digest")
-            index = Index(table)
+            noted = self._find_noted(layout.INDEX, INDEX_ROW)
+            try:
+                index = self._read_index(noted or self._open_dataset(layout.INDEX))
+            except CorruptFileError:
+                if noted is None:
+                    raise
+                index = self._read_index(self._open_dataset(layout.INDEX))
             if _digest_of_header(self.header) != index[""].digest:
                 raise CorruptFileError("the header differs from its digest")
         return index
+
+    def _read_index(self, dataset: StoredArray) -> Index:
+        table = dataset.read(0, dataset.shape[0])
+        if table.dtype.names is None:
+            table = table.view(index_type(table.dtype.itemsize))
+        if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
+            raise CorruptFileError("the index differs from its digest")
+        return Index(table)
 
     def __contains__(self, path: str) -> bool:
         return path in self.index

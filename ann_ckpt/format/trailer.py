@@ -19,7 +19,7 @@ import xxhash
 from h5py import h5d
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.described import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
@@ -185,7 +185,12 @@ class Trailer:
         CorruptFileError
             If it does not; what either of them reads may be right.
         """
-        found = self.find(row, where)
+        try:
+            found = self.find(row, where)
+        except (UnsafeFileError, ValueError) as error:
+            raise CorruptFileError(
+                f"what the file notes makes no sense: {getattr(error, 'fact', error)}", where=where
+            ) from error
         if found is None:
             return
         seen = note(dataset, row, where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from ann_ckpt.durable import fsync_file, fsync_folder
-from ann_ckpt.errors import CorruptFileError, UnknownFormatError
-from ann_ckpt.format import guard
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.objects import ObjectWriter
+from ann_ckpt.format.objects import ObjectWriter, is_whole
 from ann_ckpt.format.sharing import StoredObject
 from ann_ckpt.store.folder import StoreFolder
 
@@ -78,7 +75,7 @@ class ObjectBatch:
         temporary, final = Path(writer.path), self._folder.object_path(name)
         if name in self._added:
             temporary.unlink()
-        elif _is_whole(final):
+        elif is_whole(str(final)):
             temporary.unlink()
             self._added[name] = StoredObject(name, entries, final.stat().st_size)
         else:
@@ -123,18 +120,3 @@ class ObjectBatch:
     def close(self) -> None:
         """End the threads."""
         self._disk.shutdown()
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether there is an object that is as long as it says; one that was cut is written again."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        guard.check_superblock(descriptor, str(path))
-    except (CorruptFileError, UnknownFormatError):
-        return False
-    finally:
-        os.close(descriptor)
-    return True

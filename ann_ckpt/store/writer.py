@@ -21,7 +21,7 @@ from ann_ckpt.errors import CheckpointError
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.objects import ObjectWriter
+from ann_ckpt.format.objects import ObjectWriter, is_whole
 from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.sharing import SharedArray
@@ -287,17 +287,10 @@ def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
     path = folder.checkpoint_path(slot)
     try:
         with contextlib.closing(FileReader(path)) as reader:
-            whole = {o.name for o in reader.objects if _has_size(folder.object_path(o.name), o.size)}
+            whole = {o.name for o in reader.objects if is_whole(str(folder.object_path(o.name)), o.size)}
             layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
     except CheckpointError as error:
         return _Base(slot, notes=(Note("", f"the newest checkpoint was not built upon: {error.fact}"),))
     sound = {p: array for p, array in layouts.items() if whole.issuperset(array.objects)}
     notes = [Note(p, "objects are missing or cut; written anew") for p in layouts if p not in sound]
     return _Base(slot, sound, tuple(notes))
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
-        return False
