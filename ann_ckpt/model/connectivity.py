@@ -126,7 +126,8 @@ def _integers(values: ArrayLike, what: str) -> NDArray[Any]:
 
 def _ranks(values: ArrayLike, what: str) -> NDArray[np.int32]:
     array = _integers(values, what)
-    if array.size and (array.min() < 0 or array.max() > np.iinfo(RANK).max):
+    # Of what is int32 already, none is too large.
+    if array.size and (array.min() < 0 or (array.dtype != RANK and array.max() > np.iinfo(RANK).max)):
         raise ConnectivityError(
             f"{what} holds ranks from {array.min()} to {array.max()}; expected 0 to 2**31 - 1"
         )
