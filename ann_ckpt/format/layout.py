@@ -85,6 +85,10 @@ SHARED_BLOCKS = "shared/blocks"
 OBJECT_FORMAT = "ann_ckpt object 1"
 OBJECT_VALUES = "values"
 
+# Rows by which a trailer knows datasets that are not in the index.
+INDEX_ROW = 2**32 - 1
+OBJECT_ROW = 0
+
 # Encodings that the index names; each has its own version.
 E_ARRAY = "array"
 E_GLOBALS = "globals"

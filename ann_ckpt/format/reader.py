@@ -6,15 +6,13 @@ by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5g
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import (
@@ -31,10 +29,10 @@ from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index, index_type
 from ann_ckpt.format.links import check_shared_link
 from ann_ckpt.format.objects import OpenObjects
+from ann_ckpt.format.opened import OpenFile
 from ann_ckpt.format.shared import SharedReader
 from ann_ckpt.format.sharing import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.stored import StoredArray
-from ann_ckpt.format.trailer import INDEX_ROW, Trailer
 
 __all__ = ["FileReader"]
 
@@ -52,60 +50,55 @@ class FileReader:
         If it is damaged, or asks for what no checkpoint needs.
     """
 
-    _descriptor = -1
-    _file: Any = None
     _opened: OpenObjects | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.bytes_read = 0
-        self._descriptor = open_regular(self.path)
+        self._tally = _Tally()
+        self._file = OpenFile(open_regular(self.path), self.path, count=self._tally.add)
         try:
-            self._hdf5_end = guard.check_superblock(self._descriptor, self.path)
             with self.believing(""):
-                self._file = h5.open_descriptor(self._descriptor)
-                self.file_size = os.fstat(self._descriptor).st_size
-                self._groups: dict[str, Any] = {"": h5g.open(self._file, b"/")}
                 self.header = self._read_header()
         except BaseException:
             self.close()
             raise
 
     def __del__(self) -> None:
-        self.close()
-
-    @cached_property
-    def _shown(self) -> str:
-        return printable(self.path, 400)
+        if hasattr(self, "_file"):  # there was something to open
+            self.close()
 
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return self._descriptor < 0
+        return self._file.closed
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of values read so far, from this file and from objects."""
+        return self._tally.total
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
 
     def close(self) -> None:
         """Release the file; what was not read is out of reach from now on."""
         if self._opened is not None:
             self._opened.close()
-        if self._file is not None:
-            self._groups.clear()
-            self._file.close()
-            self._file = None
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     @cached_property
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
         with self.believing(layout.INDEX):
-            noted = self._find_noted(layout.INDEX, INDEX_ROW)
+            noted = self._file.noted(layout.INDEX, layout.INDEX_ROW)
             try:
-                index = self._read_index(noted or self._open_dataset(layout.INDEX))
+                index = self._read_index(noted or self._file.through_hdf5(layout.INDEX))
             except CorruptFileError:
                 if noted is None:
                     raise
-                index = self._read_index(self._open_dataset(layout.INDEX))
+                index = self._read_index(self._file.through_hdf5(layout.INDEX))
             if _digest_of_header(self.header) != index[""].digest:
                 raise CorruptFileError("the header differs from its digest")
         return index
@@ -124,7 +117,7 @@ class FileReader:
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
         """Attributes of a group, checked against its digest."""
         with self.believing(path):
-            found = self._read_attributes(self._group(path))
+            found = self._read_attributes(self._file.group(path))
         digest = digest_of_attributes(found) if path else _digest_of_header(found)
         if digest != self.index[path].digest:
             raise CorruptFileError("the attributes differ from their digest", where=self.where(path))
@@ -208,8 +201,9 @@ class FileReader:
         row = self.index[path]
         if row.encoding == layout.E_GROUP:
             self.attributes(path)
-            if not path:
-                self._verify_trailer()
+            if not path:  # arrays are checked with their values
+                with self.believing(layout.INDEX):
+                    self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
         elif row.encoding == layout.E_TEXT:
             self.text(path)
         elif row.encoding == layout.E_SHARED:
@@ -222,8 +216,8 @@ class FileReader:
         with self.believing(path):
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
-            check_shared_link(self._group(parent_path), link, array, self.where(path))
-            self._objects.check_trailers(array)
+            check_shared_link(self._file.group(parent_path), link, array, self.where(path))
+            self._objects.verify_trailers(array)
             for first, last in array.stretches():
                 places = array.places(first, last)
                 if not seen.issuperset(places):
@@ -231,24 +225,15 @@ class FileReader:
                     yield self.array(path).read(start, stop).nbytes
                     seen.update(places)
 
-    def _verify_trailer(self) -> None:
-        """Check that the trailer is whole and right about the index; arrays are checked with their values."""
-        with self.believing(layout.INDEX):
-            trailer = self._read_trailer()
-            if trailer is not None:
-                index = h5d.open(*self._step(layout.INDEX))
-                trailer.check(index, INDEX_ROW, self.where(layout.INDEX))
-
     def where(self, path: str) -> str:
         """File and path for messages."""
-        return f"{self._shown}:/{printable(path, 400)}"
+        return self._file.where(path)
 
     def _verify_array(self, path: str) -> Iterator[int]:
         with self.believing(path):
             self._check_encoding(path)
-            stored = self._open_dataset(path)
-            if self._trailer is not None:
-                self._trailer.check(h5d.open(*self._step(path)), self.index.number(path), self.where(path))
+            stored = self._file.through_hdf5(path)
+            self._file.verify_trailer(path, self.index.number(path))
             digest = Digest(stored.dtype)
             for part in stored.scan():
                 digest.update(part)
@@ -276,16 +261,12 @@ class FileReader:
     @cached_property
     def _objects(self) -> OpenObjects:
         self._opened = OpenObjects(
-            self.path, self._shared.objects, still_there=self._still_there, count=self._counted
+            self.path,
+            self._shared.objects,
+            still_there=partial(_has_its_name, self._file, self.path),
+            count=self._tally.add,
         )
         return self._opened
-
-    def _still_there(self) -> bool:
-        """Whether the file still has its name."""
-        try:
-            return os.path.samestat(Path(self.path).stat(), os.fstat(self._descriptor))
-        except FileNotFoundError:
-            return False
 
     def _table(self, path: str) -> NDArray[np.void]:
         table = self._rows(path, 0)
@@ -311,7 +292,7 @@ class FileReader:
             raise CorruptFileError("the values differ from their digest", where=self.where(path))
 
     def _read_header(self) -> dict[str, NDArray[Any]]:
-        root = self._groups[""]
+        root = self._file.group("")
         if not _is_ours(root):
             raise UnrecognisedFileError(
                 "an HDF5 file, but not one of this format",
@@ -331,53 +312,10 @@ class FileReader:
     def _read_attributes(self, group: Any) -> dict[str, NDArray[Any]]:
         return {name: h5.read_attribute(group, name) for name in h5.attribute_names(group)}
 
-    def _group(self, path: str) -> Any:
-        if path not in self._groups:
-            parent, link = self._step(path)
-            guard.check_group(parent, link, path, self.path)
-            self._groups[path] = h5g.open(parent, link)
-        return self._groups[path]
-
     def _open_known(self, path: str) -> StoredArray:
         """Open a dataset whose encoding the index names, if it is one that is understood here."""
         self._check_encoding(path)
-        return self._find_noted(path, self.index.number(path)) or self._open_dataset(path)
-
-    @cached_property
-    def _trailer(self) -> Trailer | None:
-        with contextlib.suppress(CorruptFileError):  # verify says so; HDF5 knows the places too
-            return self._read_trailer()
-        return None
-
-    def _read_trailer(self) -> Trailer | None:
-        return Trailer.read(self._descriptor, size=self.file_size, end=self._hdf5_end)
-
-    def _find_noted(self, path: str, row: int) -> StoredArray | None:
-        """Return a dataset by what the trailer notes; None if it does not."""
-        where = self.where(path)
-        noted = self._trailer and self._trailer.find(row, where)
-        if not noted:
-            return None
-        return StoredArray(*noted, descriptor=self._descriptor, count=self._counted, where=where)
-
-    def _open_dataset(self, path: str) -> StoredArray:
-        """Return a dataset as HDF5 sees it."""
-        return StoredArray.opened(
-            h5d.open(*self._step(path)),
-            self.file_size,
-            descriptor=self._descriptor,
-            count=self._counted,
-            where=self.where(path),
-        )
-
-    def _step(self, path: str) -> tuple[Any, bytes]:
-        parent_path, _, name = path.rpartition("/")
-        parent, link = self._group(parent_path), name.encode()
-        guard.check_link(parent, link, path, self.path)
-        return parent, link
-
-    def _counted(self, count: int) -> None:
-        self.bytes_read += count
+        return self._file.array(path, self.index.number(path))
 
     def believing(self, path: str) -> guard.believing:
         """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
@@ -387,6 +325,23 @@ class FileReader:
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
         return guard.believing(self.where(path))
+
+
+class _Tally:
+    """Counts bytes. Not the reader itself: who is referred to by its own parts is not freed at once."""
+
+    total = 0
+
+    def add(self, count: int) -> None:
+        self.total += count
+
+
+def _has_its_name(file: OpenFile, path: str) -> bool:
+    """Whether a file is still what its path leads to."""
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(file.descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:

@@ -25,10 +25,8 @@ from ann_ckpt.format.described import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
 from ann_ckpt.format.places import PLACE, AskedPlaces, NotedPlaces
 
-__all__ = ["INDEX_ROW", "NotedDataset", "Trailer", "append_trailer", "note"]
+__all__ = ["NotedDataset", "Trailer", "append_trailer", "note"]
 
-INDEX_ROW = 2**32 - 1
-"""The row of the index itself; every other dataset of a checkpoint has that of its record there."""
 
 _DATASET = np.dtype(
     [
@@ -54,7 +52,7 @@ class NotedDataset:
     """One dataset of a file that is being written."""
 
     row: int
-    """Which dataset it is: a number that the reader knows it by."""
+    """Of the index, which says what it is; of no index, as the layout says."""
     layout: Layout
     """What a compound is made of, its reader knows; here it is only so many bytes."""
     places: NDArray[np.void]

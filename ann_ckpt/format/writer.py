@@ -26,7 +26,7 @@ from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.sharing import SharedArray, shared_tables
-from ann_ckpt.format.trailer import INDEX_ROW, NotedDataset, append_trailer, note
+from ann_ckpt.format.trailer import NotedDataset, append_trailer, note
 from ann_ckpt.model import Array, blocks
 
 __all__ = ["write_file"]
@@ -104,7 +104,7 @@ class _Writer:
         table = index_table(self._index)
         root = self._groups[""]
         h5.write_whole(root, layout.INDEX, table, compact=False)
-        self._note(layout.INDEX, INDEX_ROW)
+        self._note(layout.INDEX, layout.INDEX_ROW)
         h5.write_attribute(root, layout.A_INDEX_DIGEST, np.array(digest_of(table).encode()))
 
     def _note(self, path: str, row: int) -> None:

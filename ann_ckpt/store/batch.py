@@ -12,7 +12,8 @@ import numpy as np
 
 from ann_ckpt.durable import fsync_file, fsync_folder
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.objects import ObjectWriter, is_whole
+from ann_ckpt.format.object_writer import ObjectWriter
+from ann_ckpt.format.objects import is_whole
 from ann_ckpt.format.sharing import StoredObject
 from ann_ckpt.store.folder import StoreFolder
 

@@ -21,7 +21,8 @@ from ann_ckpt.errors import CheckpointError
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.objects import ObjectWriter, is_whole
+from ann_ckpt.format.object_writer import ObjectWriter
+from ann_ckpt.format.objects import is_whole
 from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.sharing import SharedArray

@@ -1,0 +1,153 @@
+"""A file with an HDF5 part, behind a descriptor: its groups and datasets by path.
+
+Datasets are found by what the file notes in its trailer, or by HDF5 if it notes nothing.
+HDF5 opens the file when it is first needed, and what it is asked for passes
+:mod:`ann_ckpt.format.guard` first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from h5py import h5d, h5g
+
+from ann_ckpt.errors import CorruptFileError, UnknownFormatError, printable
+from ann_ckpt.format import guard, h5
+from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.format.trailer import Trailer
+
+__all__ = ["OpenFile"]
+
+
+class OpenFile:
+    """One file that stays readable until it is closed, whatever becomes of its name.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file; closed with it.
+    path : str
+        Of the file, for messages.
+    count : callable
+        Told the number of bytes of each read of values.
+    """
+
+    def __init__(self, descriptor: int, path: str, *, count: Callable[[int], None]) -> None:
+        self.descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        self._path = path
+        self._count = count
+        self._file: Any = None
+        self._groups: dict[str, Any] = {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self.descriptor < 0
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._file is not None:
+            self._groups.clear()
+            self._file.close()
+            self._file = None
+        if not self.closed:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def where(self, path: str) -> str:
+        """File and path for messages."""
+        return f"{self._shown}:/{printable(path, 400)}"
+
+    @cached_property
+    def _shown(self) -> str:
+        return printable(self._path, 400)
+
+    def group(self, path: str) -> Any:
+        """Return an open group; the root for the empty path."""
+        if path not in self._groups:
+            self._groups[path] = self._open_group(path)
+        return self._groups[path]
+
+    def _open_group(self, path: str) -> Any:
+        if not path:
+            guard.check_superblock(self.descriptor, self._path)
+            self._file = h5.open_descriptor(self.descriptor)
+            return h5g.open(self._file, b"/")
+        parent, link = self._place(path)
+        guard.check_group(parent, link, path, self._path)
+        return h5g.open(parent, link)
+
+    def _place(self, path: str) -> tuple[Any, bytes]:
+        parent_path, _, name = path.rpartition("/")
+        parent, link = self.group(parent_path), name.encode()
+        guard.check_link(parent, link, path, self._path)
+        return parent, link
+
+    def array(self, path: str, row: int) -> StoredArray:
+        """Return a dataset.
+
+        Parameters
+        ----------
+        path : str
+            Where HDF5 has it.
+        row : int
+            What the trailer knows it by.
+        """
+        return self.noted(path, row) or self.through_hdf5(path)
+
+    def noted(self, path: str, row: int) -> StoredArray | None:
+        """Return a dataset by what the trailer notes; None if it does not."""
+        where = self.where(path)
+        found = None if self._trailer is None else self._trailer.find(row, where)
+        if found is None:
+            return None
+        return StoredArray(*found, descriptor=self.descriptor, count=self._count, where=where)
+
+    def through_hdf5(self, path: str) -> StoredArray:
+        """Return a dataset as HDF5 sees it."""
+        return StoredArray.opened(
+            h5d.open(*self._place(path)),
+            self.size,
+            descriptor=self.descriptor,
+            count=self._count,
+            where=self.where(path),
+        )
+
+    def is_complete(self) -> bool:
+        """Whether the file ends where HDF5 ends, or with a whole trailer.
+
+        HDF5 takes the trailer away when it opens a file for writing, and it opens the objects
+        of a checkpoint as the checkpoint was opened; their values are as they were.
+        """
+        try:
+            self._read_trailer()
+        except (CorruptFileError, UnknownFormatError):
+            return False
+        return True
+
+    def verify_trailer(self, path: str, row: int) -> None:
+        """Check that the trailer is whole, and that HDF5 sees a dataset where it is noted to lie.
+
+        Raises
+        ------
+        CorruptFileError
+            If not; what either of them reads may be right.
+        """
+        trailer = self._read_trailer()
+        if trailer is not None:
+            trailer.check(h5d.open(*self._place(path)), row, self.where(path))
+
+    @cached_property
+    def _trailer(self) -> Trailer | None:
+        with contextlib.suppress(CorruptFileError):  # verifying says so; HDF5 knows the places too
+            return self._read_trailer()
+        return None
+
+    def _read_trailer(self) -> Trailer | None:
+        end = guard.check_superblock(self.descriptor, self._path)
+        return Trailer.read(self.descriptor, size=self.size, end=end)
