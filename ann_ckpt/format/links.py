@@ -101,7 +101,7 @@ def _runs(array: SharedArray) -> dict[str, list[_Run]]:
     """Pieces by source, in the order of the array."""
     runs: dict[str, list[_Run]] = {}
     for begin, piece in zip(array.piece_starts.tolist(), array.pieces, strict=False):
-        runs.setdefault(piece.source.name, []).append((begin, piece.start, piece.count))
+        runs.setdefault(piece.source.name, []).append((begin, piece.start, piece.entries))
     return runs
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,19 +73,14 @@ class StoredObject:
             raise ValueError(f"{self.name!r} is no name of an object")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of one object that is a part of an array."""
+class Piece(NamedTuple):
+    """A stretch of one object that is a part of an array, which checks it: there may be thousands."""
 
     source: StoredObject
     start: int
     """First entry in the object."""
-    count: int
-    """Number of entries, at least 1."""
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.start < 0 or self.start + self.count > self.source.entries:
-            raise ValueError(f"a piece leaves its object of {self.source.entries} entries")
+    entries: int
+    """How many, at least 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +104,7 @@ class SharedArray:
     ------
     ValueError
         If pieces and blocks do not both add up to the array, a block lies across
-        pieces, or two pieces share entries of an object.
+        pieces, a piece leaves its object, or two pieces share entries of one.
     """
 
     dtype: np.dtype[Any]
@@ -123,14 +118,18 @@ class SharedArray:
             raise ValueError("a shared array has at least one entry")
         if self.block_starts[-1] != self.shape[0] or not np.all(np.diff(self.block_starts) > 0):
             raise ValueError("blocks do not add up to the array")
-        if self.piece_starts[-1] != self.shape[0]:
+        counts = np.diff(self.piece_starts)
+        if self.piece_starts[-1] != self.shape[0] or not np.all(counts > 0):
             raise ValueError("pieces do not add up to the array")
+        entries = np.array([item.entries for item in self.objects.values()])[self._piece_sources]
+        if not np.all((self._piece_places >= 0) & (self._piece_places <= entries - counts)):
+            raise ValueError("a piece leaves its object")
         places = np.searchsorted(self.block_starts, self.piece_starts)
         if not np.array_equal(self.block_starts[places], self.piece_starts):
             raise ValueError("a block lies across two pieces")
         order = np.lexsort((self._piece_places, self._piece_sources))
         source, start = self._piece_sources[order], self._piece_places[order]
-        end = start + np.diff(self.piece_starts)[order]
+        end = start + counts[order]
         if np.any((source[1:] == source[:-1]) & (start[1:] < end[:-1])):
             raise ValueError("two pieces share entries of an object")
 
@@ -142,7 +141,7 @@ class SharedArray:
     @cached_property
     def piece_starts(self) -> NDArray[np.int64]:
         """First entry of each piece and the end of the last, shape ``(n_pieces + 1,)``."""
-        return _running([p.count for p in self.pieces])
+        return _running([p.entries for p in self.pieces])
 
     @cached_property
     def block_sources(self) -> NDArray[np.intp]:
@@ -224,7 +223,7 @@ class SharedArray:
     @property
     def stored_bytes(self) -> int:
         """The array's share of the files that its pieces come from, rounded down."""
-        return sum(p.source.size * p.count // p.source.entries for p in self.pieces)
+        return sum(p.source.size * p.entries // p.source.entries for p in self.pieces)
 
     @property
     def whole_object(self) -> bool:
@@ -259,7 +258,7 @@ def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
     """
     objects: dict[StoredObject, int] = {}
     pieces = [
-        (objects.setdefault(p.source, len(objects)), p.start, p.count) for a in arrays for p in a.pieces
+        (objects.setdefault(p.source, len(objects)), p.start, p.entries) for a in arrays for p in a.pieces
     ]
     rows = [(*describe(a.dtype, a.shape), len(a.pieces), a.blocks.size) for a in arrays]
     return {
@@ -318,7 +317,8 @@ class SharedTables:
         blocks = self._blocks(int(self._block_ends[number]), int(self._block_ends[number + 1]))
         if blocks.dtype != BLOCK:
             raise ValueError("the table of blocks has other columns than the format says")
-        pieces = tuple(Piece(self.objects[item], start, count) for item, start, count in rows.tolist())
+        sources = map(self.objects.__getitem__, rows["object"].tolist())
+        pieces = tuple(map(Piece, sources, rows["start"].tolist(), rows["count"].tolist()))
         return SharedArray(*self.describe(number), pieces, blocks)
 
 

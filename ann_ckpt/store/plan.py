@@ -94,7 +94,7 @@ def sources_to_keep(previous: SharedArray) -> set[str]:
         return set(objects)
     share = dict.fromkeys(objects, 0)
     for piece in previous.pieces:
-        share[piece.source.name] += piece.count
+        share[piece.source.name] += piece.entries
     largest = max(share, key=lambda name: (share[name], name))
     return {largest} if 2 * share[largest] >= previous.shape[0] else set()
 

@@ -44,7 +44,7 @@ class Disk:
 
     def read(self) -> np.ndarray:
         assert self.layout is not None
-        parts = [self.objects[p.source.name][p.start : p.start + p.count] for p in self.layout.pieces]
+        parts = [self.objects[p.source.name][p.start : p.start + p.entries] for p in self.layout.pieces]
         return np.concatenate(parts)
 
 
@@ -111,7 +111,7 @@ def test_only_changed_blocks_are_written_and_side_by_side():
     assert (plan.action, plan.fresh_bytes, plan.pieces) == (Action.DELTA, (5 + 6) * 8, 5)
     assert disk.written == 30 + 11
     assert disk.layout is not None
-    assert [(p.start, p.count) for p in disk.layout.pieces] == [(0, 4), (0, 5), (9, 11), (5, 6), (26, 4)]
+    assert [(p.start, p.entries) for p in disk.layout.pieces] == [(0, 4), (0, 5), (9, 11), (5, 6), (26, 4)]
 
 
 def test_blocks_that_only_moved_are_not_written():
