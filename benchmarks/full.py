@@ -34,6 +34,8 @@ _COMPARED = {
     ),
 }
 """Who stands beside us: those that compress by default, or those that do not."""
+_LARGEST_LOAD = 1 << 30
+"""Beyond it, files and arrays of all contenders do not fit into 24 GiB, and disks would be compared."""
 _ACROSS_SIZES = ("pickle 5", "h5py contiguous", "safetensors", "zarr")
 
 
@@ -61,8 +63,11 @@ def cases(scale: Scale) -> list[Case]:
                     goals=_LOAD_GOALS.get((kind, compression), ()),
                 ),
             ]
-    for nbytes in scale.sizes:
-        for what, contenders in (("save", _saving), ("load", _loading)):
+    for what, contenders, sizes in (
+        ("save", _saving, scale.sizes),
+        ("load", _loading, [nbytes for nbytes in scale.sizes if nbytes <= _LARGEST_LOAD]),
+    ):
+        for nbytes in sizes:
             found.append(
                 Case(
                     f"size/{what}/{nbytes >> 20}-MiB",

@@ -71,7 +71,7 @@ def _moving(scale: Scale) -> list[Case]:
             partial(contenders, synapses, instrumented=how == _INSTRUMENTED),
             nbytes=synapses * _PER_SYNAPSE,
             writes=what == "save",
-            goals=_goals(what, how),
+            goals=_goals(what, how) if synapses == max(scale.synapses) else (),
             series=f"Live {what} by synapses, {how}",
             axis="synapses",
             x=synapses,

@@ -11,9 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import SCALES
+from benchmarks.catalogue import every_case
+from benchmarks.harness import SCALES, Scale
 from benchmarks.pictures import draw
-from benchmarks.results import Result
+from benchmarks.results import Result, judge
 from benchmarks.running import ROOT
 from benchmarks.table import goal_line, human, markdown
 
@@ -56,10 +57,11 @@ def report(
     pictures : iterable of Path
         Relative to docs/.
     """
-    origin = ", and from ".join(f"a run of `{one['command']}`{_commit(one)}" for one in runs)
+    origin = "\n".join(f"- `{one['command']}`{_commit(one)}" for one in runs)
     parts = [
         "# Benchmarks",
-        f"Written by `python -m benchmarks.report` from {origin}." + _not_reached(runs, results),
+        "Written by `python -m benchmarks.report` from what these printed, on one machine:",
+        origin + _not_reached(runs, results),
         "\n".join(f"- {what}: {value}" for what, value in runs[0]["machine"].items()),
         "## Goals",
         _goals(results, tomllib.loads(REASONS.read_text())),
@@ -78,6 +80,17 @@ def report(
     return "\n\n".join(parts) + "\n"
 
 
+def _in_order(results: Mapping[str, Result], scale: Scale) -> list[Result]:
+    """Results in the order of the catalogue, held against the goals of today."""
+    found = []
+    for case in every_case(scale):
+        if case.key in results:
+            result = results[case.key]
+            result.goals = judge(case, result)
+            found.append(result)
+    return found
+
+
 def _commit(run: Mapping[str, Any]) -> str:
     return f" at commit {run['commit']}" if run["commit"] else ""
 
@@ -86,7 +99,7 @@ def _not_reached(runs: Iterable[Mapping[str, Any]], results: Iterable[Result]) -
     """Say which cases nobody came to, because a run was stopped."""
     reached = {result.key for result in results}
     missing = [f"`{key}`" for run in runs for key in run.get("cases", ()) if key not in reached]
-    return f" Not reached: {', '.join(missing)}." if missing else ""
+    return f"\n\nNot reached: {', '.join(missing)}." if missing else ""
 
 
 def _goals(results: Iterable[Result], reasons: Mapping[str, str]) -> str:
@@ -142,7 +155,7 @@ def main() -> None:
     files = [path.read_text().splitlines() for path in options.json]
     runs = [json.loads(first) for first, *_ in files]
     found = [Result.from_json(json.loads(line)) for _, *lines in files for line in lines]
-    results = list({result.key: result for result in found}.values())
+    results = _in_order({result.key: result for result in found}, SCALES[runs[0]["scale"]])
     pictures = draw(results, options.docs / "benchmarks")
     text = report(runs, results, [picture.relative_to(options.docs) for picture in pictures])
     (options.docs / "benchmarks.md").write_text(text)
