@@ -7,6 +7,7 @@ by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -328,12 +329,15 @@ class FileReader:
 
 
 class _Tally:
-    """Counts bytes. Not the reader itself: who is referred to by its own parts is not freed at once."""
+    """Counts bytes that several threads read."""
 
-    total = 0
+    def __init__(self) -> None:
+        self.total = 0
+        self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        self.total += count
+        with self._lock:
+            self.total += count
 
 
 def _has_its_name(file: OpenFile, path: str) -> bool:
