@@ -55,6 +55,7 @@ class OpenObjects:
         self._still_there = still_there
         self._count = count
         self._held: dict[str, _OpenObject] = {}
+        self._verified: set[str] = set()
         if len(objects) <= _HELD:
             for item in objects:
                 # A missing one is an error for the arrays that need it, and for no other.
@@ -89,21 +90,19 @@ class OpenObjects:
                 )
             yield lambda name: opened[name].values(array)
 
-    def verify_trailers(self, array: SharedArray) -> None:
-        """Check that HDF5 sees the values of ``array`` where its objects note them.
+    def verify_trailer(self, item: StoredObject) -> None:
+        """Check that HDF5 sees the values of an object where it notes them; once for each.
 
         Raises
         ------
-        CorruptFileError
-            If it does not in one of them, or one is missing.
+        CorruptFileError, PrunedError
+            If it does not, or the object is missing.
         """
-        for name, item in array.objects.items():
-            held = self._held.get(name)
-            if held is not None:
-                held.verify_trailer()
-            else:
-                with contextlib.closing(self._open(item)) as opened:
-                    opened.verify_trailer()
+        if item.name not in self._verified:
+            held = self._held.get(item.name)
+            with contextlib.nullcontext(held) if held else contextlib.closing(self._open(item)) as opened:
+                opened.verify_trailer()
+            self._verified.add(item.name)
 
     def _open(self, item: StoredObject) -> _OpenObject:
         path = f"{self._folder}/{layout.object_path(item.name)}"
@@ -127,7 +126,6 @@ class _OpenObject:
         self._item = item
         self._lock = threading.Lock()
         self._values: StoredArray | None = None
-        self._verified = False
         self._file = OpenFile(_open_plain(path), path, count=count)
         self._where = printable(path, 400)
         if self._file.size != item.size and not self._file.is_complete():
@@ -160,11 +158,9 @@ class _OpenObject:
         return self._values
 
     def verify_trailer(self) -> None:
-        """Check that HDF5 sees the values where the object notes them, once."""
+        """Check that HDF5 sees the values where the object notes them."""
         with self._lock, naming_object(self._item.name, self._where):
-            if not self._verified:
-                self._file.verify_trailer(layout.OBJECT_VALUES, layout.OBJECT_ROW)
-            self._verified = True
+            self._file.verify_trailer(layout.OBJECT_VALUES, layout.OBJECT_ROW)
 
 
 def is_whole(path: str, size: int | None = None) -> bool:

@@ -180,10 +180,10 @@ class SharedArray:
             )
         ]
 
-    def stretches(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
-        """Cut blocks ``[first, last)`` into runs that lie side by side, of at most a few MiB."""
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Cut the blocks into runs ``[first, last)`` that lie side by side, of at most a few MiB."""
         starts, piece_starts = self.block_starts, self.piece_starts
-        last = self.blocks.size if last is None else last
+        first, last = 0, self.blocks.size
         at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
         while first < last:
             begin = int(starts[first])

@@ -102,10 +102,9 @@ class ObjectBatch:
             final = self._folder.object_path(name)
             item.temporary.replace(final)
             self._named.append(final)
-        for folder in sorted(folders):
-            fsync_folder(folder)
-        if made:
-            fsync_folder(self._folder.objects)
+        holders = [*folders, *([self._folder.objects] if made else [])]
+        for _ in self._disk.map(fsync_folder, sorted(holders)):
+            pass
 
     def discard(self) -> None:
         """Remove everything that was added; no checkpoint refers to it."""

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.digest import block_digests
-from ann_ckpt.format.sharing import SharedArray, block_records
+from ann_ckpt.format.sharing import SharedArray
 from ann_ckpt.model import Array, nbytes
 from ann_ckpt.store.plan import Placement
+from ann_ckpt.store.regions import Regions, digest_whole
 
 __all__ = ["weave"]
 
 _BATCH_BYTES = 4 << 20
-"""Blocks of a lazy array are read and hashed in batches of about this size."""
-_BATCH_IN_MEMORY = 16 << 20
-"""Others take no memory; the longer a task, the less often threads wait for each other."""
+"""Blocks are hashed, and those of a lazy array read, in batches of about this size."""
 _IN_FLIGHT = 2 * WORKERS
+_IN_A_TASK = 4
+"""Batches in memory that one task hashes: the longer it is, the less often threads wait for each other."""
 
 _Hashed = tuple[NDArray[Any], NDArray[np.void]]
 """Values of consecutive blocks, and their records."""
@@ -35,6 +34,7 @@ def weave(
     previous: SharedArray | None,
     *,
     pool: Executor,
+    regions: Regions,
     write: Callable[[NDArray[Any]], None],
     tick: Callable[[int], None],
 ) -> Placement:
@@ -54,18 +54,22 @@ def weave(
         The array's layout in the checkpoint before.
     pool : Executor
         Where to hash.
+    regions : Regions
+        Knows what was hashed before.
     write : callable
         Takes fresh values, some MiB at a time.
     tick : callable
         Told the number of bytes after each batch.
     """
     placement = Placement(array.dtype, array.shape, previous)
-    hashed = _hashed(array, bounds, pool, tick)
+    hashed: Iterable[_Hashed]
     if isinstance(array, np.ndarray):
-        records = np.concatenate([records for _, records in hashed])
+        records = np.concatenate(list(_hashed_in_memory(array, bounds, pool, regions, tick)))
         if placement.keep_all(records):
             return placement
-        hashed = iter([(array, records)])
+        hashed = [(array, records)]
+    else:
+        hashed = _hashed_while_read(array, bounds, pool, regions, tick)
     at_most = max(1, _BATCH_BYTES // (nbytes(array) // array.shape[0]))
     for values, records in hashed:
         for start, stop in _runs(placement.take(records), records["count"]):
@@ -74,41 +78,55 @@ def weave(
     return placement
 
 
-def _hashed(
-    array: Array, bounds: NDArray[np.int64], pool: Executor, tick: Callable[[int], None]
+def _hashed_in_memory(
+    array: NDArray[Any],
+    bounds: NDArray[np.int64],
+    pool: Executor,
+    regions: Regions,
+    tick: Callable[[int], None],
+) -> Iterator[NDArray[np.void]]:
+    """Yield the records of the blocks, a region at a time; whole regions are hashed on threads, ahead."""
+
+    def digests(some: Sequence[NDArray[np.int64]]) -> list[bytes]:
+        return [digest_whole(array[cuts[0] : cuts[-1]]) for cuts in some]
+
+    batches = list(_batches(array, bounds))
+    groups = [batches[i : i + _IN_A_TASK] for i in range(0, len(batches), _IN_A_TASK)]
+    for group, found in zip(groups, pool.map(digests, groups), strict=True):
+        for cuts, digest in zip(group, found, strict=True):
+            values = array[cuts[0] : cuts[-1]]
+            yield regions.records(values, cuts - cuts[0], digest)
+            tick(values.nbytes)
+
+
+def _hashed_while_read(
+    array: Array,
+    bounds: NDArray[np.int64],
+    pool: Executor,
+    regions: Regions,
+    tick: Callable[[int], None],
 ) -> Iterator[_Hashed]:
-    """Yield the blocks in batches, hashed on threads while the next ones are fetched."""
-    waiting: deque[tuple[NDArray[Any], Future[NDArray[np.void]]]] = deque()
+    """Yield the blocks in batches; each is hashed as a whole on a thread while the next ones are fetched."""
+    waiting: deque[tuple[NDArray[Any], NDArray[np.int64], Future[bytes]]] = deque()
 
     def first() -> _Hashed:
-        values, records = waiting.popleft()
+        values, cuts, digest = waiting.popleft()
         tick(values.nbytes)
-        return values, records.result()
+        return values, regions.records(values, cuts, digest.result())
 
-    size = _BATCH_IN_MEMORY if isinstance(array, np.ndarray) else _BATCH_BYTES
-    batches = list(_batches(array, bounds, size))
-    for cuts in batches:
+    for cuts in _batches(array, bounds):
         values = np.asarray(array[int(cuts[0]) : int(cuts[-1])])
-        work = partial(_records, values, cuts - cuts[0])
-        if len(batches) == 1:
-            tick(values.nbytes)
-            yield values, work()
-            return
-        waiting.append((values, pool.submit(work)))
+        waiting.append((values, cuts - cuts[0], pool.submit(digest_whole, values)))
         if len(waiting) > _IN_FLIGHT:
             yield first()
     while waiting:
         yield first()
 
 
-def _records(values: NDArray[Any], cuts: NDArray[np.int64]) -> NDArray[np.void]:
-    return block_records(np.diff(cuts), block_digests(values, cuts.tolist()))
-
-
-def _batches(array: Array, bounds: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Group blocks: bounds of as many as make up about ``size`` bytes."""
+def _batches(array: Array, bounds: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Group blocks: bounds of as many as make up a few MiB."""
     entry = nbytes(array) // array.shape[0]
-    groups = bounds[:-1] * entry // size
+    groups = bounds[:-1] * entry // _BATCH_BYTES
     starts = np.flatnonzero(np.append(True, np.diff(groups) > 0))
     for first, last in zip(starts, [*starts[1:], bounds.size - 1], strict=True):
         yield bounds[first : last + 1]

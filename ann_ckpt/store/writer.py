@@ -35,6 +35,7 @@ from ann_ckpt.store.cuts import even_bounds, row_bounds
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.lanes import Lane
 from ann_ckpt.store.plan import Action, ArrayPlan, Placement, is_shared
+from ann_ckpt.store.regions import Regions
 from ann_ckpt.store.reports import StorePlan, StoreReport
 from ann_ckpt.store.weave import weave
 
@@ -86,6 +87,7 @@ class SeriesWriter:
         self._folder = folder
         self._compression = compression
         self._base = _Base()
+        self._regions = Regions()
         self._pool = ThreadPoolExecutor(WORKERS, "ann_ckpt-store")
 
     def close(self) -> None:
@@ -95,6 +97,7 @@ class SeriesWriter:
     def plan(self, snapshot: Snapshot) -> StorePlan:
         """Hash everything and say what a save would write."""
         base = self._recall()
+        self._regions.begin()
         arrays = []
         for entry, bounds in _arrays(snapshot.file_plan(self._compression), snapshot.reading.state):
             if bounds is None:
@@ -134,24 +137,22 @@ class SeriesWriter:
         began = time.perf_counter()
         plan = snapshot.file_plan(self._compression)
         base = self._recall()
+        self._regions.begin()
         slot = Slot.after(base.slot, snapshot.reading.state.time_step)
         batch = ObjectBatch(self._folder, self._compression, self._pool)
         cleanup.callback(batch.close)
         path = self._folder.checkpoint_path(slot)
         # Once the checkpoint has its name, its objects stay, whatever fails after that.
         cleanup.push(lambda kind, *_: batch.discard() if kind and not path.exists() else None)
-        entries: dict[str, Entry] = {}
-        arrays = []
+        entries: dict[str, Entry] = {entry.path: entry for entry in plan.entries}
+        arrays: dict[str, ArrayPlan] = {entry.path: _inline(entry) for entry in plan.arrays}
         tick = _ticker(plan.nbytes, progress)
         bounds_of = {entry.path: bounds for entry, bounds in _arrays(plan, snapshot.reading.state)}
-        for entry in plan.entries:
-            entries[entry.path] = entry
-            if not isinstance(entry, ArrayEntry):
-                continue
+        # What a simulation changes comes first: it waits for the disk while the rest is hashed.
+        for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
             bounds = bounds_of[entry.path]
             if bounds is None:
                 entries[entry.path] = replace(entry, array=lane.keep(entry.array))
-                arrays.append(_inline(entry))
                 tick(entry.path, nbytes(entry.array))
                 continue
             fresh = _FreshBlocks(entry, batch, lane)
@@ -162,7 +163,7 @@ class SeriesWriter:
                 write=fresh.write,
                 tick=partial(tick, entry.path),
             )
-            arrays.append(placement.plan(entry.path))
+            arrays[entry.path] = placement.plan(entry.path)
             lane.do(partial(fresh.finish, placement, entries))
 
         def commit() -> None:
@@ -178,7 +179,7 @@ class SeriesWriter:
                     name=slot.name,
                     time_step=snapshot.reading.state.time_step,
                     tag=snapshot.tag,
-                    arrays=tuple(arrays),
+                    arrays=tuple(arrays.values()),
                     skipped=snapshot.reading.notes,
                     notes=base.notes,
                     pruned=(),
@@ -197,7 +198,7 @@ class SeriesWriter:
         write: Callable[[NDArray[Any]], None] = lambda _: None,
         tick: Callable[[int], None] = lambda _: None,
     ) -> Placement:
-        return weave(array, bounds, previous, pool=self._pool, write=write, tick=tick)
+        return weave(array, bounds, previous, pool=self._pool, regions=self._regions, write=write, tick=tick)
 
     def _recall(self) -> _Base:
         """Return the newest checkpoint as the one to build upon; read only if another process left it."""
@@ -264,6 +265,11 @@ def _arrays(plan: FilePlan, state: NetworkState) -> Iterator[tuple[ArrayEntry, N
             yield entry, bounds
         else:
             yield entry, even_bounds(entry.array)
+
+
+def _is_changing(entry: ArrayEntry) -> bool:
+    """Whether an array is one of those that change while a network is simulated."""
+    return entry.path.split("/")[-2:-1] in ([layout.VARIABLES], [layout.DYNAMICS])
 
 
 def _inline(entry: ArrayEntry) -> ArrayPlan:
