@@ -72,7 +72,10 @@ def _draw(title: str, members: Sequence[Result], folder: Path) -> Path:
     else:
         axes.set_xscale("symlog", linthresh=min(place for place in places if place))
     in_bytes = members[0].axis.startswith("bytes")
-    axes.set_xticks(places, [human(int(x)) if in_bytes else f"{x:,.10g}" for x in places])
+    labels = [human(int(x)) if in_bytes else f"{x:,.10g}" for x in places]
+    axes.set_xticks(places, labels, fontsize=8, rotation=30 if in_bytes else 0)
+    if not all(places):
+        axes.set_xlim(left=-places[1] / 3)
     axes.minorticks_off()
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
