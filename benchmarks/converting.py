@@ -54,6 +54,12 @@ def cases(scale: Scale) -> list[Case]:
                         over=_LIMIT,
                         at_most=1.5,
                     ),
+                    Goal(
+                        text="at most 64 MiB more than its values",
+                        what=ours.NAMES["auto"],
+                        of="memory",
+                        at_most=most * 20 + (64 << 20),
+                    ),
                 ),
             )
             for suffix in (".data", ".npz")
