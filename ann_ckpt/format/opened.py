@@ -131,16 +131,20 @@ class OpenFile:
         return True
 
     def verify_trailer(self, path: str, row: int) -> None:
-        """Check that the trailer is whole, and that HDF5 sees a dataset where it is noted to lie.
+        """Check that the trailer is whole, and right about one dataset; see :meth:`verify_noted`."""
+        self._read_trailer()
+        self.verify_noted(path, row)
+
+    def verify_noted(self, path: str, row: int) -> None:
+        """Check that HDF5 sees a dataset where it is noted to lie; a damaged trailer notes nothing.
 
         Raises
         ------
         CorruptFileError
             If not; what either of them reads may be right.
         """
-        trailer = self._read_trailer()
-        if trailer is not None:
-            trailer.check(h5d.open(*self._place(path)), row, self.where(path))
+        if self._trailer is not None:
+            self._trailer.check(h5d.open(*self._place(path)), row, self.where(path))
 
     @cached_property
     def _trailer(self) -> Trailer | None:

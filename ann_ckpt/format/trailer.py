@@ -198,4 +198,6 @@ class Trailer:
 
 
 def _damaged() -> CorruptFileError:
-    return CorruptFileError("the trailer behind the HDF5 part of the file is damaged")
+    return CorruptFileError(
+        "the trailer behind the HDF5 part of the file is damaged; values are found without it"
+    )
