@@ -50,8 +50,8 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
 
-bench-full: $(VENV)/.bench  ## the same at 1 GiB and more; writes docs/benchmarks.md
-	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl
+bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, two hours; writes docs/benchmarks.md; RESUME=1 goes on
+	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl $(if $(RESUME),--resume)
 	$(IN) python -m benchmarks.report build/bench-full.jsonl
 
 bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare COMMIT=HEAD~5 CASES='full-save'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from benchmarks import machine
 from benchmarks.catalogue import every_case, select
 from benchmarks.harness import SCALES, Case, Scale
 from benchmarks.peers import PEERS
+from benchmarks.record import OtherRunError, Record
 from benchmarks.running import ROOT, measure
 from benchmarks.table import text
 
@@ -32,8 +32,13 @@ def main() -> None:
         "--folder", type=Path, default=ROOT / "build" / "bench", help="on the disk to measure"
     )
     parser.add_argument("--json", type=Path, help="file that gets one JSON line for each case")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the cases that the file of --json has already"
+    )
     parser.add_argument("--list", action="store_true", help="name the cases and do nothing")
     options = parser.parse_args()
+    if options.resume and not options.json:
+        parser.error("--resume goes on in the file of --json, and none was named")
     scale = SCALES[options.scale]
     try:
         cases = select(every_case(scale), options.cases)
@@ -44,9 +49,12 @@ def main() -> None:
             print(f"{case.key}  {case.title}")
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(_run(options, scale, cases)) + "\n")
+    try:
+        record = _record(options, _run(options, scale, cases))
+    except OtherRunError as error:
+        parser.error(str(error))
+    if record is not None:
+        cases = [case for case in cases if case.key not in record.results]
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for number, case in enumerate(cases):
             result = measure(
@@ -59,9 +67,14 @@ def main() -> None:
             )
             _say("")
             print(text(result), end="\n\n", flush=True)
-            if options.json:
-                with options.json.open("a") as file:
-                    file.write(json.dumps(result.to_json()) + "\n")
+            if record is not None:
+                record.add(result)
+
+
+def _record(options: argparse.Namespace, run: dict[str, object]) -> Record | None:
+    if options.json is None:
+        return None
+    return (Record.go_on if options.resume else Record.begin)(options.json, run)
 
 
 def _run(options: argparse.Namespace, scale: Scale, cases: Iterable[Case]) -> dict[str, object]:
@@ -69,6 +82,8 @@ def _run(options: argparse.Namespace, scale: Scale, cases: Iterable[Case]) -> di
     command = ["python -m benchmarks", *options.cases, f"--scale {scale.name}"]
     if options.rounds:
         command.append(f"--rounds {options.rounds}")
+    if options.no_memory:
+        command.append("--no-memory")
     return {
         "scale": scale.name,
         "commit": machine.commit_of(ROOT),

@@ -78,7 +78,7 @@ SCALES = {
             _ALL_KINDS,
             (1_000_000, 4_000_000, 16_000_000),
             3,
-            60.0,
+            20.0,
         ),
     )
 }
@@ -108,6 +108,8 @@ class Contender:
     """File or folder whose size is reported, read after each run."""
     needs: tuple[str, ...] = ()
     """Distributions that have to be installed; without them the table says so."""
+    memory: bool = True
+    """Whether its peak memory is of interest; it takes a process of its own."""
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def writing(folder: Path, values: Values) -> Contender:
         before=values,
         after=lambda: remove(path),
         product=path,
+        memory=False,
     )
 
 
@@ -57,7 +58,7 @@ def reading(folder: Path, values: Values) -> list[Contender]:
     """Return contenders that read the bytes of some arrays and nothing else.
 
     The first reads into memory that was touched before, the second does so on two
-    threads, the third into arrays that are new each time.
+    threads, the third into arrays that are new each time. What they take is known.
     """
     path = folder / "raw.bin"
     given = cache(lambda: [touched(array.shape, array.dtype) for array in values()])
@@ -70,6 +71,7 @@ def reading(folder: Path, values: Values) -> list[Contender]:
             prepare=lambda: write_raw(path, values()),
             before=given,
             product=path,
+            memory=False,
         ),
         Contender(
             READ_BY_TWO,
@@ -77,6 +79,7 @@ def reading(folder: Path, values: Values) -> list[Contender]:
             role=Role.LIMIT,
             before=given,
             product=path,
+            memory=False,
         ),
         Contender(
             READ_FRESH,
@@ -84,6 +87,7 @@ def reading(folder: Path, values: Values) -> list[Contender]:
             role=Role.LIMIT,
             before=kinds,
             product=path,
+            memory=False,
         ),
     ]
 

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.catalogue import every_case
 from benchmarks.harness import SCALES, Scale
 from benchmarks.pictures import draw
+from benchmarks.record import Record
 from benchmarks.results import Result, judge
 from benchmarks.running import ROOT
 from benchmarks.table import goal_line, human, markdown
@@ -26,14 +27,15 @@ DOCS = ROOT / "docs"
 
 _HOW = """\
 Each table is one case. All contenders do the same thing to the same data, in turn, A B A B, in
-one process; the first, untimed turn warms up, unless it was long. Where calls take milliseconds, a
-turn repeats them for 50 ms and counts their mean. `from - to` is the spread over the turns. A ratio
-is taken turn by turn, and its median and spread are shown. *x limit* compares with what the machine
-can do (the first line: the same bytes through `os.write` and fsync, or through `preadv`), *x best
-peer* with the fastest of the libraries. Writing includes fsync, for everybody; before each turn of
-writing, twice as many bytes as it needed before, for files and itself, go to a file that is removed at
-once, so that nobody has to wait for memory that a virtual machine gave back to its host; who needs
-little waits until what others freed has gone back. Reading finds the file in the page cache.
+one process; the first turn warms up and counts only if it was long, and who took long sits out the
+turns that are left. Where calls take milliseconds, a turn repeats them for 50 ms and counts their
+mean. `turns` is the number of turns that count, `from - to` their spread. A ratio is taken turn by
+turn, and its median and spread are shown. *x limit* compares with what the machine can do (the first
+line: the same bytes through `os.write` and fsync, or through `preadv`), *x best peer* with the
+fastest of the libraries. Writing includes fsync, for everybody; before each turn of writing, twice as
+many bytes as it needed before, for files and itself, go to a file that is removed at once, so that
+nobody has to wait for memory that a virtual machine gave back to its host; who needs little waits
+until what others freed has gone back. Reading finds the file in the page cache.
 
 `memory` is the peak of resident memory above what was there before the call, each taken in a
 process of its own; a load counts the arrays that it returns. `read` and `written` are bytes that
@@ -58,9 +60,10 @@ def report(
         Relative to docs/.
     """
     origin = "\n".join(f"- `{one['command']}`{_commit(one)}" for one in runs)
+    minutes = sum(result.took for result in results) / 60
     parts = [
         "# Benchmarks",
-        "Written by `python -m benchmarks.report` from what these printed, on one machine:",
+        f"Written by `python -m benchmarks.report` from {minutes:.0f} minutes of measuring on one machine:",
         origin + _not_reached(runs, results),
         "\n".join(f"- {what}: {value}" for what, value in runs[0]["machine"].items()),
         "## Goals",
@@ -152,10 +155,10 @@ def main() -> None:
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help="where benchmarks.md and the pictures go")
     options = parser.parse_args()
-    files = [path.read_text().splitlines() for path in options.json]
-    runs = [json.loads(first) for first, *_ in files]
-    found = [Result.from_json(json.loads(line)) for _, *lines in files for line in lines]
-    results = _in_order({result.key: result for result in found}, SCALES[runs[0]["scale"]])
+    records = [Record.read(path) for path in options.json]
+    runs = [record.run for record in records]
+    found = {key: result for record in records for key, result in record.results.items()}
+    results = _in_order(found, SCALES[runs[0]["scale"]])
     pictures = draw(results, options.docs / "benchmarks")
     text = report(runs, results, [picture.relative_to(options.docs) for picture in pictures])
     (options.docs / "benchmarks.md").write_text(text)

@@ -33,7 +33,7 @@ class Row:
     name: str
     role: Role
     seconds: list[float | None] = field(default_factory=list)
-    """One entry a round; None where it sat out because it had taken its time already."""
+    """One entry a turn; None where it warmed up, or sat out because it had taken its time already."""
     memory: int | None = None
     """Bytes of resident memory at the peak above those before the call."""
     file: int | None = None
@@ -46,9 +46,14 @@ class Row:
     """Why there are no figures: what is not installed, or what it raised."""
 
     @property
+    def counted(self) -> list[float]:
+        """Seconds of the turns that count."""
+        return [seconds for seconds in self.seconds if seconds is not None]
+
+    @property
     def time(self) -> Spread | None:
-        """Seconds, over the rounds it took part in."""
-        return Spread.of([s for s in self.seconds if s is not None])
+        """Seconds, over the turns that count."""
+        return Spread.of(self.counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Result:
     x: float | None
     rows: dict[str, Row]
     goals: list[Outcome] = field(default_factory=list)
+    took: float = 0.0
+    """Seconds that measuring took, with all that was made before."""
 
     @property
     def limit(self) -> Row | None:

@@ -8,7 +8,8 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,8 +102,8 @@ def measure(
     """Measure one case.
 
     Files are prepared in one process, the memory of each contender is taken in one of
-    its own, and then all take their turns in a last one: A B A B. The first turn warms
-    up and counts only where it was long.
+    its own, and then all take their turns in a last one: A B A B. Taking memory and the
+    first turn warm up, and their time counts only where it was long.
 
     Parameters
     ----------
@@ -115,41 +116,56 @@ def measure(
     say : callable, optional
         Told in a few words what happens now.
     """
+    began = time.perf_counter()
     try:
-        rows = _prepare(case, scale, folder, say)
-        if memory:
-            _take_memory(case, scale, folder, rows, say)
-        _take_turns(case, scale, folder, rows, rounds or scale.rounds, say)
+        rows, memorable = _prepare(case, scale, folder, say)
+        if not memory:
+            memorable = set()
+        _take_memory(case, scale, folder, rows, memorable, say)
+        _take_turns(case, scale, folder, rows, memorable, rounds or scale.rounds, say)
     except WorkerDiedError as death:
         rows = {"nobody": Row("nobody", Role.OURS, problem=str(death))}
     finally:
         remove(folder)
     result = Result(case.key, case.title, case.nbytes, case.series, case.axis, case.x, rows)
     result.goals = judge(case, result)
+    result.took = time.perf_counter() - began
     return result
 
 
-def _prepare(case: Case, scale: Scale, folder: Path, say: Say) -> dict[str, Row]:
+def _prepare(case: Case, scale: Scale, folder: Path, say: Say) -> tuple[dict[str, Row], set[str]]:
+    """Return a row for each contender, and the names of those whose memory is of interest."""
     with WorkerProcess(case, scale, folder) as worker:
         who = worker.ask("who")
         rows = {name: Row(name, Role(c["role"]), problem=c["problem"]) for name, c in who.items()}
         for row in _able(rows):
             say(f"{row.name}: preparing")
             _take(worker, row, "prepare")
-    return rows
+    return rows, {name for name, c in who.items() if c["memory"]}
 
 
-def _take_memory(case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], say: Say) -> None:
+def _take_memory(
+    case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], wanted: Collection[str], say: Say
+) -> None:
     for row in _able(rows):
+        if row.name not in wanted:
+            row.seconds.append(None)
+            continue
         say(f"{row.name}: memory")
         with WorkerProcess(case, scale, folder) as worker:
-            row.memory = _take(worker, row, "memory").get("memory")
+            take_turn(worker, row, counts=False, check=True, alone=True, long=scale.patience)
 
 
 def _take_turns(
-    case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], rounds: int, say: Say
+    case: Case,
+    scale: Scale,
+    folder: Path,
+    rows: Mapping[str, Row],
+    checked: Collection[str],
+    rounds: int,
+    say: Say,
 ) -> None:
-    spent = dict.fromkeys(rows, 0.0)
+    spent = {name: sum(row.counted) for name, row in rows.items()}
     with WorkerProcess(case, scale, folder) as worker:
         for turn in range(rounds + 1):
             for row in _able(rows):
@@ -157,13 +173,18 @@ def _take_turns(
                     row.seconds.append(None)
                     continue
                 say(f"{row.name}: turn {turn} of {rounds}")
-                spent[row.name] += take_turn(
-                    worker, row, counts=turn > 0, check=turn == 0, long=scale.patience
-                )
+                check = turn == 0 and row.name not in checked
+                spent[row.name] += take_turn(worker, row, counts=turn > 0, check=check, long=scale.patience)
 
 
 def take_turn(
-    worker: WorkerProcess, row: Row, *, counts: bool, check: bool = False, long: float = math.inf
+    worker: WorkerProcess,
+    row: Row,
+    *,
+    counts: bool,
+    check: bool = False,
+    alone: bool = False,
+    long: float = math.inf,
 ) -> float:
     """Run a contender once and put the figures into its row.
 
@@ -173,6 +194,8 @@ def take_turn(
         Whether this turn is more than a warming up.
     check : bool
         Whether to see that the result is right.
+    alone : bool
+        Whether no other runs in this process, so that memory is that of one call.
     long : float
         Seconds from which on a turn counts anyhow: it needed no warming up.
 
@@ -183,12 +206,14 @@ def take_turn(
     """
     if row.problem:
         return 0.0
-    answer = _take(worker, row, "run", check=check)
+    answer = _take(worker, row, "run", check=check, once=alone)
     if row.problem:
         return 0.0
     taken: float = answer["seconds"]
     row.seconds.append(taken if counts or taken > long else None)
     row.file, row.read, row.written = (answer[what] for what in ("file", "read", "written"))
+    if alone:
+        row.memory = answer["memory"]
     return taken
 
 

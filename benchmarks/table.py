@@ -7,7 +7,7 @@ from benchmarks.results import Outcome, Result, Row, Spread
 
 __all__ = ["COLUMNS", "cells", "figure", "goal_line", "human", "markdown", "seconds", "text"]
 
-COLUMNS = ("", "median", "from - to", "x limit", "x best peer", "memory", "file", "read", "written")
+COLUMNS = ("", "median", "from - to", "turns", "x limit", "x best peer", "memory", "file", "read", "written")
 """``memory`` is the peak above what was there before; ``read`` and ``written`` go through system calls."""
 
 
@@ -75,6 +75,7 @@ def _cells(result: Result, row: Row) -> tuple[str, ...]:
         row.name,
         seconds(row.time.median),
         f"{seconds(row.time.low)} - {seconds(row.time.high)}",
+        str(len(row.counted)),
         _ratio(result.ratio(row.name, limit.name) if limit else None),
         _ratio(result.ratio(row.name, best.name) if best else None),
         human(row.memory),

@@ -45,11 +45,12 @@ class Worker:
         self._turn = _BRIEF_TURN if case.brief else 0.0
 
     def who(self) -> dict[str, Any]:
-        """Every contender with its role, and what keeps it from taking part."""
+        """Every contender with its role, what keeps it from taking part, and whether its memory counts."""
         return {
             c.name: {
                 "role": c.role,
                 "problem": f"not installed: {', '.join(c.missing)}" if c.missing else "",
+                "memory": c.memory,
             }
             for c in self._contenders.values()
         }
@@ -59,8 +60,11 @@ class Worker:
         self._contenders[name].prepare()
         return {}
 
-    def run(self, name: str, *, check: bool = False) -> dict[str, Any]:
-        """One turn: a timed run, or as many as fill a while if they are brief."""
+    def run(self, name: str, *, check: bool = False, once: bool = False) -> dict[str, Any]:
+        """One turn: a timed run, or as many as fill a while if they are brief and not wanted once.
+
+        ``memory`` in the answer is that of this contender only in a process where no other ran.
+        """
         contender = self._contenders[name]
         with self._around(contender):
             resident = _start_of_peak()
@@ -71,19 +75,21 @@ class Worker:
                 result = contender.run()
                 calls += 1
                 seconds = time.perf_counter() - began
-                if seconds >= self._turn:
+                if once or seconds >= self._turn:
                     break
                 del result
+            memory = _peak() - resident
             read_after, written_after = _transferred()
             grown = _grown(written, written_after, 1)
             if grown is not None:
-                self._needed[name] = grown + _peak() - resident
+                self._needed[name] = grown + memory
             if check and contender.check is not None:
                 contender.check(result)
             del result
             size = size_of(contender.product) if contender.product is not None else None
         return {
             "seconds": seconds / calls,
+            "memory": memory,
             "file": size,
             "read": _grown(read, read_after, calls),
             "written": _grown(written, written_after, calls),
@@ -111,16 +117,6 @@ class Worker:
             _claim_memory(self._scratch, 2 * needed)
         elif self._case.nbytes >= _MANY_PAGES:
             time.sleep(_SETTLING)
-
-    def memory(self, name: str) -> dict[str, Any]:
-        """Bytes of resident memory that one run needs on top of what was there before it."""
-        contender = self._contenders[name]
-        with self._around(contender):
-            before = _start_of_peak()
-            result = contender.run()
-            above = _peak() - before
-            del result
-        return {"memory": above}
 
 
 def _claim_memory(path: Path, nbytes: int) -> None:
