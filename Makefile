@@ -15,7 +15,7 @@ IN48     := VIRTUAL_ENV="$(CURDIR)/$(VENV48)" PATH="$(CURDIR)/$(VENV48)/bin:$$PA
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup test test-5.0 test-4.8 lint types check format bench bench-full bench-compare
-.PHONY: torture fuzz clean
+.PHONY: bench-profile torture fuzz clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,12 +50,15 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
 
-bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, two hours; writes docs/benchmarks.md; RESUME=1 goes on
+bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, almost three hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl $(if $(RESUME),--resume)
 	$(IN) python -m benchmarks.report build/bench-full.jsonl
 
 bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare COMMIT=HEAD~5 CASES='full-save'
 	$(IN) python -m benchmarks.compare $(COMMIT) $(CASES)
+
+bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-profile CASES='one-of-50'
+	$(IN) python -m benchmarks.profile $(CASES)
 
 torture: $(VENV)/.dev  ## many more kills, full disks and readers beside writers
 	$(IN) python -m pytest -m torture --rounds 20

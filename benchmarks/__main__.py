@@ -13,7 +13,7 @@ from benchmarks.catalogue import every_case, select
 from benchmarks.harness import SCALES, Case, Scale
 from benchmarks.peers import PEERS
 from benchmarks.record import OtherRunError, Record
-from benchmarks.running import ROOT, measure
+from benchmarks.running import FOLDER, ROOT, measure
 from benchmarks.table import text
 
 DISTRIBUTIONS = sorted({"numpy", "ANNarchy", *(name for peer in PEERS.values() for name in peer.needs)})
@@ -28,9 +28,7 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument("--rounds", type=int, help="how often each contender runs")
     parser.add_argument("--no-memory", action="store_true", help="leave out the runs that take peak memory")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / "build" / "bench", help="on the disk to measure"
-    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="on the disk to measure")
     parser.add_argument("--json", type=Path, help="file that gets one JSON line for each case")
     parser.add_argument(
         "--resume", action="store_true", help="leave out the cases that the file of --json has already"

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.catalogue import every_case, select
 from benchmarks.harness import SCALES, Case, Role, Scale, remove
 from benchmarks.results import Result, Row
-from benchmarks.running import ROOT, WorkerDiedError, WorkerProcess, take_turn
+from benchmarks.running import FOLDER, ROOT, WorkerDiedError, WorkerProcess, take_turn
 from benchmarks.table import figure, seconds
 
 __all__ = ["check_out", "compare"]
@@ -93,9 +93,7 @@ def main() -> None:
     )
     parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument("--rounds", type=int, help="how often each side runs")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / "build" / "bench", help="on the disk to measure"
-    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="on the disk to measure")
     options = parser.parse_args()
     scale = SCALES[options.scale]
     options.folder.mkdir(parents=True, exist_ok=True)

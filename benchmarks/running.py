@@ -16,7 +16,7 @@ from typing import Any, Self
 from benchmarks.harness import Case, Role, Scale, remove
 from benchmarks.results import Result, Row, judge
 
-__all__ = ["WorkerDiedError", "WorkerProcess", "measure", "take_turn"]
+__all__ = ["FOLDER", "ROOT", "WorkerDiedError", "WorkerProcess", "measure", "take_turn"]
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "bench"
