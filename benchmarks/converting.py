@@ -153,7 +153,8 @@ def _trusting(path: Path) -> Any:
     """Read an old file as ANNarchy does: whatever the pickle says is run."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=True) as archive:
-            return {name: archive[name].item() for name in archive.files if archive[name].shape == ()}
+            members = {name: archive[name] for name in archive.files}  # each access reads it once more
+        return {name: member.item() for name, member in members.items() if member.shape == ()}
     with path.open("rb") as file:
         return pickle.load(file)
 
