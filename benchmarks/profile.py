@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -116,14 +115,14 @@ def _named(one: Any) -> str:
     return f"{place}:{one.lineno} {one.name}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Print a profile for each of our contenders in some cases."""
     parser = argparse.ArgumentParser("python -m benchmarks.profile", description=__doc__)
     parser.add_argument("cases", nargs="+", metavar="CASE", help="keys, their beginnings, or globs")
     parser.add_argument("--scale", choices=SCALES, default="full")
     parser.add_argument("--clock", choices=_CLOCKS, default="cpu", help="processor time, or time that passes")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="on the disk to measure")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     try:
         cases = select(every_case(SCALES[options.scale]), options.cases)
     except LookupError as error:

@@ -119,10 +119,9 @@ def measure(
     began = time.perf_counter()
     try:
         rows, memorable = _prepare(case, scale, folder, say)
-        if not memory:
-            memorable = set()
-        _take_memory(case, scale, folder, rows, memorable, say)
-        _take_turns(case, scale, folder, rows, memorable, rounds or scale.rounds, say)
+        if memory:
+            _take_memory(case, scale, folder, rows, memorable, say)
+        _take_turns(case, scale, folder, rows, rounds or scale.rounds, say)
     except WorkerDiedError as death:
         rows = {"nobody": Row("nobody", Role.OURS, problem=str(death))}
     finally:
@@ -157,13 +156,7 @@ def _take_memory(
 
 
 def _take_turns(
-    case: Case,
-    scale: Scale,
-    folder: Path,
-    rows: Mapping[str, Row],
-    checked: Collection[str],
-    rounds: int,
-    say: Say,
+    case: Case, scale: Scale, folder: Path, rows: Mapping[str, Row], rounds: int, say: Say
 ) -> None:
     spent = {name: sum(row.counted) for name, row in rows.items()}
     with WorkerProcess(case, scale, folder) as worker:
@@ -173,7 +166,7 @@ def _take_turns(
                     row.seconds.append(None)
                     continue
                 say(f"{row.name}: turn {turn} of {rounds}")
-                check = turn == 0 and row.name not in checked
+                check = turn == 0 and row.memory is None  # else it was checked where that was taken
                 spent[row.name] += take_turn(worker, row, counts=turn > 0, check=check, long=scale.patience)
 
 
