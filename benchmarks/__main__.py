@@ -12,7 +12,7 @@ from benchmarks import machine
 from benchmarks.catalogue import every_case, select
 from benchmarks.harness import SCALES, Case, Scale
 from benchmarks.peers import PEERS
-from benchmarks.record import OtherRunError, Record
+from benchmarks.record import Record, RecordError
 from benchmarks.running import FOLDER, ROOT, measure
 from benchmarks.table import text
 
@@ -49,7 +49,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
         record = _record(options, _run(options, scale, cases))
-    except OtherRunError as error:
+    except RecordError as error:
         parser.error(str(error))
     if record is not None:
         cases = [case for case in cases if case.key not in record.results]

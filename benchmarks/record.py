@@ -12,14 +12,14 @@ from typing import Any, Self
 
 from benchmarks.results import Result
 
-__all__ = ["OtherRunError", "Record"]
+__all__ = ["Record", "RecordError"]
 
 _SAME = ("scale", "commit", "command", "cases")
 """What two halves of a run have in common."""
 
 
-class OtherRunError(Exception):
-    """A file holds another run than the one that wants to go on in it."""
+class RecordError(Exception):
+    """A file is no whole record of a run, or that of another one than wants to go on in it."""
 
 
 class Record:
@@ -49,10 +49,21 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file back; of a case that stands there twice, the last one counts."""
-        first, *lines = path.read_text().splitlines()
-        results = [Result.from_json(json.loads(line)) for line in lines]
-        return cls(path, json.loads(first), {result.key: result for result in results})
+        """Read a file back; of a case that stands there twice, the last one counts.
+
+        Raises
+        ------
+        RecordError
+            If a line is not whole, as the last one may be that was written when a run was killed.
+        """
+        found = []
+        for number, line in enumerate(path.read_text().splitlines() or [""], 1):
+            try:
+                found.append(json.loads(line))
+            except ValueError as error:
+                raise RecordError(f"{path}: line {number} is not whole; take it out to go on") from error
+        run, *results = found
+        return cls(path, run, {one["key"]: Result.from_json(one) for one in results})
 
     @classmethod
     def go_on(cls, path: Path, run: Mapping[str, Any]) -> Self:
@@ -60,8 +71,8 @@ class Record:
 
         Raises
         ------
-        OtherRunError
-            If the file is that of another command, or of another commit.
+        RecordError
+            If the file is that of another command, or of another commit, or is not whole.
         """
         if not path.exists():
             return cls.begin(path, run)
@@ -70,7 +81,7 @@ class Record:
             there, here = record.run[what], run[what]
             if there != here:
                 shown = f"other {what}" if what == "cases" else f"{what} {there}, not {here}"
-                raise OtherRunError(f"{path} holds another run ({shown}); without --resume it is replaced")
+                raise RecordError(f"{path} holds another run ({shown}); without --resume it is replaced")
         return record
 
     def add(self, result: Result) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.record import OtherRunError, Record
+from benchmarks.record import Record, RecordError
 from benchmarks.results import Result
 
 RUN = {"scale": "tiny", "commit": "a1", "command": "python -m benchmarks", "cases": ["a", "b"]}
@@ -41,6 +41,15 @@ def test_another_run_is_not_mixed_in(tmp_path: Path, other: dict[str, object]) -
     path = tmp_path / "run.jsonl"
     Record.begin(path, RUN).add(made("a"))
     before = path.read_bytes()
-    with pytest.raises(OtherRunError, match="holds another run"):
+    with pytest.raises(RecordError, match="holds another run"):
         Record.go_on(path, RUN | other)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("cut", [0, 1, -1])
+def test_a_line_that_was_cut_is_named(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "run.jsonl"
+    Record.begin(path, RUN).add(made("a"))
+    path.write_text(path.read_text().rstrip()[:cut])
+    with pytest.raises(RecordError, match=rf"line {2 if cut < 0 else 1} is not whole"):
+        Record.go_on(path, RUN)
