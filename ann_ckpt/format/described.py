@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,10 @@ __all__ = ["describe", "described"]
 
 _NUMBER = re.compile(r"[<|][biuf][1248]")
 _BYTES = re.compile(r"\|V[1-9][0-9]{0,5}")
+_SHAPE = re.compile(r"[0-9]{1,19}(?:x[0-9]{1,19})*")
+_MOST_AXES = 32
+"""Of an HDF5 dataset."""
+_MOST_BYTES = 2**62
 
 
 def describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, bytes]:
@@ -42,4 +47,13 @@ def described(
     text = dtype.decode()
     if not _NUMBER.fullmatch(text) and not (compounds and _BYTES.fullmatch(text)):
         raise ValueError(f"{text!r} is no type of a stored array")
-    return np.dtype(text), tuple(int(n) for n in shape.decode().split("x"))
+    lengths = shape.decode("ascii")
+    sizes = tuple(map(int, lengths.split("x"))) if _SHAPE.fullmatch(lengths) else ()
+    element = np.dtype(text)
+    if (
+        not sizes
+        or len(sizes) > _MOST_AXES
+        or math.prod(n or 1 for n in sizes) * element.itemsize > _MOST_BYTES
+    ):
+        raise ValueError(f"{lengths!r} is no shape of a stored array")
+    return element, sizes

@@ -47,6 +47,8 @@ _MOST_INFLATION = 1032
 """No deflate stream grows by more (RFC 1951: 258 bytes from two bits)."""
 _PLUGIN_INFLATION = 1 << 16
 _CHUNK_BYTES = 64 << 20
+_CHUNK_NOTED = 8
+"""Bytes that a file spends on each chunk at the least, to say where it lies."""
 
 
 _NONSENSE = (
@@ -57,13 +59,14 @@ _NONSENSE = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    MemoryError,
 )
 """What HDF5, numpy and plain Python raise when a file is not what it says."""
 
 
 class believing:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
     """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
+
+    Memory that runs out is an :class:`UnsafeFileError`: the file may be right about its size.
 
     Parameters
     ----------
@@ -86,6 +89,10 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
             ) from error
         if isinstance(error, CheckpointError):
             error.where = error.where or self._where
+        elif isinstance(error, MemoryError):
+            raise UnsafeFileError(
+                "there is not enough memory for what the file says it holds", where=self._where
+            ) from error
         elif isinstance(error, _NONSENSE):
             raise CorruptFileError(
                 "the file is damaged",
@@ -275,6 +282,13 @@ def check_size(found: Layout, stored: int, file_size: int, where: str) -> None:
     if not believable:
         raise UnsafeFileError(
             f"a dataset claims {claimed} bytes",
+            details={"found": f"a file of {file_size} bytes"},
+            where=where,
+        )
+    chunks = math.prod(-(-n // c) for n, c in zip(found.shape, found.chunk, strict=False))
+    if found.chunk and chunks * _CHUNK_NOTED > file_size:
+        raise UnsafeFileError(
+            f"a dataset claims {chunks} chunks",
             details={"found": f"a file of {file_size} bytes"},
             where=where,
         )

@@ -295,6 +295,18 @@ def petabytes_claimed(file):
 
 @defect(UnsafeFileError)
 @inside
+def chunks_of_one_byte(file):
+    replace_w(file, shape=(60_000_000,), dtype="i1", chunks=(1,), compression="gzip")
+
+
+@defect(UnsafeFileError)
+@inside
+def chunks_of_one_byte_along_another_axis(file):
+    replace_w(file, shape=(1, 60_000_000), dtype="i1", chunks=(1, 1), compression="gzip")
+
+
+@defect(UnsafeFileError)
+@inside
 def enormous_chunk(file):
     replace_w(file, shape=(40_000,), maxshape=(None,), dtype="f8", chunks=(1 << 28,), compression="gzip")
 
