@@ -1,28 +1,40 @@
-"""Write the golden files of the present format version: ``python -m tests.golden.make``.
+"""Write the golden files and store of the present format version: ``python -m tests.golden.make``.
 
-Run once when a version is released, never again: the files are what older readers and
-writers left us, not what the code of today makes.
+Run once when a version is released. What is there already stays as it is: golden files are
+what older readers and writers left us, not what the code of today makes.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import ann_ckpt
 from ann_ckpt import api
 from ann_ckpt.format.layout import VERSION
-from tests.golden.networks import NETWORKS
+from ann_ckpt.store import series
+from tests.golden.networks import NETWORKS, STEPS, TAGS, run
+
+HERE = Path(__file__).parent
 
 
 def main() -> None:
-    # The files are published: they say which version wrote them and nothing of the machine.
-    api.provenance = lambda simulator=None: {"ann_ckpt": ann_ckpt.__version__}
+    # They are published: they say which version wrote them and nothing of the machine.
+    api.provenance = series.provenance = lambda simulator=None: {"ann_ckpt": ann_ckpt.__version__}
+    version = ".".join(map(str, VERSION))
     for name, make in NETWORKS.items():
-        path = Path(__file__).parent / f"{name}-{VERSION[0]}.{VERSION[1]}.h5"
-        if path.exists():
-            sys.exit(f"{path.name} is there already and stays as it is")
-        ann_ckpt.write(make(), path)
+        path = HERE / f"{name}-{version}.h5"
+        if not path.exists():
+            ann_ckpt.write(make(), path)
+    path = HERE / f"run-{version}.ckpt"
+    if not path.exists():
+        make_store(path)
+
+
+def make_store(path: Path) -> None:
+    with ann_ckpt.CheckpointStore(path, "a") as store:
+        for step in STEPS:
+            store.save(run(step), tag=TAGS.get(step))
+        store.prune(keep=lambda checkpoint: checkpoint.time_step != STEPS[1])
 
 
 if __name__ == "__main__":

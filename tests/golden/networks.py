@@ -1,4 +1,4 @@
-"""The networks in the golden files, made again from nothing random."""
+"""The networks in the golden files and stores, made again from nothing random."""
 
 from __future__ import annotations
 
@@ -119,3 +119,99 @@ def bare() -> NetworkState:
 
 
 NETWORKS = {"complete": complete, "bare": bare}
+
+SIDE = 12
+"""Neurons along one side of the layer of :func:`run`, which any ``DemoNetwork`` of this size can load."""
+
+
+def run(step: int) -> NetworkState:
+    """A network at a step of its run, with values that compress well.
+
+    From one step to the next all rates change, five dendrites in a row of ``forward``
+    learn, and from step 150 on one has a synapse more. All of ``lateral`` stays.
+    """
+    neurons, pixels = SIDE * SIDE, 4 * SIDE * SIDE
+    sizes = np.full(neurons, 4 * SIDE * SIDE - 1)
+    sizes[100] += step >= 150
+    forward = Connectivity(
+        np.arange(neurons),
+        np.concatenate(([0], np.cumsum(sizes))),
+        np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
+    )
+    w = _saw(forward.n_synapses)
+    first = step // 50 * 20 % neurons
+    w[forward.row_ptr[first] : forward.row_ptr[first + 5]] += step
+    lateral = Connectivity(
+        np.arange(neurons), np.arange(neurons + 1) * 70, np.tile(np.arange(70, dtype=np.int32), neurons)
+    )
+    exact = Resume(Exactness.EXACT)
+    return NetworkState(
+        populations=[
+            PopulationState(
+                "image",
+                (2 * SIDE, 2 * SIDE),
+                parameters={"sigma": 3.0},
+                variables={"r": _saw(pixels).reshape(2 * SIDE, 2 * SIDE) + step},
+                neuron_type=TypeInfo("Image"),
+                dynamics={"past": _saw(4 * pixels).reshape(4, pixels)},
+                resume=exact,
+            ),
+            PopulationState(
+                "layer",
+                (SIDE, SIDE),
+                parameters={"tau": 10.0, "noise": 0.05, "threshold": _saw(neurons).reshape(SIDE, SIDE)},
+                variables={"r": _saw(neurons).reshape(SIDE, SIDE) - step},
+                neuron_type=TypeInfo("LeakyRate", "", {"equations": "tau * dr/dt + r = sum(exc)"}),
+                dynamics={"past": _saw(4 * neurons).reshape(4, neurons)},
+                resume=exact,
+            ),
+        ],
+        projections=[
+            ProjectionState(
+                "forward",
+                "image",
+                "layer",
+                "exc",
+                forward,
+                parameters={"eta": Attribute(_saw(neurons), Locality.SEMIGLOBAL)},
+                variables={"w": Attribute(w, Locality.LOCAL)},
+                delays=1,
+                pre_size=pixels,
+                post_size=neurons,
+                synapse_type=TypeInfo("Oja"),
+                resume=exact,
+            ),
+            ProjectionState(
+                "lateral",
+                "layer",
+                "layer",
+                "inh",
+                lateral,
+                parameters={"eta": 0.001, "rho": 0.1},
+                variables={"w": Attribute(_saw(lateral.n_synapses), Locality.LOCAL)},
+                delays=(np.arange(lateral.n_synapses) % 5 + 1).astype(np.int32),
+                pre_size=neurons,
+                post_size=neurons,
+                synapse_type=TypeInfo("AntiHebb"),
+                resume=exact,
+            ),
+        ],
+        constants={"period": 200.0 + step},
+        time_step=step,
+        dt=1.0,
+        seed=3,
+        dynamics={"noise": np.arange(625, dtype=np.uint32)},
+        resume=exact,
+        metadata={"step": step},
+    )
+
+
+def _saw(n: int) -> np.ndarray:
+    return np.arange(n, dtype=np.uint64) * 7 % 251 / 8
+
+
+STEPS = (0, 100, 200, 150)
+"""When the golden stores were saved. The second checkpoint was pruned."""
+TAGS = {0: "start", 200: "trained"}
+KEPT = {"000000000000": 0, "000000000200": 200, "000000000150-1": 150}
+"""Names of the checkpoints that are left, and their steps."""

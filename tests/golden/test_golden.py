@@ -10,13 +10,17 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt.errors import FormatVersionError
+from ann_ckpt.format.layout import VERSION
 from tests.golden.networks import NETWORKS
 
 FILES = sorted(Path(__file__).parent.glob("*.h5"))
 
 
-def test_version_1_0_is_there():
-    assert {"bare-1.0.h5", "complete-1.0.h5"} <= {f.name for f in FILES}
+def test_files_and_stores_of_every_released_version_are_there():
+    names = {path.name for path in FILES[0].parent.iterdir()}
+    for minor in range(VERSION[1] + 1):
+        version = f"{VERSION[0]}.{minor}"
+        assert {f"bare-{version}.h5", f"complete-{version}.h5", f"run-{version}.ckpt"} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
