@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
@@ -16,10 +15,9 @@ import h5py
 import numpy as np
 
 from ann_ckpt._version import __version__
+from ann_ckpt.git_commit import git_commit
 
 __all__ = ["now", "provenance"]
-
-_GIT_SECONDS = 2
 
 
 def now() -> str:
@@ -47,25 +45,18 @@ def provenance(simulator: str | None = None) -> dict[str, Any]:
     }
     if simulator is not None:
         found["simulator"] = simulator
-    commit = _git_commit(str(Path.cwd()))
+    commit = _commit()
     if commit is not None:
         found["git"] = commit
     return found
 
 
-@cache
-def _git_commit(folder: str) -> str | None:
-    """Commit of the program's folder, with ``+`` for uncommitted changes; asked once, for git may be slow."""
+def _commit() -> str | None:
     try:
-        head = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-        )
-    except (OSError, subprocess.SubprocessError):
+        return _commit_of(str(Path.cwd()))
+    except OSError:  # the working folder was removed
         return None
-    return head.stdout.strip() or None
+
+
+# Once for each folder: a program is what it was when it began, and packed references take time.
+_commit_of = cache(git_commit)

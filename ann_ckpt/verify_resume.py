@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.adapters.isolate import import_path
 from ann_ckpt.api import read
 from ann_ckpt.compare import differences
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
@@ -169,9 +170,9 @@ def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     # Simulators call compilers and Python by name, and mean those that stand beside this interpreter.
     tools = os.pathsep.join((os.fspath(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(  # noqa: S603 - our own interpreter, and a script that the caller chose
-        [sys.executable, "-m", _RUN, kind, json.dumps(arguments), os.fspath(answer)],
+        [sys.executable, "-P", "-m", _RUN, kind, json.dumps(arguments), os.fspath(answer)],
         cwd=folder,
-        env=os.environ | {"PATH": tools, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=os.environ | {"PATH": tools, "PYTHONPATH": os.pathsep.join(import_path())},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -23,7 +23,7 @@ from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.wire import receive
 from ann_ckpt.errors import FileMissingError, NotReadableError, WorkerCrashedError, WorkerTimeoutError
 
-__all__ = ["WorkerLimits", "examine_isolated"]
+__all__ = ["WorkerLimits", "examine_isolated", "import_path"]
 
 _PIECE = 1 << 20
 # A worker needs to find its libraries, and nothing else that the environment may hold.
@@ -86,7 +86,7 @@ def examine_isolated(
     name = os.fspath(path)
     limits = limits or WorkerLimits.for_size(_size(name))
     task = asdict(limits) | {"path": name, "dt": dt, "encoding": encoding}
-    command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), json.dumps(task)]
+    command = [sys.executable, "-I", "-c", _START, json.dumps(import_path()), json.dumps(task)]
     environment = _SINGLE | {key: os.environ[key] for key in _KEPT if key in os.environ}
     worker = subprocess.Popen(  # noqa: S603 - our own interpreter with our own code
         command,
@@ -145,6 +145,16 @@ class _Answer:
             )
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return WorkerCrashedError(f"the process that reads the file ended {how}", where=self._name)
+
+
+def import_path() -> list[str]:
+    """Return where another process finds this package and what it needs, whatever its working folder is.
+
+    An interactive session imports from its working folder, which may be a stranger's by now.
+    """
+    path = [entry for entry in sys.path if Path(entry).is_absolute()]
+    package = os.fspath(Path(__file__).parents[2])
+    return path if package in path else [package, *path]
 
 
 def _size(name: str) -> int:
