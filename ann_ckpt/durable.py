@@ -15,11 +15,12 @@ import secrets
 import socket
 import stat
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Self
 
 from ann_ckpt.errors import NotWritableError
+from ann_ckpt.threads import Threads
 
 __all__ = [
     "Flusher",
@@ -79,7 +80,7 @@ class Flusher:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, "ann_ckpt-flush")
+        self._thread = Threads(1, "ann_ckpt-flush")
         self._waiting = 0
         self._running: Future[None] | None = None
 

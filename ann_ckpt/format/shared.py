@@ -8,9 +8,7 @@ its digest before any of its values comes out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -23,6 +21,7 @@ from ann_ckpt.format.digest import range_digests
 from ann_ckpt.format.objects import OpenObjects, naming_object
 from ann_ckpt.format.sharing import SharedArray, Span, block_records
 from ann_ckpt.format.stored import Storage, StoredArray
+from ann_ckpt.threads import Threads
 
 __all__ = ["SharedReader"]
 
@@ -151,9 +150,6 @@ class _Blocks:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool() -> Threads:
     """Threads of their own: those that decode chunks may be waited for from here."""
-    return ThreadPoolExecutor(WORKERS, "ann_ckpt-share")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not follow into a child
+    return Threads(WORKERS, "ann_ckpt-share")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
@@ -25,6 +24,7 @@ from ann_ckpt.format import codec, h5
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 from ann_ckpt.format.places import AskedPlaces, Places
 from ann_ckpt.format.stretches import Stretch, batches, stretches
+from ann_ckpt.threads import Threads
 
 __all__ = ["Storage", "StoredArray"]
 
@@ -245,11 +245,8 @@ class StoredArray:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(codec.WORKERS, "ann_ckpt-read")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not follow into a child
+def _pool() -> Threads:
+    return Threads(codec.WORKERS, "ann_ckpt-read")
 
 
 def _load_plugins(where: str) -> None:

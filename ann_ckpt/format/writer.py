@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import h5py
@@ -28,6 +27,7 @@ from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, 
 from ann_ckpt.format.sharing import SharedArray, shared_tables
 from ann_ckpt.format.trailer import NotedDataset, append_trailer, note
 from ann_ckpt.model import Array, blocks
+from ann_ckpt.threads import Threads
 
 __all__ = ["write_file"]
 
@@ -57,7 +57,7 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
         If the system does not take the bytes; ``errno`` says why.
     """
     with h5.system_errors():
-        with contextlib.closing(h5.create_file(path)) as file, ThreadPoolExecutor(WORKERS) as pool:
+        with contextlib.closing(h5.create_file(path)) as file, Threads(WORKERS, "ann_ckpt-write") as pool:
             noted = _Writer(file, pool, tick).write(plan)
         append_trailer(path, noted)
 
@@ -65,7 +65,7 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
 class _Writer:
     """One file being written: open groups by path, and the index that grows with them."""
 
-    def __init__(self, file: Any, pool: ThreadPoolExecutor, tick: Tick) -> None:
+    def __init__(self, file: Any, pool: Threads, tick: Tick) -> None:
         self._groups: dict[str, Any] = {"": h5g.open(file, b"/")}
         self._pool = pool
         self._tick = tick

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ann_ckpt.format.object_writer import ObjectWriter
 from ann_ckpt.format.objects import is_whole
 from ann_ckpt.format.sharing import StoredObject
 from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.threads import Threads
 
 __all__ = ["ObjectBatch"]
 
@@ -48,7 +49,7 @@ class ObjectBatch:
         self._folder = folder
         self._compression = compression
         self._pool = pool
-        self._disk = ThreadPoolExecutor(_SYNCING, "ann_ckpt-sync")
+        self._disk = Threads(_SYNCING, "ann_ckpt-sync")
         self._writers: list[ObjectWriter] = []
         self._added: dict[str, StoredObject] = {}
         self._unnamed: dict[str, _Unnamed] = {}

@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from ann_ckpt.store.plan import Action, ArrayPlan, Placement, is_shared
 from ann_ckpt.store.regions import Regions
 from ann_ckpt.store.reports import StorePlan, StoreReport
 from ann_ckpt.store.weave import weave
+from ann_ckpt.threads import Threads
 
 __all__ = ["SeriesWriter", "Snapshot"]
 
@@ -88,7 +88,7 @@ class SeriesWriter:
         self._compression = compression
         self._base = _Base()
         self._regions = Regions()
-        self._pool = ThreadPoolExecutor(WORKERS, "ann_ckpt-store")
+        self._pool = Threads(WORKERS, "ann_ckpt-store")
 
     def close(self) -> None:
         """End the threads."""

@@ -1,0 +1,163 @@
+"""Work on threads, done by the caller where there are none.
+
+``concurrent.futures.ThreadPoolExecutor`` refuses work as soon as the interpreter begins to
+end, so that a save from ``atexit``, from a thread that outlives the main one, or in the
+background of a script's last line would be lost. It also waits for itself if a signal
+handler submits while the thread it interrupted was submitting. Here nothing that is handed
+over depends on a thread: work that no thread has begun is done by whoever asks for the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["Threads", "interpreter_ends"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_POOLS: weakref.WeakSet[Threads] = weakref.WeakSet()
+
+
+def interpreter_ends() -> bool:
+    """Whether the main thread has come to its end: a thread started now would not be waited for."""
+    return not threading.main_thread().is_alive()
+
+
+class Threads(Executor):
+    """A few threads that take work in the order in which it was submitted.
+
+    The threads are daemons, since an idle one must not keep the interpreter from ending; work
+    is never lost by that, because whoever needs it waits for it. In a forked child, where the
+    threads of the parent are not, new ones are started.
+
+    Parameters
+    ----------
+    workers : int
+        How many; they are started when there is work for them.
+    name : str
+        What they are called, with a number behind it.
+    """
+
+    def __init__(self, workers: int, name: str) -> None:
+        self._workers = workers
+        self._name = name
+        self._closed = False
+        self._begin()
+        _POOLS.add(self)
+
+    def _begin(self) -> None:
+        # A SimpleQueue may be used in a signal handler that interrupted it, unlike a Queue.
+        self._tasks: SimpleQueue[_Task[Any] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Hand work over; done at once, here, if no thread can be started.
+
+        Raises
+        ------
+        RuntimeError
+            After :meth:`shutdown`.
+        """
+        if self._closed:
+            raise RuntimeError("these threads were ended")
+        task = _Task(partial(fn, *args, **kwargs))
+        if len(self._threads) < self._workers:
+            self._start()
+        if self._threads:
+            self._tasks.put(task)
+        else:
+            task.run()
+            if isinstance(error := task.exception(), Exception | None):
+                return task
+            raise error  # such as ^C, which came to this thread
+        return task
+
+    def _start(self) -> None:
+        """Start one more thread, if the system and the interpreter let us."""
+        thread = threading.Thread(
+            target=_work, args=(self._tasks,), name=f"{self._name}_{len(self._threads)}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            return
+        self._threads.append(thread)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads once the work handed over is done; without effect the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        while cancel_futures and not self._tasks.empty():
+            with contextlib.suppress(Empty):
+                if (task := self._tasks.get_nowait()) is not None:
+                    task.cancel()
+        for _ in self._threads:
+            self._tasks.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def __del__(self) -> None:
+        self.shutdown(wait=False)
+
+
+class _Task(Future[_T]):
+    """Work that is done once: by a thread, or by the first one who asks for the result."""
+
+    def __init__(self, work: Callable[[], _T]) -> None:
+        super().__init__()
+        self._work = [work]
+        self._process = os.getpid()
+
+    def run(self) -> None:
+        """Do the work, unless somebody has begun to."""
+        try:
+            work = self._work.pop()  # atomic: only one gets it
+        except IndexError:
+            return
+        if not self.set_running_or_notify_cancel():
+            return
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  (handed to whoever asks for the result)
+            self.set_exception(error)
+            del self  # breaks the cycle of the exception, its traceback, and this frame
+        else:
+            self.set_result(result)
+
+    def _begun(self) -> None:
+        """See to it that waiting comes to an end."""
+        self.run()
+        if not self.done() and self._process != os.getpid():
+            raise RuntimeError("a thread of the parent process does this work")
+
+    def result(self, timeout: float | None = None) -> _T:
+        self._begun()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._begun()
+        return super().exception(timeout)
+
+
+def _work(tasks: SimpleQueue[_Task[Any] | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task.run()
+        del task  # an idle thread keeps nothing alive
+
+
+def _begin_anew_in_child() -> None:
+    for pool in _POOLS:
+        pool._begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)
