@@ -9,7 +9,6 @@ each object is looked at when it is reached and refused with its path.
 from __future__ import annotations
 
 import math
-import os
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format import codec, h5, layout
+from ann_ckpt.format.bytes import FileBytes
 
 __all__ = [
     "Layout",
@@ -101,7 +101,7 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
             ) from error
 
 
-def check_superblock(descriptor: int, path: str) -> int:
+def check_superblock(file: FileBytes) -> int:
     """Refuse what is no HDF5 file, or shorter than it says itself, before HDF5 opens it.
 
     A failed open can leave a file half open inside HDF5 and spoil later opens of it, so
@@ -119,17 +119,16 @@ def check_superblock(descriptor: int, path: str) -> int:
     CorruptFileError
         If the file ends before the length in its superblock.
     """
-    head = os.pread(descriptor, 64, 0)
+    head, path = file.read(0, 64), file.path
     if head[:8] != SIGNATURE:
         raise UnrecognisedFileError("not an HDF5 file", details={"begins": repr(head[:8])}, where=path)
     end = _end_of_file(head)
-    size = os.fstat(descriptor).st_size
     if end is None:
         raise CorruptFileError("the HDF5 superblock is damaged", where=path)
-    if size < end:
+    if file.size < end:
         raise CorruptFileError(
             "the file is truncated",
-            details={"expected": f"{end} bytes", "found": f"{size} bytes"},
+            details={"expected": f"{end} bytes", "found": f"{file.size} bytes"},
             where=path,
         )
     return end

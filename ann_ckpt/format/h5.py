@@ -8,11 +8,10 @@ touched.
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import io
 import os
-import re
-from collections.abc import Iterator
+import weakref
 from functools import cache, lru_cache
 from typing import Any
 
@@ -21,16 +20,16 @@ from h5py import h5a, h5d, h5f, h5fd, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import UnsafeFileError, printable
+from ann_ckpt.format.bytes import FileBytes, NewFile
 
 __all__ = [
     "attribute_names",
     "create_file",
     "file_type",
     "memory_dtype",
-    "open_descriptor",
+    "open_file",
     "read_attribute",
     "read_whole",
-    "system_errors",
     "text_of",
     "write_attribute",
     "write_text",
@@ -44,47 +43,67 @@ _ATTRIBUTES = 256
 _METADATA_BLOCK = 1 << 14
 
 
-def create_file(path: str) -> Any:
-    """Create ``path`` anew, in the file format that HDF5 1.8 reads, and return its id."""
-    access = h5p.create(h5p.FILE_ACCESS)
+_OPEN_FILES: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Files that HDF5 would close after Python has ended, through objects that are gone by then."""
+
+
+def create_file(file: NewFile) -> Any:
+    """Begin an HDF5 file, in the format that HDF5 1.8 reads, and return its id.
+
+    Nothing that goes wrong while writing is raised here: whoever made ``file`` asks it.
+    """
+    access = _access(file)
     access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_V110)
-    access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_meta_block_size(_METADATA_BLOCK)
-    access.set_file_locking(False, True)
-    return h5f.create(path.encode(), h5f.ACC_TRUNC, h5p.create(h5p.FILE_CREATE), access)
+    return _registered(h5f.create(b"new", h5f.ACC_TRUNC, h5p.create(h5p.FILE_CREATE), access))
 
 
-def open_descriptor(descriptor: int) -> Any:
-    """Open for reading the very file that a descriptor holds, whatever became of its name.
+def open_file(file: FileBytes) -> Any:
+    """Open for reading the very file that is open already, whatever became of its name; return its id.
 
     HDF5 would share a file that it opens by name with everybody else in this process who
     has it open, plain h5py included, and insist on equal properties; and it would take a
     lock, which fails on some file systems and which an immutable file does not need.
     """
+    return _registered(h5f.open(b"open", h5f.ACC_RDONLY, _access(_ReadByHdf5(file))))
+
+
+def _access(file: io.RawIOBase) -> Any:
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
-    access.set_fileobj_driver(h5fd.fileobj_driver, _DescriptorFile(descriptor))
-    return h5f.open(b"descriptor", h5f.ACC_RDONLY, access)
+    access.set_fileobj_driver(h5fd.fileobj_driver, file)
+    return access
 
 
-class _DescriptorFile(io.RawIOBase):
-    """A descriptor as the file that HDF5 reads from; whoever opened it closes it."""
+def _registered(file: Any) -> Any:
+    _OPEN_FILES.add(file)
+    return file
 
-    def __init__(self, descriptor: int) -> None:
+
+@atexit.register
+def _close_all() -> None:
+    for file in list(_OPEN_FILES):
+        if file.valid:
+            file.close()
+
+
+class _ReadByHdf5(io.RawIOBase):
+    """An open file in the form in which HDF5 reads one."""
+
+    def __init__(self, file: FileBytes) -> None:
         super().__init__()
-        self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
+        self._file = file
         self._at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
         return self._at
 
     def tell(self) -> int:
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        got = os.preadv(self._descriptor, [buffer], self._at)
+        got = self._file.read_into(buffer, self._at)
         self._at += got
         return got
 
@@ -227,16 +246,3 @@ def _creation(compact: bool) -> Any:
 @lru_cache(1024)
 def _space(shape: tuple[int, ...]) -> Any:
     return h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
-
-
-@contextlib.contextmanager
-def system_errors() -> Iterator[None]:
-    """Give back the system's own error: HDF5 reports a full disk in the middle of a text."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        found = re.search(r"errno = (\d+)", str(error))
-        if found is None:
-            raise
-        number = int(found.group(1))
-        raise OSError(number, os.strerror(number)) from error

@@ -12,9 +12,10 @@ from h5py import h5d, h5g
 from numpy.typing import NDArray
 
 from ann_ckpt.format import h5, layout
+from ann_ckpt.format.bytes import NewFile
 from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
 from ann_ckpt.format.chunks import TASK_BYTES, ChunkStream, chunk_stream
-from ann_ckpt.format.trailer import append_trailer, note
+from ann_ckpt.format.trailer import note, trailer_bytes
 
 __all__ = ["ObjectWriter"]
 
@@ -52,27 +53,29 @@ class ObjectWriter:
         self._batch = self._chunk * max(1, TASK_BYTES // (self._chunk * self._entry_bytes))
         self._compression = compression
         self._pool = pool
-        self._file: Any = None
+        self._file: NewFile | None = None
+        self._hdf5: Any = None
         self._stream: ChunkStream | None = None
         self._put = 0
         self._waiting: list[NDArray[Any]] = []
 
     def finish(self) -> None:
         """Complete the file and close it."""
-        with h5.system_errors():
-            with contextlib.closing(self):
-                self._write_rest()
-                noted = note(
-                    h5d.open(self._file, layout.OBJECT_VALUES.encode()), layout.OBJECT_ROW, self.path
-                )
+        with contextlib.closing(self):
+            file = self._begin()
+            self._write_rest()
+            noted = note(h5d.open(self._hdf5, layout.OBJECT_VALUES.encode()), layout.OBJECT_ROW, self.path)
+            self._hdf5.close()
             if noted is not None:
-                append_trailer(self.path, [noted])
+                file.append(trailer_bytes([noted]))
+        file.check()
 
     def close(self) -> None:
         """Close the file as it is."""
+        if self._hdf5 is not None and self._hdf5.valid:
+            self._hdf5.close()
         if self._file is not None:
             self._file.close()
-            self._file = None
 
     @property
     def entries(self) -> int:
@@ -81,14 +84,22 @@ class ObjectWriter:
 
     def append(self, values: NDArray[Any]) -> None:
         """Add entries at the end; ``values`` must not change until the object is finished."""
-        with h5.system_errors():
-            while len(values):
-                room = self._batch - self._n_waiting
-                self._waiting.append(values[:room])
-                values = values[room:]
-                if self._n_waiting == self._batch:
-                    self._stream = self._stream or self._create(0, growing=True)
-                    self._put_waiting(self._stream)
+        file = self._begin()
+        while len(values):
+            room = self._batch - self._n_waiting
+            self._waiting.append(values[:room])
+            values = values[room:]
+            if self._n_waiting == self._batch:
+                self._stream = self._stream or self._create(0, growing=True)
+                self._put_waiting(self._stream)
+                file.check()
+
+    def _begin(self) -> NewFile:
+        """Return the file, made when the first entries come: who creates a writer must not touch the disk."""
+        if self._file is None:
+            self._file = NewFile(self.path)
+            self._hdf5 = h5.create_file(self._file)
+        return self._file
 
     @property
     def _n_waiting(self) -> int:
@@ -126,7 +137,6 @@ class ObjectWriter:
         )
 
     def _root(self) -> Any:
-        self._file = h5.create_file(self.path)
-        root = h5g.open(self._file, b"/")
+        root = h5g.open(self._hdf5, b"/")
         h5.write_attribute(root, layout.A_FORMAT, np.array(layout.OBJECT_FORMAT.encode()))
         return root

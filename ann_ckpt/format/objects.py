@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
 from ann_ckpt.format import guard, layout
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.opened import OpenFile
 from ann_ckpt.format.sharing import SharedArray, StoredObject
 from ann_ckpt.format.stored import StoredArray
@@ -126,13 +127,13 @@ class _OpenObject:
         self._item = item
         self._lock = threading.Lock()
         self._values: StoredArray | None = None
-        self._file = OpenFile(_open_plain(path), path, count=count)
+        self._file = OpenFile(FileBytes(_open_plain(path), path), count=count)
         self._where = printable(path, 400)
-        if self._file.size != item.size and not self._file.is_complete():
+        if self._file.file.size != item.size and not self._file.is_complete():
             self.close()
             raise CorruptFileError(
                 f"the object {item.name} is not as long as it was written",
-                details={"expected": f"{item.size} bytes", "found": f"{self._file.size} bytes"},
+                details={"expected": f"{item.size} bytes", "found": f"{self._file.file.size} bytes"},
                 where=self._where,
             )
 
@@ -175,8 +176,8 @@ def is_whole(path: str, size: int | None = None) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    with contextlib.closing(OpenFile(descriptor, path, count=lambda _: None)) as file:
-        return file.size == size or file.is_complete()
+    with contextlib.closing(OpenFile(FileBytes(descriptor, path), count=lambda _: None)) as file:
+        return file.file.size == size or file.is_complete()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ HDF5 opens the file when it is first needed, and what it is asked for passes
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from h5py import h5d, h5g
 
 from ann_ckpt.errors import CorruptFileError, UnknownFormatError, printable
 from ann_ckpt.format import guard, h5
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.stored import StoredArray
 from ann_ckpt.format.trailer import Trailer
 
@@ -28,36 +28,32 @@ class OpenFile:
 
     Parameters
     ----------
-    descriptor : int
-        Of the file; closed with it.
-    path : str
-        Of the file, for messages.
+    file : FileBytes
+        Its bytes; closed with it.
     count : callable
         Told the number of bytes of each read of values.
     """
 
-    def __init__(self, descriptor: int, path: str, *, count: Callable[[int], None]) -> None:
-        self.descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
-        self._path = path
+    def __init__(self, file: FileBytes, *, count: Callable[[int], None]) -> None:
+        self.file = file
+        self._path = file.path
         self._count = count
-        self._file: Any = None
+        self._hdf5: Any = None
         self._groups: dict[str, Any] = {}
 
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return self.descriptor < 0
+        return self.file.closed
 
     def close(self) -> None:
-        """Release the file."""
-        if self._file is not None:
+        """Release the file; reads that have begun come to their end."""
+        self.file.close()
+        hdf5, self._hdf5 = self._hdf5, None
+        if hdf5 is not None:
             self._groups.clear()
-            self._file.close()
-            self._file = None
-        if not self.closed:
-            os.close(self.descriptor)
-            self.descriptor = -1
+            if hdf5.valid:
+                hdf5.close()
 
     def where(self, path: str) -> str:
         """File and path for messages."""
@@ -75,9 +71,9 @@ class OpenFile:
 
     def _open_group(self, path: str) -> Any:
         if not path:
-            guard.check_superblock(self.descriptor, self._path)
-            self._file = h5.open_descriptor(self.descriptor)
-            return h5g.open(self._file, b"/")
+            guard.check_superblock(self.file)
+            self._hdf5 = h5.open_file(self.file)
+            return h5g.open(self._hdf5, b"/")
         parent, link = self._place(path)
         guard.check_group(parent, link, path, self._path)
         return h5g.open(parent, link)
@@ -106,14 +102,13 @@ class OpenFile:
         found = None if self._trailer is None else self._trailer.find(row, where)
         if found is None:
             return None
-        return StoredArray(*found, descriptor=self.descriptor, count=self._count, where=where)
+        return StoredArray(*found, file=self.file, count=self._count, where=where)
 
     def through_hdf5(self, path: str) -> StoredArray:
         """Return a dataset as HDF5 sees it."""
         return StoredArray.opened(
             h5d.open(*self._place(path)),
-            self.size,
-            descriptor=self.descriptor,
+            file=self.file,
             count=self._count,
             where=self.where(path),
         )
@@ -153,5 +148,4 @@ class OpenFile:
         return None
 
     def _read_trailer(self) -> Trailer | None:
-        end = guard.check_superblock(self.descriptor, self._path)
-        return Trailer.read(self.descriptor, size=self.size, end=end)
+        return Trailer.read(self.file, end=guard.check_superblock(self.file))

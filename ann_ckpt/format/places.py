@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from h5py import h5d
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import Layout
 
 __all__ = ["PLACE", "AskedPlaces", "NotedPlaces", "Place", "Places"]
@@ -119,8 +119,8 @@ class NotedPlaces:
 
     Parameters
     ----------
-    descriptor : int
-        Of the file.
+    file : FileBytes
+        The file.
     first : int
         Offset of the dataset's first record in it, in bytes.
     end : int
@@ -131,8 +131,8 @@ class NotedPlaces:
         File and path for messages.
     """
 
-    def __init__(self, descriptor: int, first: int, *, end: int, layout: Layout, where: str) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: FileBytes, first: int, *, end: int, layout: Layout, where: str) -> None:
+        self._file = file
         self._first = first
         self._end = end
         self._layout = layout
@@ -151,9 +151,7 @@ class NotedPlaces:
         return int(self.all()["size"].sum(dtype=np.int64))
 
     def _read(self, chunks: range) -> NDArray[np.void]:
-        raw = os.pread(
-            self._descriptor, len(chunks) * PLACE.itemsize, self._first + chunks.start * PLACE.itemsize
-        )
+        raw = self._file.read(self._first + chunks.start * PLACE.itemsize, len(chunks) * PLACE.itemsize)
         found: NDArray[np.void] = np.frombuffer(raw, PLACE)
         if len(found) != len(chunks) or np.any(found["offset"] > self._end - found["size"].astype(np.int64)):
             raise CorruptFileError("chunks are noted to lie outside the file", where=self._where)

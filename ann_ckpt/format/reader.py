@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Iterator
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.files import open_regular
 from ann_ckpt.format import guard, h5, layout
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index, index_type
 from ann_ckpt.format.links import check_shared_link
@@ -56,7 +56,7 @@ class FileReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._tally = _Tally()
-        self._file = OpenFile(open_regular(self.path), self.path, count=self._tally.add)
+        self._file = OpenFile(FileBytes(open_regular(self.path), self.path), count=self._tally.add)
         try:
             with self.believing(""):
                 self.header = self._read_header()
@@ -81,7 +81,7 @@ class FileReader:
     @property
     def file_size(self) -> int:
         """Bytes of the file."""
-        return self._file.size
+        return self._file.file.size
 
     def close(self) -> None:
         """Release the file; what was not read is out of reach from now on."""
@@ -264,7 +264,7 @@ class FileReader:
         self._opened = OpenObjects(
             self.path,
             self._shared.objects,
-            still_there=partial(_has_its_name, self._file, self.path),
+            still_there=partial(self._file.file.is_at, self.path),
             count=self._tally.add,
         )
         return self._opened
@@ -338,14 +338,6 @@ class _Tally:
     def add(self, count: int) -> None:
         with self._lock:
             self.total += count
-
-
-def _has_its_name(file: OpenFile, path: str) -> bool:
-    """Whether a file is still what its path leads to."""
-    try:
-        return os.path.samestat(Path(path).stat(), os.fstat(file.descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:

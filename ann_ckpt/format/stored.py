@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 from ann_ckpt.format.places import AskedPlaces, Places
 from ann_ckpt.format.stretches import Stretch, batches, stretches
@@ -55,8 +56,8 @@ class StoredArray:
         Where its bytes lie; None if only HDF5 can find or decode them.
     dataset : h5py.h5d.DatasetID, optional
         The dataset; not needed where its places are known.
-    descriptor : int
-        Of the same file, for ``pread``.
+    file : FileBytes
+        The same file.
     count : callable
         Told the number of bytes of each read.
     where : str
@@ -69,7 +70,7 @@ class StoredArray:
         places: Places | None,
         *,
         dataset: Any = None,
-        descriptor: int,
+        file: FileBytes,
         count: Callable[[int], None],
         where: str,
     ) -> None:
@@ -78,18 +79,16 @@ class StoredArray:
         self._layout = layout
         self._places = places
         self._dataset = dataset
-        self._descriptor = descriptor
+        self._file = file
         self._count = count
         self._where = where
 
     @classmethod
-    def opened(
-        cls, dataset: Any, file_size: int, *, descriptor: int, count: Callable[[int], None], where: str
-    ) -> Self:
+    def opened(cls, dataset: Any, *, file: FileBytes, count: Callable[[int], None], where: str) -> Self:
         """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
-        layout = check_dataset(dataset, file_size, where)
+        layout = check_dataset(dataset, file.size, where)
         places = AskedPlaces(dataset, layout, where=where) if layout.in_chunks_of_rows else None
-        return cls(layout, places, dataset=dataset, descriptor=descriptor, count=count, where=where)
+        return cls(layout, places, dataset=dataset, file=file, count=count, where=where)
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
@@ -224,14 +223,11 @@ class StoredArray:
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> int:
         view = out.reshape(-1).view(np.uint8).data
-        done = 0
-        while done < len(view):
-            got = os.preadv(self._descriptor, [view[done:]], offset + done)
-            if got == 0:
-                raise CorruptFileError(
-                    "the file ends inside an array", details={"offset": str(offset + done)}, where=self._where
-                )
-            done += got
+        done = self._file.read_into(view, offset)
+        if done < len(view):
+            raise CorruptFileError(
+                "the file ends inside an array", details={"offset": str(offset + done)}, where=self._where
+            )
         return done
 
     def _read_through_hdf5(self, out: NDArray[Any], start: int) -> None:

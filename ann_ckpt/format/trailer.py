@@ -8,7 +8,6 @@ a file without one is read through HDF5.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +20,12 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.described import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
 from ann_ckpt.format.places import PLACE, AskedPlaces, NotedPlaces
 
-__all__ = ["NotedDataset", "Trailer", "append_trailer", "note"]
+__all__ = ["NotedDataset", "Trailer", "note", "trailer_bytes"]
 
 
 _DATASET = np.dtype(
@@ -71,8 +71,8 @@ def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
     return NotedDataset(row, layout, places)
 
 
-def append_trailer(path: str, datasets: Sequence[NotedDataset]) -> None:
-    """Write the trailer of a file that HDF5 has closed.
+def trailer_bytes(datasets: Sequence[NotedDataset]) -> bytes:
+    """Return the trailer of a file that HDF5 has closed.
 
     Parameters
     ----------
@@ -93,8 +93,7 @@ def append_trailer(path: str, datasets: Sequence[NotedDataset]) -> None:
         first += len(one.places)
     parts = [*(one.places.tobytes() for one in datasets), records.tobytes()]
     footer = _FOOTER.pack(len(records), first, xxhash.xxh3_128_digest(records.tobytes()), _MAGIC)
-    with open(path, "ab") as file:  # noqa: PTH123  (a path as text, as everywhere in this package's writers)
-        file.write(b"".join([*parts, footer]))
+    return b"".join([*parts, footer])
 
 
 class Trailer:
@@ -102,27 +101,25 @@ class Trailer:
 
     Parameters
     ----------
-    descriptor : int
-        Of the file; stays the caller's.
+    file : FileBytes
+        The file.
     records : structured array
         One record for each dataset.
     places : int
         Offset of the first chunk's record, where values end.
     """
 
-    def __init__(self, descriptor: int, records: NDArray[np.void], places: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: FileBytes, records: NDArray[np.void], places: int) -> None:
+        self._file = file
         self._records = records
         self._places = places
 
     @classmethod
-    def read(cls, descriptor: int, *, size: int, end: int) -> Self | None:
+    def read(cls, file: FileBytes, *, end: int) -> Self | None:
         """Return the trailer of an open file; None if there is none.
 
         Parameters
         ----------
-        size : int
-            Of the file, in bytes.
         end : int
             Where HDF5 says that the file ends.
 
@@ -131,9 +128,10 @@ class Trailer:
         CorruptFileError
             If something else stands there, or a damaged one; HDF5 can still be asked.
         """
+        size = file.size
         if size == end:
             return None
-        tail = os.pread(descriptor, _READ_AT_ONCE, max(0, size - _READ_AT_ONCE))
+        tail = file.read(max(0, size - _READ_AT_ONCE), _READ_AT_ONCE)
         if size - end < _FOOTER.size:
             raise _damaged()
         count, chunks, digest, magic = _FOOTER.unpack(tail[-_FOOTER.size :])
@@ -141,11 +139,11 @@ class Trailer:
         if magic != _MAGIC or size - _FOOTER.size - length - chunks * PLACE.itemsize != end:
             raise _damaged()
         if length + _FOOTER.size > len(tail):
-            tail = os.pread(descriptor, length + _FOOTER.size, size - length - _FOOTER.size)
+            tail = file.read(size - length - _FOOTER.size, length + _FOOTER.size)
         raw = tail[len(tail) - _FOOTER.size - length : len(tail) - _FOOTER.size]
         if xxhash.xxh3_128_digest(raw) != digest:
             raise _damaged()
-        return cls(descriptor, np.frombuffer(raw, _DATASET), end)
+        return cls(file, np.frombuffer(raw, _DATASET), end)
 
     def find(self, row: int, where: str) -> tuple[Layout, NotedPlaces] | None:
         """Return how a dataset lies in the file and where; None if that is not noted.
@@ -173,7 +171,7 @@ class Trailer:
             raise ValueError("a dataset is noted to lie as none does")
         check_size(layout, layout.nbytes, self._places, where)
         start = self._places + first * PLACE.itemsize
-        return layout, NotedPlaces(self._descriptor, start, end=self._places, layout=layout, where=where)
+        return layout, NotedPlaces(self._file, start, end=self._places, layout=layout, where=where)
 
     def check(self, dataset: Any, row: int, where: str) -> None:
         """Check that HDF5 sees a dataset where it is noted to lie.

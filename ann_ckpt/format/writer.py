@@ -17,6 +17,7 @@ from h5py import h5d, h5g, h5p, h5s
 from numpy.typing import NDArray
 
 from ann_ckpt.format import h5, layout
+from ann_ckpt.format.bytes import NewFile
 from ann_ckpt.format.chunking import Kind, Storage
 from ann_ckpt.format.chunks import chunk_stream
 from ann_ckpt.format.codec import WORKERS
@@ -25,7 +26,7 @@ from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.sharing import SharedArray, shared_tables
-from ann_ckpt.format.trailer import NotedDataset, append_trailer, note
+from ann_ckpt.format.trailer import NotedDataset, note, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
 
@@ -56,17 +57,19 @@ def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
     OSError
         If the system does not take the bytes; ``errno`` says why.
     """
-    with h5.system_errors():
-        with contextlib.closing(h5.create_file(path)) as file, Threads(WORKERS, "ann_ckpt-write") as pool:
-            noted = _Writer(file, pool, tick).write(plan)
-        append_trailer(path, noted)
+    with contextlib.closing(NewFile(path)) as file:
+        with contextlib.closing(h5.create_file(file)) as hdf5, Threads(WORKERS, "ann_ckpt-write") as pool:
+            noted = _Writer(file, hdf5, pool, tick).write(plan)
+        file.append(trailer_bytes(noted))
+    file.check()
 
 
 class _Writer:
     """One file being written: open groups by path, and the index that grows with them."""
 
-    def __init__(self, file: Any, pool: Threads, tick: Tick) -> None:
-        self._groups: dict[str, Any] = {"": h5g.open(file, b"/")}
+    def __init__(self, file: NewFile, hdf5: Any, pool: Threads, tick: Tick) -> None:
+        self._file = file
+        self._groups: dict[str, Any] = {"": h5g.open(hdf5, b"/")}
         self._pool = pool
         self._tick = tick
         self._index: list[IndexRow] = []
@@ -149,6 +152,7 @@ class _Writer:
                 hashing = self._pool.submit(digest.update, block)
                 yield start, block
                 hashing.result()
+            self._file.check()
             self._tick(entry.path, block.nbytes)
 
     def _chunked(self, parent: Any, link: str, array: Array, storage: Storage, pieces: Pieces) -> None:

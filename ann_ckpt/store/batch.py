@@ -110,8 +110,7 @@ class ObjectBatch:
     def discard(self) -> None:
         """Remove everything that was added; no checkpoint refers to it."""
         for writer in self._writers:
-            with contextlib.suppress(OSError, RuntimeError):
-                writer.close()
+            writer.close()
             with contextlib.suppress(OSError):
                 Path(writer.path).unlink(missing_ok=True)
         for path in self._named:

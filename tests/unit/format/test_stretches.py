@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.files import open_regular
 from ann_ckpt.format import h5, places
+from ann_ckpt.format.bytes import FileBytes, NewFile
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.chunks import chunk_stream
 from ann_ckpt.format.guard import check_dataset
@@ -27,7 +29,11 @@ ASK = AskedPlaces._ask
 
 
 def make(path, values, compression=Compression.AUTO):
-    with contextlib.closing(h5.create_file(os.fspath(path))) as file, ThreadPoolExecutor(2) as pool:
+    with (
+        contextlib.closing(NewFile(os.fspath(path))) as new,
+        contextlib.closing(h5.create_file(new)) as file,
+        ThreadPoolExecutor(2) as pool,
+    ):
         stream = chunk_stream(
             h5g.open(file, b"/"),
             "x",
@@ -44,12 +50,11 @@ def make(path, values, compression=Compression.AUTO):
 
 @contextlib.contextmanager
 def opened(path):
-    with h5py.File(path, "r") as file, path.open("rb") as raw:
+    with h5py.File(path, "r") as file:
         dataset = h5d.open(file.id, b"x")
         counted: list[int] = []
-        stored = StoredArray.opened(
-            dataset, path.stat().st_size, descriptor=raw.fileno(), count=counted.append, where="x"
-        )
+        raw = FileBytes(open_regular(path), str(path))
+        stored = StoredArray.opened(dataset, file=raw, count=counted.append, where="x")
         yield stored, dataset, counted
 
 

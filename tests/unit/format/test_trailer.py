@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 import ann_ckpt
 from ann_ckpt import CheckpointStore
 from ann_ckpt.errors import CheckpointError, CorruptFileError
+from ann_ckpt.files import open_regular
+from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import check_superblock
-from ann_ckpt.format.trailer import NotedDataset, Trailer, append_trailer, note
+from ann_ckpt.format.trailer import NotedDataset, Trailer, note, trailer_bytes
 from tests.golden.networks import complete
 from tests.store.tiny import tiny_blocks
 from tests.strategies import networks
@@ -27,8 +29,7 @@ W = "projections/dense/variables/w"
 
 
 def hdf5_end(path: Path) -> int:
-    with path.open("rb") as file:
-        return check_superblock(file.fileno(), str(path))
+    return check_superblock(FileBytes(open_regular(path), str(path)))
 
 
 def cut(path: Path) -> Path:
@@ -38,8 +39,7 @@ def cut(path: Path) -> Path:
 
 
 def trailer_of(path: Path) -> Trailer:
-    with path.open("rb") as file:
-        found = Trailer.read(file.fileno(), size=path.stat().st_size, end=hdf5_end(path))
+    found = Trailer.read(FileBytes(open_regular(path), str(path)), end=hdf5_end(path))
     assert found is not None
     return found
 
@@ -151,7 +151,8 @@ def test_a_false_trailer_never_makes_values(good, lie):
         row = list(checkpoint._reader.index).index(W)
         noted = note(file[W].id, row, "x")
     assert noted is not None
-    append_trailer(os.fspath(cut(good)), [lying(noted, **LIES[lie])])
+    with cut(good).open("ab") as file:
+        file.write(trailer_bytes([lying(noted, **LIES[lie])]))
     assert not ann_ckpt.verify(good).ok
     with ann_ckpt.open(good) as checkpoint:
         with pytest.raises(CheckpointError):

@@ -1,0 +1,212 @@
+"""The bytes of one file, to read from and to write to; HDF5 sees files through these objects only.
+
+Reading: an open file is one object with a lifetime. A read that has begun keeps the file open, so
+that closing it in another thread never lets the system give its number to another file meanwhile.
+
+Writing: HDF5 crashes, or loses the error, when the disk refuses what it has buffered. So it is told
+that every write went well; the first error is kept, and raised before the file gets its name.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, printable
+
+__all__ = ["FileBytes", "NewFile"]
+
+_REMEMBERED_BYTES = 1 << 20
+"""After a failed write, smaller writes are kept in memory: HDF5 may read its own structures again."""
+
+
+class _Descriptor:
+    """A file descriptor that is closed when nobody refers to it any more."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+class FileBytes:
+    """An open file, read by offset from any thread.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of a regular file, open for reading; closed with this object.
+    path : str
+        Of the file, for messages.
+    """
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self.path = path
+        self._descriptor: _Descriptor | None = _Descriptor(descriptor)
+        self.size = os.fstat(descriptor).st_size
+        """Bytes of the file when it was opened."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._descriptor is None
+
+    def close(self) -> None:
+        """Refuse further reads; those in flight end first, then the file is closed."""
+        self._descriptor = None
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``offset`` on, fewer where the file ends.
+
+        Raises
+        ------
+        ClosedCheckpointError
+            If the file was closed.
+        NotReadableError
+            If the disk does not give them.
+        """
+        data = bytearray(max(0, min(count, self.size - offset)))
+        del data[self.read_into(data, offset) :]
+        return bytes(data)
+
+    def read_into(self, buffer: Any, offset: int) -> int:
+        """Fill a buffer of bytes from ``offset`` on; return how many there were. Raises as :meth:`read`."""
+        open_file = self._open_file()
+        view = memoryview(buffer).cast("B")
+        done = 0
+        try:
+            while done < len(view) and (got := os.preadv(open_file.number, [view[done:]], offset + done)):
+                done += got
+        except OSError as error:
+            raise NotReadableError(
+                f"cannot read: {error.strerror}",
+                details={"offset": str(offset + done)},
+                where=printable(self.path, 400),
+            ) from error
+        return done
+
+    def is_at(self, path: str | os.PathLike[str]) -> bool:
+        """Whether ``path`` still leads to this very file."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._open_file().number))  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+
+    def _open_file(self) -> _Descriptor:
+        found = self._descriptor
+        if found is None:
+            raise ClosedCheckpointError("the checkpoint is closed", where=printable(self.path, 400))
+        return found
+
+
+class NewFile(io.RawIOBase):
+    """A file that HDF5 writes, which keeps the first error and tells HDF5 that all went well.
+
+    Parameters
+    ----------
+    path : str
+        An existing file, which is emptied.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._at = 0
+        self._size = 0
+        self._error: OSError | None = None
+        self._lost: dict[int, bytes] = {}
+
+    def check(self) -> None:
+        """Raise the first error that a write met.
+
+        Raises
+        ------
+        OSError
+            As the system gave it.
+        """
+        if self._error is not None:
+            raise self._error
+
+    def append(self, data: bytes) -> None:
+        """Write behind the end of the file."""
+        self.check()
+        self.seek(0, os.SEEK_END)
+        self.write(data)
+        self.check()
+
+    def close(self) -> None:
+        """Close the file; errors stay to be asked for."""
+        if not self.closed:
+            try:
+                os.close(self._descriptor)
+            except OSError as error:  # NFS reports here what it could not write
+                self._error = self._error or error
+        super().close()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; the end is what was written so far."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Return the current place."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` with what was written; bytes that never were are zeros."""
+        view = memoryview(buffer).cast("B")
+        done = 0
+        try:
+            while done < len(view) and (got := os.preadv(self._descriptor, [view[done:]], self._at + done)):
+                done += got
+        except OSError as error:
+            self._error = self._error or error
+        view[done:] = bytes(len(view) - done)
+        for start, data in self._lost.items():
+            first, last = max(start, self._at), min(start + len(data), self._at + len(view))
+            if first < last:
+                view[first - self._at : last - self._at] = data[first - start : last - start]
+        self._at += len(view)
+        return len(view)
+
+    def write(self, data: Any) -> int:
+        """Write at the current place; after an error, only remember what HDF5 may want to read."""
+        view = memoryview(data).cast("B")
+        if self._error is None:
+            self._write(view)
+        if self._error is not None and len(view) < _REMEMBERED_BYTES:
+            self._lost.pop(self._at, None)  # the last write to a place wins
+            self._lost[self._at] = bytes(view)
+        self._at += len(view)
+        self._size = max(self._size, self._at)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file."""
+        self._size = self._at if size is None else size
+        if self._error is None:
+            try:
+                os.ftruncate(self._descriptor, self._size)
+            except OSError as error:
+                self._error = error
+        return self._size
+
+    def flush(self) -> None:
+        """Do nothing: making the file durable is the caller's."""
+
+    def _write(self, view: memoryview) -> None:
+        done = 0
+        try:
+            while done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], self._at + done)
+        except OSError as error:
+            self._error = error
