@@ -8,7 +8,6 @@ that is stored raw is read only as far as it is needed.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
