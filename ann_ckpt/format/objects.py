@@ -7,12 +7,12 @@ descriptor of their own, so that it stays readable when it is removed meanwhile.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from ann_ckpt.errors import CorruptFileError, PrunedError, UnsafeFileError, printable
+from ann_ckpt.errors import CorruptFileError, NotReadableError, PrunedError, UnsafeFileError, printable
 from ann_ckpt.format import guard, layout
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.opened import OpenFile
@@ -60,7 +60,7 @@ class OpenObjects:
         if len(objects) <= _HELD:
             for item in objects:
                 # A missing one is an error for the arrays that need it, and for no other.
-                with contextlib.suppress(CorruptFileError):
+                with contextlib.suppress(CorruptFileError, UnsafeFileError, NotReadableError):
                     self._held[item.name] = self._open(item)
 
     def close(self) -> None:
@@ -173,8 +173,8 @@ def is_whole(path: str, size: int | None = None) -> bool:
         Bytes that it was written with; what is that long is taken for whole unread.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = _open_plain(path)
+    except (FileNotFoundError, NotReadableError, UnsafeFileError):
         return False
     with contextlib.closing(OpenFile(FileBytes(descriptor, path), count=lambda _: None)) as file:
         return file.file.size == size or file.is_complete()
@@ -195,12 +195,27 @@ def naming_object(name: str, where: str) -> Iterator[None]:
 
 
 def _open_plain(path: str) -> int:
-    """Open a file of the store; a symbolic link in its place could lead out of the store."""
+    """Open a file of the store; a symbolic link on the way could lead out of the store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    UnsafeFileError, NotReadableError
+        If it is no ordinary file, or the system does not let us read it.
+    """
+    where = printable(path, 400)
+    folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)
+    if any(map(os.path.islink, (path, folder, os.path.dirname(folder)))):  # noqa: PTH120
+        raise UnsafeFileError("a symbolic link stands where an object should be", where=where)
     try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(*error.args) from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise UnsafeFileError(
-                "a symbolic link stands where an object should be", where=printable(path, 400)
-            ) from error
-        raise
+        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotReadableError("this is a folder, a pipe or a device, not an object", where=where)
+    return descriptor

@@ -69,8 +69,8 @@ class LazyArray:
     @property
     def storage(self) -> Storage:
         """How the array lies in the file."""
-        self._check_open()
-        return self._stored.storage()
+        with self._reader.believing(self._path):
+            return self._stored.storage()
 
     @property
     def digest(self) -> str:
@@ -129,7 +129,8 @@ class LazyArray:
         """Read the whole array and check its digest."""
         if copy is False:
             raise ValueError("an array in a file cannot be had without a copy")
-        out = np.empty(self.shape, self.dtype)
+        with self._reader.believing(self._path):
+            out = np.empty(self.shape, self.dtype)
         self.read_into(out)
         return out if dtype is None else out.astype(dtype, copy=False)
 
@@ -151,7 +152,8 @@ class LazyArray:
             raise ValueError(
                 f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
             )
-        self._reader.read_into(self._path, self._stored, out)
+        with self._reader.believing(self._path):
+            self._reader.read_into(self._path, self._stored, out)
 
     def verify(self) -> Iterator[int]:
         """Check the values against their digest, a few MiB at a time; yield bytes as they are read.
@@ -173,7 +175,8 @@ class LazyArray:
         self._check_open()
         if (start, stop) == (0, self.shape[0]):
             return np.asarray(self)
-        return self._stored.read(start, stop)
+        with self._reader.believing(self._path):
+            return self._stored.read(start, stop)
 
     def _check_open(self) -> None:
         if self._reader.closed:

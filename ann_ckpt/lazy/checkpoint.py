@@ -184,7 +184,8 @@ class Checkpoint:
     @cached_property
     def dynamics(self) -> Mapping[str, Array]:
         """What the simulator carries from step to step for the whole network, by its names."""
-        return dynamics_of(self._reader, "")
+        with self._reader.believing(layout.DYNAMICS):
+            return dynamics_of(self._reader, "")
 
     @cached_property
     def resume(self) -> Resume | None:
@@ -196,10 +197,10 @@ class Checkpoint:
     @cached_property
     def constants(self) -> Mapping[str, NDArray[Any]]:
         """Network constants by name."""
-        links = self._reader.index.children(layout.CONSTANTS)
-        return {
-            layout.unescape(k): np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for k in links
-        }
+        names = dict(
+            zip(self._names(layout.CONSTANTS), self._reader.index.children(layout.CONSTANTS), strict=True)
+        )
+        return {n: np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for n, k in names.items()}
 
     @property
     def arrays(self) -> dict[str, LazyArray]:
@@ -272,7 +273,8 @@ class Checkpoint:
         )
 
     def _names(self, group: str) -> list[str]:
-        return [layout.unescape(link) for link in self._reader.index.children(group)]
+        with self._reader.believing(group):
+            return [layout.unescape(link) for link in self._reader.index.children(group)]
 
     def _population(self, name: str) -> PopulationState:
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"

@@ -211,6 +211,13 @@ class RowAccess:
             self.post_size if self.post_size is not None else int(post.max(initial=-1)) + 1,
             self.pre_size if self.pre_size is not None else int(columns.max(initial=-1)) + 1,
         )
+        for ranks, size in ((post, shape[0]), (columns, shape[1])):
+            # scipy's own code reads and writes wherever an index leads.
+            if ranks.size and not 0 <= int(ranks.min()) <= int(ranks.max()) < size:
+                raise ConnectivityError(
+                    f"projection {self.name!r}: a rank is outside its population",
+                    details={"expected": f"0 to {size - 1}", "found": f"{ranks.min()} to {ranks.max()}"},
+                )
         indptr = np.zeros(shape[0] + 1, np.int64)
         indptr[post + 1] = np.diff(pointers)
         return csr_array((data, columns, np.cumsum(indptr)), shape=shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ann_ckpt.format.object_writer import ObjectWriter
 from ann_ckpt.format.objects import is_whole
 from ann_ckpt.format.sharing import StoredObject
 from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.inside import check_folder
 from ann_ckpt.threads import Threads
 
 __all__ = ["ObjectBatch"]
@@ -96,7 +98,9 @@ class ObjectBatch:
         for item in self._unnamed.values():
             item.synced.result()
         folders = {self._folder.object_path(name).parent for name in self._added}
-        made = [folder for folder in folders if not folder.is_dir()]
+        made = [folder for folder in folders if not os.path.lexists(folder)]
+        for folder in folders.difference(made):
+            check_folder(folder)
         for folder in made:
             folder.mkdir()
         for name, item in self._unnamed.items():

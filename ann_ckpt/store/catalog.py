@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ann_ckpt.errors import CheckpointError, FileMissingError
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.inside import check_file
 
-__all__ = ["Catalog", "CheckpointInfo", "added_bytes"]
+__all__ = ["Catalog", "CheckpointInfo", "added_bytes", "open_inside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,20 @@ class CheckpointInfo:
             "created": self.created,
             "problem": self.problem,
         }
+
+
+def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open a checkpoint file of a store, which may be nothing but an ordinary file.
+
+    Raises
+    ------
+    FileMissingError
+        If there is nothing.
+    UnsafeFileError, NotReadableError
+        If something else stands there.
+    """
+    check_file(Path(path))
+    return Checkpoint(path)
 
 
 def added_bytes(infos: Sequence[CheckpointInfo]) -> list[int]:
@@ -92,7 +108,7 @@ class Catalog:
         """Return the info with what tells the file from another one; None if it is gone by now."""
         path = self._folder.checkpoint_path(slot)
         try:
-            status = path.stat()
+            status = path.lstat()
             mark = (status.st_ino, status.st_mtime_ns)
             if slot in self._known and self._known[slot][0] == mark:
                 return self._known[slot]
@@ -103,7 +119,7 @@ class Catalog:
 
 def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:
     try:
-        with Checkpoint(path) as checkpoint:
+        with open_inside(path) as checkpoint:
             return CheckpointInfo(
                 slot.name,
                 slot,

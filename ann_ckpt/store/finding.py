@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundError, printable
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo
+from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder
 from ann_ckpt.store.places import is_step
 
@@ -78,7 +78,7 @@ def _is_name(which: str) -> bool:
 def _open(folder: StoreFolder, slot: Slot, which: int | str) -> Checkpoint | None:
     """Open a checkpoint; None if it is gone, or damaged while another one may have the tag."""
     try:
-        return Checkpoint(folder.checkpoint_path(slot))
+        return open_inside(folder.checkpoint_path(slot))
     except FileMissingError:
         return None
     except CheckpointError:

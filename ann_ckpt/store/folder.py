@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from ann_ckpt.errors import (
     UnknownFormatError,
     printable,
 )
+from ann_ckpt.store.inside import check_folder, names_in, read_small
 
 __all__ = ["STEP_DIGITS", "SUFFIX", "Slot", "StoreFolder"]
 
@@ -29,6 +30,9 @@ STEP_DIGITS = 12
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
 _TEMPORARY = ".tmp"
+_SETTINGS_BYTES = 64 << 10
+_PREFIX = re.compile(r"[0-9a-f]{2}")
+_OBJECT = re.compile(r"[0-9a-f]{32}\.h5")
 _SLOT = re.compile(rf"(\d{{{STEP_DIGITS}}}|[1-9]\d{{{STEP_DIGITS},19}})(?:-([1-9]\d{{0,8}}))?", re.ASCII)
 
 
@@ -132,23 +136,38 @@ class StoreFolder:
     def leftovers(self) -> Iterator[Path]:
         """Files without a name: whoever holds the change lock knows that nobody writes them."""
         for folder in (self.objects, self.checkpoints):
-            yield from (p for p in folder.iterdir() if p.name.startswith(".") and p.suffix == _TEMPORARY)
+            names = (n for n in names_in(folder) if n.startswith(".") and n.endswith(_TEMPORARY))
+            yield from (folder / name for name in names)
 
     def object_files(self) -> Iterator[Path]:
-        """Every object."""
-        for folder in self.objects.iterdir():
-            if len(folder.name) == 2 and folder.is_dir():
-                yield from (p for p in folder.iterdir() if p.suffix == ".h5")
+        """Every file that is called as an object is, and lies where that one should."""
+        for prefix in names_in(self.objects):
+            if _PREFIX.fullmatch(prefix):
+                folder = self.objects / prefix
+                names = (n for n in names_in(folder) if n.startswith(prefix) and _OBJECT.fullmatch(n))
+                yield from (folder / name for name in names)
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those that are called after one step."""
         begin = "" if step is None else _step_text(step)
-        names = os.listdir(self.checkpoints)  # noqa: PTH208  (a third of the time, and there may be thousands)
+        names = names_in(self.checkpoints)
         found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
         return sorted(
             (slot for slot in found if slot is not None and step in (None, slot.step)),
             key=attrgetter("round", "step"),
         )
+
+    def check_folders(self) -> None:
+        """Refuse to change anything where a link stands in the place of a folder.
+
+        Raises
+        ------
+        UnsafeFileError, NotReadableError
+            If one of the two is a link, or no folder.
+        """
+        for folder in (self.checkpoints, self.objects):
+            with contextlib.suppress(FileMissingError):
+                check_folder(folder)
 
     def exists(self) -> bool:
         """Whether there is a store here."""
@@ -178,15 +197,17 @@ class StoreFolder:
             If there is no store here.
         UnknownFormatError, FormatVersionError, CorruptFileError
             If it is something else, newer than this package, or damaged.
+        UnsafeFileError, NotReadableError
+            If ``store.json`` is a link, larger than any, or no file at all.
         """
         where = printable(self.path, 400)
         try:
-            text = self.settings_path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError) as error:
+            text = read_small(self.settings_path, _SETTINGS_BYTES)
+        except FileMissingError as error:
             raise FileMissingError("there is no store", where=where) from error
         try:
-            found = json.loads(text)
-        except ValueError as error:
+            found = json.loads(text.decode())
+        except (ValueError, RecursionError) as error:
             raise CorruptFileError("store.json is not JSON", where=where) from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise UnknownFormatError("store.json is that of something else", where=where)

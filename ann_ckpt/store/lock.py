@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 import weakref
 from datetime import UTC, datetime
@@ -120,13 +121,14 @@ class FileLock:
 
     def _open(self) -> tuple[int, bool]:
         """Open the file and say whether it was made just now."""
-        flags = os.O_RDWR | os.O_CLOEXEC
+        # What a link leads to must not be written over, and a pipe not be waited for.
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         while True:
             try:
                 with contextlib.suppress(FileExistsError):
                     return os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
                 with contextlib.suppress(FileNotFoundError):
-                    return os.open(self._path, flags), False
+                    return _plain(os.open(self._path, flags)), False
             except OSError as error:
                 raise not_writable(self._path, error) from error
 
@@ -182,6 +184,14 @@ class FileLock:
         )
 
 
+def _plain(descriptor: int) -> int:
+    """Return the descriptor of an ordinary file; a pipe or a device holds no text, and no lock is one."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "something else than a lock file stands here")
+    return descriptor
+
+
 def _read(descriptor: int) -> dict[str, Any]:
     """What a holder wrote; empty where nobody did, and a blank holder where it is no such text."""
     text = os.pread(descriptor, _TEXT_BYTES, 0)
@@ -189,7 +199,7 @@ def _read(descriptor: int) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) and found else {"host": socket.gethostname(), "pid": "unknown"}
 

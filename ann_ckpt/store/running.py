@@ -20,10 +20,9 @@ from ann_ckpt.errors import (
     UnsafeFileError,
     printable,
 )
-from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.report import LoadReport, Note
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.transfer import load_into
 
 __all__ = ["PREEMPTED", "Periodic", "SignalWatch", "load_newest"]
@@ -184,7 +183,7 @@ def load_newest(
     passed: list[Note] = []
     for info in reversed(infos):
         try:
-            with Checkpoint(info.path) as checkpoint:
+            with open_inside(info.path) as checkpoint:
                 reading = Reading(checkpoint.state(lazy=True))
                 report = load_into(simulator, reading, path=info.path)
                 return replace(report, notes=(*passed, *report.notes)), checkpoint.time_step

@@ -103,6 +103,7 @@ class Upkeep(SeriesView):
         """Take the change lock until ``cleanup`` ends."""
         died = self._change.acquire(wait=_PATIENCE, durable=not self._marked)
         cleanup.callback(self._change.release)
+        self._folder.check_folders()
         self._unclean |= died
 
     def _sweep(self) -> tuple[Note, ...]:

@@ -6,8 +6,8 @@ import time
 
 from ann_ckpt.errors import CheckpointError, FileMissingError, PrunedError
 from ann_ckpt.format.sharing import BlockPlace
-from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.report import Note, Progress, VerifyReport
+from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.view import SeriesView
 
 __all__ = ["verify_store"]
@@ -34,7 +34,7 @@ def verify_store(store: SeriesView, *, progress: Progress | None = None) -> Veri
     done = 0
     for info in infos:
         try:
-            with Checkpoint(info.path) as checkpoint:
+            with open_inside(info.path) as checkpoint:
                 for path, count, error in checkpoint.verify(seen):
                     checked.add(f"{info.name}/{path}")
                     done += count

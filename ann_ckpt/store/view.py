@@ -10,7 +10,7 @@ from pathlib import Path
 from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.report import human_bytes
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo
+from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.finding import open_one
 from ann_ckpt.store.folder import StoreFolder
 
@@ -66,7 +66,7 @@ class SeriesView:
         """Open one checkpoint after another, oldest first."""
         for slot in self._folder.slots():
             try:
-                yield Checkpoint(self._folder.checkpoint_path(slot))
+                yield open_inside(self._folder.checkpoint_path(slot))
             except FileMissingError:
                 continue  # pruned since the list was made
 

@@ -32,6 +32,7 @@ from ann_ckpt.single import object_paths
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.cuts import even_bounds, row_bounds
 from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.lanes import Lane
 from ann_ckpt.store.plan import Action, ArrayPlan, Placement, is_shared
 from ann_ckpt.store.regions import Regions
@@ -293,6 +294,7 @@ def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
     """Read the layout of a checkpoint; arrays that lack an object are not built upon."""
     path = folder.checkpoint_path(slot)
     try:
+        check_file(path)
         with contextlib.closing(FileReader(path)) as reader:
             whole = {o.name for o in reader.objects if is_whole(str(folder.object_path(o.name)), o.size)}
             layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
