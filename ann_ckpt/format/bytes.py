@@ -119,7 +119,9 @@ class NewFile(io.RawIOBase):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        # What a link leads to, which somebody put there, must not be written over.
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._descriptor = os.open(path, flags, 0o666)
         self._at = 0
         self._size = 0
         self._error: OSError | None = None

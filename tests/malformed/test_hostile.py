@@ -46,6 +46,7 @@ FELL = [
     ("store", "checkpoints: a link to another's folder", ["list", "prune"]),
     ("store", "objects: a link to another's folder", ["gc", "save"]),
     ("store", "a folder of objects: a link to another's folder", ["gc", "prune"]),
+    ("store", "the next object: a link to another's file", ["save"]),
     ("store", "an object: a pipe", ["every_checkpoint", "save", "verify_store"]),
     ("store", "an object: a folder", ["every_checkpoint", "save"]),
     ("store", "the newest checkpoint: a link to a copy", ["list", "newest_whole"]),
