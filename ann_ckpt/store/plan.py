@@ -86,8 +86,7 @@ def sources_to_keep(previous: SharedArray) -> set[str]:
     """
     objects = previous.objects
     pieces_allowed = max(_FEW_PIECES, previous.blocks.size // 2)
-    held = sum(item.entries for item in objects.values())
-    if len(previous.pieces) > pieces_allowed or held > 2 * previous.shape[0]:
+    if len(previous.pieces) > pieces_allowed or _holds_too_much(previous):
         return set()
     size = previous.shape[0] * previous.entry_bytes
     if len(objects) < min(_FEW_SOURCES + size // _BYTES_PER_SOURCE, _MOST_SOURCES):
@@ -97,6 +96,11 @@ def sources_to_keep(previous: SharedArray) -> set[str]:
         share[piece.source.name] += piece.entries
     largest = max(share, key=lambda name: (share[name], name))
     return {largest} if 2 * share[largest] >= previous.shape[0] else set()
+
+
+def _holds_too_much(array: SharedArray) -> bool:
+    """Whether the objects of an array hold more than twice as many entries as it has."""
+    return sum(item.entries for item in array.objects.values()) > 2 * array.shape[0]
 
 
 class Placement:
@@ -124,8 +128,12 @@ class Placement:
         """Entries of the first axis that have to be written."""
 
     def keep_all(self, records: NDArray[np.void]) -> bool:
-        """Keep the previous layout as it is, if these are its blocks; say whether they are."""
-        if self._previous is not None:
+        """Keep the previous layout as it is, if these are its blocks; say whether it is kept.
+
+        It is not where its objects hold too much: an array that once shrank and stays as it
+        is would hold what it lost for ever.
+        """
+        if self._previous is not None and not _holds_too_much(self._previous):
             before = self._previous.blocks
             if before.size == records.size and np.all(same_blocks(before, records)):
                 self._kept = self._previous

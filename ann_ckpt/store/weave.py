@@ -42,7 +42,7 @@ def weave(
 
     A lazy array is read once, from its first entry to its last, and each block decided
     while it passes. An array in memory is hashed to its end first: if it turns out the
-    same as before, its layout stays, however long its history.
+    same as before, its layout stays, however long its history, unless that holds too much.
 
     Parameters
     ----------

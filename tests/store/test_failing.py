@@ -142,3 +142,31 @@ def test_a_store_that_cannot_be_written_is_said_at_opening(path):
         with pytest.raises(NotWritableError, match="Read-only file system"):
             CheckpointStore(path, "prune").prune(keep_last=1)
         assert not list(differences(ann_ckpt.read(path), state(0)))
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_what_was_committed_keeps_its_objects_although_its_folder_could_not_be_made_safe(
+    store, path, background
+):
+    """The rename has made the checkpoint visible; then fsync of its folder fails."""
+    store.save(state(0))
+    real, refused = os.fsync, []
+
+    def fsync(descriptor):
+        if os.path.realpath(f"/proc/self/fd/{descriptor}") == str(path.resolve() / "checkpoints"):
+            refused.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor)
+
+    with mock.patch.object(os, "fsync", fsync), pytest.raises(NotWritableError):
+        report = store.save(state(500), background=background)
+        if background:
+            report.wait()
+    assert refused
+    assert (path / "checkpoints" / "000000000500.h5").exists()
+    with CheckpointStore(path) as reader:
+        assert not list(differences(reader.latest.state(), state(500)))
+        assert reader.verify().ok
+    store.save(state(501))
+    assert not list(differences(store.latest.state(), state(501)))
+    assert store.verify().ok

@@ -6,8 +6,10 @@ import errno
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import ann_ckpt
 from ann_ckpt import CheckpointStore, Retention, differences
 from ann_ckpt.errors import CorruptFileError, NotWritableError, OptionError
 from tests.store.dying import dying
@@ -165,3 +167,17 @@ def test_what_a_dead_writer_left_is_swept_by_the_next_save(store, path):
         assert len([p for p in path.rglob("*") if p.is_file()]) <= len(litter)
         assert again.gc(dry_run=True).objects == 0
         assert not list(path.rglob("*.tmp"))
+
+
+def test_an_array_that_shrank_and_stays_gives_its_space_back(store, path):
+    def save(n: int, step: int) -> int:
+        values = np.random.default_rng(0).random(n)
+        population = ann_ckpt.PopulationState("p", (n,), variables={"r": values})
+        store.save(ann_ckpt.NetworkState(populations=[population], time_step=step))
+        store.prune(keep_last=1)
+        return sum(file.stat().st_size for file in (path / "objects").rglob("*.h5"))
+
+    save(400_000, 1)
+    save(65_536, 2)
+    assert save(65_536, 3) < 2 * 65_536 * 8
+    assert store.verify().ok

@@ -13,6 +13,7 @@ import ann_ckpt
 from ann_ckpt.errors import (
     AttributeNotFoundError,
     ClosedCheckpointError,
+    CorruptFileError,
     MissingExtraError,
     ObjectNotFoundError,
 )
@@ -176,3 +177,46 @@ def test_every_object_of_a_wide_network_is_reached(tmp_path):
     with ann_ckpt.open(path) as ckpt:
         assert ckpt.populations["p217"]["k3"] == 220
         assert sum(len(list(p)) for p in ckpt.populations.values()) == 3000
+
+
+@pytest.mark.parametrize("name", ["net.h5", "run.ckpt"])
+@pytest.mark.parametrize("order", ["all", "ascending", "falling"])
+def test_each_of_many_rows_is_found_and_no_other(tmp_path, name, order):
+    """More rows than are read at once when one is looked for."""
+    n = 3 * 4096 + 7
+    posts = {"all": np.arange(n), "ascending": np.arange(n) * 2 + 1, "falling": np.arange(n)[::-1] * 2}[order]
+    synapses = ann_ckpt.Connectivity(posts, np.arange(n + 1), np.zeros(n, np.int32))
+    projection = ann_ckpt.ProjectionState(
+        "p", "a", "a", "exc", synapses, variables={"w": np.arange(float(n))}
+    )
+    ann_ckpt.write(ann_ckpt.NetworkState(projections=[projection]), tmp_path / name)
+    edges = [k * 4096 // 2 + d for k in range(7) for d in (-2, -1, 0, 1, 2)]
+    rows = sorted({row % n for row in (*edges, *range(0, n, 997), n - 1)})
+    with ann_ckpt.open(tmp_path / name) as ckpt:
+        lazy = ckpt.projections["p"]
+        for row in rows:
+            assert lazy.find_row(int(posts[row])) == row
+        assert lazy.dendrite(int(posts[8192]))["w"].tolist() == [8192.0]
+        stored, top = set(posts.tolist()), int(posts.max())
+        for rank in (-1, top + 1, *range(top - 3, top), 4095, 4096, 8191, 8192):
+            assert (lazy.find_row(rank) is not None) == (rank in stored)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [slice(None), slice(0, 40_000), slice(None, None, -1), slice(None, None, 39_999), ...],
+    ids=str,
+)
+def test_a_read_from_end_to_end_is_held_against_the_digest(tmp_path, key):
+    """However it is spelled; noise is stored as it is, so that no checksum of a stream guards it."""
+    noise = np.random.default_rng(0).random(40_000)
+    path = tmp_path / "net.h5"
+    population = ann_ckpt.PopulationState("p", (40_000,), variables={"r": noise})
+    ann_ckpt.write(ann_ckpt.NetworkState(populations=[population]), path, compression="none")
+    data = bytearray(path.read_bytes())
+    place = data.find(noise[20_000:20_004].tobytes())
+    assert place > 0
+    data[place] ^= 1
+    path.write_bytes(data)
+    with ann_ckpt.open(path) as ckpt, pytest.raises(CorruptFileError):
+        ckpt.populations["p"]["r"][key]

@@ -40,6 +40,17 @@ def test_ranges(name: str, inside: float, outside: float) -> None:
     assert not of(name).holds(outside)
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+@pytest.mark.parametrize("prefix", ["", "u"])
+def test_an_integer_type_holds_what_numpy_says(prefix: str, bits: int) -> None:
+    limits = np.iinfo(f"{prefix}int{bits}")
+    own = of(f"{prefix}int{bits}_t")
+    assert own.holds(int(limits.min))
+    assert own.holds(int(limits.max))
+    assert not own.holds(int(limits.min) - 1)
+    assert not own.holds(int(limits.max) + 1)
+
+
 def test_a_double_holds_everything_that_the_reader_lets_through() -> None:
     assert of("double").holds(10**308)
     assert of("double").holds(-1.7e308)

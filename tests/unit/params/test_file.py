@@ -12,8 +12,7 @@ import pytest
 from ann_ckpt.errors import OptionError
 from ann_ckpt.params import load, parse
 from ann_ckpt.params.text.decode import LARGEST
-
-LEGACY = Path(__file__).parents[4] / "shared" / "legacy"
+from tests.legacy.truth import SHARED
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_a_place_outside_the_file_is_the_nearest_above() -> None:
 
 
 def legacy_files() -> list[Path]:
-    return sorted(LEGACY.glob("*/*/params.json"))
+    return sorted(SHARED.glob("*/*/params.json"))
 
 
 def test_there_are_files_that_annarchy_wrote() -> None:

@@ -210,3 +210,35 @@ def test_few_objects_are_kept_all():
 def test_small_arrays_and_such_with_huge_entries_stay_in_the_file(shape, shared):
     values = np.broadcast_to(np.float64(0), shape)
     assert is_shared(ArrayEntry("x", values, Storage("contiguous"))) is shared
+
+
+@given(histories())
+def test_objects_hold_at_most_twice_the_array_before_and_what_was_written(states):
+    """The bound of docs/store.md."""
+    disk, before = Disk(), None
+    for values, edges in states:
+        written = disk.written
+        disk.save(values, edges)
+        held = sum(item.entries for item in disk.layout.objects.values())
+        if before is not None:
+            assert held <= 2 * before + disk.written - written
+        before = len(values)
+
+
+def test_that_bound_is_kept_where_old_values_pile_up():
+    """A few blocks of each save live on while the others are replaced again and again."""
+    n, entries = 2000, 8192
+    fake = np.broadcast_to(np.float64(0), (n * entries,))
+    version = np.zeros(n, int)
+    layout, largest = None, 0.0
+    for save in range(12):
+        records = block_records([entries] * n, [f"{i:08d}{v:08d}".encode() for i, v in enumerate(version)])
+        placement = Placement(fake.dtype, fake.shape, layout)
+        placement.take(records)
+        fresh = placement.fresh_entries
+        layout = placement.layout(StoredObject(placement.object_name, fresh, 8 * fresh))
+        held = sum(item.entries for item in layout.objects.values())
+        assert held <= 2 * n * entries + fresh
+        largest = max(largest, held / (n * entries))
+        version[100 * save + 100 :] += 1
+    assert 2 < largest <= 3

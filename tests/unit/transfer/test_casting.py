@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from ann_ckpt.model import Array
 from ann_ckpt.transfer.casting import Cast, cast_refusal
 
-TYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "u1", "i2", "?")]
+TYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "u1", "i1", "i2", "?")]
 
 
 @given(st.sampled_from(TYPES), st.sampled_from(TYPES), st.data())
@@ -38,6 +38,9 @@ def test_what_is_accepted_comes_out_equal_or_rounded(
         ([2.0**63], "i8", "9.223372036854775808e+18 is no int64"),
         ([2**31], "i4", "2147483648 is no int32"),
         ([-1], "u1", "-1 is no uint8"),
+        ([200], "i1", "200 is no int8"),
+        ([200.0], "i1", "200.0 is no int8"),
+        ([-129], "i1", "-129 is no int8"),
         ([2], "?", "2 is no bool"),
         ([0.5], "?", "0.5 is no bool"),
         ([1e300], "f4", "1e+300 is no float32"),

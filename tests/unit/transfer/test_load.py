@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann_ckpt import Attribute, NetworkState, Selection, differences
+from ann_ckpt import Attribute, Connectivity, NetworkState, Selection, differences
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import CorruptFileError, MismatchError, SimulatorError
@@ -152,6 +152,40 @@ def test_a_simulator_that_fails_midway_is_not_hidden(network: DemoNetwork) -> No
     ) as caught:
         load_into(failing, Reading(captured(failing.read().state)))
     assert "partly loaded" in caught.value.details["hint"]
+
+
+@pytest.mark.parametrize("side", ["pre", "post"])
+@pytest.mark.parametrize("beyond", [0, 1, 2**31 - 1 - 25])
+def test_a_rank_that_no_neuron_has_never_reaches_the_simulator(
+    network: DemoNetwork, side: str, beyond: int
+) -> None:
+    """A simulator in C++ would write past the end of its arrays."""
+
+    class Trusting(DemoNetwork):
+        def connect(self, projection: Any) -> None:
+            raise AssertionError("the simulator was asked")
+
+    stored = captured(network.read().state)
+    lateral = stored.projections["lateral"]
+    synapses = lateral.connectivity
+    posts, pres = np.array(synapses.post_ranks), np.array(synapses.pre_ranks)
+    changed, size = (posts, lateral.post_size) if side == "post" else (pres, lateral.pre_size)
+    assert size == 25
+    changed[-1] = size + beyond
+    # A file need not know how large the populations are.
+    wrong = replace(
+        lateral,
+        connectivity=Connectivity(posts, synapses.row_ptr, pres),
+        pre_size=None,
+        post_size=None,
+    )
+    populations = {}  # the state itself would refuse
+    stored = replace(stored, populations=populations, projections={"lateral": wrong})
+    target = Trusting(side=5, seed=1)
+    before = captured(target.read().state)
+    with pytest.raises(MismatchError, match=rf"{size + beyond} in a population of {size}"):
+        load_into(target, Reading(stored), selection=Selection(False, "lateral"))
+    assert not list(differences(before, captured(target.read().state)))
 
 
 def test_a_part_is_loaded_alone(network: DemoNetwork) -> None:

@@ -176,8 +176,13 @@ def test_a_refusal_to_rebuild_is_a_problem_and_sets_nothing() -> None:
 
 
 def test_ranks_beyond_the_population_are_refused_before_the_simulator_is_asked() -> None:
-    for sizes, rows, said in (((9, 3), [[0], [8], [1, 2]], "pre ranks"), ((4, 9), ROWS, "post rank 8")):
-        posts = [0, 1, 8] if sizes[1] == 9 else [0, 1, 2]
+    # The populations have 4 and 3 neurons.
+    for posts, rows, said in (
+        ([0, 1, 2], [[0], [8], [1, 2]], "pre ranks from 0 to 8"),
+        ([0, 1, 2], [[0], [4], [1, 2]], "pre ranks from 0 to 4"),
+        ([0, 1, 8], ROWS, "post rank 8"),
+        ([0, 1, 3], ROWS, "post rank 3 in a population of 3"),
+    ):
         stored = projection(
             connectivity=Connectivity.from_rows(posts, rows),
             variables={"w": np.zeros(sum(map(len, rows)))},
