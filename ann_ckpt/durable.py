@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Self
 
-from ann_ckpt.errors import NotWritableError
+from ann_ckpt.errors import CheckpointError, NotWritableError
 from ann_ckpt.threads import Threads
 
 __all__ = [
@@ -56,17 +56,24 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
         sweep(final)
         temporary = final.parent / _temporary_name(final.name)
         _IN_USE.add(temporary.name)
+    process = os.getpid()
     try:
         with explained(final):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
             yield temporary
+            if os.getpid() != process:
+                raise NotWritableError(
+                    "this process was forked while its parent wrote the file; only the parent finishes it",
+                    where=os.fspath(final),
+                )
             _keep_mode(final, temporary)
             fsync_file(temporary)
             temporary.replace(final)
             fsync_folder(final.parent)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if os.getpid() == process:  # a child that was forked meanwhile leaves its parent's file alone
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         _IN_USE.discard(temporary.name)
 
 
@@ -154,7 +161,7 @@ def explained(final: Path) -> Iterator[None]:
     """Turn what the system refuses into :class:`NotWritableError`."""
     try:
         yield
-    except NotWritableError:
+    except CheckpointError:
         raise
     except OSError as error:
         raise not_writable(final, error) from error

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "AttributeNotFoundError",
+    "BusyError",
     "CheckpointError",
     "ClosedCheckpointError",
     "ConnectivityError",
@@ -303,3 +304,9 @@ class LockedError(CheckpointError, OSError):
     exit_status = 10
 
     __str__ = CheckpointError.__str__
+
+
+class BusyError(LockedError):
+    """The same thread is changing the store already, and would wait for itself."""
+
+    code = "busy"

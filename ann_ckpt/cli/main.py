@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
         "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
+        "unlock": ("ann_ckpt.cli.unlock:unlock", "Say who holds the locks of a store, and remove them."),
     },
     "Old files": {
         "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),

@@ -9,6 +9,7 @@ that every write went well; the first error is kept, and raised before the file 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import Any
@@ -122,6 +123,7 @@ class NewFile(io.RawIOBase):
         # What a link leads to, which somebody put there, must not be written over.
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(path, flags, 0o666)
+        self._process = os.getpid()
         self._at = 0
         self._size = 0
         self._error: OSError | None = None
@@ -183,6 +185,7 @@ class NewFile(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Write at the current place; after an error, only remember what HDF5 may want to read."""
         view = memoryview(data).cast("B")
+        self._refuse_in_child()
         if self._error is None:
             self._write(view)
         if self._error is not None and len(view) < _REMEMBERED_BYTES:
@@ -195,6 +198,7 @@ class NewFile(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         """Set the size of the file."""
         self._size = self._at if size is None else size
+        self._refuse_in_child()
         if self._error is None:
             try:
                 os.ftruncate(self._descriptor, self._size)
@@ -204,6 +208,11 @@ class NewFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Do nothing: making the file durable is the caller's."""
+
+    def _refuse_in_child(self) -> None:
+        """Leave the file to the parent: HDF5 flushes what it holds when a forked child ends."""
+        if self._error is None and os.getpid() != self._process:
+            self._error = OSError(errno.EPERM, "the process that this one was forked from writes the file")
 
     def _write(self, view: memoryview) -> None:
         done = 0

@@ -14,6 +14,7 @@ from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array, Attribute, NetworkState
 from ann_ckpt.params.plan import Change
+from ann_ckpt.transfer.interrupt import finishing
 
 __all__ = ["change_live", "changed_state"]
 
@@ -44,7 +45,17 @@ def change_live(simulator: Simulator, changes: Sequence[Change]) -> None:
     ------
     SimulatorError
         If the simulator refuses a value after all. Nothing is changed then.
+    KeyboardInterrupt
+        After ^C, when all is set; a second ^C breaks off, and a note says so.
     """
+    with finishing(
+        "all parameters were set before the interrupt was let through",
+        "the parameters are partly set; set them again before going on",
+    ):
+        _change_all(simulator, changes)
+
+
+def _change_all(simulator: Simulator, changes: Sequence[Change]) -> None:
     done: list[tuple[Change, NDArray[Any]]] = []
     for change in changes:
         old = np.array(change.parameter.values)

@@ -52,6 +52,7 @@ class ObjectBatch:
         self._compression = compression
         self._pool = pool
         self._disk = Threads(_SYNCING, "ann_ckpt-sync")
+        self._process = os.getpid()
         self._writers: list[ObjectWriter] = []
         self._added: dict[str, StoredObject] = {}
         self._unnamed: dict[str, _Unnamed] = {}
@@ -112,7 +113,12 @@ class ObjectBatch:
             pass
 
     def discard(self) -> None:
-        """Remove everything that was added; no checkpoint refers to it."""
+        """Remove everything that was added; no checkpoint refers to it.
+
+        Without effect in a forked child: the files are its parent's.
+        """
+        if self._process != os.getpid():
+            return
         for writer in self._writers:
             writer.close()
             with contextlib.suppress(OSError):

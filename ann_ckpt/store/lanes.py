@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -79,12 +79,25 @@ class BackgroundLane:
     ----------
     cleanup : ExitStack
         Left by the thread at the end, with the exception if there was one.
+    around : callable, optional
+        Makes the context in which the thread works.
     at_most : int
         Bytes that may wait; :meth:`do` waits while there would be more.
+
+    Raises
+    ------
+    RuntimeError
+        If no thread can be started; ``cleanup`` is still the caller's.
     """
 
-    def __init__(self, cleanup: ExitStack, at_most: int = BACKGROUND_BYTES) -> None:
+    def __init__(
+        self,
+        cleanup: ExitStack,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        at_most: int = BACKGROUND_BYTES,
+    ) -> None:
         self._cleanup = cleanup
+        self._around = around
         self._at_most = at_most
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Callable[[], None], int]] = deque()
@@ -92,7 +105,7 @@ class BackgroundLane:
         self._closed = False
         self._error: BaseException | None = None
         # No daemon: an interpreter that ends waits until what it was told to save is saved.
-        self._thread = threading.Thread(target=self._work, name="ann_ckpt-save")
+        self._thread = threading.Thread(target=self._work_inside, name="ann_ckpt-save")
         self._thread.start()
 
     @property
@@ -134,6 +147,10 @@ class BackgroundLane:
             self._changed.notify_all()
         if error is not None:
             self._thread.join()
+
+    def _work_inside(self) -> None:
+        with self._around():
+            self._work()
 
     def _work(self) -> None:
         while (next_job := self._next()) is not None:

@@ -12,22 +12,27 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import socket
 import stat
+import threading
 import time
 import weakref
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ann_ckpt.durable import fsync_folder, not_writable
-from ann_ckpt.errors import LockedError, printable
+from ann_ckpt.durable import fsync_folder, not_writable, process_alive
+from ann_ckpt.errors import CheckpointError, LockedError, printable
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "Holder", "break_lock", "holder_of"]
 
 _POLL = 0.02
 """Seconds between two attempts."""
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+_NO_FORK = threading.RLock()
+"""Held while a lock is taken, so that no child inherits a descriptor that nobody closes in it."""
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
 _TEXT_BYTES = 4096
 
@@ -53,6 +58,14 @@ class FileLock:
         """Whether this process holds it."""
         return self._descriptor >= 0
 
+    @property
+    def intact(self) -> bool:
+        """Whether it is held and the file is still there; somebody may have removed it."""
+        try:
+            return self.held and os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
+
     def acquire(self, *, wait: float = 0.0, durable: bool = False) -> bool:
         """Take the lock.
 
@@ -76,9 +89,12 @@ class FileLock:
             If the file cannot be made.
         """
         deadline = time.monotonic() + wait
+        if self.held:  # and the file is gone, or whoever holds it would not ask
+            self.forget()
         while True:
             try:
-                return self._try(durable=durable)
+                with _NO_FORK:
+                    return self._try(durable=durable)
             except LockedError:
                 if time.monotonic() >= deadline:
                     raise
@@ -87,8 +103,9 @@ class FileLock:
     def release(self) -> None:
         """Let go; without effect if it is not held."""
         if self.held:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            if self.intact:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
             self.forget()
 
     def forget(self) -> None:
@@ -112,8 +129,10 @@ class FileLock:
                     os.close(descriptor)
                     continue
                 self._sign(descriptor, durable=durable)
-            except BaseException:
+            except BaseException as error:
                 os.close(descriptor)
+                if isinstance(error, OSError) and not isinstance(error, CheckpointError):
+                    raise not_writable(self._path, error) from error
                 raise
             self._descriptor = descriptor
             _HELD.add(self)
@@ -173,13 +192,15 @@ class FileLock:
             raise not_writable(self._path, error) from error
 
     def _refusal(self, holder: dict[str, Any], hint: str = "") -> LockedError:
-        host, pid, since = (printable(holder.get(k, "unknown"), 80) for k in ("host", "pid", "since"))
-        details = {"holder": f"process {pid} on host {host}, since {since}"}
-        if hint or (holder and host != socket.gethostname()):
-            details["hint"] = f"{hint + '; ' if hint else ''}if that process is gone, remove the file"
+        found = _holder(self._path, holder)
+        unlock = f"`ann-ckpt unlock {shlex.quote(printable(self._path.parent, 400))}`"
+        if hint or (holder and found.host != socket.gethostname()):
+            advice = f"{hint + '; ' if hint else ''}if that process is gone: {unlock}"
+        else:
+            advice = f"wait=SECONDS waits for it; {unlock} says who it is"
         return LockedError(
-            f"somebody else {printable(holder.get('purpose', self._purpose), 80)}",
-            details=details,
+            f"somebody else {found.purpose or self._purpose}",
+            details={"holder": found.name, "hint": advice},
             where=printable(self._path, 400),
         )
 
@@ -190,6 +211,109 @@ def _plain(descriptor: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "something else than a lock file stands here")
     return descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, as its file says; texts are safe to print."""
+
+    path: Path
+    """The lock file."""
+    host: str
+    pid: str
+    since: str
+    """UTC, ISO 8601."""
+    purpose: str
+    """What it does: ``saves to the store``; may be empty."""
+    alive: bool | None = None
+    """Whether it still lives; None where that cannot be known from here."""
+
+    @property
+    def name(self) -> str:
+        """Process, host and time in one line."""
+        return f"process {self.pid} on host {self.host}, since {self.since}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            "file": os.fspath(self.path),
+            "host": self.host,
+            "pid": int(self.pid) if self.pid.isdecimal() else None,
+            "since": self.since,
+            "purpose": self.purpose,
+            "alive": self.alive,
+        }
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Look who holds a lock; None where nobody does.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+
+    Raises
+    ------
+    NotWritableError
+        If the file cannot be looked at.
+    """
+    try:
+        descriptor = _plain(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise not_writable(path, error) from error
+    try:
+        found = _holder(path, _read(descriptor))
+        return replace(found, alive=_lives(descriptor, found))
+    except OSError as error:
+        raise not_writable(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def break_lock(holder: Holder) -> None:
+    """Remove a lock, whoever holds it.
+
+    Raises
+    ------
+    LockedError
+        If it changed hands since it was looked at.
+    NotWritableError
+        If the system refuses.
+    """
+    if (found := holder_of(holder.path)) is None:
+        return
+    if replace(found, alive=holder.alive) != holder:
+        raise LockedError(
+            "the lock changed hands just now",
+            details={"holder": found.name},
+            where=printable(holder.path, 400),
+        )
+    try:
+        holder.path.unlink(missing_ok=True)
+        fsync_folder(holder.path.parent)
+    except OSError as error:
+        raise not_writable(holder.path, error) from error
+
+
+def _lives(descriptor: int, holder: Holder) -> bool | None:
+    """Whether whoever signed the open lock file still runs."""
+    here = holder.host == socket.gethostname()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such locks here: only the number of the process tells
+        return process_alive(int(holder.pid)) if here and holder.pid.isdecimal() else None
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False if here else None
+
+
+def _holder(path: Path, found: dict[str, Any]) -> Holder:
+    host, pid, since = (printable(found.get(key, "unknown"), 80) for key in ("host", "pid", "since"))
+    return Holder(path, host, pid, since, printable(found.get("purpose", ""), 80))
 
 
 def _read(descriptor: int) -> dict[str, Any]:
@@ -208,6 +332,9 @@ def _forget_in_child() -> None:
     """A child must neither hold its parent's lock after the parent died, nor release it."""
     for lock in list(_HELD):
         lock.forget()
+    _NO_FORK.release()
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+os.register_at_fork(
+    before=_NO_FORK.acquire, after_in_parent=_NO_FORK.release, after_in_child=_forget_in_child
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Mapping
-from contextlib import ExitStack
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, Self, overload
 
@@ -20,14 +22,15 @@ from ann_ckpt.sources import PathLike, live_reading, open_checkpoint
 from ann_ckpt.store.background import BackgroundSave
 from ann_ckpt.store.collect import collect, remove
 from ann_ckpt.store.lanes import BackgroundLane, DirectLane
-from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.places import check_tag
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.running import PREEMPTED, Periodic, SignalWatch, load_newest
+from ann_ckpt.store.session import Session
 from ann_ckpt.store.upkeep import Upkeep
 from ann_ckpt.store.verify import verify_store
 from ann_ckpt.store.writer import SeriesWriter, Snapshot
+from ann_ckpt.threads import interpreter_ends
 
 __all__ = ["CheckpointStore", "Mode"]
 
@@ -50,6 +53,10 @@ class CheckpointStore(Upkeep):
         Of large arrays. A store keeps to what it was made with, by default ``auto``.
     retention : Retention, optional
         Which checkpoints stay, applied after each save.
+    wait : float, optional
+        Seconds to wait for another process: for one that has the store open for saving, and
+        at each change for one that changes it just then. Default is not to wait for the
+        former, and 600 s for the latter.
 
     Raises
     ------
@@ -73,8 +80,9 @@ class CheckpointStore(Upkeep):
         *,
         compression: str | None = None,
         retention: Retention | None = None,
+        wait: float | None = None,
     ) -> None:
-        super().__init__(path, writable=mode != "r")
+        super().__init__(path, writable=mode != "r", wait=wait)
         if mode not in _MODES:
             known = ", ".join(map(repr, _MODES))
             raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
@@ -82,37 +90,55 @@ class CheckpointStore(Upkeep):
             chunking.compression(compression)
         self.mode: Mode = mode
         self.retention = retention
-        self._session = FileLock(self._folder.writer_lock, "saves to the store")
+        self._process = os.getpid()
+        self._joined: Session | None = None
+        self._member = object()
         self.saved_step: int | None = None
         """Time step of what was saved or resumed last through this object."""
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
         if mode in ("a", "w"):
-            self._begin(compression)
+            self._begin(compression, 0.0 if wait is None else wait)
         else:
             self._folder.settings()
 
-    def _begin(self, compression: str | None) -> None:
+    def _begin(self, compression: str | None, wait: float) -> None:
         """Become the one writer."""
         if not self._folder.exists():
             self._make(compression or "auto")
         settings = self._folder.settings()
-        self._unclean = self._session.acquire(durable=True)
-        self._marked = True
-        try:
-            if self.mode == "w":
-                with ExitStack() as cleanup:
-                    self._enter_change(cleanup)
-                    remove(self._folder, self._catalog.all())
-                    collect(self._folder, [path.stem for path in self._folder.object_files()])
-                    self._unclean = False
-                self._folder.create({"compression": compression or "auto"})
-                settings = self._folder.settings()
-            chosen = compression or settings.get("compression", "auto")
-            self._writer = SeriesWriter(self._folder, chunking.compression(str(chosen)))
-        except BaseException:
-            self._session.release()
-            raise
+        session = Session.of(self._folder)
+        with session.entered(), ExitStack() as turn:
+            session.take_turn(turn)
+            self._unclean = session.join(self._member, wait=wait)
+            self._marked = True
+            self._leave = weakref.finalize(self, session.leave, self._member)
+            self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
+            try:
+                if self.mode == "w":
+                    self._empty(compression or "auto")
+                    session.forget_checkpoints()
+                    settings = self._folder.settings()
+                chosen = compression or settings.get("compression", "auto")
+                self._writer = SeriesWriter(self._folder, chunking.compression(str(chosen)))
+                session.add_writer(self._writer)
+                self._joined = session
+            except BaseException:
+                self._leave()
+                raise
+
+    def _empty(self, compression: str) -> None:
+        """Remove every checkpoint."""
+        with ExitStack() as cleanup:
+            self._lock_change(cleanup)
+            remove(self._folder, self._catalog.all())
+            collect(self._folder, [path.stem for path in self._folder.object_files()])
+            self._unclean = False
+        self._folder.create({"compression": compression})
+
+    @property
+    def _session(self) -> Session:
+        return self._joined or super()._session
 
     def _make(self, compression: str) -> None:
         path = self._folder.path
@@ -199,27 +225,33 @@ class CheckpointStore(Upkeep):
             If the system does not take it, now or in the background since the last
             call. The store is as it was.
         LockedError
-            If another process changes the store and does not come to an end.
+            If another process changes the store and does not come to an end, or the lock of
+            this one was removed.
+        BusyError
+            If this thread is in the middle of another change of the store, so that this is a
+            signal handler or a callback.
         """
-        writer = self._the_writer()
-        reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
-        if metadata is not None:
-            together = {**reading.state.metadata, **metadata}
-            reading = Reading(replace(reading.state, metadata=together), reading.notes)
-        snapshot = Snapshot(reading, now(), provenance(origin), None if tag is None else check_tag(tag))
-        pending = self._write(writer, snapshot, background=background, progress=progress)
-        return pending if background else pending.wait()
+        with self._entered() as writer:
+            reading, origin = live_reading(
+                network, net_id, Selection(populations, projections), barrier=barrier
+            )
+            if metadata is not None:
+                together = {**reading.state.metadata, **metadata}
+                reading = Reading(replace(reading.state, metadata=together), reading.notes)
+            snapshot = Snapshot(reading, now(), provenance(origin), None if tag is None else check_tag(tag))
+            pending = self._write(writer, snapshot, background=background, progress=progress)
+            return pending if background else pending.wait()
 
     def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
         """Compare a network with the newest checkpoint and say what :meth:`save` would write."""
-        writer = self._the_writer()
-        reading, origin = live_reading(network, net_id, EVERYTHING)
-        return writer.plan(Snapshot(reading, now(), provenance(origin)))
+        with self._entered() as writer, ExitStack() as turn:
+            self._session.take_turn(turn)
+            reading, origin = live_reading(network, net_id, EVERYTHING)
+            return writer.plan(Snapshot(reading, now(), provenance(origin)))
 
     def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:
         """Add a checkpoint file, with its own date, provenance and, unless given here, tag."""
-        writer = self._the_writer()
-        with open_checkpoint(path) as checkpoint:
+        with self._entered() as writer, open_checkpoint(path) as checkpoint:
             name = tag if tag is not None else checkpoint.tag
             snapshot = Snapshot(
                 Reading(checkpoint.state(lazy=True)),
@@ -234,8 +266,10 @@ class CheckpointStore(Upkeep):
     ) -> BackgroundSave:
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
         pending = BackgroundSave()
+        session = self._session
         with ExitStack() as entering:
             self._enter_change(entering)
+            self._check_commit()  # another thread may have closed it meanwhile
             notes = self._sweep()
             cleanup = entering.pop_all()
 
@@ -244,30 +278,71 @@ class CheckpointStore(Upkeep):
             self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
-        if background:
-            pending.lane = BackgroundLane(cleanup)
-        with pending.lane or DirectLane(cleanup) as lane:
-            writer.save(snapshot, lane, cleanup, progress=progress, finish=finish)
+        lane = self._lane(cleanup, session, background=background)
+        if isinstance(lane, BackgroundLane):
+            pending.lane = lane
+        with lane:
+            writer.save(
+                snapshot,
+                lane,
+                cleanup,
+                progress=progress,
+                check=self._check_commit,
+                finish=finish,
+            )
         # What failed up to here was raised to the caller; what fails later waits for the next call.
         self._background = pending if background else None
         return pending
 
+    @staticmethod
+    def _lane(cleanup: ExitStack, session: Session, *, background: bool) -> BackgroundLane | DirectLane:
+        """Return who writes: the caller, too, where a thread would not be waited for."""
+        if background and not interpreter_ends():
+            with suppress(RuntimeError):
+                return BackgroundLane(cleanup, session.entered)
+        return DirectLane(cleanup)
+
+    @contextmanager
+    def _entered(self) -> Iterator[SeriesWriter]:
+        """Say that this thread changes the store; yield what writes."""
+        self._the_writer()
+        with self._session.entered():
+            self._settle()
+            self._session.check(self._member)
+            yield self._the_writer()
+
     def _the_writer(self) -> SeriesWriter:
-        """Return what writes, once the last save in the background has ended well."""
-        self._settle()
-        if self._writer is None or not self._session.held:
+        """Return what writes, if this store object may."""
+        if self._process != os.getpid() and self.mode in ("a", "w"):
+            raise OptionError(
+                "this store was opened by another process, from which this one was forked",
+                details={"hint": "open it again in this process"},
+                where=self.path,
+            )
+        if self._writer is None:
             why = f"it was opened with mode={self.mode!r}" if self.mode in ("r", "prune") else "it was closed"
             raise OptionError("this store cannot be saved to", details={"found": why}, where=self.path)
         return self._writer
 
+    def _check_commit(self) -> None:
+        """See to it that this process still is the one that saves: a callback may have forked, or closed."""
+        self._the_writer()
+        self._session.check(self._member)
+
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
-        self._settle()
+        self._settle_first()
         return super()._prune(rules, dry_run=dry_run)
+
+    def _settle_first(self) -> None:
+        """Settle, where this thread is not in the middle of a save itself."""
+        if self._joined is not None:
+            with self._joined.entered():
+                self._settle()
 
     def _settle(self) -> None:
         """Wait for a save in the background; raise what it raised, if nobody has heard of it yet."""
-        background, self._background = self._background, None
-        if background is not None and not background.seen:
+        background = self._background
+        if background is not None and not background.seen and self._process == os.getpid():
             background.wait()
 
     def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
@@ -361,7 +436,7 @@ class CheckpointStore(Upkeep):
         MismatchError
             If the network is another one; nothing was changed.
         """
-        self._settle()
+        self._settle_first()
         found = load_newest(simulator_for(network, net_id), self._catalog.all(), self.path)
         if found is None:
             return None
@@ -422,15 +497,24 @@ class CheckpointStore(Upkeep):
     def close(self) -> None:
         """Wait for a save in the background, and let the next writer in.
 
+        In a forked child nothing is waited for and nothing let go: all that is the parent's.
+
         Raises
         ------
         NotWritableError
             If that save failed and nobody has heard of it yet.
+        BusyError
+            If this thread is in the middle of a save.
         """
-        try:
-            self._settle()
-        finally:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-            self._session.release()
+        if self._joined is None:
+            return
+        with self._joined.entered():
+            try:
+                self._settle()
+            finally:
+                with ExitStack() as turn:
+                    self._joined.take_turn(turn)
+                    if self._writer is not None:
+                        self._writer.close()
+                        self._writer = None
+                    self._leave()

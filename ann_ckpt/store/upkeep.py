@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.errors import CorruptFileError, OptionError, printable
 from ann_ckpt.report import Note
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.collect import collect, remove, unneeded
 from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.session import Session
 from ann_ckpt.store.view import SeriesView
 
 __all__ = ["Upkeep"]
 
 _PATIENCE = 600.0
-"""Seconds that a change to the store waits for another process to finish its own."""
+"""Seconds that a change to the store waits for another process to finish its own, unless told."""
 
 
 class Upkeep(SeriesView):
@@ -30,11 +31,16 @@ class Upkeep(SeriesView):
         The folder.
     writable : bool
         False refuses every change.
+    wait : float, optional
+        Seconds that a change waits for another process to finish its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, writable: bool) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, writable: bool, wait: float | None = None) -> None:
         super().__init__(path)
+        if wait is not None and not wait >= 0:
+            raise OptionError("wait is a number of seconds, 0 or more", details={"given": printable(wait)})
         self._writable = writable
+        self._patience = _PATIENCE if wait is None else wait
         self._change = FileLock(self._folder.change_lock, "changes the store")
         self._marked = False
         """Whether another file of ours, durable already, tells of an interrupted change."""
@@ -75,7 +81,7 @@ class Upkeep(SeriesView):
             raise OptionError(
                 "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
             )
-        with ExitStack() as cleanup:
+        with self._session.entered(), ExitStack() as cleanup:
             self._enter_change(cleanup)
             report = self._doom(rules, dry_run=False)
             self._unclean = False
@@ -99,9 +105,18 @@ class Upkeep(SeriesView):
             dry_run=dry_run,
         )
 
+    @property
+    def _session(self) -> Session:
+        return Session.of(self._folder)
+
     def _enter_change(self, cleanup: ExitStack) -> None:
-        """Take the change lock until ``cleanup`` ends."""
-        died = self._change.acquire(wait=_PATIENCE, durable=not self._marked)
+        """Take the turn among the threads, and the change lock, until ``cleanup`` ends."""
+        self._session.take_turn(cleanup)
+        self._lock_change(cleanup)
+
+    def _lock_change(self, cleanup: ExitStack) -> None:
+        """Keep other processes from changing the store until ``cleanup`` ends."""
+        died = self._change.acquire(wait=self._patience, durable=not self._marked)
         cleanup.callback(self._change.release)
         self._folder.check_folders()
         self._unclean |= died

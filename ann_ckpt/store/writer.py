@@ -95,6 +95,10 @@ class SeriesWriter:
         """End the threads."""
         self._pool.shutdown()
 
+    def forget(self) -> None:
+        """Read the newest checkpoint again before the next save."""
+        self._base = _Base()
+
     def plan(self, snapshot: Snapshot) -> StorePlan:
         """Hash everything and say what a save would write."""
         base = self._recall()
@@ -115,6 +119,7 @@ class SeriesWriter:
         cleanup: contextlib.ExitStack,
         *,
         progress: Progress | None,
+        check: Callable[[], None],
         finish: Callable[[StoreReport], None],
     ) -> None:
         """Write one checkpoint.
@@ -127,6 +132,8 @@ class SeriesWriter:
             Does everything that touches the disk.
         cleanup : ExitStack
             What the lane leaves at the end.
+        check : callable
+            Raises if this process may not commit any more; called just before it does.
         finish : callable
             Takes the report, once the checkpoint is committed.
 
@@ -170,6 +177,7 @@ class SeriesWriter:
         def commit() -> None:
             with explained(path):
                 batch.commit()
+                check()
                 size = _write_checkpoint(FilePlan(tuple(entries.values())), path)
             shared = {e.path: e.array for e in entries.values() if isinstance(e, SharedEntry)}
             self._base = _Base(slot, shared)

@@ -16,12 +16,16 @@ from ann_ckpt.report import LoadReport, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import Watch
 from ann_ckpt.transfer.casting import Cast
+from ann_ckpt.transfer.interrupt import finishing
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
 
 __all__ = ["load_into"]
 
 _KEPT_BYTES = 128 << 20
 """Values that were read to be checked wait in memory up to this size, so that they are not read twice."""
+
+_WHOLE = "the network was loaded completely before the interrupt was let through"
+_PARTLY = "the network is partly loaded; load it again, or build it anew, before going on"
 
 
 def load_into(
@@ -70,6 +74,9 @@ def load_into(
         If stored values are damaged; nothing was changed.
     SimulatorError
         If the simulator fails while values are set; some are set already.
+    KeyboardInterrupt
+        After ^C: at once while values are read and checked, and nothing was changed; once all
+        are set if it came while they were. Its notes say so. A second ^C breaks off.
     """
     began = time.perf_counter()
     # A name that only one side has is a finding; so all of the live side has to be there.
@@ -81,7 +88,8 @@ def load_into(
         raise _mismatch(plan, path, time.perf_counter() - began)
     meter = _Meter(progress, plan)
     kept = _preflight(plan, meter)
-    _execute(plan, simulator, lambda array: meter.watched(kept.instead_of(array)), meter)
+    with finishing(_WHOLE, _PARTLY):
+        _execute(plan, simulator, lambda array: meter.watched(kept.instead_of(array)), meter)
     loaded = tuple(p for action in plan.actions for p in action.loads)
     return _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
 
@@ -112,7 +120,7 @@ def _execute(plan: LoadPlan, simulator: Simulator, watch: Watch, meter: _Meter) 
 def _interrupted(path: str, fact: str) -> SimulatorError:
     return SimulatorError(
         f"loading stopped at {printable(path)}: {fact}",
-        details={"hint": "the network is partly loaded; build it anew before going on"},
+        details={"hint": _PARTLY},
     )
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
+from ann_ckpt.errors import LockedError
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
+
+unlock = importlib.import_module("ann_ckpt.cli.unlock")
 
 
 def disk(store: Path) -> int:
@@ -221,3 +229,138 @@ def test_a_missing_object_is_damage_and_its_name_is_said(run: Run, store_folder:
     answer = run("verify", store_folder)
     assert answer.status == 5
     assert largest.stem in answer.out
+
+
+# --- unlock -----------------------------------------------------------------------
+
+
+def left_on(host: str, store: Path, name: str = "lock") -> Path:
+    lock = store / name
+    holder = {
+        "host": host,
+        "pid": 4242,
+        "since": "2026-11-22T10:00:00+00:00",
+        "purpose": "saves to the store",
+    }
+    lock.write_text(json.dumps(holder))
+    return lock
+
+
+def test_unlock_of_a_store_that_nobody_holds(run: Run, store_folder: Path) -> None:
+    answer = run("unlock", store_folder)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out == "the store is not locked\n"
+    assert run("unlock", store_folder, "--json").json["locks"] == []
+
+
+def test_unlock_explains_and_without_agreement_removes_nothing(run: Run, store_folder: Path) -> None:
+    lock = left_on("node17", store_folder)
+    answer = run("unlock", store_folder)
+    assert answer.status == 10
+    assert "process 4242 on host node17, since 2026-11-22T10:00:00+00:00 (saves to the store)" in answer.out
+    assert "cannot be known from here" in answer.out
+    assert "--yes" in answer.err
+    assert lock.exists()
+    document = run("unlock", store_folder, "--json")
+    assert document.status == 10
+    assert document.json["locks"] == [
+        {
+            "file": str(lock),
+            "host": "node17",
+            "pid": 4242,
+            "since": "2026-11-22T10:00:00+00:00",
+            "purpose": "saves to the store",
+            "alive": None,
+        }
+    ]
+    assert document.json["removed"] == []
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("option", ["--yes", "--force"])
+def test_unlock_removes_what_another_host_left(run: Run, store_folder: Path, option: str) -> None:
+    left_on("node17", store_folder)
+    left_on("node17", store_folder, "lock.change")
+    answer = run("unlock", store_folder, option)
+    assert (answer.status, answer.err) == (0, "")
+    assert "removed lock\n" in answer.out
+    assert "removed lock.change\n" in answer.out
+    assert not list(store_folder.glob("lock*"))
+    with CheckpointStore(store_folder, "a") as store:
+        store.gc()
+
+
+def test_the_message_of_a_lock_leads_to_unlock(run: Run, store_folder: Path, demo_file: Path) -> None:
+    left_on("node17", store_folder)
+    answer = run("add", store_folder, demo_file)
+    assert answer.status == 10
+    assert f"`ann-ckpt unlock {store_folder}`" in answer.err
+    assert run("unlock", store_folder, "--yes", "--json").json["removed"] == ["lock"]
+    assert run("add", store_folder, demo_file).status == 0
+
+
+def test_unlock_says_that_a_process_of_this_host_is_dead(run: Run, store_folder: Path) -> None:
+    left_on(socket.gethostname(), store_folder)
+    answer = run("unlock", store_folder, "--yes")
+    assert answer.status == 0
+    assert "does not live any more" in answer.out
+
+
+def test_unlock_takes_a_lock_from_the_living_by_force_only(run: Run, store_folder: Path) -> None:
+    with CheckpointStore(store_folder, "a") as store:
+        answer = run("unlock", store_folder, "--yes")
+        assert answer.status == 10
+        assert "that process lives" in answer.out
+        assert "--force" in answer.err
+        assert (store_folder / "lock").exists()
+        assert run("unlock", store_folder, "--force").status == 0
+        assert not (store_folder / "lock").exists()
+        with pytest.raises(LockedError, match="was removed while it was open"):
+            store.plan(store.latest)
+
+
+@pytest.mark.parametrize(("agreed", "status"), [(True, 0), (False, 10)])
+def test_unlock_asks_on_a_terminal(
+    run: Run, store_folder: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool, status: int
+) -> None:
+    lock = left_on("node17", store_folder)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" if agreed else "n\n"))
+    monkeypatch.setattr(unlock.sys.stdin, "isatty", lambda: True, raising=False)
+    answer = run("unlock", store_folder)
+    assert answer.status == status
+    assert "Remove lock?" in answer.err
+    assert lock.exists() is not agreed
+
+
+def test_a_lock_that_changes_hands_while_somebody_is_asked_stays(
+    run: Run, store_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = left_on("node17", store_folder)
+
+    def agree(*_: object, **__: object) -> bool:
+        left_on("node18", store_folder)
+        return True
+
+    monkeypatch.setattr(unlock, "_agreed", agree)
+    answer = run("unlock", store_folder)
+    assert answer.status == 10
+    assert "changed hands" in answer.err
+    assert lock.exists()
+
+
+def test_unlock_of_what_is_no_store_says_so(run: Run, demo_file: Path) -> None:
+    for place in (demo_file, "absent.ckpt"):
+        answer = run("unlock", place)
+        assert answer.status == 3
+        assert "there is no store" in answer.err
+
+
+def test_unlock_survives_a_lock_that_is_none(run: Run, store_folder: Path) -> None:
+    (store_folder / "lock").write_text('{"host": ["\\u001b"], "pid": {}, "since": null}')
+    answer = run("unlock", store_folder, "--yes")
+    assert answer.status == 0
+    assert "\x1b" not in answer.out
+    os.mkfifo(store_folder / "lock")
+    answer = run("unlock", store_folder, "--yes")
+    assert answer.status == 9
+    assert (store_folder / "lock").exists()

@@ -102,7 +102,7 @@ def test_waiting_in_vain_ends_in_the_same_error(path, other):
 def test_a_lock_from_another_host_is_not_taken_over(path):
     holder = {"host": "node17", "pid": 4242, "since": "2026-11-22T10:00:00+00:00", "purpose": "saves"}
     path.write_text(json.dumps(holder))
-    with pytest.raises(LockedError, match=r"(?s)process 4242 on host node17.*remove the file"):
+    with pytest.raises(LockedError, match=r"(?s)process 4242 on host node17.*is gone: `ann-ckpt unlock"):
         FileLock(path, "saves").acquire()
     assert json.loads(path.read_text()) == holder
 
@@ -171,7 +171,7 @@ def test_without_locks_in_the_file_system_the_file_itself_excludes(path, monkeyp
     monkeypatch.setattr(fcntl, "flock", refuse)
     with FileLock(path, "saves") as lock:
         assert lock.acquire() is False
-        with pytest.raises(LockedError, match=r"(?s)has no locks.*remove the file"):
+        with pytest.raises(LockedError, match=r"(?s)has no locks.*is gone: `ann-ckpt unlock"):
             FileLock(path, "saves").acquire()
     with FileLock(path, "saves") as lock:
         assert lock.acquire() is False

@@ -1,0 +1,202 @@
+"""What the store objects of one process on one folder share: the writer's lock, and turns.
+
+A process may open a store as often as it likes (a notebook cell that is run again, two parts of
+a program); its objects share the lock that keeps other processes out, and change the store one
+after another. A thread that asks for a turn while it has one, in a signal handler or a callback,
+would wait for itself, so it is refused at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
+
+from ann_ckpt.errors import BusyError, FileMissingError, LockedError, printable
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.lock import FileLock
+
+__all__ = ["Session"]
+
+_SESSIONS: weakref.WeakValueDictionary[tuple[int, int], Session] = weakref.WeakValueDictionary()
+_AT_WORK = threading.RLock()
+"""Held while a session is looked up, joined or left; a signal handler may interrupt its own thread."""
+
+
+class _Remembers(Protocol):
+    """Whoever builds upon the checkpoint that was saved last."""
+
+    def forget(self) -> None:
+        """Read it again before the next save."""
+
+
+class Session:
+    """One process at one store; made by :meth:`of`."""
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._where = printable(folder.path, 400)
+        self._lock = FileLock(folder.writer_lock, "saves to the store")
+        self._members: set[object] = set()
+        self._writers: weakref.WeakSet[_Remembers] = weakref.WeakSet()
+        self._left_at_exit = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._turn = threading.Lock()
+        self._inside: set[int] = set()
+
+    @staticmethod
+    def of(folder: StoreFolder) -> Session:
+        """Return the session of this process at an existing store, whatever path leads there.
+
+        Raises
+        ------
+        FileMissingError
+            If the folder is gone.
+        """
+        try:
+            status = folder.path.stat()
+        except OSError as error:
+            raise FileMissingError("there is no store", where=printable(folder.path, 400)) from error
+        key = (status.st_dev, status.st_ino)
+        with _AT_WORK:
+            found = _SESSIONS.get(key)
+            if found is None:
+                found = _SESSIONS[key] = Session(folder)
+            return found
+
+    # --- The writer's lock --------------------------------------------------------
+
+    def join(self, member: object, *, wait: float = 0.0) -> bool:
+        """Become one of those who may save; whoever asks has the turn.
+
+        Parameters
+        ----------
+        member : object
+            Stands for one store object.
+        wait : float
+            Seconds to wait for another process.
+
+        Returns
+        -------
+        bool
+            Whether a process that died left the lock behind.
+
+        Raises
+        ------
+        LockedError
+            If another process holds it.
+        """
+        with _AT_WORK:
+            self._members.add(member)
+            if self._lock.intact:
+                return False
+            self._left_at_exit = False
+        try:
+            return self._lock.acquire(wait=wait, durable=True)
+        except BaseException:
+            self._members.discard(member)
+            raise
+
+    def leave(self, member: object) -> None:
+        """Be none of them any more; the last one lets other processes in."""
+        with _AT_WORK:
+            self._members.discard(member)
+            if not self._members:
+                self._lock.release()
+
+    def check(self, member: object) -> None:
+        """See to it that ``member`` may still save.
+
+        Raises
+        ------
+        LockedError
+            If the lock was taken away, for example by ``ann-ckpt unlock``.
+        """
+        if self._left_at_exit:  # a save from an exit handler that was registered before this module's
+            self.join(member)
+        if not self._lock.intact:
+            raise LockedError(
+                "the lock of this store was removed while it was open, and another process may save now",
+                details={"hint": "open the store again"},
+                where=self._where,
+            )
+
+    # --- Turns --------------------------------------------------------------------
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Mark this thread as one that changes the store, or waits to.
+
+        Raises
+        ------
+        BusyError
+            If it does already: this is a signal handler, or a callback.
+        """
+        thread = threading.get_ident()
+        if thread in self._inside:
+            raise BusyError(
+                "this thread is in the middle of another call that changes the store, "
+                "and cannot wait for itself",
+                details={
+                    "hint": "in a signal handler or a callback only take note; "
+                    "save when the call has returned (on_signal does so)"
+                },
+                where=self._where,
+            )
+        self._inside.add(thread)
+        try:
+            yield
+        finally:
+            self._inside.discard(thread)
+
+    def take_turn(self, cleanup: ExitStack) -> None:
+        """Wait for other threads; the turn lasts until ``cleanup`` ends, in whichever thread."""
+        turn = self._turn
+        turn.acquire()
+        cleanup.callback(turn.release)
+
+    # --- Building upon what was saved ---------------------------------------------
+
+    def add_writer(self, writer: _Remembers) -> None:
+        """Have a writer told when the checkpoints are removed from under it."""
+        self._writers.add(writer)
+
+    def forget_checkpoints(self) -> None:
+        """Tell them."""
+        for writer in self._writers:
+            writer.forget()
+
+
+def _each(do: Callable[[Session], None]) -> None:
+    for session in list(_SESSIONS.values()):
+        do(session)
+
+
+def _leave_at_exit(session: Session) -> None:
+    """Leave no lock behind that somebody on another host would have to remove."""
+    if session._members:
+        session._members.clear()
+        session._left_at_exit = True
+        session._lock.release()
+
+
+def _begin_anew_in_child(session: Session) -> None:
+    """The child of a fork has none of the threads that have turns, and not the lock either."""
+    session._members.clear()
+    session._begin()
+
+
+def _after_fork_in_child() -> None:
+    _each(_begin_anew_in_child)
+    _AT_WORK.release()
+
+
+atexit.register(_each, _leave_at_exit)
+os.register_at_fork(
+    before=_AT_WORK.acquire, after_in_parent=_AT_WORK.release, after_in_child=_after_fork_in_child
+)
