@@ -67,6 +67,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "path": checkpoint.path,
         "format_version": list(checkpoint.format_version),
+        "parts_checked": checkpoint.parts_checked,
         "file_bytes": checkpoint.file_size,
         "value_bytes": sum(entry.nbytes for entry in held),
         "filters": list(largest.storage.filters) if largest and largest.storage else [],
@@ -133,6 +134,8 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     lines.add_row("time", line if found["seed"] is None else f"{line}, seed {found['seed']}")
     size = f"{human_bytes(found['file_bytes'])} for {human_bytes(found['value_bytes'])} of values"
     lines.add_row("size", f"{size}, {'+'.join(found['filters']) or 'not compressed'}")
+    if not found["parts_checked"]:
+        lines.add_row("checksums", "of whole arrays only: parts of large ones are read unchecked")
     origin = found["provenance"]
     if "simulator" in origin:
         lines.add_row("simulator", safe(origin["simulator"]))

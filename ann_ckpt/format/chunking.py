@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ann_ckpt.errors import OptionError
+from ann_ckpt.format.block_digests import WHOLE_BYTES, block_entries
 
 __all__ = ["CHUNKED_BYTES", "Compression", "Storage", "choose", "chunk_bytes", "compression"]
 
 COMPACT_BYTES = 8 << 10
 """Arrays up to this size lie in their object header, where they cost no block of their own."""
-CHUNKED_BYTES = 32 << 10
-"""Flat arrays from this size on are chunked."""
+CHUNKED_BYTES = WHOLE_BYTES
+"""Arrays from this size on are chunked."""
 _PACKED_BYTES = 128 << 10
 _RAW_BYTES = 1 << 20
 """Not more: the chunk cache of stock HDF5 holds no larger ones."""
@@ -74,9 +75,9 @@ def chunk_bytes(wanted: Compression) -> int:
 def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storage:
     """Decide the storage of an array.
 
-    Flat arrays are chunked, because synapses are read by ranges of rows. An array of
-    two or three axes has a population's geometry: it is small beside any projection and
-    lies in one piece.
+    Large arrays are chunked along their first axis, because synapses are read by ranges of
+    rows, in whole blocks, because a block is what is checked. An array whose entries are
+    larger than a chunk lies in one piece.
 
     Parameters
     ----------
@@ -90,6 +91,8 @@ def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storag
     size = math.prod(shape) * itemsize
     if size <= COMPACT_BYTES:
         return Storage(Kind.COMPACT if size else Kind.CONTIGUOUS)
-    if len(shape) != 1 or size < CHUNKED_BYTES:
+    block, entry = block_entries(itemsize, shape), size // shape[0]
+    if not block or entry > _RAW_BYTES:
         return Storage(Kind.CONTIGUOUS)
-    return Storage(Kind.CHUNKED, max(1, min(shape[0], chunk_bytes(wanted) // itemsize)), wanted)
+    chunk = block * max(1, chunk_bytes(wanted) // (block * entry))
+    return Storage(Kind.CHUNKED, min(shape[0], chunk), wanted)

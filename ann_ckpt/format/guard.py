@@ -18,6 +18,7 @@ from h5py import h5d, h5l, h5o, h5s
 
 from ann_ckpt.errors import (
     CheckpointError,
+    ClosedCheckpointError,
     CorruptFileError,
     StateError,
     UnrecognisedFileError,
@@ -72,17 +73,22 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
     ----------
     where : str
         File and path for messages.
+    file : FileBytes, optional
+        If it was closed meanwhile, that is the reason for whatever was raised.
     """
 
-    __slots__ = ("_where",)
+    __slots__ = ("_file", "_where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, file: FileBytes | None = None) -> None:
         self._where = where
+        self._file = file
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, _NONSENSE) and self._file is not None and self._file.closed:
+            raise ClosedCheckpointError("the checkpoint was closed meanwhile", where=self._where) from error
         if isinstance(error, StateError):
             raise CorruptFileError(
                 "what is stored makes no sense", details={"found": error.fact}, where=self._where

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 1)
+VERSION = (1, 2)
 """Major and minor. A reader takes any minor version of its major one."""
 SUFFIXES = (".h5", ".hdf5")
 
@@ -34,6 +34,7 @@ A_DT = "dt"
 A_SEED = "seed"
 A_RESEEDED = "reseeded"
 A_INDEX_DIGEST = "index_digest"
+A_HEADER_DIGEST = "header_digest"
 A_TAG = "tag"
 INDEX = "index"
 METADATA = "metadata"
@@ -76,6 +77,11 @@ DELAYS = "delays"
 PRE_VIEW = "pre_view"
 POST_VIEW = "post_view"
 
+# Digests of the blocks of large arrays.
+DIGESTS = "digests"
+DIGESTS_ARRAYS = "digests/arrays"
+DIGESTS_BLOCKS = "digests/blocks"
+
 # Only in a store: arrays whose values lie in objects, and the objects.
 SHARED = "shared"
 SHARED_OBJECTS = "shared/objects"
@@ -96,7 +102,14 @@ E_TEXT = "text"
 E_GROUP = "group"
 E_SHARED = "shared"
 E_TABLE = "table"
-ENCODINGS = {E_ARRAY: 1, E_GLOBALS: 1, E_TEXT: 1, E_GROUP: 1, E_SHARED: 1, E_TABLE: 1}
+ENCODINGS = {E_ARRAY: 2, E_GLOBALS: 1, E_TEXT: 1, E_GROUP: 1, E_SHARED: 1, E_TABLE: 1}
+
+ROOT_ATTRIBUTES = frozenset((A_FORMAT, A_VERSION, A_CREATED, A_TIME_STEP, A_DT, A_SEED, A_RESEEDED, A_TAG))
+"""Those that the index has a digest of; others may be added by anybody."""
+GROUP_ATTRIBUTES = frozenset(
+    (A_TYPE, A_GEOMETRY, A_PRE, A_POST, A_TARGET, A_PRE_SIZE, A_POST_SIZE, A_DELAY, A_ROWS)
+)
+"""The same for all other groups."""
 
 NAME_BYTES = 16 << 10
 """Longest escaped name."""

@@ -39,6 +39,8 @@ def create_shared_link(parent: Any, link: str, array: SharedArray) -> None:
     creation = h5p.create(h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)
     creation.set_layout(h5d.VIRTUAL)
+    if array.dtype.kind == "f":  # what other tools show where an object is missing; the default is 0
+        creation.set_fill_value(np.array(np.nan, array.dtype))
     entries = {name: (item.entries, *array.shape[1:]) for name, item in array.objects.items()}
     for name, runs in _mappings(array):
         creation.set_virtual(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,7 +26,9 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.files import open_regular
 from ann_ckpt.format import guard, h5, layout
+from ann_ckpt.format.block_digests import FIRST_DIGEST, ArrayDigest, BlockDigests, block_entries
 from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.checked import CheckedArray
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index, index_type
 from ann_ckpt.format.links import check_shared_link
@@ -36,6 +39,11 @@ from ann_ckpt.format.sharing import TABLE_TYPES, BlockPlace, SharedArray, Shared
 from ann_ckpt.format.stored import StoredArray
 
 __all__ = ["FileReader"]
+
+
+_TABLE_TYPES = {**TABLE_TYPES, layout.DIGESTS_ARRAYS: FIRST_DIGEST}
+_HEADER_DIGEST_SINCE = 2
+"""Minor version from which on a file has a digest of its header beside that in the index."""
 
 
 class FileReader:
@@ -100,29 +108,40 @@ class FileReader:
                 if noted is None:
                     raise
                 index = self._read_index(self._file.through_hdf5(layout.INDEX))
-            if _digest_of_header(self.header) != index[""].digest:
-                raise CorruptFileError("the header differs from its digest")
         return index
 
     def _read_index(self, dataset: StoredArray) -> Index:
         table = dataset.read(0, dataset.shape[0])
         if table.dtype.names is None:
             table = table.view(index_type(table.dtype.itemsize))
-        if digest_of(table) != h5.text_of(self.header[layout.A_INDEX_DIGEST]):
-            raise CorruptFileError("the index differs from its digest")
+        if digest_of(table) != self._index_digest:
+            raise CorruptFileError("checksum mismatch in the index")
         return Index(table)
 
     def __contains__(self, path: str) -> bool:
         return path in self.index
 
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
-        """Attributes of a group, checked against its digest."""
+        """Attributes of a group, checked against its digest; without those that the format does not know."""
         with self.believing(path):
-            found = self._read_attributes(self._file.group(path))
-        digest = digest_of_attributes(found) if path else _digest_of_header(found)
-        if digest != self.index[path].digest:
-            raise CorruptFileError("the attributes differ from their digest", where=self.where(path))
-        return found
+            known = layout.GROUP_ATTRIBUTES if path else layout.ROOT_ATTRIBUTES
+            beside = () if path else (layout.A_INDEX_DIGEST, layout.A_HEADER_DIGEST)
+            return self._checked_attributes(self._file.group(path), known, beside, self.index[path].digest)
+
+    def _checked_attributes(
+        self, group: Any, known: AbstractSet[str], beside: Sequence[str], digest: str
+    ) -> dict[str, NDArray[Any]]:
+        """Read known attributes; those of ``beside`` are in no digest, and anybody may have added others."""
+        names = [name for name in h5.attribute_names(group) if name not in beside]
+        found = {name: h5.read_attribute(group, name) for name in names if name in known}
+        if digest_of_attributes(found) == digest:
+            return found
+        # A later minor version may know more attributes than this one, and has them in its digest.
+        if self._minor > layout.VERSION[1]:
+            everything = {name: h5.read_attribute(group, name) for name in names}
+            if digest_of_attributes(everything) == digest:
+                return found
+        raise CorruptFileError("checksum mismatch in the attributes")
 
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
@@ -131,32 +150,42 @@ class FileReader:
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
 
-    def array(self, path: str) -> StoredArray | SharedReader:
+    def array(self, path: str) -> CheckedArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.believing(path):
             if self.index[path].encoding != layout.E_SHARED:
-                return self._open_known(path)
+                return self._checked(path, self._open_known(path))
             self._check_encoding(path)
             dtype, shape = self._shared.describe(self._shared_numbers[path])
             return SharedReader(
                 dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
             )
 
-    def read_into(self, path: str, stored: StoredArray | SharedReader, out: NDArray[Any]) -> None:
-        """Read a whole array, opened by :meth:`array`, into memory, and hold it against its digest.
+    def _checked(self, path: str, stored: StoredArray) -> CheckedArray:
+        row, where = self.index[path], self.where(path)
+        if row.encoding != layout.E_ARRAY or row.version == 1:
+            return CheckedArray(stored, row.digest, partial(Digest, stored.dtype), where=where)
+        blocks = None
+        if block_entries(stored.dtype.itemsize, stored.shape):
+            blocks = partial(self._block_digests, path, stored)
+        begin = partial(ArrayDigest, stored.dtype, stored.shape)
+        return CheckedArray(stored, row.digest, begin, blocks, where=where)
 
-        Raises
-        ------
-        CorruptFileError
-            If the values are not the ones that were written.
-        """
-        if isinstance(stored, SharedReader):
-            stored.read_into(out, 0)  # checks each block itself
-            return
-        digest = Digest(stored.dtype)
-        for part in stored.fill(out, 0):
-            digest.update(part)
-        self._check_digest(path, digest.hex())
+    def _block_digests(self, path: str, stored: StoredArray) -> BlockDigests:
+        row = self.index.number(path)
+        first = self._first_digests.get(row)
+        if first is None:
+            raise CorruptFileError("the digests of its blocks are missing")
+        digests = self._open_known(layout.DIGESTS_BLOCKS)
+
+        def read(start: int, stop: int) -> NDArray[np.uint64]:
+            return digests.read(first + start, first + stop)
+
+        return BlockDigests(stored.dtype, stored.shape, self.index[path].digest, read)
+
+    @cached_property
+    def _first_digests(self) -> dict[int, int]:
+        return dict(self._table(layout.DIGESTS_ARRAYS).tolist())
 
     def layout_of(self, path: str) -> SharedArray:
         """Return the blocks and pieces of a shared array, checked against its digest."""
@@ -209,6 +238,8 @@ class FileReader:
             self.text(path)
         elif row.encoding == layout.E_SHARED:
             yield from self._verify_shared(path, set() if seen is None else seen)
+        elif row.encoding == layout.E_TABLE:
+            yield from (0 for _ in self._verify_array(path))  # none of the network's values
         else:
             yield from self._verify_array(path)
 
@@ -235,11 +266,7 @@ class FileReader:
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
             self._file.verify_noted(path, self.index.number(path))
-            digest = Digest(stored.dtype)
-            for part in stored.scan():
-                digest.update(part)
-                yield part.nbytes
-            self._check_digest(path, digest.hex())
+            yield from self._checked(path, stored).verify()
 
     @cached_property
     def _shared(self) -> SharedTables:
@@ -278,7 +305,7 @@ class FileReader:
         """Records of one of the tables; read by noted places, they are bytes of no known type."""
         stored = self._open_known(path)
         rows = stored.read(start, stored.shape[0] if stop is None else stop)
-        return rows if rows.dtype.names else rows.view(TABLE_TYPES[path])
+        return rows.view(_TABLE_TYPES[path]) if rows.dtype.kind == "V" and not rows.dtype.names else rows
 
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]
@@ -290,7 +317,7 @@ class FileReader:
 
     def _check_digest(self, path: str, found: str) -> None:
         if found != self.index[path].digest:
-            raise CorruptFileError("the values differ from their digest", where=self.where(path))
+            raise CorruptFileError("checksum mismatch", where=self.where(path))
 
     def _read_header(self) -> dict[str, NDArray[Any]]:
         root = self._file.group("")
@@ -300,18 +327,20 @@ class FileReader:
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
                 where=self.path,
             )
-        header = self._read_attributes(root)
-        major, minor = (int(v) for v in header[layout.A_VERSION])
+        major, minor = (int(v) for v in h5.read_attribute(root, layout.A_VERSION))
         if major > layout.VERSION[0]:
             raise FormatVersionError(
                 f"the file has format version {major}.{minor}",
                 details={"reads": f"versions up to {layout.VERSION[0]}.x", "hint": "update ann_ckpt"},
                 where=self.path,
             )
-        return header
-
-    def _read_attributes(self, group: Any) -> dict[str, NDArray[Any]]:
-        return {name: h5.read_attribute(group, name) for name in h5.attribute_names(group)}
+        self._minor = minor
+        self._index_digest = h5.text_of(h5.read_attribute(root, layout.A_INDEX_DIGEST))
+        if minor < _HEADER_DIGEST_SINCE and layout.A_HEADER_DIGEST not in h5.attribute_names(root):
+            return self.attributes("")
+        digest = h5.text_of(h5.read_attribute(root, layout.A_HEADER_DIGEST))
+        known = layout.ROOT_ATTRIBUTES | {layout.A_INDEX_DIGEST}
+        return self._checked_attributes(root, known, (layout.A_HEADER_DIGEST,), digest)
 
     def _open_known(self, path: str) -> StoredArray:
         """Open a dataset whose encoding the index names, if it is one that is understood here."""
@@ -325,7 +354,7 @@ class FileReader:
         """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
-        return guard.believing(self.where(path))
+        return guard.believing(self.where(path), self._file.file)
 
 
 class _Tally:
@@ -338,11 +367,6 @@ class _Tally:
     def add(self, count: int) -> None:
         with self._lock:
             self.total += count
-
-
-def _digest_of_header(header: dict[str, NDArray[Any]]) -> str:
-    """Digest of the root's attributes without the one that is written last."""
-    return digest_of_attributes({k: v for k, v in header.items() if k != layout.A_INDEX_DIGEST})
 
 
 def _is_ours(root: Any) -> bool:

@@ -16,17 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format.codec import WORKERS
+from ann_ckpt.format.checked import PARALLEL_BYTES, fill_whole_blocks, reading_threads
 from ann_ckpt.format.digest import range_digests
 from ann_ckpt.format.objects import OpenObjects, naming_object
 from ann_ckpt.format.sharing import SharedArray, Span, block_records
 from ann_ckpt.format.stored import Storage, StoredArray
-from ann_ckpt.threads import Threads
 
 __all__ = ["SharedReader"]
-
-_PARALLEL_BYTES = 4 << 20
-"""Reads of at least this size go to threads."""
 
 
 class SharedReader:
@@ -79,23 +75,16 @@ class SharedReader:
         if not out.size:
             return
         array, objects = self._load()
-        starts, stop = array.block_starts, start + len(out)
-        first = int(np.searchsorted(starts, start, side="right")) - 1
-        last = int(np.searchsorted(starts, stop, side="left"))
+        starts = array.block_starts
         with objects.of(array) as sources:
             blocks = _Blocks(array, sources, self._where)
-            # Of the blocks at both ends a part may be wanted; they are checked whole all the same.
-            cut = starts[first] < start or stop < starts[last]
-            if cut and (last - first == 1 or out.nbytes < _PARALLEL_BYTES):
-                out[...] = blocks.read(first, last)[start - starts[first] :][: len(out)]
-                return
-            if starts[first] < start:
-                first += 1
-                out[: starts[first] - start] = blocks.read(first - 1, first)[start - starts[first] :]
-            if stop < starts[last]:
-                last -= 1
-                out[starts[last] - start :] = blocks.read(last, last + 1)[: stop - starts[last]]
-            blocks.read_into(out[starts[first] - start : starts[last] - start], first, last)
+            fill_whole_blocks(
+                out,
+                start,
+                floor=lambda entry: int(starts[np.searchsorted(starts, entry, side="right") - 1]),
+                ceiling=lambda entry: int(starts[np.searchsorted(starts, entry)]),
+                fetch=blocks.read_into,
+            )
 
 
 class _Blocks:
@@ -106,21 +95,12 @@ class _Blocks:
         self._sources = sources
         self._where = where
 
-    def read(self, first: int, last: int) -> NDArray[Any]:
-        """Return blocks ``[first, last)``."""
-        array = self._array
-        entries = int(array.block_starts[last] - array.block_starts[first])
-        out = np.empty((entries, *array.shape[1:]), array.dtype)
-        self.read_into(out, first, last)
-        return out
-
-    def read_into(self, out: NDArray[Any], first: int, last: int) -> None:
-        """Fill ``out`` with blocks ``[first, last)``."""
-        if first == last:
-            return
-        run = map if out.nbytes < _PARALLEL_BYTES else _pool().map
-        begin = int(self._array.block_starts[first])
-        for _ in run(lambda span: self._fetch(span, out, begin), self._array.spans(first, last)):
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill ``out`` with the blocks from entry ``start`` on, where one begins."""
+        starts = self._array.block_starts
+        first, last = (int(n) for n in np.searchsorted(starts, (start, start + len(out))))
+        run = map if out.nbytes < PARALLEL_BYTES else reading_threads().map
+        for _ in run(lambda span: self._fetch(span, out, start), self._array.spans(first, last)):
             pass
 
     def _fetch(self, span: Span, out: NDArray[Any], begin: int) -> None:
@@ -147,9 +127,3 @@ class _Blocks:
                 details={"entries": f"{span.starts[wrong[0]]} to {span.stops[wrong[0]]} of the object"},
                 where=self._where,
             )
-
-
-@cache
-def _pool() -> Threads:
-    """Threads of their own: those that decode chunks may be waited for from here."""
-    return Threads(WORKERS, "ann_ckpt-share")

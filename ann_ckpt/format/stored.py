@@ -8,9 +8,8 @@ that is stored raw is read only as far as it is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 
 import h5py
@@ -23,12 +22,9 @@ from ann_ckpt.format import codec, h5
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 from ann_ckpt.format.places import AskedPlaces, Places
-from ann_ckpt.format.stretches import Stretch, batches, stretches
-from ann_ckpt.threads import Threads
+from ann_ckpt.format.stretches import Stretch, stretches
 
 __all__ = ["Storage", "StoredArray"]
-
-_SCAN_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class StoredArray:
         where: str,
     ) -> None:
         self.shape = layout.shape
-        self.dtype = layout.dtype
+        self.dtype = _without_padding(layout.dtype)
         self._layout = layout
         self._places = places
         self._dataset = dataset
@@ -86,8 +82,14 @@ class StoredArray:
     def opened(cls, dataset: Any, *, file: FileBytes, count: Callable[[int], None], where: str) -> Self:
         """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
         layout = check_dataset(dataset, file.size, where)
-        places = AskedPlaces(dataset, layout, where=where) if layout.in_chunks_of_rows else None
+        readable = layout.in_chunks_of_rows and _without_padding(layout.dtype) == layout.dtype
+        places = AskedPlaces(dataset, layout, where=where) if readable else None
         return cls(layout, places, dataset=dataset, file=file, count=count, where=where)
+
+    @property
+    def chunk_length(self) -> int:
+        """Entries of the first axis that are decoded together; 0 if any can be read by themselves."""
+        return self._layout.chunk[0] if self._layout.chunk else 0
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
@@ -107,37 +109,14 @@ class StoredArray:
         self.read_into(out, start)
         return out
 
-    def scan(self) -> Iterator[NDArray[Any]]:
-        """Yield the whole array in order, in parts; each is overwritten after the next was asked for."""
-        if not self.shape:
-            yield self.read_scalar()
-            return
-        step = max(1, _SCAN_BYTES // max(1, self._layout.entry_bytes))
-        buffer = np.empty((min(step, self.shape[0]), *self.shape[1:]), self.dtype)
-        for start in range(0, self.shape[0], step):
-            yield from self.fill(buffer[: self.shape[0] - start], start)
-
     def read_scalar(self) -> NDArray[Any]:
         """Return the only value of an array of shape ``()``."""
         value = h5.read_whole(self._dataset, self.dtype)
         self._count(value.nbytes)
         return value
 
-    def read_into(self, out: NDArray[Any], start: int, *, threads: bool = True) -> None:
-        """Fill ``out`` from entry ``start`` on; see :meth:`fill`."""
-        for _ in self.fill(out, start, threads=threads):
-            pass
-
-    def fill(self, out: NDArray[Any], start: int, *, threads: bool = True) -> Iterator[NDArray[Any]]:
-        """Fill ``out`` from entry ``start`` of the first axis on; yield its parts in order.
-
-        Parameters
-        ----------
-        out : array
-            C-contiguous and of this type.
-        threads : bool
-            Read and decode on several threads, while the caller looks at earlier parts; False
-            for callers that are on one of them already.
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
 
         Raises
         ------
@@ -147,14 +126,12 @@ class StoredArray:
         if not out.size:
             return
         if self._places is not None:
-            yield from self._fill_from_chunks(self._places, out, start, threads=threads)
-            return
-        if set(self._layout.filters) & set(PLUGIN_FILTERS) or self._layout.kind == h5d.CHUNKED:
+            self.gather([(start, out)])
+        elif set(self._layout.filters) & set(PLUGIN_FILTERS) or self._layout.kind == h5d.CHUNKED:
             self._read_through_hdf5(out, start)
         else:
             whole = self.read_scalar()
             out[...] = whole[start : start + len(out)] if self.shape else whole
-        yield out
 
     def gather(self, parts: Sequence[tuple[int, NDArray[Any]]]) -> None:
         """Fill several arrays, each from an entry of its own on; what they share is decoded once.
@@ -162,11 +139,11 @@ class StoredArray:
         Parameters
         ----------
         parts : sequence of (int, array)
-            First entry, and what to fill as in :meth:`fill`; entries rise.
+            First entry, and what to fill as in :meth:`read_into`; entries rise.
         """
         if self._places is None:
             for start, out in parts:
-                self.read_into(out, start, threads=False)
+                self.read_into(out, start)
             return
         found = (
             (stretch, out[stretch.start - start : stretch.stop - start])
@@ -174,20 +151,6 @@ class StoredArray:
             for stretch in stretches(self._layout, self._places, start, start + len(out))
         )
         self._count(self._read_stretches(found))
-
-    def _fill_from_chunks(
-        self, places: Places, out: NDArray[Any], start: int, *, threads: bool
-    ) -> Iterator[NDArray[Any]]:
-        found = stretches(self._layout, places, start, start + len(out))
-        jobs = list(batches(found, self._layout.entry_bytes))
-
-        def fetch(job: list[Stretch]) -> int:
-            return self._read_stretches((s, out[s.start - start : s.stop - start]) for s in job)
-
-        done = map(fetch, jobs) if len(jobs) == 1 or not threads else _pool().map(fetch, jobs)
-        for job, count in zip(jobs, done, strict=True):
-            self._count(count)
-            yield out[job[0].start - start : job[-1].stop - start]
 
     def _read_stretches(self, parts: Iterable[tuple[Stretch, NDArray[Any]]]) -> int:
         """Fill each array with its stretch; return how many bytes of the file that took."""
@@ -239,9 +202,11 @@ class StoredArray:
         self._count(out.nbytes)
 
 
-@cache
-def _pool() -> Threads:
-    return Threads(codec.WORKERS, "ann_ckpt-read")
+def _without_padding(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a compound as its members side by side, which is how digests take it."""
+    if dtype.names is None:
+        return dtype
+    return np.dtype([(name, dtype[name]) for name in dtype.names])
 
 
 def _load_plugins(where: str) -> None:

@@ -6,18 +6,16 @@ Raw chunks that lie one behind the other are read at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ann_ckpt.format.guard import Layout
 from ann_ckpt.format.places import Place, Places
 
-__all__ = ["Stretch", "batches", "stretches"]
+__all__ = ["Stretch", "stretches"]
 
 _RAW_BYTES = 4 << 20
 """Raw chunks are joined up to this size."""
-_BATCH_BYTES = 1 << 20
-"""Values that one thread reads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +81,3 @@ def _stretch(layout: Layout, place: Place, first: int, low: int, high: int) -> S
         return Stretch(low, high, offset, size, first, mask, raw=False)
     skipped, wanted = (low - first) * layout.entry_bytes, (high - low) * layout.entry_bytes
     return Stretch(low, high, offset + skipped, wanted, first, mask, raw=True)
-
-
-def batches(found: Iterable[Stretch], entry_bytes: int) -> Iterator[list[Stretch]]:
-    """Group stretches so that each group is worth a thread's while."""
-    batch: list[Stretch] = []
-    for stretch in found:
-        batch.append(stretch)
-        if (stretch.stop - batch[0].start) * entry_bytes >= _BATCH_BYTES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -8,7 +8,7 @@ memory needed does not depend on the size of the array.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -17,6 +17,7 @@ from h5py import h5d, h5g, h5p, h5s
 from numpy.typing import NDArray
 
 from ann_ckpt.format import h5, layout
+from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
 from ann_ckpt.format.bytes import NewFile
 from ann_ckpt.format.chunking import Kind, Storage
 from ann_ckpt.format.chunks import chunk_stream
@@ -25,7 +26,7 @@ from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
-from ann_ckpt.format.sharing import SharedArray, shared_tables
+from ann_ckpt.format.sharing import shared_tables
 from ann_ckpt.format.trailer import NotedDataset, note, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
@@ -74,6 +75,8 @@ class _Writer:
         self._tick = tick
         self._index: list[IndexRow] = []
         self._noted: list[NotedDataset] = []
+        self._digests: dict[int, NDArray[np.uint64]] = {}
+        self._header: Mapping[str, NDArray[Any]] = {}
 
     def write(self, plan: FilePlan) -> list[NotedDataset]:
         """Write everything; return where the datasets lie that the trailer notes."""
@@ -89,16 +92,18 @@ class _Writer:
             else:
                 self._record(entry.path, entry.encoding, self._array(entry), entry.locality)
         if plan.shared:
-            self._shared([entry.array for entry in plan.shared])
+            self._tables(layout.SHARED, shared_tables([entry.array for entry in plan.shared]))
+        if self._digests:
+            self._tables(layout.DIGESTS, digest_tables(self._digests))
         self._finish()
         return self._noted
 
     def _record(self, path: str, encoding: str, digest: str, locality: str = "") -> None:
         self._index.append(IndexRow(path, encoding, layout.ENCODINGS[encoding], str(locality), digest))
 
-    def _shared(self, arrays: list[SharedArray]) -> None:
-        self._record(layout.SHARED, layout.E_GROUP, self._group(GroupEntry(layout.SHARED)))
-        for path, table in shared_tables(arrays).items():
+    def _tables(self, group: str, tables: Mapping[str, NDArray[Any]]) -> None:
+        self._record(group, layout.E_GROUP, self._group(GroupEntry(group)))
+        for path, table in tables.items():
             h5.write_whole(*self._place(path), table, compact=False)
             self._note(path, len(self._index))
             self._record(path, layout.E_TABLE, digest_of(table))
@@ -108,7 +113,10 @@ class _Writer:
         root = self._groups[""]
         h5.write_whole(root, layout.INDEX, table, compact=False)
         self._note(layout.INDEX, layout.INDEX_ROW)
-        h5.write_attribute(root, layout.A_INDEX_DIGEST, np.array(digest_of(table).encode()))
+        digest = np.array(digest_of(table).encode())
+        h5.write_attribute(root, layout.A_INDEX_DIGEST, digest)
+        header = {**self._header, layout.A_INDEX_DIGEST: digest}
+        h5.write_attribute(root, layout.A_HEADER_DIGEST, np.array(digest_of_attributes(header).encode()))
 
     def _note(self, path: str, row: int) -> None:
         parent, link = self._place(path)
@@ -124,13 +132,17 @@ class _Writer:
         if entry.path:
             parent, link = self._place(entry.path)
             self._groups[entry.path] = h5g.create(parent, link.encode())
+        else:
+            self._header = entry.attributes
         for name, value in entry.attributes.items():
             h5.write_attribute(self._groups[entry.path], name, value)
         return digest_of_attributes(entry.attributes)
 
     def _array(self, entry: ArrayEntry) -> str:
         parent, link = self._place(entry.path)
-        digest = Digest(entry.array.dtype)
+        array = entry.array
+        single = entry.encoding == layout.E_GLOBALS
+        digest = Digest(array.dtype) if single else ArrayDigest(array.dtype, array.shape)
         pieces = self._hashed(entry, digest)
         if entry.storage.kind is Kind.CHUNKED:
             self._chunked(parent, link, entry.array, entry.storage, pieces)
@@ -140,9 +152,12 @@ class _Writer:
                 h5.write_whole(parent, link, value, compact=True)
         else:
             _contiguous(parent, link, entry.array, pieces)
-        return digest.hex()
+        found = digest.hex()
+        if isinstance(digest, ArrayDigest) and digest.beside.size:
+            self._digests[len(self._index)] = digest.beside
+        return found
 
-    def _hashed(self, entry: ArrayEntry, digest: Digest) -> Pieces:
+    def _hashed(self, entry: ArrayEntry, digest: Digest | ArrayDigest) -> Pieces:
         """Yield the values of an array; while they are written, a thread takes them into the digest."""
         for start, block in blocks(entry.array):
             if block.nbytes < _HASHED_ASIDE:

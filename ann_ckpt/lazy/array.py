@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import ClosedCheckpointError, printable
 from ann_ckpt.format import layout
+from ann_ckpt.format.checked import CheckedArray
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared import SharedReader
-from ann_ckpt.format.stored import Storage, StoredArray
+from ann_ckpt.format.stored import Storage
 from ann_ckpt.report import human_bytes
 
 __all__ = ["LazyArray"]
@@ -23,8 +24,8 @@ __all__ = ["LazyArray"]
 class LazyArray:
     """An array in a checkpoint: slices read their bytes, ``numpy.asarray`` reads it whole.
 
-    A whole read is held against the stored digest. A slice of a compressed array is
-    protected by the checksum of each deflate stream, a slice of raw chunks is not.
+    Whatever is read was compared with a digest first: the blocks that a slice touches are
+    read and checked whole. Only slices of large arrays in files of format 1.0 and 1.1 are not.
     """
 
     def __init__(self, reader: FileReader, path: str) -> None:
@@ -32,7 +33,7 @@ class LazyArray:
         self._path = path
 
     @cached_property
-    def _stored(self) -> StoredArray | SharedReader:
+    def _stored(self) -> CheckedArray | SharedReader:
         """The array, opened: a projection may have many attributes, and few of them be looked at."""
         return self._reader.array(self._path)
 
@@ -153,7 +154,7 @@ class LazyArray:
                 f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
             )
         with self._reader.believing(self._path):
-            self._reader.read_into(self._path, self._stored, out)
+            self._stored.read_into(out, 0)
 
     def verify(self) -> Iterator[int]:
         """Check the values against their digest, a few MiB at a time; yield bytes as they are read.
@@ -173,8 +174,6 @@ class LazyArray:
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         self._check_open()
-        if (start, stop) == (0, self.shape[0]):
-            return np.asarray(self)
         with self._reader.believing(self._path):
             return self._stored.read(start, stop)
 

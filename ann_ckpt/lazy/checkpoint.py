@@ -133,6 +133,11 @@ class Checkpoint:
         return self._reader.file_size
 
     @property
+    def parts_checked(self) -> bool:
+        """Whether parts of large arrays are compared with a digest too, as from format 1.2 on."""
+        return self.format_version >= (1, 2)
+
+    @property
     def time_ms(self) -> float | None:
         """Simulated time in ms, where the file knows both step and dt."""
         return None if self.time_step is None or self.dt is None else self.time_step * self.dt
@@ -255,13 +260,30 @@ class Checkpoint:
         path, nbytes, error
             After each block, and once with the error for each damaged object.
         """
+        intact = True
         for path in self._reader.index:
             try:
                 for count in self._reader.verify(path, seen):
                     yield path, count, None
                 yield path, 0, None
             except CorruptFileError as error:
+                intact = False
                 yield path, 0, error
+        if intact:
+            yield from self._misfits()
+
+    def _misfits(self) -> Iterator[tuple[str, int, CorruptFileError]]:
+        """Yield objects of which every value is what was written, but not what makes a network."""
+        members: Iterable[tuple[str, Members[Any], Callable[[Any], object]]] = (
+            (layout.POPULATIONS, self.populations, lambda population: population),
+            (layout.PROJECTIONS, self.projections, lambda projection: projection.state(lazy=True)),
+        )
+        for group, objects, look in members:
+            for name in objects:
+                try:
+                    look(objects[name])
+                except CorruptFileError as error:
+                    yield f"{group}/{layout.escape(name)}", 0, error
 
     def __repr__(self) -> str:
         if self.closed:

@@ -333,7 +333,7 @@ def put(file: h5py.File, kind, space, creation=None) -> None:
 @defect(UnsafeFileError)
 @inside
 def attribute_of_variable_length(file):
-    file["populations/layer"].attrs["note"] = "any text that h5py writes"
+    file["populations/layer"].attrs["geometry"] = "any text that h5py writes"
 
 
 @defect(UnsafeFileError)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import ann_ckpt
 from ann_ckpt import Attribute, CheckpointStore, Locality, NetworkState
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format import shared, sharing
+from ann_ckpt.format import checked, shared, sharing
 from tests.store.tiny import tiny_blocks
 
 LENGTH = 400
@@ -32,7 +32,8 @@ def make_reads_small(patch: pytest.MonkeyPatch) -> None:
     """Blocks of 12 values, reads of 8 of them, on threads from half of all on."""
     tiny_blocks(patch)
     patch.setattr(sharing, "SPAN_BYTES", 8 * 12 * 8)
-    patch.setattr(shared, "_PARALLEL_BYTES", LENGTH * 8 // 2)
+    for module in (checked, shared):
+        patch.setattr(module, "PARALLEL_BYTES", LENGTH * 8 // 2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.format.block_digests import block_entries
 from ann_ckpt.format.chunking import Compression, Kind, choose, chunk_bytes, compression
 from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, encode, unpack
 from tests.strategies import values
@@ -108,18 +109,27 @@ def test_a_stream_that_inflates_to_more_is_stopped():
         ((4096,), 8, Kind.CHUNKED),
         ((32_767,), 1, Kind.CONTIGUOUS),
         ((32_768,), 1, Kind.CHUNKED),
-        ((1000, 1000), 8, Kind.CONTIGUOUS),
+        ((1000, 1000), 8, Kind.CHUNKED),
+        ((10, 20, 20), 8, Kind.CONTIGUOUS),
+        ((2, 600, 600), 8, Kind.CONTIGUOUS),
     ],
 )
 def test_storage_follows_size_and_shape(shape, itemsize, kind):
     assert choose(shape, itemsize, Compression.AUTO).kind is kind
 
 
-@given(st.integers(1, 10**12), st.sampled_from([1, 2, 4, 8]))
-def test_chunks_are_bounded_and_never_longer_than_the_array(length, itemsize):
-    storage = choose((length,), itemsize, Compression.AUTO)
+@given(
+    st.integers(1, 10**12),
+    st.sampled_from([(), (3,), (60, 50), (40_000,)]),
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from(Compression),
+)
+def test_chunks_are_bounded_whole_blocks_and_never_longer_than_the_array(length, entry, itemsize, wanted):
+    shape = (length, *entry)
+    storage = choose(shape, itemsize, wanted)
     if storage.kind is Kind.CHUNKED:
         assert 0 < storage.chunk <= length
+        assert storage.chunk == length or storage.chunk % block_entries(itemsize, shape) == 0
         assert storage.chunk * itemsize <= chunk_bytes(storage.compression)
 
 
