@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import AttributeNotFoundError, printable
+from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
@@ -25,7 +25,8 @@ from ann_ckpt.model import (
     TypeInfo,
     nbytes,
 )
-from ann_ckpt.model.rows import Slab
+from ann_ckpt.model.connectivity import POINTER, RANK
+from ann_ckpt.model.rows import Slab, Synapses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -41,6 +42,8 @@ class LazyProjection(RowAccess):
     Looking at dendrites and rows reads them only; :attr:`connectivity` reads
     ``post_ranks`` and ``row_ptr``.
     """
+
+    _lengths_checked = False
 
     def __init__(
         self,
@@ -79,17 +82,17 @@ class LazyProjection(RowAccess):
     @cached_property
     def post_ranks(self) -> LazyArray:
         """Post-synaptic neuron of each row, int32, shape ``(n_rows,)``."""
-        return LazyArray(self._reader, f"{self._path}/{layout.POST_RANKS}")
+        return self._structure(layout.POST_RANKS, RANK)
 
     @cached_property
     def row_ptr(self) -> LazyArray:
         """Start of each row and the end of the last, int64, shape ``(n_rows + 1,)``."""
-        return LazyArray(self._reader, f"{self._path}/{layout.ROW_PTR}")
+        return self._structure(layout.ROW_PTR, POINTER)
 
     @cached_property
     def pre_ranks(self) -> LazyArray:
         """Pre-synaptic neuron of each synapse, int32, shape ``(n_synapses,)``."""
-        return LazyArray(self._reader, f"{self._path}/{layout.PRE_RANKS}")
+        return self._structure(layout.PRE_RANKS, RANK)
 
     @cached_property
     def connectivity(self) -> Connectivity:
@@ -178,9 +181,51 @@ class LazyProjection(RowAccess):
     def _all_rows(self) -> Connectivity:
         return self.connectivity
 
+    def outgoing(self, pre_rank: int) -> Synapses:
+        """Synapses from one neuron, in row order; see :class:`RowAccess`."""
+        self._check_lengths()
+        return super().outgoing(pre_rank)
+
     def _slab(self, low: int, high: int) -> Slab:
+        self._check_lengths()
         with self._reader.believing(self._path):
             return super()._slab(low, high)
+
+    def _structure(self, name: str, dtype: np.dtype[Any]) -> LazyArray:
+        """Open an array that says which synapses there are.
+
+        Raises
+        ------
+        CorruptFileError
+            If it is not flat, or of another type.
+        """
+        array = LazyArray(self._reader, f"{self._path}/{name}")
+        if array.ndim != 1 or array.dtype != dtype:
+            raise self._senseless(name, array, f"{dtype} (n,)")
+        return array
+
+    def _check_lengths(self) -> None:
+        """Refuse rows and values that are not as many as there are dendrites or synapses; looked at once."""
+        if self._lengths_checked:
+            return
+        rows, synapses = (self.n_rows,), (self.n_synapses,)
+        if self.row_ptr.shape != (rows[0] + 1,):
+            raise self._senseless(layout.ROW_PTR, self.row_ptr, f"{rows[0] + 1} entries")
+        expected = {Locality.SEMIGLOBAL: rows, Locality.LOCAL: synapses}
+        for name, attribute in self.attributes.items():
+            shape = expected.get(attribute.locality, attribute.values.shape)
+            if attribute.values.shape != shape:
+                raise self._senseless(name, attribute.values, f"shape {shape}")
+        if isinstance(self.delays, LazyArray) and self.delays.shape != synapses:
+            raise self._senseless(layout.DELAYS, self.delays, f"shape {synapses}")
+        self._lengths_checked = True
+
+    def _senseless(self, name: str, found: Array, expected: str) -> CorruptFileError:
+        return CorruptFileError(
+            f"{printable(name)!r} does not fit the projection",
+            details={"expected": expected, "found": f"{found.dtype} {tuple(found.shape)}"},
+            where=self._reader.where(self._path),
+        )
 
     def __repr__(self) -> str:
         return (

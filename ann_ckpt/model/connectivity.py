@@ -45,7 +45,7 @@ class Connectivity:
             raise ConnectivityError(f"pre_ranks must be int32 and flat, not {pre.dtype} {pre.shape}")
         if np.unique(post).size != post.size:
             raise ConnectivityError("a post rank stands twice; each dendrite has one row")
-        if ptr.size != post.size + 1 or ptr[0] != 0 or np.any(np.diff(ptr) < 0):
+        if ptr.size != post.size + 1 or ptr[0] != 0 or np.any(ptr[1:] < ptr[:-1]):
             raise ConnectivityError(
                 f"row_ptr must rise from 0 over {post.size + 1} entries for {post.size} rows",
                 details={"given": f"{ptr.size} entries"},

@@ -180,7 +180,7 @@ class RowAccess:
         for name, attribute in self.attributes.items():
             if attribute.locality is Locality.GLOBAL:
                 values[name] = np.asarray(attribute.values)
-            else:
+            elif attribute.locality is not Locality.UNKNOWN:
                 values[name] = take(
                     attribute.values, rows if attribute.locality is Locality.SEMIGLOBAL else where
                 )
@@ -253,7 +253,7 @@ class RowAccess:
 
     def _slab(self, low: int, high: int) -> Slab:
         pointers = np.asarray(self.row_ptr[low : high + 1])
-        if np.any(np.diff(pointers) < 0) or not 0 <= pointers[0] <= pointers[-1] <= self.n_synapses:
+        if np.any(pointers[1:] < pointers[:-1]) or not 0 <= pointers[0] <= pointers[-1] <= self.n_synapses:
             raise ConnectivityError(f"projection {self.name!r}: row_ptr falls between rows {low} and {high}")
         span = slice(int(pointers[0]), int(pointers[-1]))
         extent = {Locality.SEMIGLOBAL: slice(low, high), Locality.LOCAL: span}

@@ -296,11 +296,18 @@ for _path in PLACES:
         case(f"{_path}: {_what}", lambda f, _, p=_path, v=_value: replaced(f, p, v) if p in f else None)  # type: ignore[misc]
 
 
-for _number, _pointers in enumerate(
-    ([0, 2, 2, 2**40], [0, 5, 2, 5], [3, 2, 2, 5], [0, 2, 2], [0], [0, -1, 2, 5], [2**62, 2**63 - 1, 0, 5])
-):
+for _what, _pointers in {
+    "beyond the end": [0, 2, 2, 2**40],
+    "falling": [0, 5, 2, 5],
+    "not from 0": [3, 2, 2, 5],
+    "one short": [0, 2, 2],
+    "a single one": [0],
+    "negative": [0, -1, 2, 5],
+    "large": [2**62, 2**63 - 1, 0, 5],
+    "rising only by overflow": [0, 2**63 - 1, -2, 5],
+}.items():
     case(
-        f"row_ptr: {_pointers}",
+        f"row_ptr: {_what}",
         lambda f, _, v=_pointers: replaced(f, "projections/ragged/row_ptr", np.array(v, np.int64)),  # type: ignore[misc]
     )
 for _geometry in ([0], [-4], [2**40, 2**40], [2**62], [1] * 40, [8, -8], [2**31, 2**31, 2**31]):
@@ -324,8 +331,10 @@ def _zeros(count: int, dtype: str) -> Edit:
     return edit
 
 
+LARGE = "zeros: 512 MiB"
+"""A case that takes what it says, if it is read whole; a genuine file may hold as many zeros."""
 case("zeros: 64 MiB", _zeros(1 << 26, "i1"))
-case("zeros: 1 GiB", _zeros(1 << 27, "f8"))
+case(LARGE, _zeros(1 << 26, "f8"))
 
 
 # --- Trailers -----------------------------------------------------------------------
