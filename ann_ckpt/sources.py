@@ -15,7 +15,8 @@ from ann_ckpt.errors import FileMissingError, OptionError, UnknownFormatError, p
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.model import NetworkState
+from ann_ckpt.model import Exactness, NetworkState
+from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.places import split_store_path
@@ -106,7 +107,17 @@ def live_reading(
         if not isinstance(simulator, ExactSimulator):
             raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
         simulator.barrier()
-    return simulator.read(selection), simulator.label
+    reading = simulator.read(selection)
+    return Reading(reading.state, (*reading.notes, *_doubts(reading.state))), simulator.label
+
+
+def _doubts(state: NetworkState) -> Iterator[Note]:
+    """Yield what a state says against resuming exactly from it, as the file will say it too."""
+    said = {"": state.resume} | {f"populations/{name}": p.resume for name, p in state.populations.items()}
+    said |= {f"projections/{name}": p.resume for name, p in state.projections.items()}
+    for path, resume in said.items():
+        if resume is not None and resume.exactness is Exactness.APPROXIMATE:
+            yield Note(path, f"resuming is {resume}")
 
 
 def _open_any(path: PathLike) -> Checkpoint:

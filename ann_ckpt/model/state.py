@@ -233,6 +233,11 @@ class ProjectionState(_WithAttributes, RowAccess):
         return self.connectivity.pre_ranks
 
     @property
+    def has_only_dynamics(self) -> bool:
+        """Whether it has neither synapses nor attributes: the filters of a convolution are dynamics."""
+        return bool(self.dynamics) and not self.connectivity.n_rows and not self.attributes
+
+    @property
     def single_weight(self) -> bool:
         """Whether one weight serves all synapses."""
         return "w" in self and self.attribute("w").locality is Locality.GLOBAL

@@ -33,23 +33,31 @@ def plan_dynamics(
 
 
 def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
-    # What the live network does not keep either, it says itself.
-    if not _is_exact(stored) and _is_exact(live):
-        findings.note(path, f"the file says that resuming is {stored.resume}")
+    _doubts(findings, path, stored, live, exact)
     if not stored.dynamics:
         return
     reason = "this simulator takes none of it back" if exact is None else exact.cannot_take(stored)
     if exact is None or reason is not None:
         findings.note(path, f"what the file keeps for an exact resume is not used: {reason}")
-    elif (fault := exact.refuse_dynamics(stored)) is not None:
+        return
+    if (fault := exact.refuse_dynamics(stored)) is not None:
         findings.mismatch(f"{path}/dynamics".lstrip("/"), fault)
-    else:
-        findings.do(SetDynamics(f"{path}/dynamics".lstrip("/"), exact, stored))
+        return
+    findings.do(SetDynamics(f"{path}/dynamics".lstrip("/"), exact, stored))
+    if left := [name for name in live.dynamics if name not in stored.dynamics]:
+        findings.note(path, f"the file does not have {', '.join(left)}, which stays as it is")
 
 
-def _is_exact(owner: Owner) -> bool:
-    """Whether nothing speaks against resuming exactly."""
-    return owner.resume is None or owner.resume.exactness is Exactness.EXACT
+def _doubts(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
+    """Say why resuming will not be exact, if it will not: what was not kept, and what cannot be put back."""
+    said = stored.resume
+    known = () if said is None else said.reasons
+    made_up = exact is not None and said is not None and said.exactness is Exactness.RESEEDED
+    if known and not made_up:
+        findings.note(path, f"the file says that resuming is {said}")
+    lost = [reason for reason in (live.resume.reasons if live.resume else ()) if reason not in known]
+    if lost:
+        findings.note(path, f"a resumed run may differ, because this cannot be put back: {', '.join(lost)}")
 
 
 def _owners(stored: NetworkState, live: NetworkState) -> Iterator[tuple[str, Owner, Owner]]:

@@ -203,7 +203,14 @@ class _Planner:
                     f"{group}/{name}", f"the network has no {noun} {printable(name)!r}"
                 )
         for name in there:
-            if name not in here:
+            if name in here:
+                continue
+            if group == "projections" and self.live.projections[name].has_only_dynamics:
+                # Older files have none of these.
+                self.findings.note(
+                    f"{group}/{name}", "the file does not have its filters; they stay as they are"
+                )
+            else:
                 self.findings.not_in_file(f"{group}/{name}", f"the file has no {noun} {printable(name)!r}")
 
     @property

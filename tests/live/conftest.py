@@ -30,6 +30,7 @@ def installed() -> str:
 
 # Looking for doctests in these would import ANNarchy into the test process.
 collect_ignore = [
+    "certificate_jobs.py",
     "exact_jobs.py",
     "exact_networks.py",
     "jobs.py",

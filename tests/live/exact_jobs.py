@@ -35,12 +35,29 @@ def disturb(lab: Lab, network: str) -> None:
         lab.find("idle").disable()
         lab.find("learning").enable_learning(period=2.0, offset=0.5)
         lab.find("oja").disable_learning()
+    if network == "inputs":
+        lab.find("filter").weights = 1.5 * lab.find("filter").weights
+        lab.find("pooling").transmission = False
+        lab.find("correlated").rates = 400.0
+        lab.find("times").spike_times = [[40.0, 65.0], [62.0, 80.0, 100.0]]
+        for extension in lab.network.get_extensions():
+            extension.start()
     if network == "growing":
         instance = lab.find("growing").cyInstance
         for what, period in (("pruning", 3), ("creating", 2)):
             setattr(instance, f"_{what}", True)
             setattr(instance, f"_{what}_period", period)
             setattr(instance, f"_{what}_offset", 7)
+
+
+def go_on(lab: Lab, network: str) -> None:
+    """Run on as a script does: what it sets depends on what ANNarchy's own objects remember."""
+    if network == "inputs":
+        lab.find("correlated").corr = 0.6
+    lab.simulate(MORE // 2)
+    if network == "inputs":
+        lab.find("times").reset()
+    lab.simulate(MORE - MORE // 2)
 
 
 def record(network: str, saved: str, ended: str) -> dict[str, Any]:
@@ -50,7 +67,7 @@ def record(network: str, saved: str, ended: str) -> dict[str, Any]:
     lab.simulate(STEPS)
     report = ann_ckpt.save(saved, network=lab.network)
     lab.network.default_rng.random(3)
-    lab.simulate(MORE)
+    go_on(lab, network)
     ann_ckpt.save(ended, network=lab.network)
     return report.to_dict()
 
@@ -67,7 +84,7 @@ def resume(network: str, saved: str, loaded: str, ended: str, lists: bool = Fals
     report = ann_ckpt.load(saved, network=lab.network)
     ann_ckpt.save(loaded, network=lab.network)
     lab.network.default_rng.random(3)
-    lab.simulate(MORE)
+    go_on(lab, network)
     ann_ckpt.save(ended, network=lab.network)
     return report.to_dict()
 

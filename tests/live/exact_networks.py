@@ -267,6 +267,39 @@ def noisy(seed: int) -> Lab:
     return lab
 
 
+def inputs(seed: int) -> Lab:
+    """What keeps something beside attributes and synapses: filters, windows, baselines, Python objects."""
+    from ANNarchy.extensions.convolution import Convolution, Pooling
+
+    lab = Lab(dt=1.0, seed=seed)
+    drawn = np.random.default_rng(seed)
+    net = lab.network
+    neuron = ann.Neuron(**NOISY)
+    image, feature = (lab.population(name, (4, 4), neuron) for name in ("image", "feature"))
+    bank, pooled = lab.population("bank", (4, 4, 2), neuron), lab.population("pooled", (2, 2), neuron)
+    image.base = lab.uniform(0.0, 1.0)
+    filtered = net.connect(Convolution(image, feature, "exc", name="filter"))
+    filtered.connect_filter(drawn.random((3, 3)), delays=2.0)
+    net.connect(Convolution(image, bank, "exc", name="filters")).connect_filters(drawn.random((2, 3, 3)))
+    net.connect(Pooling(feature, pooled, "exc", name="pooling")).pooling()
+
+    tired = lab.population("tired", 5, ann.Neuron(**TIRED | {"spike": "(v > 3.0) and (t - t_last > 2.0)"}))
+    decoded = lab.population("decoded", 2, neuron)
+    lab.special(
+        lambda: ann.HomogeneousCorrelatedSpikeTrains(5, rates=300.0, corr=0.3, tau=10.0, name="correlated")
+    )
+    lab.special(lambda: ann.SpikeSourceArray([[3.0, 70.0], [55.0, 90.0]], name="times"))
+    lab.special(lambda: ann.TimedArray(np.eye(3), schedule=[0.0, 62.0, 75.0], period=90.0, name="steps"))
+    weights = {"weights": lab.uniform(0.5, 1.5)}
+    connect(lab.projection("drive", lab.find("correlated"), tired, "exc", stdp()), "all_to_all", **weights)
+    window = net.connect(ann.DecodingProjection(tired, decoded, "exc", window=15.0, name="window"))
+    window.all_to_all(0.01)
+    jitter = ann.Synapse(equations="jitter = Normal(0.0, 1.0)\nw += 0.001 * jitter : init = 0.2")
+    connect(lab.projection("jitter", pooled[:3], decoded[:1], "exc", jitter), "all_to_all", **weights)
+    net.boldmonitor(populations=[image], normalize_input=[30])
+    return lab
+
+
 NETWORKS: dict[str, Callable[[int], Lab]] = {
     "rate": rate,
     "spike": spike,
@@ -275,4 +308,5 @@ NETWORKS: dict[str, Callable[[int], Lab]] = {
     "parallel": parallel,
     "parts": parts,
     "noisy": noisy,
+    "inputs": inputs,
 }

@@ -315,3 +315,18 @@ def native(network: str, path: str) -> dict[str, Any]:
     report = load(lab, path)
     after = ann_ckpt.testing.captured(simulator.read().state)
     return {"differences": list(ann_ckpt.differences(before, after)), **report.to_dict()}
+
+
+def constant_changed(network: str, saved: str) -> list[str]:
+    """Change a constant in the middle of a run, as a script does, and save before and after."""
+    import ANNarchy as ann
+
+    lab = opened(network)
+    lab.simulate(5)
+    before = save(lab, saved)
+    ann.get_constant("gain").set(9.0)
+    lab.simulate(5)
+    after = save(lab, saved)
+    load(lab, saved)
+    loaded = save(lab, saved)
+    return [" ".join(str(note) for note in report.skipped) for report in (before, after, loaded)]

@@ -97,7 +97,7 @@ class Lab:
         """Compile, quickly and without listening to pytest's own arguments."""
         # 4.8 puts the working directory before whatever it is given.
         place = str(folder) if FIVE else os.path.relpath(folder)
-        with mock.patch.object(sys, "argv", ["lab"]):
+        with without_arguments():
             where = self.network if FIVE else ann
             where.compile(directory=place, compiler_flags="-O0", silent=True)
 
@@ -118,6 +118,11 @@ class Lab:
             else [*ann.populations(), *ann.projections()]
         )
         return next(thing for thing in things if thing.name == name)
+
+
+def without_arguments() -> Any:
+    """Return a context in which ANNarchy does not listen to pytest's own arguments."""
+    return mock.patch.object(sys, "argv", ["lab"])
 
 
 def connect(projection: Any, how: str, *args: Any, **options: Any) -> Any:

@@ -109,7 +109,7 @@ def delays(seed: int) -> Lab:
 
 
 def single(seed: int) -> Lab:
-    """Single precision, and what cannot be saved: filters, inputs with a clock of their own."""
+    """Single precision, filters, and what cannot be saved: inputs with a clock of their own."""
     import numpy as np
     from ANNarchy.extensions.convolution import Convolution
 
@@ -122,7 +122,7 @@ def single(seed: int) -> Lab:
     filtered = Convolution(
         image, feature, "exc", name="filter", **({"net_id": lab.network.id} if lab.network else {})
     )
-    filtered.connect_filter(np.ones((3, 3)) / 9.0)
+    filtered.connect_filter(np.random.default_rng(seed).random((3, 3)).astype(np.float32))
     lab.special(lambda: ann.PoissonPopulation(4, name="noise", rates=30.0))
     lab.special(lambda: ann.SpikeSourceArray([[1.0, 5.0], [2.0]], name="times"))
     lab.special(lambda: ann.TimedArray(np.eye(3), name="steps"))

@@ -14,7 +14,7 @@ import ann_ckpt
 from ann_ckpt import Exactness
 from tests.live.conftest import Run, once
 
-NETWORKS = ("rate", "spike", "growing", "threads", "parallel", "parts")
+NETWORKS = ("rate", "spike", "growing", "threads", "parallel", "parts", "inputs")
 LOOSE = "loose"
 """With this begins the name of what threads add up in the order in which they come."""
 
@@ -130,6 +130,24 @@ def test_spikes_were_in_flight_when_it_was_saved(journey: Callable[[str], Exact]
     assert state.dynamics["rng"].shape == (1, 625)
 
 
+def test_filters_windows_and_what_only_python_has_are_kept(journey: Callable[[str], Exact]) -> None:
+    """Otherwise the tests above would show less than they say."""
+    state = ann_ckpt.read(journey("inputs").saved)
+    one, bank, pooling = (state.projections[name].dynamics for name in ("filter", "filters", "pooling"))
+    assert one["w"].shape == (3, 3)
+    assert one["w"].max() > 1.0, "it was changed before it was saved"
+    assert bank["w"].shape == (2, 3, 3)
+    assert "w" not in pooling
+    assert not pooling["_transmission"]
+    assert state.projections["filter"].delays == 2
+    assert state.projections["window"].dynamics["rates_history"].any()
+    assert state.populations["correlated"].dynamics["python.rates"].tolist() == [400.0]
+    baselines = [p for p in state.projections.values() if "baseline" in p.dynamics]
+    assert baselines
+    assert all(p.dynamics["baseline_mean"].any() for p in baselines)
+    assert "nan" not in str(bytes(state.projections["jitter"].dynamics["dist_rand_0"]))
+
+
 def test_learning_flags_and_schedules_are_kept(journey: Callable[[str], Exact]) -> None:
     rate, growing = (ann_ckpt.read(journey(network).saved) for network in ("rate", "growing"))
     assert not rate.populations["idle"].dynamics["_active"]
@@ -193,6 +211,7 @@ def test_bindings_that_do_not_build_are_left_out(run: Run, tmp_path: Path) -> No
 
 def test_after_a_barrier_a_noisy_network_continues_without_a_difference(barrier: Barrier) -> None:
     assert differences(barrier.ended, barrier.resumed) == []
+    assert barrier.loading["notes"] == [], "the report says what the file says"
     state = ann_ckpt.read(barrier.saved)
     assert state.reseeded is not None
     assert state.resume.exactness is Exactness.RESEEDED

@@ -52,6 +52,11 @@ def adapt(network: object | None, net_id: int) -> AnnarchySimulator | None:
             f"the network is compiled for {printable(bindings.setting('paradigm'))}",
             details={"expected": "a network compiled for the CPU (paradigm openmp)"},
         )
+    if not bindings.is_stepped:
+        raise SimulatorError(
+            "the network is not simulated any more: Network.copy() made another one over its compiled code",
+            details={"hint": "simulate() steps the copy, whichever network it is called on; use the copy"},
+        )
     return AnnarchySimulator(bindings)
 
 

@@ -102,6 +102,30 @@ class Bindings(ABC):
     def update_period(self, instance: Any) -> int:
         """Return the steps between two updates of a projection's synapses."""
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of the network itself, besides its generators, cannot be read."""
+        return ()
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether a simulation step is one of this network's objects."""
+        return True
+
+    # --- filters ----------------------------------------------------------------------
+
+    @abstractmethod
+    def filters(self, instance: Any) -> Sequence[Any] | None:
+        """Return the filters of a convolution as nested lists; None if it has none."""
+
+    @abstractmethod
+    def set_filters(self, instance: Any, filters: list[Any]) -> None:
+        """Set the filters of a convolution. Another shape is undefined."""
+
+    @abstractmethod
+    def filter_places(self, instance: Any) -> Sequence[Sequence[int]]:
+        """Return, for each neuron after a convolution or pooling, where in front of it the filter lies."""
+
     # --- values of populations --------------------------------------------------------
 
     @abstractmethod

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Member", "data_members", "is_unordered"]
+__all__ = ["Member", "base_class", "data_members", "is_unordered"]
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PREPROCESSOR = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
@@ -40,7 +40,7 @@ _UNORDERED = re.compile(
     r"#pragma omp (?:atomic|critical)"
     r"|#pragma omp (?:for|single nowait)(?:(?!#pragma)[\s\S])*\brng\[0\]"
 )
-_NOT_DATA = ("using ", "typedef ", "static ", "struct ", "friend ")
+_NOT_DATA = ("using ", "typedef ", "struct ", "friend ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,41 @@ def data_members(text: str, struct: str) -> tuple[Member, ...]:
     >>> data_members("struct P { int a, b; long int f() { int c; return c; } };", "P")
     (Member(name='a', ctype='int'), Member(name='b', ctype='int'))
     """
+    head = _head(text, struct)
+    body = head.string[head.end() :]
+    return tuple(member for line in _declarations(body, struct) for member in _declared(line))
+
+
+def base_class(text: str, struct: str) -> str:
+    """Return what ``struct`` is derived from, without spaces; empty if from nothing.
+
+    Parameters
+    ----------
+    text : str
+        The header.
+    struct : str
+        Name of the structure.
+
+    Raises
+    ------
+    ValueError
+        If the header defines no such structure.
+
+    Examples
+    --------
+    >>> base_class("struct P : LILMatrix<int, int> { int a; };", "P")
+    'LILMatrix<int,int>'
+    """
+    return "".join(_head(text, struct)[1].split()).removeprefix(":")
+
+
+def _head(text: str, struct: str) -> re.Match[str]:
+    """Return where the definition of a structure begins, in the text without comments."""
     plain = _PREPROCESSOR.sub("", _COMMENT.sub(" ", text))
-    head = re.search(rf"\bstruct {re.escape(struct)}\b[^;{{]*{{", plain)
+    head = re.search(rf"\bstruct {re.escape(struct)}\b([^;{{]*){{", plain)
     if head is None:
         raise ValueError(f"the generated code defines no struct {struct}")
-    return tuple(member for line in _declarations(plain[head.end() :], struct) for member in _declared(line))
+    return head
 
 
 def _declarations(text: str, struct: str) -> Iterator[str]:

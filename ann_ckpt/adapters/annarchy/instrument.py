@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from ann_ckpt.adapters.annarchy.generated import Member, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.generated import Member, base_class, data_members, is_unordered
 from ann_ckpt.errors import printable
 
 __all__ = [
@@ -172,7 +172,7 @@ def extended(
     for struct, wrapper, local in structs:
         header = find(wrapper.removesuffix("_wrapper") + ".hpp")
         try:
-            members = data_members(header, struct)
+            members, base = data_members(header, struct), base_class(header, struct)
         except ValueError as error:
             raise UnexpectedCodeError(str(error)) from error
         has_rows = f"&{struct}::get_dendrite_pre_rank" in source
@@ -180,6 +180,8 @@ def extended(
             struct,
             members,
             local if has_rows else None,
+            base=base,
+            name=wrapper.removesuffix("_wrapper"),
             unordered=is_unordered(header, threads),
             rebuilds=f"&{struct}::init_from_lil)" in source,
         )
@@ -203,6 +205,7 @@ static const ann_ckpt::Structure ann_ckpt_{struct}{{
     }},
     {has_rows},
     {rebuild},
+    [](void* at) {{ return at == static_cast<void*>({name}); }},
 }};
 """
 _REBUILD = """[](void* at, const ann_ckpt::Synapses& given) {{
@@ -260,7 +263,14 @@ def _helpers() -> str:
 
 
 def _structure(
-    struct: str, members: Sequence[Member], local: Sequence[str] | None, *, unordered: bool, rebuilds: bool
+    struct: str,
+    members: Sequence[Member],
+    local: Sequence[str] | None,
+    *,
+    base: str,
+    name: str,
+    unordered: bool,
+    rebuilds: bool,
 ) -> str:
     """Return what the bindings know of one structure; ``local`` is None if it has no rows of synapses."""
     by_row = [
@@ -273,15 +283,21 @@ def _structure(
     ]
     whole = [m.name for m in members if (m.dtype is not None or m.is_distribution) and m.name not in by_row]
     about = json.dumps(
-        {"members": {m.name: m.ctype for m in members}, "rows": by_row, "unordered": unordered}
+        {
+            "members": {m.name: m.ctype for m in members},
+            "base": base,
+            "rows": by_row,
+            "unordered": unordered,
+        }
     )
-    adding = [f'found.add("{name}", obj.{name});' for name in whole]
+    adding = [f'found.add("{member}", obj.{member});' for member in whole]
     if local is not None:
         adding.append(f"auto& rows = ann_ckpt::format_of(obj, &{struct}::get_dendrite_pre_rank);")
         adding.append("found.add_rows(rows);")
-        adding += [f'found.add("{name}", obj.{name}, rows);' for name in by_row]
+        adding += [f'found.add("{member}", obj.{member}, rows);' for member in by_row]
     return _STRUCTURE.format(
         struct=struct,
+        name=name,
         about=about,
         adding="\n        ".join(adding),
         has_rows="false" if local is None else "true",

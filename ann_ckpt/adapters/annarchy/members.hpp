@@ -314,6 +314,7 @@ struct Structure {
     void (*look)(void* obj, Object& found);
     bool has_rows;
     bool (*rebuild)(void* obj, const Synapses& given);  // null if it cannot
+    bool (*stepped)(void* obj);                         // whether a simulation step is one of this object
 };
 
 // A structure and its class in Python. The functions take objects of it as they come, because a
@@ -370,6 +371,7 @@ inline void extend(nb::handle cls, const Structure& structure) {
         nb::cpp_function_def(std::move(function), nb::scope(cls), nb::name(name), nb::is_method());
     };
     def("_ann_ckpt", [of](nb::handle) { return of.structure->about; });
+    def("_ann_ckpt_stepped", [of](nb::handle self) { return of.structure->stepped(of.pointer(self)); });
     def("_ann_ckpt_get",
         [of](nb::handle self, const std::string& name) { return get(of.look(self), name); });
     def("_ann_ckpt_set", [of](nb::handle self, const std::string& name, nb::handle values,

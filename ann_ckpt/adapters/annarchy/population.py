@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.adapters.annarchy.classes import Known, known_population, unknown_class
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described
 from ann_ckpt.adapters.annarchy.resuming import NOT_INSTRUMENTED, hidden_in_population, resuming
 from ann_ckpt.adapters.annarchy.rows import Neurons
@@ -20,6 +21,8 @@ from ann_ckpt.report import Note
 __all__ = ["LivePopulation"]
 
 _MOST_AXES = 3
+_PYTHON = "python."
+"""Before the names of what only ANNarchy's own object has."""
 _FIRST_INEXACT_IN_FLOAT = 1 << 24
 
 
@@ -42,11 +45,13 @@ class LivePopulation:
         self._special = type(population).__name__ != "Population"
         if self._special:
             self._declared = tuple(a for a in self._declared if self._offers(a))
+        self._known: Known | None = known_population(population)
         self._carried: CarriedByPopulation | None = None
         if is_instrumented(self._instance):
             shown = {a.name for a in self._declared}
             declared_too = {a.name for a in declared(population.neuron_type.description)} - shown
-            self._carried = CarriedByPopulation(self._instance, shown, declared_too)
+            own = None if self._known is None else self._known.members
+            self._carried = CarriedByPopulation(self._instance, shown, own=own, also=declared_too)
         self.name: str = population.name
         self.path = f"populations/{self.name}"
 
@@ -70,14 +75,30 @@ class LivePopulation:
             parameters={a.name: attributes[a.name] for a in self._declared if a.parameter},
             variables={a.name: attributes[a.name] for a in self._declared if not a.parameter},
             neuron_type=described(self._population.neuron_type, self._declared),
-            dynamics={} if self._carried is None else self._carried.read(),
+            dynamics={} if self._carried is None else self._carried.read() | self._in_python(),
             resume=resuming(self.hidden, reseeded=reseeded),
         )
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """What a state does not have."""
-        return hidden_in_population(self._population) if self._carried is None else self._carried.lost
+        if self._carried is None:
+            return hidden_in_population(self._population)
+        unknown = () if self._known is not None else (unknown_class(self._population),)
+        return (*unknown, *self._carried.lost)
+
+    def _in_python(self) -> dict[str, Array]:
+        """Return the numbers that only ANNarchy's own object has, under names that C++ cannot have."""
+        names = () if self._known is None else self._known.python
+        return {_PYTHON + name: np.array(vars(self._population)[name], np.float64) for name in names}
+
+    def _refusal_in_python(self, dynamics: Mapping[str, Array]) -> str | None:
+        """Say why the stored numbers are not such as ANNarchy's own object has."""
+        for name, present in self._in_python().items():
+            given = dynamics.get(name, present)
+            if (given.dtype, given.shape) != (present.dtype, present.shape):
+                return f"{name} is {given.dtype} {given.shape}, not {present.dtype} {present.shape}"
+        return None
 
     def cannot_take(self, stored: PopulationState) -> str | None:
         """Say why none of what the population carries can be set."""
@@ -89,7 +110,9 @@ class LivePopulation:
         """Say why what ``stored`` carries does not fit here."""
         if self._carried is None:
             return None
-        return self._carried.refusal(stored.dynamics, self._population.size)
+        return self._refusal_in_python(stored.dynamics) or self._carried.refusal(
+            stored.dynamics, self._population.size
+        )
 
     def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
         """Set what it carries, and what ANNarchy's own object remembers of it."""
@@ -102,6 +125,13 @@ class LivePopulation:
             steps = int(np.asarray(dynamics["_mean_fr_window"]))
             window = steps * float(self._bindings.setting("dt"))
             self._population._compute_mean_fr = window if steps > 0 else -1.0  # nothing public sets it alone
+        if "spike_times" in dynamics:
+            # What reset() goes back to; setting them sets both.
+            self._population.init["spike_times"] = self._population.spike_times
+        for name in self._in_python():
+            if name in dynamics:
+                # Past ANNarchy's own setters, which would work out mu and sigma anew.
+                vars(self._population)[name.removeprefix(_PYTHON)] = np.asarray(dynamics[name]).tolist()
 
     def set(self, name: str, values: Array) -> None:
         """Set one attribute: shape ``()`` if all neurons share it, the geometry otherwise."""
@@ -148,8 +178,6 @@ class LivePopulation:
                 f"{self.path}/{rounded[0]}",
                 f"single precision rounds integers from {_FIRST_INEXACT_IN_FLOAT} on its way to Python",
             )
-        if hidden := self.hidden:
-            yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     def _offers(self, attribute: Declared) -> bool:
         local = attribute.locality is Locality.LOCAL

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
+from ann_ckpt.adapters.annarchy.classes import known_projection, unknown_class
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
 from ann_ckpt.adapters.annarchy.rebuilding import as_arrays, as_lists
 from ann_ckpt.adapters.annarchy.resuming import (
@@ -102,14 +103,13 @@ class LiveProjection:
             kind = type(self._projection).__name__
             yield Note(self.path, f"not saved: a {kind} projection has no synapses of its own")
             return
-        if hidden := self.hidden:
-            yield Note(self.path, f"a resumed run may differ, because this is not kept: {', '.join(hidden)}")
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """What a state does not have."""
         if self._carried is not None:
-            return self._carried.lost
+            known = known_projection(self._projection) is not None
+            return self._carried.lost if known else (unknown_class(self._projection), *self._carried.lost)
         period = self._bindings.update_period(self._instance)
         return hidden_in_projection(self._projection, period, int(self._bindings.setting("num_threads")))
 
@@ -122,7 +122,9 @@ class LiveProjection:
     def _carried(self) -> CarriedByProjection | None:
         if not is_instrumented(self._instance):
             return None
-        return CarriedByProjection(self._instance, {a.name for a in self._declared()})
+        known = known_projection(self._projection)
+        own = None if known is None else known.members
+        return CarriedByProjection(self._instance, {a.name for a in self._declared()}, own=own)
 
     def _row_ptr(self) -> NDArray[np.int64]:
         if hasattr(self._instance, "_ann_ckpt_read_row_sizes"):

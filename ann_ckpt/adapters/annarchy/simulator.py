@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.calling import Every
+from ann_ckpt.adapters.annarchy.classes import known_projection
+from ann_ckpt.adapters.annarchy.filters import LiveFilters
 from ann_ckpt.adapters.annarchy.generators import (
     DEFAULT,
     TWISTERS,
@@ -54,7 +56,7 @@ class AnnarchySimulator:
     def read(self, selection: Selection = EVERYTHING) -> Reading:
         """Return the selected part of the network, with notes on what cannot be saved.
 
-        A network without a note on resuming continues exactly after loading.
+        What the state says about resuming is not said again in the notes.
         """
         populations = [self._population(n) for n in selection.pick("populations", self._bindings.populations)]
         projections = [self._projection(n) for n in selection.pick("projections", self._bindings.projections)]
@@ -67,13 +69,15 @@ class AnnarchySimulator:
             dt=float(self._bindings.setting("dt")),
             seed=self._bindings.seed,
             dynamics=self._dynamics(),
-            resume=resuming(self._hidden(), reseeded=again),
+            resume=resuming(self._hidden(populations, projections), reseeded=again),
             reseeded=self._reseeded,
         )
         return Reading(state, tuple(self._notes(populations, projections)))
 
     @staticmethod
-    def _notes(populations: list[LivePopulation], projections: list[LiveProjection]) -> Iterator[Note]:
+    def _notes(
+        populations: list[LivePopulation], projections: list[LiveProjection | LiveFilters]
+    ) -> Iterator[Note]:
         for population in populations:
             yield from population.notes()
         for projection in projections:
@@ -96,14 +100,36 @@ class AnnarchySimulator:
         """Whether the generators in C++ can be read and set."""
         return hasattr(self._bindings.instance, "_ann_ckpt_generators")
 
-    def _hidden(self) -> tuple[str, ...]:
-        """What the network has, besides its objects, and a state does not."""
-        if self._has_twisters:
-            return ()
-        hidden = {what for p in map(self._population, self._bindings.populations) for what in p.hidden}
-        projections = map(self._projection, self._bindings.projections)
-        hidden |= {what for p in projections if p.saveable for what in p.hidden}
-        return (GENERATOR,) if GENERATOR in hidden else ()
+    def _hidden(
+        self, populations: list[LivePopulation], projections: list[LiveProjection | LiveFilters]
+    ) -> tuple[str, ...]:
+        """What the network has, besides the objects that are in the state, and a state does not."""
+        hidden: list[str] = []
+        if not self._has_twisters:
+            everything = (*self._everything(self._bindings.populations, self._population),)
+            everything += (*self._everything(self._bindings.projections, self._projection),)
+            if any(GENERATOR in thing.hidden for thing in everything):
+                hidden.append(GENERATOR)
+        hidden += self._bindings.lost
+        generator = self._bindings.default_rng
+        if generator is not None and default_array(generator) is None:
+            hidden.append(f"default_rng, which is a {type(generator.bit_generator).__name__}")
+        # An object that is not there is not resumed.
+        there = {thing.path for thing in (*populations, *projections)}
+        lacking = [thing.path for thing in (*populations, *projections) if not thing.saveable]
+        lacking += [path for path in self._paths() if path not in there]
+        if lacking:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            hidden.append(f"{lacking[0]}{more} of the network's objects")
+        return tuple(hidden)
+
+    @staticmethod
+    def _everything(names: Iterable[str], made: Callable[[str], Any]) -> Iterator[Any]:
+        return (thing for thing in map(made, names) if thing.saveable)
+
+    def _paths(self) -> Iterator[str]:
+        yield from (f"populations/{name}" for name in self._bindings.populations)
+        yield from (f"projections/{name}" for name in self._bindings.projections)
 
     def barrier(self) -> None:
         """Reseed the random generators from seed and step; a network loaded from here does the same."""
@@ -145,7 +171,9 @@ class AnnarchySimulator:
         if DEFAULT in dynamics and generator is not None:
             set_default(generator, dynamics[DEFAULT])
 
-    def _live(self, stored: PopulationState | ProjectionState) -> LivePopulation | LiveProjection:
+    def _live(
+        self, stored: PopulationState | ProjectionState
+    ) -> LivePopulation | LiveProjection | LiveFilters:
         if isinstance(stored, PopulationState):
             return self._population(stored.name)
         return self._projection(stored.name)
@@ -153,8 +181,11 @@ class AnnarchySimulator:
     def _population(self, name: str) -> LivePopulation:
         return LivePopulation(self._bindings, self._bindings.populations[name])
 
-    def _projection(self, name: str) -> LiveProjection:
-        return LiveProjection(self._bindings, self._bindings.projections[name])
+    def _projection(self, name: str) -> LiveProjection | LiveFilters:
+        projection = self._bindings.projections[name]
+        known = known_projection(projection)
+        made = LiveFilters if known is not None and known.filters else LiveProjection
+        return made(self._bindings, projection)
 
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call between two steps whenever the simulated time is a multiple of ``period`` ms.

@@ -27,6 +27,8 @@ _VARYING = re.compile(
 _RANKS = ("spiked", "axonal", "_delayed_spike")
 _QUEUE = re.compile(r"_delayed_(?!spike$)\w+")
 _QUEUE_SIZES = re.compile(r"_delayed_(?!spike\.)\w+\.sizes")
+_WINDOWS = ("rates_history",)
+"""Members of projections whose lengths the generated code takes for granted."""
 _PERIODS = ("_update_period", "_pruning_period", "_creating_period")
 
 
@@ -45,17 +47,19 @@ def unsound_population(arrays: Arrays, present: Arrays, size: int) -> str | None
     return next(_population(arrays, present, size), None)
 
 
-def unsound_projection(arrays: Arrays, row_sizes: NDArray[np.int64]) -> str | None:
+def unsound_projection(arrays: Arrays, present: Arrays, row_sizes: NDArray[np.int64]) -> str | None:
     """Say what is wrong with the members of a projection; None if nothing.
 
     Parameters
     ----------
     arrays : mapping of str to array
-        Without those that hold a value per synapse.
+        What is to be set, without what has a value per synapse.
+    present : mapping of str to array
+        What the live projection has.
     row_sizes : int64 array, shape (n_rows,)
         Synapses of each row.
     """
-    return next(_projection(arrays, row_sizes), None)
+    return next(_projection(arrays, present, row_sizes), None)
 
 
 def _population(arrays: Arrays, present: Arrays, size: int) -> Iterator[str]:
@@ -98,11 +102,18 @@ def _schedule(arrays: Arrays, size: int) -> Iterator[str]:
             yield f"{name} has values for {values.shape[1]} of {size} neurons"
 
 
-def _projection(arrays: Arrays, row_sizes: NDArray[np.int64]) -> Iterator[str]:
+def _projection(arrays: Arrays, present: Arrays, row_sizes: NDArray[np.int64]) -> Iterator[str]:
     for name, values in arrays.items():
+        if name in _WINDOWS:
+            if values.shape != present[name].shape:
+                yield f"{name} has the shape {values.shape}, not {present[name].shape}"
+            continue
         uneven = name.startswith("_delayed_spikes") or values.dtype == np.uint8
-        if values.shape and not uneven and values.shape != row_sizes.shape:
+        # A value for each row, or a list of the same length for each.
+        if values.shape and not uneven and values.shape[:1] != row_sizes.shape:
             yield f"{printable(name)} has the shape {values.shape} for {row_sizes.size} rows"
+    if "window" in arrays and arrays["window"] != present["window"]:
+        yield f"its window is {int(arrays['window'])} steps, in the network {int(present['window'])}"
     for name in _PERIODS:
         if name in arrays and int(arrays[name]) < 1:
             yield f"{name} is {int(arrays[name])}; the shortest period is 1 step"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, cast
@@ -50,20 +51,30 @@ class _Carried:
 
     kind: Kind
 
-    def __init__(self, instance: Any, attributes: Collection[str], also: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        instance: Any,
+        attributes: Collection[str],
+        *,
+        own: Mapping[str, str] | None = None,
+        also: Collection[str] = (),
+    ) -> None:
         about = json.loads(instance._ann_ckpt())
+        self._base = str(about["base"])
         members = [self._seen(Member(name, ctype)) for name, ctype in about["members"].items()]
         self._instance = instance
         self._unordered = bool(about.get("unordered"))
         self._rows = frozenset(about["rows"])
         self._vectors = {m.name: m for m in members if m.depth == 1 and m.dtype is not None}
-        self._sorted = sort_members(members, attributes, self.kind, also=also)
+        self._sorted = sort_members(members, attributes, self.kind, own=own, also=also)
 
     @property
     def lost(self) -> tuple[str, ...]:
         """What is not among the arrays of :meth:`read`: members that nothing is known about, and order."""
-        unknown = tuple(f"what {m.name} is in the generated code" for m in self._sorted.unknown)
-        return (*unknown, RACE) if self._unordered else unknown
+        lost = [f"what {m.name} is in the generated code" for m in self._sorted.unknown]
+        if not re.fullmatch(self.kind.bases, self._base):
+            lost.append(f"what {self._base} is, from which the generated code derives it")
+        return (*lost, RACE) if self._unordered else tuple(lost)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,6 +132,8 @@ class CarriedByPopulation(_Carried):
         Its instrumented structure.
     attributes : collection of str
         What is kept as parameters and variables.
+    own : mapping of str to str, optional
+        What its class alone carries: name -> pattern of the C++ type.
     also : collection of str
         Attributes that Python cannot reach otherwise.
     """
@@ -190,15 +203,19 @@ class CarriedByProjection(_Carried):
         Its instrumented structure.
     attributes : collection of str
         What is kept as parameters and variables.
+    own : mapping of str to str, optional
+        What its class alone carries: name -> pattern of the C++ type.
     """
 
     kind = PROJECTION
 
-    def __init__(self, instance: Any, attributes: Collection[str]) -> None:
+    def __init__(
+        self, instance: Any, attributes: Collection[str], *, own: Mapping[str, str] | None = None
+    ) -> None:
         # Only spikes with a delay each have a ring; without one, the number is just that of the population.
         ring = json.loads(instance._ann_ckpt())["members"].get(_RING)
         self._parted = ring is not None and Member(_RING, ring).depth == _PARTED
-        super().__init__(instance, attributes if ring else {*attributes, "max_delay"})
+        super().__init__(instance, attributes if ring else {*attributes, "max_delay"}, own=own)
 
     def read(self, row_ptr: NDArray[np.int64]) -> dict[str, Array]:
         """Return everything, by the names that it has in C++; values per synapse are lazy."""
@@ -221,7 +238,8 @@ class CarriedByProjection(_Carried):
         ring = {_RING, "idx_delay", "max_delay"}
         if ring & known.keys() and not ring <= known.keys():
             return f"{', '.join(sorted(ring - known.keys()))} is missing"
-        return unsound_projection(known, row_sizes)
+        present = {name: a for m in self._whole for name, a in self._read_whole(m).items()}
+        return unsound_projection(known, present, row_sizes)
 
     def forget(self, row_ptr: NDArray[np.int64]) -> None:
         """Say of each synapse that it never met a spike."""

@@ -9,6 +9,9 @@ from ann_ckpt.adapters.annarchy.bindings import Bindings
 
 __all__ = ["Cython"]
 
+_REACHED = "_ann_ckpt_reached"
+"""Attribute of a constant: network number -> value that was set in its C++."""
+
 
 class Cython(Bindings):
     """A compiled network of ANNarchy 4.8: the global one, or one made with ``Network``."""
@@ -64,8 +67,40 @@ class Cython(Bindings):
 
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant here; ``Constant.set`` passes the global network by."""
-        self.constants[name].value = value
+        constant = self.constants[name]
+        constant.value = value
         getattr(self.instance, f"_set_{name}")(value)
+        vars(constant).setdefault(_REACHED, {})[self._net_id] = value
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Constants that were changed, of which nobody can say whether the network computes with them."""
+        changed = [n for n, c in self.constants.items() if not self._is_in_force(c)]
+        return tuple(
+            f"whether Constant.set of {name} reached the network (in 4.8 it passes the global one by)"
+            for name in changed
+        )
+
+    def _is_in_force(self, constant: Any) -> bool:
+        """Whether the network computes with the value that a constant shows, which cannot be asked.
+
+        It does with the one that the constant was made with, and with one that was set here.
+        """
+        reached = vars(constant).get(_REACHED, {})
+        return bool(constant.value == reached.get(self._net_id, float(constant)))
+
+    def filters(self, instance: Any) -> Sequence[Any] | None:
+        """Return the filters of a convolution as nested lists; None if it has none."""
+        return instance.get_w() if hasattr(instance, "get_w") else None
+
+    def set_filters(self, instance: Any, filters: list[Any]) -> None:
+        """Set the filters of a convolution."""
+        instance.set_w(filters)
+
+    def filter_places(self, instance: Any) -> Sequence[Sequence[int]]:
+        """Return, for each neuron after a convolution or pooling, where in front of it the filter lies."""
+        places: Sequence[Sequence[int]] = instance.pre_coords()
+        return places
 
     @property
     def callbacks(self) -> list[Any]:

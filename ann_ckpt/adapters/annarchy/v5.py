@@ -75,6 +75,52 @@ class Nanobind(Bindings):
         """Return the steps between two updates of a projection's synapses."""
         return int(instance._update_period)  # there is no public getter
 
+    @property
+    def is_stepped(self) -> bool:
+        """Whether a simulation step is one of this network's objects.
+
+        ``Network.copy()`` makes new objects over the library of the original, whose global
+        pointers then point to them: from then on the copy is simulated, whoever is asked.
+        """
+        objects = (thing.cyInstance for thing in self._network.get_populations())
+        probe = next((o._ann_ckpt_stepped for o in objects if hasattr(o, "_ann_ckpt_stepped")), None)
+        if probe is not None:
+            return bool(probe())
+        return not any(other is not None and self._takes_over(other) for other in self._later)
+
+    def _takes_over(self, other: Any) -> bool:
+        """Whether another network was made later over the same library, with objects of its own."""
+        if not (other.compiled and other.get_populations()):
+            return False
+        return bool(other.instance.__name__ == self.instance.__name__)
+
+    @property
+    def _later(self) -> list[Any]:
+        """Networks with higher numbers; None where one was removed."""
+        from ANNarchy.intern.NetworkManager import NetworkManager
+
+        return list(NetworkManager().get_networks()[self._network.id + 1 :])
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of the network itself, besides its generators, cannot be read."""
+        probed = hasattr(self.instance, "_ann_ckpt_generators")
+        gone = not probed and None in self._later
+        return ("whether a network that was removed since had been a copy of it",) if gone else ()
+
+    def filters(self, instance: Any) -> Sequence[Any] | None:
+        """Return the filters of a convolution as nested lists; None if it has none."""
+        return getattr(instance, "w", None)
+
+    def set_filters(self, instance: Any, filters: list[Any]) -> None:
+        """Set the filters of a convolution."""
+        instance.w = filters
+
+    def filter_places(self, instance: Any) -> Sequence[Sequence[int]]:
+        """Return, for each neuron after a convolution or pooling, where in front of it the filter lies."""
+        places: Sequence[Sequence[int]] = instance.pre_coords
+        return places
+
     def offers(self, instance: Any, name: str, ctype: str, *, local: bool) -> bool:
         """Whether the binding has a property of that name."""
         return hasattr(instance, name)

@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -18,7 +19,7 @@ from ann_ckpt.adapters.legacy.pickle_writer import write_pickle
 from ann_ckpt.adapters.legacy.tables import network_table
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.durable import atomic_write
-from ann_ckpt.report import SaveReport
+from ann_ckpt.report import Note, SaveReport
 
 __all__ = ["SUFFIXES", "write"]
 
@@ -63,15 +64,21 @@ def write(
     """
     began = time.perf_counter()
     kind = Container(container) if container else SUFFIXES.get(Path(path).suffix, Container.PICKLE)
-    table, notes = network_table(reading.state)
+    projections = {n: p for n, p in reading.state.projections.items() if not p.has_only_dynamics}
+    state = replace(reading.state, projections=projections)
+    table, notes = network_table(state)
+    without = [
+        Note(f"projections/{name}", "not saved: these formats have no place for filters")
+        for name in reading.state.projections
+        if name not in projections
+    ]
     with atomic_write(path) as temporary:
         with temporary.open("wb") as file:
             _WRITERS[kind](table, file)
         size = temporary.stat().st_size
-    state = reading.state
     saved = [f"populations/{n}" for n in state.populations] + [f"projections/{n}" for n in state.projections]
     return SaveReport(
-        os.fspath(path), tuple(saved), (*reading.notes, *notes), size, time.perf_counter() - began
+        os.fspath(path), tuple(saved), (*reading.notes, *without, *notes), size, time.perf_counter() - began
     )
 
 

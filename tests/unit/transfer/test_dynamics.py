@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ann_ckpt import Exactness, NetworkState, PopulationState, Resume, Selection
+from ann_ckpt import (
+    Connectivity,
+    Exactness,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Resume,
+    Selection,
+)
 from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading
 from ann_ckpt.transfer import LoadPlan, load_into, plan_load
 
@@ -132,4 +140,40 @@ def test_what_the_file_says_of_itself_is_passed_on() -> None:
     }
     live = replace(state(), populations=stored.populations)
     made = plan_load(Reading(stored), Reading(live), refusal=lambda _: None, exact=Simulator())
+    assert {note.path: note.text for note in made.notes} == notes
+
+
+def test_after_a_barrier_nothing_is_said_against_it() -> None:
+    """The file says that it is exact, and the reports do too."""
+    reseeded = Resume(Exactness.RESEEDED, ("the generator",))
+    hidden = Resume(Exactness.APPROXIMATE, ("the generator",))
+    stored = state(reseeded=5, resume=reseeded, dynamics={})
+    live = replace(state(), resume=hidden)
+    made = plan_load(Reading(stored), Reading(live), refusal=lambda _: None, exact=Simulator())
     assert made.notes == ()
+    live = replace(state(), resume=Resume(Exactness.APPROXIMATE, ("the generator", "its dreams")))
+    made = plan_load(Reading(stored), Reading(live), refusal=lambda _: None, exact=Simulator())
+    assert [note.text for note in made.notes] == [
+        "a resumed run may differ, because this cannot be put back: its dreams"
+    ]
+
+
+def test_what_the_file_lacks_of_the_live_ones_is_said() -> None:
+    a = PopulationState("a", (2,), dynamics={"spiked": np.zeros(1, np.int32), "python.rates": np.zeros(1)})
+    live = replace(state(), populations={"a": a, "b": state().populations["b"]})
+    made = plan_load(Reading(state()), Reading(live), refusal=lambda _: None, exact=Simulator())
+    assert [str(note) for note in made.notes] == [
+        "populations/a: the file does not have python.rates, which stays as it is"
+    ]
+
+
+def test_filters_that_an_older_file_lacks_are_no_problem() -> None:
+    nothing = Connectivity(np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int32))
+    filters = ProjectionState("filter", "a", "b", "exc", nothing, dynamics={"w": np.eye(3)})
+    live = replace(state(), projections={"filter": filters})
+    made = plan_load(Reading(state()), Reading(live), refusal=lambda _: None, exact=Simulator())
+    assert made.problems == ()
+    assert [str(note) for note in made.notes] == [
+        "projections/filter: the file does not have its filters; they stay as they are"
+    ]
+    assert plan(live, Simulator()).problems, "a network without them cannot take them"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from ann_ckpt.adapters.annarchy.carried import POPULATION, PROJECTION, sort_members
-from ann_ckpt.adapters.annarchy.generated import Member, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.generated import Member, base_class, data_members, is_unordered
 
 HEADER = """
 #pragma once
@@ -92,9 +94,42 @@ def test_what_is_not_known_is_told_from_what_is() -> None:
     assert "inverse" in [m.name for m in projection.unknown]
 
 
+def test_a_class_may_have_members_of_its_own() -> None:
+    """And no other class that happens to have a member of that name."""
+    window = Member("window", "int")
+    assert sort_members([window], (), PROJECTION).unknown == (window,)
+    assert sort_members([window], (), PROJECTION, own={"window": "int"}).carried == (window,)
+    assert sort_members([window], (), PROJECTION, own={"window": "long"}).unknown == (window,)
+
+
+@pytest.mark.parametrize(
+    ("base", "known"),
+    [
+        ("LILMatrix<int, int>", True),
+        ("BSRInvMatrix<int, int, uint8_t, false>", True),
+        ("CSRCMatrixT<int, int>", True),
+        ("DenseMatrix<int, int, char, true>", True),
+        ("PartitionedMatrix<LILInvMatrix<int, int>, int, int>", True),
+        ("SpecificConnectivity", True),
+        ("", True),
+        ("LILMatrix<int, int>, Memory", False),
+        ("Memory", False),
+    ],
+)
+def test_what_a_structure_is_derived_from_is_known_or_not(base: str, known: bool) -> None:
+    text = f"struct P {': ' if base else ''}{base} {{ int a; }};"
+    assert bool(re.fullmatch(PROJECTION.bases, base_class(text, "P"))) == known
+
+
+def test_a_static_member_is_one_that_nothing_is_known_about() -> None:
+    (member,) = data_members("struct P { static int _t; };", "P")
+    assert member.ctype == "static int"
+    assert member.dtype is None
+
+
 def test_a_known_name_of_a_type_that_cannot_be_kept_is_unknown() -> None:
-    found = sort_members([Member("spiked", "std::map<int,int>")], (), POPULATION)
-    assert [m.name for m in found.unknown] == ["spiked"]
+    odd = [Member("spiked", "std::map<int,int>"), Member("last_spike", "long int"), Member("size", "double")]
+    assert sort_members(odd, (), POPULATION).unknown == tuple(odd)
 
 
 # As ANNarchy 5.0.4.1 writes them.

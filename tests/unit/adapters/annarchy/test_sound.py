@@ -47,7 +47,7 @@ ROWS = np.array([1, 3])
 
 def test_what_a_run_leaves_is_sound() -> None:
     assert unsound_population(population(), population(), SIZE) is None
-    assert unsound_projection(projection(), ROWS) is None
+    assert unsound_projection(projection(), projection(), ROWS) is None
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_populations_are_guarded(name: str, values: np.ndarray) -> None:
     ],
 )
 def test_projections_are_guarded(name: str, values: np.ndarray) -> None:
-    assert unsound_projection(projection() | {name: values}, ROWS) is not None
+    assert unsound_projection(projection() | {name: values}, projection(), ROWS) is not None
