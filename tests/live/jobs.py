@@ -319,12 +319,12 @@ def native(network: str, path: str) -> dict[str, Any]:
 
 def constant_changed(network: str, saved: str) -> list[str]:
     """Change a constant in the middle of a run, as a script does, and save before and after."""
-    import ANNarchy as ann
+    from ANNarchy.core.Constant import get_constant
 
     lab = opened(network)
     lab.simulate(5)
     before = save(lab, saved)
-    ann.get_constant("gain").set(9.0)
+    get_constant("gain").set(9.0)
     lab.simulate(5)
     after = save(lab, saved)
     load(lab, saved)

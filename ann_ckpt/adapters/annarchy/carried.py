@@ -49,7 +49,7 @@ POPULATION = Kind(
         "_spike_history": "std::vector<std::queue<long int>>",
         "_mean_fr_window": "long int",
         "_mean_fr_rate": _F,
-        r"_sum_\w+": f"std::vector<{_F}>",
+        r"_sum_\w+|g_\w+": f"std::vector<{_F}>",
         r"_(min|max|mean|norm1|norm2)_\w+": _F,
         r"rand_\d+": f"({_F}|std::vector<{_F}>)",
     },
