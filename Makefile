@@ -3,18 +3,26 @@
 PYTHON   ?= $(shell command -v python3.11 || command -v python3)
 VENV     := .venv
 VENV48   := .venv-annarchy48
+OLDEST   := .venv-minimum
+NEWEST   := .venv-newest
 ANNARCHY   := ANNarchy==5.0.4.1
 ANNARCHY48 := ANNarchy==4.8.2.7
 
 PIP      := python -m pip --quiet --disable-pip-version-check
 # ANNarchy looks for python3, cython and cmake in PATH, so the environment comes first; cmake
 # believes VIRTUAL_ENV more than PATH, and make may be called from another environment.
-IN       := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-IN48     := VIRTUAL_ENV="$(CURDIR)/$(VENV48)" PATH="$(CURDIR)/$(VENV48)/bin:$$PATH"
+within    = VIRTUAL_ENV="$(CURDIR)/$1" PATH="$(CURDIR)/$1/bin:$$PATH"
+IN       := $(call within,$(VENV))
+IN48     := $(call within,$(VENV48))
+
+# What needs no simulator.
+CORE     := tests/unit tests/golden
+PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
+	$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13))
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup test test-5.0 test-4.8 lint types check format bench bench-full bench-compare
+.PHONY: help demo setup test test-5.0 test-4.8 test-minimum test-newest lint types check format bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz clean
 
 help:
@@ -33,6 +41,14 @@ test-5.0: $(VENV)/.dev $(VENV)/.tools  ## all tests, with numpy 2 and ANNarchy 5
 
 test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.26 and ANNarchy 4.8
 	$(IN48) python -m pytest tests/unit tests/live
+
+test-minimum: $(OLDEST)/.core  ## the demo and the core tests with the oldest versions that pyproject.toml allows
+	$(call within,$(OLDEST)) ann-ckpt demo
+	$(call within,$(OLDEST)) python -m pytest $(CORE)
+
+test-newest: $(NEWEST)/.core  ## the same with the newest versions, and Python 3.13
+	$(call within,$(NEWEST)) ann-ckpt demo
+	$(call within,$(NEWEST)) python -m pytest $(CORE)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(IN) ruff check .
@@ -68,13 +84,14 @@ fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexa
 	$(IN) python -m pytest --hypothesis-profile=long tests/unit
 
 clean:  ## remove environments, caches and builds
-	rm -rf $(VENV) $(VENV48) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # --- environments -----------------------------------------------------------------
 # Each stamp stands for one finished installation and is made again when pyproject.toml
 # is newer. The package itself is installed in place, so that edits need no new stamp.
 
-$(VENV)/bin/python $(VENV48)/bin/python:
+$(NEWEST)/bin/python: PYTHON = $(PYTHON_NEWEST)
+$(VENV)/bin/python $(VENV48)/bin/python $(OLDEST)/bin/python $(NEWEST)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ann_ckpt needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
@@ -92,6 +109,17 @@ $(VENV)/.dev: pyproject.toml Makefile | $(VENV)/bin/python
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing what the benchmarks compare with into $(VENV), once"
 	@$(IN) $(PIP) install --editable '.[bench]' '$(ANNARCHY)'
+	@touch $@
+
+$(OLDEST)/.core: pyproject.toml .ci/lower-bounds | $(OLDEST)/bin/python
+	@echo "installing the oldest versions into $(OLDEST), once"
+	@$(call within,$(OLDEST)) python .ci/lower-bounds > $(OLDEST)/constraints.txt
+	@$(call within,$(OLDEST)) $(PIP) install --constraint $(OLDEST)/constraints.txt --editable '.[test]'
+	@touch $@
+
+$(NEWEST)/.core: pyproject.toml | $(NEWEST)/bin/python
+	@echo "installing the newest versions into $(NEWEST), once"
+	@$(call within,$(NEWEST)) $(PIP) install --upgrade --editable '.[test]'
 	@touch $@
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools
