@@ -125,7 +125,7 @@ class _OpenObject:
 
     def __init__(self, path: str, item: StoredObject, count: Callable[[int], None]) -> None:
         self._item = item
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may read in the middle of a read
         self._values: StoredArray | None = None
         self._file = OpenFile(FileBytes(_open_plain(path), path), count=count)
         self._where = printable(path, 400)

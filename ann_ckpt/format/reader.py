@@ -362,7 +362,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.total = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may read in the middle of a read
 
     def add(self, count: int) -> None:
         with self._lock:

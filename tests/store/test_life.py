@@ -330,6 +330,32 @@ def test_a_signal_handler_saves_or_is_refused_and_never_hangs(tmp_path, backgrou
     assert len(steps(tmp_path / "run.ckpt")) >= 8 + counts["saved"]
 
 
+def test_a_signal_handler_reads_in_the_middle_of_a_read(tmp_path):
+    done(
+        tmp_path,
+        """
+        from ann_ckpt.format import objects, reader
+        with CheckpointStore("run.ckpt", "a") as store:
+            store.save(net(1))
+        seen = []
+        checkpoint = CheckpointStore("run.ckpt").latest
+        def handler(*_):
+            seen.append(np.asarray(checkpoint.populations["p"]["x"][:10]))
+        signal.signal(signal.SIGUSR1, handler)
+        def interrupted(real):
+            def call(*args):
+                if not seen:
+                    seen.append(None)
+                    signal.raise_signal(signal.SIGUSR1)
+                return real(*args)
+            return call
+        objects.naming_object = interrupted(objects.naming_object)
+        first = np.asarray(checkpoint.populations["p"]["x"][:10])
+        assert np.array_equal(seen[1], first)
+        """,
+    )
+
+
 # --- Forked children --------------------------------------------------------------
 
 
