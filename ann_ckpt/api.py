@@ -15,12 +15,13 @@ from typing import Any
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.durable import check_target
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
-from ann_ckpt.single import write_single
+from ann_ckpt.single import check_single, write_single
 from ann_ckpt.sources import PathLike, live_reading, old_file, open_checkpoint, stored_reading
 from ann_ckpt.store.places import split_store_path, store_target
 from ann_ckpt.store.series import CheckpointStore
@@ -28,7 +29,7 @@ from ann_ckpt.store.verify import verify_store
 from ann_ckpt.store.view import SeriesView
 from ann_ckpt.transfer import load_into
 
-__all__ = ["load", "open", "read", "save", "verify", "write"]
+__all__ = ["check_savable", "load", "open", "read", "save", "verify", "write"]
 
 
 def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it does, qualified by the package)
@@ -130,7 +131,7 @@ def save(
     Parameters
     ----------
     filename : path-like
-        The extension decides: ``.h5`` and ``.hdf5`` for one self-contained file,
+        Missing folders are made. The extension decides: ``.h5`` and ``.hdf5`` for one self-contained file,
         ``.ckpt`` for a store, where only what changed is written; ``run.ckpt@name``
         gives the new checkpoint a tag. ``.data``, ``.txt``, ``.gz``, ``.npz`` and
         ``.mat`` are written as ANNarchy writes them, with all that these formats lack.
@@ -173,6 +174,7 @@ def save(
                 barrier=barrier,
                 progress=progress,
             )
+    check_savable(filename)
     reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
     if metadata is not None:
         together = {**reading.state.metadata, **metadata}
@@ -187,6 +189,25 @@ def save(
         provenance=provenance(origin),
         progress=progress,
     )
+
+
+def check_savable(filename: PathLike) -> None:
+    """Refuse a target that :func:`save` cannot write, before anything is read for it.
+
+    Raises
+    ------
+    OptionError
+        If the extension names no format, or the path is none of this machine.
+    NotWritableError
+        If there is something else than an ordinary file, a file that is write-protected,
+        or a folder that cannot be written to or made. Stores are checked when they are opened.
+    """
+    if store_target(filename) is not None:
+        return
+    if Path(filename).suffix in legacy.SUFFIXES:
+        check_target(filename)
+    else:
+        check_single(filename)
 
 
 def load(

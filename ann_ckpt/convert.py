@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ann_ckpt.adapters.isolate import examine_isolated
 from ann_ckpt.adapters.legacy import detect, examine
-from ann_ckpt.api import write
+from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
+from ann_ckpt.paths import local_path
 from ann_ckpt.report import Note, Progress, Report, human_bytes
 
 __all__ = ["Conversion", "ConvertReport", "convert", "plan_folder"]
@@ -103,7 +104,8 @@ def convert(
     >>> print(ann_ckpt.convert("2016.data", "2016.h5", dt=0.5))     # doctest: +SKIP
     """
     began = time.perf_counter()
-    _refuse_same(src, dst)
+    _refuse_same(local_path(src), local_path(dst))
+    check_savable(dst)
     read = examine_isolated if isolate else examine
     found = read(src, dt=dt, encoding=encoding)
     state = replace(found.reading.state, metadata={"converted_from": found.origin()})
@@ -149,7 +151,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     NotReadableError
         If ``src`` is no folder, or a file in it cannot be opened.
     """
-    root = Path(src)
+    root, target = Path(local_path(src)), Path(local_path(dst))
     if not root.is_dir():
         raise NotReadableError("that is no folder", where=os.fspath(src))
     for folder, _, names in os.walk(root):
@@ -158,7 +160,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
         stems = Counter(_stem(name) for name in old)
         for name in old:
             stem = _stem(name) if stems[_stem(name)] == 1 else name
-            yield Conversion(here / name, Path(dst) / here.relative_to(root) / f"{stem}.h5")
+            yield Conversion(here / name, target / here.relative_to(root) / f"{stem}.h5")
 
 
 def _is_old(path: Path) -> bool:

@@ -4,11 +4,15 @@ The order is the whole point: write a temporary file beside the target, fsync it
 rename it over the target, fsync the folder. Whatever happens before the rename leaves
 the old file as it was; what a killed process leaves behind is swept by the next
 writer of the same target.
+
+What stands at the target is looked at first, by :func:`check_target`: nothing but an
+ordinary file that may be written is ever replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -19,21 +23,38 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Self
 
-from ann_ckpt.errors import CheckpointError, NotWritableError
+from ann_ckpt.errors import CheckpointError, NotWritableError, printable
+from ann_ckpt.paths import local_path
 from ann_ckpt.threads import Threads
 
 __all__ = [
     "Flusher",
     "atomic_write",
+    "check_target",
+    "code_of_others",
     "explained",
+    "fsync_descriptor",
     "fsync_file",
     "fsync_folder",
+    "make_folders",
     "not_writable",
     "process_alive",
 ]
 
 _IN_USE: set[str] = set()
 _FLUSHED_AT_ONCE = 32 << 20
+_ENOTSUPP = 524
+"""Linux's own number for "not supported", which network file systems let out."""
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EBADF, _ENOTSUPP}
+"""What file systems say (CIFS, vboxsf, sshfs and others on FUSE) that cannot sync a folder at all."""
+_NO_SUCH_RIGHT = {errno.EPERM, errno.EACCES, *_CANNOT}
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_ACCESS_LIST = "system.posix_acl_access"
 
 
 @contextlib.contextmanager
@@ -41,18 +62,21 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path; when the block ends well, it becomes ``target``, durably.
 
     A symbolic link stays a link, and what it points to is replaced. The new file takes
-    over the permissions of the old one.
+    over mode, owner, group and access list of the old one, as far as the system permits.
+    Missing folders are made.
+
+    What the system refuses inside the block is taken to concern this file, unless it
+    comes out of :func:`code_of_others`.
 
     Raises
     ------
     NotWritableError
-        If the folder is missing or not writable, the disk is full, or ``target`` is a
-        folder. The old file is untouched then, and after any other exception too.
+        As :func:`check_target`, or if the disk is full. The old file is untouched then,
+        and after any other exception too, unless the message says that the new one is in place.
     """
-    final = Path(os.path.realpath(target))
+    final = check_target(target)
     with explained(final):
-        if final.is_dir():
-            raise IsADirectoryError(21, "Is a directory")
+        make_folders(final.parent)
         sweep(final)
         temporary = final.parent / _temporary_name(final.name)
         _IN_USE.add(temporary.name)
@@ -66,15 +90,97 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
                     "this process was forked while its parent wrote the file; only the parent finishes it",
                     where=os.fspath(final),
                 )
-            _keep_mode(final, temporary)
+            _keep_attributes(final, temporary)
             fsync_file(temporary)
             temporary.replace(final)
-            fsync_folder(final.parent)
+        _make_name_durable(final)
     finally:
         if os.getpid() == process:  # a child that was forked meanwhile leaves its parent's file alone
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         _IN_USE.discard(temporary.name)
+
+
+def check_target(target: str | os.PathLike[str]) -> Path:
+    """Return the file that writing to ``target`` makes or replaces, with links followed.
+
+    To be asked before anything is read or computed that is to be written there.
+
+    Raises
+    ------
+    OptionError
+        If it is no path of this machine.
+    NotWritableError
+        If there is something else than an ordinary file, a file that is
+        write-protected, or a folder that cannot be written to or made.
+    """
+    text = local_path(target)
+    with explained(Path(text)):
+        if text.endswith(os.sep):
+            raise IsADirectoryError(errno.EISDIR, "the path is that of a folder")
+        final = Path(os.path.realpath(text))
+        status = None
+        with contextlib.suppress(FileNotFoundError):
+            status = final.stat()
+        if status is not None:
+            _check_replaceable(final, status.st_mode)
+        folder = next(level for level in final.parents if os.path.lexists(level))
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            raise OSError(number, os.strerror(number))
+    return final
+
+
+def _check_replaceable(final: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"this is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")
+    # The superuser may write everything; that a file is protected is meant for him, too.
+    if not mode & 0o222 or not os.access(final, os.W_OK):
+        raise PermissionError(errno.EACCES, f"the file is write-protected (mode {stat.S_IMODE(mode):o})")
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each one durable before the next is made.
+
+    Raises
+    ------
+    OSError
+        If the system refuses; what could not be made durable is not left behind.
+    """
+    missing = []
+    for level in (folder, *folder.parents):
+        if level.is_dir():
+            break
+        missing.append(level)
+    for level in reversed(missing):
+        try:
+            level.mkdir()
+        except FileExistsError:
+            if not level.is_dir():
+                raise
+        try:
+            fsync_folder(level.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                level.rmdir()
+            raise
+
+
+def _make_name_durable(final: Path) -> None:
+    try:
+        fsync_folder(final.parent)
+    except OSError as error:
+        raised = not_writable(final, error)
+        raised.details = {
+            "found": "the new file is in place and complete, but its folder could not be synced",
+            "hint": "until a later save succeeds, a power cut may bring back what stood there before",
+        }
+        raise raised from error
 
 
 class Flusher:
@@ -137,11 +243,23 @@ def process_alive(pid: int) -> bool:
 
 def fsync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # one may have the right to write to a folder and not to read it
+    try:
+        fsync_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fsync_descriptor(descriptor: int) -> None:
+    """Make what is behind a descriptor durable, where the system can."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
 
 
 def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableError:
@@ -150,35 +268,84 @@ def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableErr
     wrapped = NotWritableError(
         f"cannot write: {reason}",
         details={"kept": "whatever stood there before is untouched"},
-        where=os.fspath(path),
+        where=printable(path, 400),
     )
     wrapped.errno = error.errno
     return wrapped
 
 
+class _OfOthersError(Exception):
+    """Carries an error past :func:`explained`."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+
 @contextlib.contextmanager
 def explained(final: Path) -> Iterator[None]:
-    """Turn what the system refuses into :class:`NotWritableError`."""
+    """Turn what the system refuses into :class:`NotWritableError`.
+
+    Errors of this package pass, and so do those out of :func:`code_of_others`.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except _OfOthersError as passing:
+        raise passing.error from passing.error.__cause__
+    except OSError as error:
+        raise not_writable(final, error) from error
+
+
+@contextlib.contextmanager
+def code_of_others() -> Iterator[None]:
+    """Mark what is done while a file is written and does not write it: sources, progress callbacks.
+
+    An :class:`OSError` that is raised inside comes out of :func:`explained` as it is, and is not blamed
+    on the file.
+    """
     try:
         yield
     except CheckpointError:
         raise
     except OSError as error:
-        raise not_writable(final, error) from error
+        raise _OfOthersError(error) from error
 
 
 def fsync_file(path: Path) -> None:
-    """Make the content of a file durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make the content of a file durable, where the system can."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        fsync_descriptor(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _keep_mode(old: Path, new: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        new.chmod(stat.S_IMODE(old.stat().st_mode))
+def _keep_attributes(old: Path, new: Path) -> None:
+    """Give the new file owner, group, access list, user attributes and mode of the old one."""
+    try:
+        status = old.stat()
+    except FileNotFoundError:
+        return
+    now = new.stat()
+    if (status.st_uid, status.st_gid) != (now.st_uid, now.st_gid):
+        for owner in (status.st_uid, -1):  # who may not give a file away may keep its group
+            with contextlib.suppress(OSError):
+                os.chown(new, owner, status.st_gid)
+                break
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(old):
+                if name.startswith("user.") or name == _ACCESS_LIST:
+                    os.setxattr(new, name, os.getxattr(old, name))
+    mode = stat.S_IMODE(status.st_mode)
+    if mode != stat.S_IMODE(new.stat().st_mode):
+        try:
+            new.chmod(mode)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_RIGHT:
+                raise
 
 
 def _host() -> str:

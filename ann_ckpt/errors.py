@@ -289,7 +289,7 @@ class SimulatorError(CheckpointError, RuntimeError):
 
 
 class NotWritableError(CheckpointError, OSError):
-    """The target could not be written; an older file at its place is untouched."""
+    """The target could not be written; the message says what became of what stood there before."""
 
     code = "not-writable"
     exit_status = 9

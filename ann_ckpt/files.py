@@ -6,6 +6,7 @@ import os
 import stat
 
 from ann_ckpt.errors import FileMissingError, NotReadableError, printable
+from ann_ckpt.paths import local_path
 
 __all__ = ["open_regular"]
 
@@ -15,12 +16,14 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
     Raises
     ------
+    OptionError
+        If it is no path of this machine.
     FileMissingError
         If there is nothing of that name.
     NotReadableError
         If it is a folder, a pipe or a device, or the system does not let us read it.
     """
-    where = printable(os.fspath(path), 400)
+    where = printable(local_path(path), 400)
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

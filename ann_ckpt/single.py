@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.durable import Flusher, atomic_write
+from ann_ckpt.durable import Flusher, atomic_write, check_target, code_of_others
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format import chunking, layout
 from ann_ckpt.format.plan import plan_file
@@ -17,7 +17,7 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import NetworkState
 from ann_ckpt.report import Progress, SaveReport
 
-__all__ = ["object_paths", "write_single"]
+__all__ = ["check_single", "object_paths", "write_single"]
 
 
 def write_single(
@@ -48,7 +48,7 @@ def write_single(
         Called as ``progress(what, done, total)`` with bytes.
     """
     began = time.perf_counter()
-    _check_suffix(path)
+    check_single(path)
     plan = plan_file(
         reading.state,
         compression=chunking.compression(compression),
@@ -65,7 +65,8 @@ def write_single(
                 done += count
                 flusher.wrote(count)
                 if progress is not None:
-                    progress(what, done, total)
+                    with code_of_others():
+                        progress(what, done, total)
 
             write_file(plan, os.fspath(temporary), tick=tick)
         size = temporary.stat().st_size
@@ -81,7 +82,16 @@ def object_paths(state: NetworkState) -> tuple[str, ...]:
     )
 
 
-def _check_suffix(path: str | os.PathLike[str]) -> None:
+def check_single(path: str | os.PathLike[str]) -> None:
+    """Refuse what cannot become a checkpoint file, before anything is read for it.
+
+    Raises
+    ------
+    OptionError
+        If the extension is another one, or the path not one of this machine.
+    NotWritableError
+        As :func:`~ann_ckpt.durable.check_target`.
+    """
     suffix = Path(path).suffix
     if suffix not in layout.SUFFIXES:
         raise OptionError(
@@ -89,3 +99,4 @@ def _check_suffix(path: str | os.PathLike[str]) -> None:
             details={"known": ".h5, .hdf5; .ckpt for a store; ANNarchy's .data, .txt, .gz, .npz, .mat"},
             where=printable(path, 400),
         )
+    check_target(path)

@@ -140,8 +140,8 @@ def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
     place = split_store_path(path)
     if place is None:
         text = os.fspath(path)
-        head, at, _ = text.rpartition("@")
-        if at and os.path.lexists(head) and not os.path.lexists(text):
+        head, at, which = text.rpartition("@")
+        if at and "/" not in which and os.path.lexists(head) and not os.path.lexists(text):
             raise FileMissingError(
                 "there is no such file",
                 details={"hint": f"'@' chooses a checkpoint of a store, and {printable(head, 200)} is none"},

@@ -27,6 +27,7 @@ from ann_ckpt.api import read
 from ann_ckpt.compare import differences
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import Array, NetworkState, blocks
+from ann_ckpt.paths import absolute
 from ann_ckpt.report import Note, Report
 
 __all__ = ["ResumeReport", "verify_resume"]
@@ -145,7 +146,7 @@ def _place(build: Callable[[], Any] | str) -> tuple[Path, str]:
         script, function = inspect.getsourcefile(build) or "", build.__qualname__
         if not script or not function.isidentifier():
             raise OptionError(f"{printable(function)} does not stand at the top of a script")
-    path = Path(script).absolute()
+    path = absolute(script)
     if not path.is_file():
         raise FileMissingError("there is no such script", where=printable(path, 400))
     # Python goes by the name; asked here, because a run that fails answers with all that it printed.
@@ -157,7 +158,7 @@ def _place(build: Callable[[], Any] | str) -> tuple[Path, str]:
 @contextlib.contextmanager
 def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
     if directory is not None:
-        path = Path(directory).absolute()
+        path = absolute(directory)
         path.mkdir(parents=True, exist_ok=True)
         yield path
     else:

@@ -14,9 +14,11 @@ from rich.progress import track
 
 from ann_ckpt.cli.command import Command, isolate_option, json_option, report_error
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
+from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.convert import Conversion, ConvertReport, plan_folder
 from ann_ckpt.convert import convert as convert_file
-from ann_ckpt.errors import CheckpointError, NotWritableError, OptionError, UnrecognisedFileError
+from ann_ckpt.errors import CheckpointError, OptionError, UnrecognisedFileError
+from ann_ckpt.paths import local_path
 from ann_ckpt.report import Note
 
 __all__ = ["convert"]
@@ -48,11 +50,12 @@ def convert(
     and 3, told by their content. Nothing in them is ever run. What a file does not
     say is printed, and kept in the new file's metadata.
 
-    With folders, every old file below IN becomes a checkpoint below OUT; the exit
-    status is 0 if none was refused, else the highest one met.
+    OUT may replace a checkpoint, and no other file. With folders, every old file
+    below IN becomes a checkpoint below OUT; the exit status is 0 if none was refused,
+    else the highest one met.
     """
     batch = _Batch({"dt": dt, "encoding": encoding, "isolate": isolate})
-    if not Path(source).is_dir():
+    if not Path(local_path(source)).is_dir():
         _one(batch, Conversion(Path(source), Path(target)), as_json=as_json)
         return 0
     if Path(target).is_file():
@@ -78,12 +81,12 @@ class _Batch:
     status: int = 0
 
     def convert(self, conversion: Conversion, **progress: Any) -> ConvertReport:
+        check_checkpoint_target(str(conversion.target), source=str(conversion.source))
         return convert_file(conversion.source, conversion.target, **self.options, **progress)
 
     def run(self, conversion: Conversion) -> None:
         """Convert one file of many; an error is printed, and the next file follows."""
         try:
-            _make_folder(conversion.target.parent)
             report = self.convert(conversion)
         except UnrecognisedFileError:
             self.foreign += 1
@@ -136,10 +139,3 @@ def _watched(conversions: list[Conversion], *, as_json: bool) -> Iterable[Conver
     if as_json or not err.is_terminal:
         return conversions
     return track(conversions, "converting", console=err, transient=True)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritableError(f"the folder cannot be made: {error.strerror}", where=str(path)) from error

@@ -9,6 +9,7 @@ import click
 
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe, table
+from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.cli.values import count, number
 from ann_ckpt.errors import OptionError
 from ann_ckpt.format.chunking import Compression
@@ -91,6 +92,7 @@ def export(checkpoint: str, file: str, *, compression: str, as_json: bool) -> No
 
     WHICH is a step, a tag or a name, as `ann-ckpt log` lists them.
     """
+    check_checkpoint_target(file)
     place = split_store_path(checkpoint)
     folder, which = (checkpoint, None) if place is None else (os.fspath(place[0].path), place[1])
     with CheckpointStore(folder) as store, progress_bar("writing") as progress:

@@ -37,6 +37,7 @@ from ann_ckpt.format.opened import OpenFile
 from ann_ckpt.format.shared import SharedReader
 from ann_ckpt.format.sharing import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.paths import absolute
 
 __all__ = ["FileReader"]
 
@@ -63,6 +64,7 @@ class FileReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._place = absolute(path)  # objects lie beside it, wherever this process goes
         self._tally = _Tally()
         self._file = OpenFile(FileBytes(open_regular(self.path), self.path), count=self._tally.add)
         try:
@@ -289,9 +291,9 @@ class FileReader:
     @cached_property
     def _objects(self) -> OpenObjects:
         self._opened = OpenObjects(
-            self.path,
+            os.fspath(self._place),
             self._shared.objects,
-            still_there=partial(self._file.file.is_at, self.path),
+            still_there=partial(self._file.file.is_at, self._place),
             count=self._tally.add,
         )
         return self._opened

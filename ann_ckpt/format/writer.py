@@ -16,6 +16,7 @@ import numpy as np
 from h5py import h5d, h5g, h5p, h5s
 from numpy.typing import NDArray
 
+from ann_ckpt.durable import code_of_others
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
 from ann_ckpt.format.bytes import NewFile
@@ -159,7 +160,7 @@ class _Writer:
 
     def _hashed(self, entry: ArrayEntry, digest: Digest | ArrayDigest) -> Pieces:
         """Yield the values of an array; while they are written, a thread takes them into the digest."""
-        for start, block in blocks(entry.array):
+        for start, block in _read(entry.array):
             if block.nbytes < _HASHED_ASIDE:
                 digest.update(block)
                 yield start, block
@@ -183,6 +184,17 @@ class _Writer:
         for start, block in pieces:
             stream.put(start, block)
         stream.finish()
+
+
+def _read(array: Array) -> Pieces:
+    """Yield the blocks of an array; what its source raises is not blamed on the file that is written."""
+    pieces = blocks(array)
+    while True:
+        with code_of_others():
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _contiguous(parent: Any, link: str, array: Array, pieces: Pieces) -> None:

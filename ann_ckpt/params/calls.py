@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ann_ckpt.durable import atomic_write
+from ann_ckpt.durable import atomic_write, check_target
 from ann_ckpt.errors import printable
 from ann_ckpt.params.api import plan_for, schema_of
 from ann_ckpt.params.apply import change_live
@@ -56,6 +56,7 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) ->
     NotWritableError
         If the file cannot be written.
     """
+    check_target(filename)
     extracted = extract(describe(state_of(network, net_id)))
     with atomic_write(filename) as temporary:
         temporary.write_text(dump_parameters(extracted.data), encoding="utf-8")

@@ -18,6 +18,7 @@ from ann_ckpt.params.text.json import read_json
 from ann_ckpt.params.text.source import Place, SourceText
 from ann_ckpt.params.text.xml import read_xml
 from ann_ckpt.params.text.yaml import read_yaml
+from ann_ckpt.paths import local_path
 
 __all__ = ["NOTATIONS", "ParameterFile", "load", "parse", "read_bounded"]
 
@@ -125,6 +126,7 @@ def parse(
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file, at most one more than :func:`parse` takes."""
+    path = local_path(path)
     # A pipe or a device would block, or never end.
     if not stat.S_ISREG(Path(path).stat().st_mode):
         raise OSError(None, "not a regular file", os.fspath(path))

@@ -94,21 +94,23 @@ class ObjectBatch:
 
         Content first, then names, then the folders that hold the names: whatever a
         power cut leaves has a name only if it is complete. The folders of objects that
-        were there already count too: an interrupted save may have left those names.
+        were there already count too, and so does the folder of these folders: an
+        interrupted save may have left those names.
         """
         for item in self._unnamed.values():
             item.synced.result()
         folders = {self._folder.object_path(name).parent for name in self._added}
-        made = [folder for folder in folders if not os.path.lexists(folder)]
-        for folder in folders.difference(made):
+        for folder in folders:
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
             check_folder(folder)
-        for folder in made:
-            folder.mkdir()
         for name, item in self._unnamed.items():
             final = self._folder.object_path(name)
+            replaced = final.exists()
             item.temporary.replace(final)
-            self._named.append(final)
-        holders = [*folders, *([self._folder.objects] if made else [])]
+            if not replaced:  # what replaced a damaged object is needed by those who needed that one
+                self._named.append(final)
+        holders = [*folders, *([self._folder.objects] if folders else [])]
         for _ in self._disk.map(fsync_folder, sorted(holders)):
             pass
 
@@ -121,11 +123,11 @@ class ObjectBatch:
             return
         for writer in self._writers:
             writer.close()
-            with contextlib.suppress(OSError):
-                Path(writer.path).unlink(missing_ok=True)
-        for path in self._named:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        for path in (*(Path(writer.path) for writer in self._writers), *self._named):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                self._folder.mark_unswept()
 
     def close(self) -> None:
         """End the threads."""

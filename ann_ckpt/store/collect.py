@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
-from ann_ckpt.durable import fsync_folder, not_writable
-from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.durable import fsync_folder
+from ann_ckpt.errors import CorruptFileError, NotWritableError, printable
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.folder import StoreFolder
 
@@ -53,13 +54,7 @@ def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
     NotWritableError
         If the system refuses.
     """
-    try:
-        for info in doomed:
-            folder.checkpoint_path(info.slot).unlink(missing_ok=True)
-        if doomed:
-            fsync_folder(folder.checkpoints)
-    except OSError as error:
-        raise not_writable(folder.path, error) from error
+    _remove([folder.checkpoint_path(info.slot) for info in doomed])
 
 
 def collect(folder: StoreFolder, objects: Collection[str]) -> None:
@@ -72,11 +67,33 @@ def collect(folder: StoreFolder, objects: Collection[str]) -> None:
     NotWritableError
         If the system refuses.
     """
-    try:
-        doomed = [*folder.leftovers(), *(folder.object_path(name) for name in objects)]
-        for path in doomed:
+    _remove([*folder.leftovers(), *(folder.object_path(name) for name in objects)])
+
+
+def _remove(doomed: Sequence[Path]) -> None:
+    """Remove all files that can be removed; then say if some could not."""
+    refused: list[tuple[Path, OSError]] = []
+    for path in doomed:
+        try:
             path.unlink(missing_ok=True)
-        for parent in sorted({path.parent for path in doomed}):
-            fsync_folder(parent)
-    except OSError as error:
-        raise not_writable(folder.path, error) from error
+        except OSError as error:
+            refused.append((path, error))
+    for parent in sorted({path.parent for path in doomed}):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                fsync_folder(parent)
+        except OSError as error:
+            refused.append((parent, error))
+    if refused:
+        where, first = refused[0]
+        raised = NotWritableError(
+            f"cannot remove: {first.strerror or first}",
+            details={
+                "found": f"of {len(doomed)} files to be removed, {len(refused)} could not be",
+                "kept": "every checkpoint that is there is complete",
+                "hint": "gc, or the next save, removes what is left",
+            },
+            where=printable(where, 400),
+        )
+        raised.errno = first.errno
+        raise raised from first

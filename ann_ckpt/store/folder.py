@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +13,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ann_ckpt.durable import atomic_write, fsync_folder
+from ann_ckpt.durable import atomic_write, explained, fsync_folder, make_folders
 from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
     FormatVersionError,
+    NotWritableError,
     UnknownFormatError,
     printable,
 )
@@ -29,10 +32,12 @@ STEP_DIGITS = 12
 """Digits of the step in the name of a checkpoint, at least."""
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
-_TEMPORARY = ".tmp"
+_LISTED = 4
 _SETTINGS_BYTES = 64 << 10
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _OBJECT = re.compile(r"[0-9a-f]{32}\.h5")
+_LEFTOVER = re.compile(r"\.(new-\d+|ann_ckpt-[0-9a-f-]+)\.tmp", re.ASCII)
+"""Temporary files of this package; those of others, such as of programs that synchronise, stay."""
 _SLOT = re.compile(rf"(\d{{{STEP_DIGITS}}}|[1-9]\d{{{STEP_DIGITS},19}})(?:-([1-9]\d{{0,8}}))?", re.ASCII)
 
 
@@ -112,6 +117,11 @@ class StoreFolder:
         return self.path / "objects"
 
     @property
+    def unswept(self) -> Path:
+        """There while something stands in the store that was to be removed and could not be."""
+        return self.path / "unswept"
+
+    @property
     def writer_lock(self) -> Path:
         """Held by the one who saves, from opening to closing."""
         return self.path / "lock"
@@ -131,26 +141,37 @@ class StoreFolder:
 
     def temporary_object(self, number: int) -> Path:
         """File of an object that has no name yet."""
-        return self.objects / f".new-{number}{_TEMPORARY}"
+        return self.objects / f".new-{number}.tmp"
 
     def leftovers(self) -> Iterator[Path]:
         """Files without a name: whoever holds the change lock knows that nobody writes them."""
         for folder in (self.objects, self.checkpoints):
-            names = (n for n in names_in(folder) if n.startswith(".") and n.endswith(_TEMPORARY))
-            yield from (folder / name for name in names)
+            yield from (folder / name for name in self._names(folder) if _LEFTOVER.fullmatch(name))
 
     def object_files(self) -> Iterator[Path]:
-        """Every file that is called as an object is, and lies where that one should."""
-        for prefix in names_in(self.objects):
+        """Every file that is called as an object is, and lies where that one should.
+
+        Others are somebody else's, such as the ``._x.h5`` of macOS.
+        """
+        for prefix in self._names(self.objects):
             if _PREFIX.fullmatch(prefix):
                 folder = self.objects / prefix
-                names = (n for n in names_in(folder) if n.startswith(prefix) and _OBJECT.fullmatch(n))
+                names = (n for n in self._names(folder) if n.startswith(prefix) and _OBJECT.fullmatch(n))
                 yield from (folder / name for name in names)
+
+    def _names(self, folder: Path) -> list[str]:
+        """What is in a folder of the store; nothing where a copy has left an empty folder out."""
+        try:
+            return names_in(folder)
+        except FileMissingError as error:
+            if not self.exists():
+                raise FileMissingError("there is no store", where=printable(self.path, 400)) from error
+            return []
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those that are called after one step."""
         begin = "" if step is None else _step_text(step)
-        names = names_in(self.checkpoints)
+        names = self._names(self.checkpoints)
         found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
         return sorted(
             (slot for slot in found if slot is not None and step in (None, slot.step)),
@@ -171,22 +192,96 @@ class StoreFolder:
 
     def exists(self) -> bool:
         """Whether there is a store here."""
-        return self.settings_path.is_file()
+        return os.path.isfile(self.settings_path)  # noqa: PTH113  (false, not an error, where the system refuses)
 
     def create(self, settings: dict[str, Any]) -> None:
-        """Make an empty store, durably.
+        """Make an empty store, durably, or complete one whose creation was interrupted.
+
+        The settings come last, and with them the folder is a store: until then, whoever comes
+        next, or at the same time, does the same once more. A store that is there gets the settings.
 
         Raises
         ------
         NotWritableError
-            If the folder cannot be made.
+            If the folder cannot be made, or the path exists and is not a store.
         """
-        for folder in (self.path, self.checkpoints, self.objects):
-            folder.mkdir(exist_ok=True, parents=folder == self.path)
+        with explained(self.path):
+            if os.path.lexists(self.path) and not self.exists():
+                self._check_unfinished()
+            make_folders(Path(os.path.realpath(self.path)))
+        self.complete()
         text = json.dumps({"format": _FORMAT, "version": _VERSION, **settings}, indent=2)
         with atomic_write(self.settings_path) as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
-        fsync_folder(self.path.parent)
+
+    def complete(self) -> None:
+        """Make the folders inside that are missing: copies leave empty ones out.
+
+        Raises
+        ------
+        NotWritableError
+            If the system refuses.
+        """
+        made = False
+        with explained(self.path):
+            for folder in (self.checkpoints, self.objects):
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir()
+                    made = True
+            if made:
+                fsync_folder(self.path)
+
+    def check_writable(self) -> None:
+        """Refuse a store that was write-protected as a whole; the superuser would not notice it.
+
+        Raises
+        ------
+        NotWritableError
+            If its folder may be written to by nobody.
+        """
+        with explained(self.path):
+            if not self.path.stat().st_mode & 0o222:
+                raise PermissionError(errno.EACCES, "the store is write-protected")
+
+    def make_durable(self) -> None:
+        """Make the store's own name durable, for a process that made it and died at once.
+
+        Raises
+        ------
+        NotWritableError
+            If the disk fails.
+        """
+        with explained(self.path):
+            fsync_folder(Path(os.path.realpath(self.path)).parent)
+
+    def mark_unswept(self) -> None:
+        """Leave word that something is to be removed still, if the system lets us."""
+        with contextlib.suppress(OSError):
+            flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            os.close(os.open(self.unswept, flags, 0o666))
+
+    def _check_unfinished(self) -> None:
+        """Refuse what is not an empty folder, or a store whose creation was interrupted."""
+        found = "a file"
+        if self.path.is_dir():
+            others = [n for n in os.listdir(self.path) if _is_visible(n)]  # noqa: PTH208
+            inside = {self.checkpoints.name, self.objects.name}
+            full = [n for n in others if n not in inside or any(map(_is_visible, self._listed(n)))]
+            # Another process may have finished the store since it was looked at.
+            if not full or self.exists():
+                return
+            shown = ", ".join(printable(n, 40) for n in sorted(full)[:_LISTED])
+            found = f"{shown}{', ...' if len(full) > _LISTED else ''}"
+            if inside.issuperset(full):
+                found += ", and no store.json"
+        elif not os.path.lexists(self.path) or (self.path.is_symlink() and not self.path.exists()):
+            return
+        raise NotWritableError(
+            "the path exists and is not a store", details={"found": found}, where=printable(self.path, 400)
+        )
+
+    def _listed(self, name: str) -> list[str]:
+        return os.listdir(self.path / name)  # noqa: PTH208
 
     def settings(self) -> dict[str, Any]:
         """Read the settings.
@@ -218,3 +313,8 @@ class StoreFolder:
                 where=where,
             )
         return found
+
+
+def _is_visible(name: str) -> bool:
+    """Whether a name is not that of a temporary file, or of what systems put into any folder."""
+    return not name.startswith(".") and name != "lost+found"

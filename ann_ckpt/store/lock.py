@@ -23,14 +23,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ann_ckpt.durable import fsync_folder, not_writable, process_alive
+from ann_ckpt.durable import fsync_descriptor, fsync_folder, not_writable, process_alive
 from ann_ckpt.errors import CheckpointError, LockedError, printable
 
 __all__ = ["FileLock", "Holder", "break_lock", "holder_of"]
 
 _POLL = 0.02
 """Seconds between two attempts."""
-_UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+_UNSUPPORTED = {
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOLCK,
+    errno.EIO,
+    errno.EINVAL,
+    errno.EROFS,
+    524,  # ENOTSUPP of Linux's own, which Lustre and NFS let out
+}
+"""What file systems say that have no such locks."""
 _NO_FORK = threading.RLock()
 """Held while a lock is taken, so that no child inherits a descriptor that nobody closes in it."""
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
@@ -186,7 +196,7 @@ class FileLock:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
             if durable:
-                os.fsync(descriptor)
+                fsync_descriptor(descriptor)
                 fsync_folder(self._path.parent)
         except OSError as error:
             raise not_writable(self._path, error) from error

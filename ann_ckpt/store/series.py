@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, overload
 
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, NotWritableError, OptionError, printable
 from ann_ckpt.format import chunking
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
@@ -105,8 +105,10 @@ class CheckpointStore(Upkeep):
     def _begin(self, compression: str | None, wait: float) -> None:
         """Become the one writer."""
         if not self._folder.exists():
-            self._make(compression or "auto")
+            self._folder.create({"compression": compression or "auto"})
         settings = self._folder.settings()
+        self._folder.check_writable()
+        self._folder.make_durable()
         session = Session.of(self._folder)
         with session.entered(), ExitStack() as turn:
             session.take_turn(turn)
@@ -131,20 +133,15 @@ class CheckpointStore(Upkeep):
         """Remove every checkpoint."""
         with ExitStack() as cleanup:
             self._lock_change(cleanup)
-            remove(self._folder, self._catalog.all())
-            collect(self._folder, [path.stem for path in self._folder.object_files()])
-            self._unclean = False
+            with self._remembering():
+                remove(self._folder, self._catalog.all())
+                collect(self._folder, [path.stem for path in self._folder.object_files()])
+            self._swept()
         self._folder.create({"compression": compression})
 
     @property
     def _session(self) -> Session:
         return self._joined or super()._session
-
-    def _make(self, compression: str) -> None:
-        path = self._folder.path
-        if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
-            raise NotWritableError("something else than a store stands here", where=printable(path, 400))
-        self._folder.create({"compression": compression})
 
     # --- Saving -------------------------------------------------------------------
 
@@ -346,13 +343,17 @@ class CheckpointStore(Upkeep):
             background.wait()
 
     def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
-        """Apply the store's own retention; a damaged checkpoint must not end the run that saves."""
+        """Apply the store's own retention; what goes wrong with it must not end the run that saves."""
         if self.retention is None:
             return (), ()
         try:
             return self._doom(self.retention, dry_run=False).removed, ()
-        except CorruptFileError as error:
+        except NotWritableError as error:
+            return (), (Note("", f"pruning was not completed: {error.fact} ({error.where})"),)
+        except CheckpointError as error:
             return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
+        except OSError as error:
+            return (), (Note("", f"pruning was not completed: {error}"),)
 
     # --- While simulating ---------------------------------------------------------
 

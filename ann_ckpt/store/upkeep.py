@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
-from ann_ckpt.errors import CorruptFileError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, OptionError, printable
 from ann_ckpt.report import Note
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.collect import collect, remove, unneeded
@@ -81,10 +81,11 @@ class Upkeep(SeriesView):
             raise OptionError(
                 "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
             )
+        self._folder.check_writable()
         with self._session.entered(), ExitStack() as cleanup:
             self._enter_change(cleanup)
             report = self._doom(rules, dry_run=False)
-            self._unclean = False
+            self._swept()
             return report
 
     def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
@@ -94,8 +95,9 @@ class Upkeep(SeriesView):
         staying = [info for info in infos if info not in doomed]
         objects = unneeded(self._folder, staying)
         if not dry_run:
-            remove(self._folder, doomed)
-            collect(self._folder, objects)
+            with self._remembering():
+                remove(self._folder, doomed)
+                collect(self._folder, objects)
         return PruneReport(
             path=self.path,
             removed=tuple(info.name for info in doomed),
@@ -119,7 +121,23 @@ class Upkeep(SeriesView):
         died = self._change.acquire(wait=self._patience, durable=not self._marked)
         cleanup.callback(self._change.release)
         self._folder.check_folders()
-        self._unclean |= died
+        self._unclean |= died or os.path.lexists(self._folder.unswept)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Leave word to whoever changes the store next if something that was to go has stayed."""
+        try:
+            yield
+        except CheckpointError:
+            self._unclean = True
+            self._folder.mark_unswept()
+            raise
+
+    def _swept(self) -> None:
+        """Nothing is left to be removed."""
+        self._unclean = False
+        with suppress(OSError):
+            self._folder.unswept.unlink(missing_ok=True)
 
     def _sweep(self) -> tuple[Note, ...]:
         """Remove what somebody left who died while changing the store; the change lock is held."""
@@ -127,8 +145,9 @@ class Upkeep(SeriesView):
             return ()
         try:
             objects = unneeded(self._folder, self._catalog.all())
-        except CorruptFileError as error:
+            with self._remembering():
+                collect(self._folder, objects)
+        except CheckpointError as error:
             return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
-        collect(self._folder, objects)
-        self._unclean = False
+        self._swept()
         return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)

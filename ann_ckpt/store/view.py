@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.paths import absolute
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.finding import open_one
@@ -27,12 +27,12 @@ class SeriesView:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = StoreFolder(Path(path))
+        self._folder = StoreFolder(absolute(path))
         self._catalog = Catalog(self._folder)
 
     @property
     def path(self) -> str:
-        """The folder."""
+        """The folder, as an absolute path: the working folder may change while a store is open."""
         return os.fspath(self._folder.path)
 
     @property

@@ -147,6 +147,7 @@ class SeriesWriter:
         base = self._recall()
         self._regions.begin()
         slot = Slot.after(base.slot, snapshot.reading.state.time_step)
+        self._folder.complete()
         batch = ObjectBatch(self._folder, self._compression, self._pool)
         cleanup.callback(batch.close)
         path = self._folder.checkpoint_path(slot)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -35,12 +36,19 @@ class Mortal:
 
     def wrap(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            if self.dead:
-                raise Killed
+            if not fills_a_temporary_file(real, args):
+                self.calls += 1
+                if self.dead:
+                    raise Killed
             return real(*args, **kwargs)
 
         return call
+
+
+def fills_a_temporary_file(real: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether a call writes what HDF5 has for a file without a name."""
+    writes = real.__name__ in ("pwrite", "ftruncate")
+    return writes and Path(f"/proc/self/fd/{args[0]}").readlink().suffix == ".tmp"
 
 
 @contextlib.contextmanager

@@ -376,7 +376,7 @@ def test_beginning_anew_removes_the_old_series(path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for mode in ("a", "w"):
-        with pytest.raises(NotWritableError, match="something else"):
+        with pytest.raises(NotWritableError, match="the path exists and is not a store"):
             CheckpointStore(tmp_path, mode)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState, durable
-from ann_ckpt.durable import atomic_write
+from ann_ckpt.durable import atomic_write, make_folders
 from ann_ckpt.errors import NotWritableError, OptionError
 
 ROOT = Path(__file__).parents[2]
@@ -153,8 +155,9 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path):
         assert old.populations["p"]["r"][5] == 1
 
 
-def test_missing_folder_and_folder_as_target(tmp_path):
-    for path in (tmp_path / "no" / "net.h5", Path("/proc/net.h5")):
+def test_a_folder_that_cannot_be_written_to_and_a_folder_as_target(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (Path("/proc/net.h5"), Path("/proc/no/net.h5"), tmp_path / "file" / "net.h5"):
         with pytest.raises(NotWritableError, match="cannot write"):
             ann_ckpt.write(state(1), path)
     (tmp_path / "folder.h5").mkdir()
@@ -202,3 +205,305 @@ def test_names_of_255_bytes_can_be_saved(tmp_path):
     path = tmp_path / ("n" * 252 + ".h5")
     ann_ckpt.write(state(1), path)
     assert ann_ckpt.read(path).time_step == 1
+
+
+# --- What stands at the target ------------------------------------------------------
+
+FORMATS = (".h5", ".hdf5", ".data", ".txt", ".gz", ".npz", ".mat")
+
+
+class Unread:
+    """A source that must not be read: what is refused is refused before."""
+
+    shape = (1 << 20,)
+    dtype = np.dtype(np.float64)
+
+    def __getitem__(self, key: slice):
+        raise AssertionError("it was read")
+
+    def __array__(self, dtype=None, *, copy=None):
+        raise AssertionError("it was read")
+
+
+UNREAD = NetworkState(
+    populations=[PopulationState("p", (1 << 20,), variables={"r": Unread()})], time_step=1, dt=1.0
+)
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.fspath(path))
+
+
+def make_link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/full")
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def make_read_only(path: Path) -> None:
+    path.write_text("precious")
+    path.chmod(0o444)
+
+
+def make_link_to_read_only(path: Path) -> None:
+    make_read_only(path.with_name("real"))
+    path.symlink_to("real")
+
+
+MAKERS = [v for k, v in sorted(globals().items()) if k.startswith("make_") and v is not make_folders]
+
+
+def look(path: Path) -> tuple[int, int, bytes]:
+    status = path.lstat()
+    content = path.read_bytes() if path.is_file() else b""
+    return status.st_mode, status.st_ino, content
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_only_ordinary_files_that_may_be_written_are_replaced(tmp_path, suffix, make):
+    path = tmp_path / f"net{suffix}"
+    make(path)
+    before = look(path)
+    names = sorted(tmp_path.iterdir())
+    with pytest.raises(NotWritableError, match=r"(?s)cannot write: .*untouched.*net"):
+        ann_ckpt.save(path, network=UNREAD)
+    assert look(path) == before
+    assert sorted(tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_texts_and_exports_and_conversions_are_refused_alike(tmp_path, make):
+    path = tmp_path / "net.h5"
+    make(path)
+    before = look(path)
+    ann_ckpt.save(tmp_path / "old.data", network=state(1, 10))
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(state(1, 10))
+        for call in (
+            lambda: store.export(-1, path),
+            lambda: ann_ckpt.convert(tmp_path / "old.data", path),
+            lambda: ann_ckpt.save_parameters(path, network=state(1, 10)),
+        ):
+            with pytest.raises(NotWritableError, match="cannot write: "):
+                call()
+    assert look(path) == before
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_path_that_ends_like_a_folder_is_no_file(tmp_path, suffix):
+    with pytest.raises(NotWritableError, match="the path is that of a folder"):
+        ann_ckpt.save(f"{tmp_path}/net{suffix}/", network=UNREAD)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_missing_folders_are_made(tmp_path, suffix):
+    ann_ckpt.save(tmp_path / "deep" / "er" / f"net{suffix}", network=state(1, 10))
+    assert litter(tmp_path / "deep" / "er") == ([] if suffix == ".h5" else [f"net{suffix}"])
+
+
+def folders_synced(monkeypatch) -> list[Path]:
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            synced.append(path)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return synced
+
+
+def test_every_folder_that_is_made_is_made_durable(tmp_path, monkeypatch):
+    synced = folders_synced(monkeypatch)
+    ann_ckpt.write(state(1, 10), tmp_path / "a" / "b" / "c" / "net.h5")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+
+
+def test_a_folder_that_could_not_be_made_durable_is_made_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refusing(errno.EIO, folders=True))
+        with pytest.raises(OSError, match="Input/output error"):
+            make_folders(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    synced = folders_synced(monkeypatch)
+    make_folders(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_overwriting_keeps_owner_group_and_attributes(tmp_path):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(state(1), path)
+    if os.geteuid() == 0:
+        os.chown(path, 4321, 8765)
+    else:
+        os.chown(path, -1, os.getgroups()[-1])
+    path.chmod(0o664)
+    with contextlib.suppress(OSError):  # not every file system keeps such
+        os.setxattr(path, "user.origin", b"lab 3")
+    before = path.stat(), {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    ann_ckpt.write(state(2), path)
+    after = path.stat(), {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    for name in ("st_uid", "st_gid", "st_mode"):
+        assert getattr(after[0], name) == getattr(before[0], name)
+    assert after[1] == before[1]
+    assert ann_ckpt.read(path).time_step == 2
+
+
+@pytest.mark.parametrize("call", ["chown", "chmod", "setxattr", "listxattr"])
+def test_where_the_system_does_not_permit_it_they_change(tmp_path, monkeypatch, call):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(state(1), path)
+    path.chmod(0o666 if call == "chmod" else 0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 4321, 8765)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, call, refuse)
+    ann_ckpt.write(state(2), path)
+    assert ann_ckpt.read(path).time_step == 2
+
+
+# --- What file systems cannot do ------------------------------------------------------
+
+
+def refusing(number: int, *, folders: bool):
+    """An fsync that refuses folders, or files."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir() == folders:
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    return fsync
+
+
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EBADF, 524)
+
+
+@pytest.mark.parametrize("number", CANNOT)
+@pytest.mark.parametrize("folders", [True, False])
+def test_file_systems_that_cannot_sync_are_written_to_all_the_same(tmp_path, monkeypatch, number, folders):
+    monkeypatch.setattr(os, "fsync", refusing(number, folders=folders))
+    for step in (1, 2):
+        ann_ckpt.write(state(step), tmp_path / "new" / "net.h5")
+        assert ann_ckpt.read(tmp_path / "new" / "net.h5").time_step == step
+
+
+def test_a_folder_that_may_be_written_and_not_read_is_enough(tmp_path, monkeypatch):
+    real = os.open
+
+    def denied(path, flags, *more, **named):
+        if Path(path).is_dir() and not flags & os.O_WRONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", denied)
+    ann_ckpt.write(state(1), tmp_path / "net.h5")
+    assert ann_ckpt.read(tmp_path / "net.h5").time_step == 1
+
+
+def test_what_fails_after_the_rename_is_not_said_to_have_changed_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(state(1), path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refusing(errno.EIO, folders=True))
+        with pytest.raises(NotWritableError, match="the new file is in place and complete") as caught:
+            ann_ckpt.write(state(2), path)
+    assert "untouched" not in str(caught.value)
+    assert caught.value.errno == errno.EIO
+    assert ann_ckpt.read(path).time_step == 2
+    assert litter(tmp_path) == []
+
+
+# --- Errors of others -----------------------------------------------------------------
+
+
+class Remote:
+    """An array on a machine that does not answer any more."""
+
+    shape = (1 << 20,)
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def __getitem__(self, key: slice):
+        if key.start:
+            raise self.error
+        return np.zeros(len(range(*key.indices(self.shape[0]))))
+
+    def __array__(self, dtype=None, *, copy=None):
+        raise self.error
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, ".ckpt"])
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(errno.ECONNRESET, "gone"), TimeoutError(), OSError(5, "x")]
+)
+def test_an_error_of_the_source_is_not_blamed_on_the_target(tmp_path, suffix, error):
+    path = tmp_path / f"net{suffix}"
+    ann_ckpt.save(path, network=state(0, 10))
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    broken = NetworkState(
+        populations=[PopulationState("p", (1 << 20,), variables={"r": Remote(error)})], time_step=1, dt=1.0
+    )
+    with pytest.raises(type(error)) as caught:
+        ann_ckpt.save(path, network=broken)
+    assert caught.value is error
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".ckpt"])
+def test_an_error_of_the_progress_callback_is_not_blamed_on_the_target(tmp_path, suffix):
+    path = tmp_path / f"net{suffix}"
+    ann_ckpt.save(path, network=state(0, 10))
+    error = BrokenPipeError(errno.EPIPE, "nobody reads what is printed")
+
+    def progress(*_: object) -> None:
+        raise error
+
+    with pytest.raises(BrokenPipeError) as caught:
+        ann_ckpt.save(path, network=state(1), progress=progress)
+    assert caught.value is error
+    assert ann_ckpt.read(path).time_step == 0
+
+
+@pytest.mark.parametrize("suffix", [".data", ".gz", ".npz", ".mat"])
+def test_a_full_disk_is_blamed_on_the_target_in_the_old_formats(tmp_path, suffix):
+    path = tmp_path / f"net{suffix}"
+    ann_ckpt.save(path, network=state(0, 10))
+    before = path.read_bytes()
+    with in_process(SAVE_OLD_FORMAT_INTO_LITTLE_SPACE, path) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert out.split() == [str(errno.EFBIG), path.name]
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+SAVE_OLD_FORMAT_INTO_LITTLE_SPACE = """
+import resource, signal, sys, ann_ckpt, numpy as np, pathlib
+from ann_ckpt import NetworkState, PopulationState
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+values = np.random.default_rng(1).random(100_000)
+state = NetworkState(populations=[PopulationState("p", (100_000,), variables={"r": values})], dt=1.0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, -1))
+try:
+    ann_ckpt.save(sys.argv[1], network=state)
+except ann_ckpt.errors.NotWritableError as error:
+    print(error.errno, pathlib.Path(error.where).name)
+"""

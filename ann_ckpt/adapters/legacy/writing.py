@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import time
 import zipfile
@@ -18,7 +19,7 @@ from ann_ckpt.adapters.legacy.mat_writer import write_matlab
 from ann_ckpt.adapters.legacy.pickle_writer import write_pickle
 from ann_ckpt.adapters.legacy.tables import network_table
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.durable import atomic_write
+from ann_ckpt.durable import atomic_write, check_target, code_of_others, explained
 from ann_ckpt.report import Note, SaveReport
 
 __all__ = ["SUFFIXES", "write"]
@@ -63,6 +64,7 @@ def write(
         If the file cannot be written; an older one is untouched.
     """
     began = time.perf_counter()
+    check_target(path)
     kind = Container(container) if container else SUFFIXES.get(Path(path).suffix, Container.PICKLE)
     projections = {n: p for n, p in reading.state.projections.items() if not p.has_only_dynamics}
     state = replace(reading.state, projections=projections)
@@ -73,13 +75,34 @@ def write(
         if name not in projections
     ]
     with atomic_write(path) as temporary:
-        with temporary.open("wb") as file:
+        with code_of_others(), io.BufferedWriter(_NewFile(temporary, path)) as file:
             _WRITERS[kind](table, file)
         size = temporary.stat().st_size
     saved = [f"populations/{n}" for n in state.populations] + [f"projections/{n}" for n in state.projections]
     return SaveReport(
         os.fspath(path), tuple(saved), (*reading.notes, *without, *notes), size, time.perf_counter() - began
     )
+
+
+class _NewFile(io.FileIO):
+    """A file being written whose errors are told from those of the source that it is written from."""
+
+    def __init__(self, temporary: Path, final: str | os.PathLike[str]) -> None:
+        self._final = Path(final)
+        with explained(self._final):
+            super().__init__(temporary, "wb")
+
+    def write(self, data: Any) -> int:
+        with explained(self._final):
+            return super().write(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        with explained(self._final):
+            return super().truncate(size)
+
+    def close(self) -> None:
+        with explained(self._final):
+            super().close()
 
 
 def _write_gzip(table: dict[str, Any], file: BinaryIO) -> None:

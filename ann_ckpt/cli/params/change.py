@@ -10,6 +10,7 @@ import click
 from ann_ckpt.api import write
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
+    STDIN,
     checkpoint_option,
     global_only_option,
     load_any,
@@ -18,6 +19,7 @@ from ann_ckpt.cli.params.common import (
     print_human,
     write_text,
 )
+from ann_ckpt.cli.targets import check_checkpoint_target, check_text_target
 from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.apply import changed_state
@@ -53,10 +55,12 @@ def apply(file: str, *, checkpoint: str, output: str | None, dry_run: bool, glob
     """Write a checkpoint that has the parameters of FILE: all of them, or nothing.
 
     The file is checked first; if anything is wrong, nothing is written and the exit
-    status is 1. The old checkpoint stays as it is.
+    status is 1. The old checkpoint stays as it is; nothing but a checkpoint is replaced.
     """
     if output is None and not dry_run:
         raise click.UsageError("pass -o OUT, or --dry-run")
+    if output is not None:
+        check_checkpoint_target(output, source=checkpoint)
     read = load_any(file)
     with open_checkpoint(checkpoint) as opened:
         checked = Checker(schema_of(opened)).check(read, global_only=global_only)
@@ -86,6 +90,8 @@ def apply(file: str, *, checkpoint: str, output: str | None, dry_run: bool, glob
 @click.option("--schema", metavar="S", help='Name this schema under "$schema", for editors.')
 def extract(checkpoint: str, *, output: str | None, schema: str | None) -> int:
     """Write the global parameters and constants of a checkpoint as a parameter file."""
+    if output is not None and output != STDIN:
+        check_text_target(output)
     with open_checkpoint(checkpoint) as opened:
         write_text(_parameters(describe(opened.state(lazy=True)), schema), output)
     return 0

@@ -14,12 +14,14 @@ import click
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
     FINDINGS,
+    STDIN,
     checkpoint_option,
     load_any,
     open_checkpoint,
     output_option,
     write_text,
 )
+from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.errors import printable
 from ann_ckpt.params.api import refuse, schema_of
 from ann_ckpt.params.checking.checker import Checker
@@ -69,6 +71,8 @@ def schema(
         raise click.UsageError("pass one of --checkpoint, --from-params and --general")
     if check and output is None:
         raise click.UsageError("--check needs the file to compare with: -o F")
+    if output is not None and output != STDIN and not check:
+        check_text_target(output)
     text = dump_json(_schema(checkpoint, from_params, draft))
     if check and output is not None:
         return _compare(Path(output), text)

@@ -129,3 +129,51 @@ def test_settings_that_are_none_are_refused(run, text, error):
     for mode in ("r", "a"):
         with pytest.raises(error):
             CheckpointStore(run, mode)
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("run.ckpt/", ("run.ckpt", None)),
+        ("sub/run.ckpt//", ("sub/run.ckpt", None)),
+        ("sub/run.ckpt@b", ("sub/run.ckpt", "b")),
+        ("run.ckpt@1/net.h5", None),
+        ("run.ckpt@1/other.ckpt", ("run.ckpt@1/other.ckpt", None)),
+        ("run.ckpt@1/other.ckpt@b", ("run.ckpt@1/other.ckpt", "b")),
+    ],
+)
+@pytest.mark.parametrize("exists", [False, True])
+def test_the_last_part_of_a_path_says_what_is_meant(tmp_path, monkeypatch, path, target, exists):
+    monkeypatch.chdir(tmp_path)
+    if exists:
+        (tmp_path / "run.ckpt@1").mkdir()
+        (tmp_path / "sub" / "run.ckpt").mkdir(parents=True)
+        (tmp_path / "run.ckpt").mkdir()
+    assert store_target(path) == target
+
+
+@pytest.mark.parametrize("path", ["run.ckpt/", "run.ckpt", "new/run.ckpt/"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_empty_folder_or_a_slash_means_a_store(tmp_path, path, exists):
+    if exists:
+        (tmp_path / path).mkdir(parents=True)
+    ann_ckpt.save(f"{tmp_path}/{path}", network=NetworkState(time_step=3))
+    ann_ckpt.save(f"{tmp_path}/{path}", network=NetworkState(time_step=4))
+    assert [c.time_step for c in CheckpointStore(f"{tmp_path}/{path}").checkpoints] == [3, 4]
+
+
+def test_a_file_in_a_folder_with_an_at_is_that_file(run, tmp_path):
+    folder = tmp_path / "run.ckpt@1"
+    folder.mkdir()
+    ann_ckpt.save(folder / "net.h5", network=NetworkState(time_step=7))
+    assert [p.name for p in folder.iterdir()] == ["net.h5"]
+    assert len(CheckpointStore(run)) == 2
+    assert ann_ckpt.open(folder / "net.h5").time_step == 7
+    with pytest.raises(FileMissingError, match="there is no such file"):
+        ann_ckpt.open(folder / "other.h5")
+
+
+def test_a_tag_with_a_slash_is_still_found_where_no_folder_is_meant(run):
+    with CheckpointStore(run, "a") as store:
+        store.save(NetworkState(time_step=300), tag="night/1")
+    assert ann_ckpt.open(f"{run}@night/1").time_step == 300

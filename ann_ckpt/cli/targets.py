@@ -1,0 +1,102 @@
+"""What a command may write over: a file of the kind that it writes, and not the file that it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ann_ckpt.adapters import legacy
+from ann_ckpt.api import check_savable
+from ann_ckpt.durable import check_target
+from ann_ckpt.errors import (
+    CheckpointError,
+    FormatVersionError,
+    NotWritableError,
+    OptionError,
+    UnknownFormatError,
+    printable,
+)
+from ann_ckpt.format.guard import SIGNATURE
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.paths import local_path
+from ann_ckpt.store.places import store_target
+
+__all__ = ["check_checkpoint_target", "check_text_target"]
+
+
+def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
+    """Refuse a place for a network where something else would be lost.
+
+    Parameters
+    ----------
+    source : str, optional
+        The file that is read, which has to stay as it is.
+
+    Raises
+    ------
+    OptionError
+        If the target is the source, or names no format.
+    NotWritableError
+        If it cannot be written, or holds something that is not a network.
+    """
+    if source is not None:
+        _refuse_source(target, source)
+    check_savable(target)
+    if store_target(target) is None and _size(target):
+        if Path(target).suffix in legacy.SUFFIXES:
+            known, what = _is_old(target), "a file that ANNarchy wrote"
+        else:
+            known, what = _is_checkpoint(target), "a checkpoint"
+        if not known:
+            raise _refusal(target, f"the file that is there is not {what}")
+
+
+def check_text_target(target: str) -> None:
+    """Refuse a place for a text where a checkpoint would be lost.
+
+    Raises
+    ------
+    NotWritableError
+        If it cannot be written, or holds a checkpoint.
+    """
+    check_target(target)
+    if _size(target):
+        with Path(target).open("rb") as file:
+            begins = file.read(len(SIGNATURE))
+        if begins == SIGNATURE:
+            raise _refusal(target, "the file that is there is an HDF5 file, not a text")
+
+
+def _size(target: str) -> int:
+    return Path(target).stat().st_size if Path(target).exists() else 0
+
+
+def _refuse_source(target: str, source: str) -> None:
+    new, old = Path(local_path(target)), Path(local_path(source))
+    if new.exists() and old.exists() and new.samefile(old) and not old.is_dir():
+        raise OptionError("the new file would replace the one that is read", where=printable(target, 400))
+
+
+def _is_checkpoint(path: str) -> bool:
+    """Whether it is a checkpoint, be it damaged or of a newer version."""
+    try:
+        Checkpoint(path).close()
+    except FormatVersionError:
+        return True
+    except UnknownFormatError:
+        return False
+    except CheckpointError:
+        return True
+    return True
+
+
+def _is_old(path: str) -> bool:
+    try:
+        return legacy.detect(path) is not None
+    except CheckpointError:
+        return True
+
+
+def _refusal(target: str, fact: str) -> NotWritableError:
+    return NotWritableError(
+        fact, details={"hint": "remove it first, or choose another name"}, where=printable(target, 400)
+    )

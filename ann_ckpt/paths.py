@@ -1,0 +1,74 @@
+"""Paths that users name: of this machine's file systems, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ann_ckpt.errors import OptionError, printable
+
+__all__ = ["absolute", "local_path"]
+
+# pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
+
+
+def local_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text, if it can be one of this machine.
+
+    Raises
+    ------
+    OptionError
+        If it is a URL, is empty, or holds a character that no path can hold.
+
+    Examples
+    --------
+    >>> local_path("results/net.h5")
+    'results/net.h5'
+    >>> local_path("s3://bucket/run.ckpt")
+    Traceback (most recent call last):
+    ann_ckpt.errors.OptionError: the scheme 's3' is not supported...
+    """
+    text = os.fsdecode(path)
+    where = printable(text, 400)
+    if not text:
+        raise OptionError("the path is empty")
+    try:
+        unusable = b"\0" in os.fsencode(text)
+    except UnicodeEncodeError:
+        unusable = True
+    if unusable:
+        raise OptionError("the path holds a character that no file name can hold", where=where)
+    found = _SCHEME.match(text)
+    if found and not (found[2] == "/" and os.path.lexists(f"{found[1]}:")):
+        raise OptionError(
+            f"the scheme {printable(found[1])!r} is not supported",
+            details={
+                "expected": "a path of this machine",
+                "hint": f"a folder that is called {printable(found[1])}: is written ./{printable(found[0])}",
+            },
+            where=where,
+        )
+    return text
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return a path that stays what it is when the working folder changes.
+
+    Symbolic links and ``..`` are left to the system, which alone knows what they mean.
+
+    Raises
+    ------
+    OptionError
+        As :func:`local_path`; and if the path is relative and the working folder is gone.
+    """
+    given = Path(local_path(path))
+    try:
+        return given.absolute()
+    except OSError as error:
+        raise OptionError(
+            f"a relative path, and the working folder cannot be found: {error.strerror}",
+            details={"hint": "pass an absolute path"},
+            where=printable(given, 400),
+        ) from error

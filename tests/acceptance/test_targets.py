@@ -1,0 +1,133 @@
+"""What commands write over, and what they leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import ann_ckpt
+from ann_ckpt.demo import DemoNetwork
+from tests.acceptance.conftest import Run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a checkpoint, an old file, a store and a parameter file."""
+    monkeypatch.chdir(tmp_path)
+    network = DemoNetwork(seed=1)
+    for name in ("a.h5", "old.data", "run.ckpt"):
+        ann_ckpt.save(name, network=network)
+    Path("p.json").write_text(json.dumps({"populations": {"layer": {"tau": 77.0}}}))
+    return tmp_path
+
+
+COMMANDS = {
+    "apply": ("params", "apply", "p.json", "--checkpoint", "a.h5", "-o"),
+    "convert": ("convert", "old.data"),
+    "export": ("export", "run.ckpt"),
+    "extract": ("params", "extract", "a.h5", "-o"),
+    "schema": ("params", "schema", "--checkpoint", "a.h5", "-o"),
+}
+OF_NETWORKS = ("apply", "convert", "export")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_ordinary_files_that_may_be_written_are_replaced(run: Run, here: Path, command: str) -> None:
+    os.mkfifo("pipe.h5")
+    Path("folder.h5").mkdir()
+    Path("locked.h5").write_bytes(Path("a.h5").read_bytes() if command in OF_NETWORKS else b"{}")
+    Path("locked.h5").chmod(0o444)
+    names = sorted(here.iterdir())
+    for target in ("pipe.h5", "folder.h5", "locked.h5"):
+        before = Path(target).lstat()
+        answer = run(*COMMANDS[command], target)
+        assert answer.status in (3, 9)
+        assert "cannot write: " in answer.err
+        assert target in answer.err
+        after = Path(target).lstat()
+        assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
+            before.st_ino,
+            before.st_mode,
+            before.st_mtime_ns,
+        )
+    assert sorted(here.iterdir()) == names
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_files_of_another_kind_are_not_replaced(run: Run, here: Path, command: str) -> None:
+    target = "other.h5"
+    Path(target).write_bytes(b"precious" if command in OF_NETWORKS else Path("a.h5").read_bytes())
+    before = Path(target).read_bytes()
+    answer = run(*COMMANDS[command], target)
+    assert answer.status != 0
+    assert "the file that is there is" in answer.err
+    assert Path(target).read_bytes() == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("before", ["nothing", "an empty file", "one of the kind"])
+def test_files_of_the_kind_and_empty_ones_are_replaced(
+    run: Run, here: Path, command: str, before: str
+) -> None:
+    target = "new/out.h5" if before == "nothing" else "out.h5"
+    if before == "an empty file":
+        Path(target).touch()
+    elif before == "one of the kind":
+        Path(target).write_bytes(Path("a.h5").read_bytes() if command in OF_NETWORKS else b"{}")
+    answer = run(*COMMANDS[command], target)
+    assert (answer.status, answer.err) == (0, "")
+    if command in OF_NETWORKS:
+        assert ann_ckpt.verify(target).ok
+    else:
+        json.loads(Path(target).read_text())
+
+
+@pytest.mark.parametrize("name", ["a.h5", "./a.h5", "link.h5"])
+def test_apply_leaves_the_checkpoint_that_it_reads(run: Run, here: Path, name: str) -> None:
+    Path("link.h5").symlink_to("a.h5")
+    before = Path("a.h5").read_bytes()
+    answer = run(*COMMANDS["apply"], name)
+    assert answer.status == 2
+    assert "would replace the one that is read" in answer.err
+    assert Path("a.h5").read_bytes() == before
+
+
+def test_a_checkpoint_of_a_store_may_be_changed_into_a_new_one_of_it(run: Run, here: Path) -> None:
+    answer = run("params", "apply", "p.json", "--checkpoint", "run.ckpt@0", "-o", "run.ckpt@hot")
+    assert answer.status == 0
+    assert ann_ckpt.open("run.ckpt@000000000000").populations["layer"]["tau"] != 77.0
+    assert ann_ckpt.open("run.ckpt@hot").populations["layer"]["tau"] == 77.0
+
+
+ANYWHERE = (
+    ("info",),
+    ("ls",),
+    ("tree",),
+    ("verify",),
+    ("log",),
+    ("gc",),
+    ("prune", "--keep-last", "1"),
+    ("diff", "a.h5"),
+    ("export", "run.ckpt"),
+    ("add", "run.ckpt"),
+    ("convert", "old.data"),
+    ("params", "validate"),
+    ("params", "extract"),
+    ("params", "diff", "p.json"),
+    ("params", "apply", "p.json", "--dry-run", "--checkpoint"),
+    ("params", "apply", "p.json", "--checkpoint", "a.h5", "-o"),
+    ("params", "extract", "a.h5", "-o"),
+    ("params", "schema", "--general", "-o"),
+)
+
+
+@pytest.mark.parametrize("command", ANYWHERE, ids=" ".join)
+def test_every_command_refuses_schemes_by_name(run: Run, here: Path, command: tuple[str, ...]) -> None:
+    names = sorted(here.iterdir())
+    answer = run(*command, "s3://bucket/run.ckpt")
+    assert answer.status != 0
+    assert "the scheme 's3' is not supported" in answer.err + answer.out
+    assert sorted(here.iterdir()) == names

@@ -1,0 +1,91 @@
+"""Paths that users name: URLs and the like are refused by name, wherever a path is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ann_ckpt
+from ann_ckpt import CheckpointStore, NetworkState, params
+from ann_ckpt.convert import convert, plan_folder
+from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import OptionError
+from ann_ckpt.paths import absolute, local_path
+
+STATE = NetworkState(time_step=1)
+CALLS = {
+    "open": ann_ckpt.open,
+    "read": ann_ckpt.read,
+    "verify": ann_ckpt.verify,
+    "load": lambda path: ann_ckpt.load(path, network=DemoNetwork(seed=1)),
+    "save": lambda path: ann_ckpt.save(path, network=STATE),
+    "write": lambda path: ann_ckpt.write(STATE, path),
+    "diff": lambda path: ann_ckpt.diff(STATE, path),
+    "convert from": lambda path: convert(path, "new.h5"),
+    "convert to": lambda path: convert("missing.data", path),
+    "convert folder": lambda path: list(plan_folder(path, "new")),
+    "convert to folder": lambda path: list(plan_folder(".", path)),
+    "store r": CheckpointStore,
+    "store a": lambda path: CheckpointStore(path, "a"),
+    "store w": lambda path: CheckpointStore(path, "w"),
+    "store prune": lambda path: CheckpointStore(path, "prune"),
+    "load_parameters": lambda path: ann_ckpt.load_parameters(path, network=STATE),
+    "save_parameters": lambda path: ann_ckpt.save_parameters(path, network=STATE),
+    "validate": params.validate,
+}
+SUFFIXES = (".h5", ".ckpt", ".ckpt@tag", ".mat", ".data", ".npz", ".json", "")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "scheme", ["s3", "gs", "http", "https", "file", "gcs", "az", "hf", "simplecache::s3"]
+)
+def test_a_scheme_is_refused_by_name_wherever_a_path_is_taken(tmp_path, monkeypatch, call, scheme):
+    monkeypatch.chdir(tmp_path)
+    for suffix in SUFFIXES:
+        for path in (f"{scheme}://bucket/run{suffix}", Path(f"{scheme}://bucket/run{suffix}")):
+            with pytest.raises(OptionError, match=f"the scheme '{scheme}' is not supported"):
+                CALLS[call](path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("path", ["", "net\0.h5", "net\0.ckpt", "net\ud800.h5"])
+def test_what_can_be_no_path_is_refused(tmp_path, monkeypatch, call, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match="path"):
+        CALLS[call](path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["add", "export"])
+def test_stores_refuse_schemes_for_other_files_too(tmp_path, method):
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(STATE)
+        with pytest.raises(OptionError, match="the scheme 's3' is not supported"):
+            store.add("s3://b/net.h5") if method == "add" else store.export(-1, "s3://b/net.h5")
+
+
+@pytest.mark.parametrize(
+    "path", ["C:/net.h5", "C:\\net.h5", "run:1.h5", "me@host:net.h5", "./s3://net.h5", "a/s3://b"]
+)
+def test_colons_alone_are_no_scheme(path):
+    assert local_path(path) == path
+
+
+def test_a_folder_with_a_colon_is_reached_if_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "night:").mkdir()
+    ann_ckpt.save("night:/net.h5", network=STATE)
+    assert ann_ckpt.open("night:/net.h5").time_step == 1
+
+
+def test_relative_paths_in_a_working_folder_that_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(OptionError, match="working folder"):
+        absolute("net.h5")
+    assert absolute(tmp_path / "net.h5") == tmp_path / "net.h5"
