@@ -400,3 +400,6 @@ CHANGING.update(
     {"prune", "gc", "add"},
     {name for name in STORE_CALLS if name.startswith(("ann-ckpt prune", "ann-ckpt gc", "ann-ckpt add"))},
 )
+
+PATH_CALLS: dict[str, Call] = {**FILE_CALLS, **STORE_CALLS}
+"""Whatever a path may be handed to."""

@@ -28,8 +28,9 @@ import scipy.sparse  # noqa: F401  imported here, so that no child pays for it
 from ann_ckpt.cli.main import COMMANDS
 from ann_ckpt.errors import CheckpointError
 from ann_ckpt.store import upkeep
-from tests.malformed.calls import CHANGING, FILE_CALLS, STORE_CALLS
+from tests.malformed.calls import CHANGING, FILE_CALLS, PATH_CALLS, STORE_CALLS
 from tests.malformed.files import FILES
+from tests.malformed.paths import PATHS
 from tests.malformed.samples import SECRET, STORE, forget, good_file, good_store
 from tests.malformed.stores import STORES
 
@@ -58,6 +59,8 @@ def _fresh(folder: Path, kind: str, case: str) -> Path:
         FILES[case](path)
         return path
     good_store(folder / "good.ckpt")
+    if kind == "path":
+        return PATHS[case](folder)
     path = good_store(folder / STORE)
     STORES[case](path)
     return path
@@ -84,7 +87,7 @@ def _run(pipe: int, folder: Path, kind: str, case: str, names: list[str]) -> Non
     resource.setrlimit(resource.RLIMIT_DATA, (_DATA_BYTES, _DATA_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     upkeep._PATIENCE = 0.2  # nobody else is there to be waited for
-    calls = FILE_CALLS if kind == "file" else STORE_CALLS
+    calls = {"file": FILE_CALLS, "store": STORE_CALLS, "path": PATH_CALLS}[kind]
     with open(os.devnull, "r+") as nothing:  # noqa: PTH123
         for number in (0, 1, 2):
             os.dup2(nothing.fileno(), number)
