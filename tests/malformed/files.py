@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import xxhash
 
-from ann_ckpt.format import trailer
+from ann_ckpt.format import layout, trailer
 from ann_ckpt.format.index import IndexRow
 from ann_ckpt.format.places import PLACE
 from tests.malformed.hdf5 import DEFECTS
@@ -335,6 +335,49 @@ LARGE = "zeros: 512 MiB"
 """A case that takes what it says, if it is read whole; a genuine file may hold as many zeros."""
 case("zeros: 64 MiB", _zeros(1 << 26, "i1"))
 case(LARGE, _zeros(1 << 26, "f8"))
+
+
+# --- Digests of blocks ----------------------------------------------------------------
+
+
+def _digests(path: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
+    def spoil(at: Path) -> None:
+        with sealed(at, arrays=False) as (file, _):
+            replaced(file, path, change(file[path][()]))
+
+    return spoil
+
+
+def _firsts(**columns: int) -> Callable[[np.ndarray], np.ndarray]:
+    def change(table: np.ndarray) -> np.ndarray:
+        for column, value in columns.items():
+            table[column] = value
+        return table
+
+    return change
+
+
+for _path in (layout.DIGESTS_ARRAYS, layout.DIGESTS_BLOCKS):
+    FILES[f"{_path}: empty"] = _digests(_path, lambda t: t[:0])
+    FILES[f"{_path}: one short"] = _digests(_path, lambda t: t[:-1])
+    FILES[f"{_path}: backwards"] = _digests(_path, lambda t: t[::-1])
+    FILES[f"{_path}: two axes"] = _digests(_path, lambda t: np.stack((t, t)))
+    FILES[f"{_path}: other columns"] = _digests(_path, lambda t: np.zeros(len(t), [("a", "i4")]))
+    FILES[f"{_path}: small floats"] = _digests(_path, lambda t: np.zeros(len(t), "f2"))
+    FILES[f"{_path}: one value"] = _digests(_path, lambda t: t[0])
+    FILES[f"{_path}: texts"] = _digests(_path, lambda t: np.full(len(t), b"\xff"))
+    FILES[f"{_path}: missing"] = lambda at, p=_path: _without_dataset(at, p)  # type: ignore[misc]
+for _number in (1, 2**32, 2**62, 2**63, 2**64 - 1):
+    FILES[f"{layout.DIGESTS_ARRAYS}: first {_number}"] = _digests(
+        layout.DIGESTS_ARRAYS, _firsts(first=_number)
+    )
+for _number in (0, 2**32 - 1):
+    FILES[f"{layout.DIGESTS_ARRAYS}: row {_number}"] = _digests(layout.DIGESTS_ARRAYS, _firsts(row=_number))
+
+
+def _without_dataset(at: Path, path: str) -> None:
+    with sealed(at, arrays=False) as (file, _):
+        del file[path]
 
 
 # --- Trailers -----------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,8 @@ from ann_ckpt import (
 )
 from ann_ckpt.demo.network import DemoNetwork
 from ann_ckpt.format import h5, layout
-from ann_ckpt.format.digest import digest_of, digest_of_attributes
+from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
+from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index, IndexRow, index_table
 from ann_ckpt.store import plan
 from tests.golden.networks import complete
@@ -37,6 +40,8 @@ W = "projections/forward/variables/w"
 STORE = "run.ckpt"
 _DIGESTED = 1 << 20
 """Nobody waits for the digest of more than that."""
+_NO_DIGEST = (KeyError, TypeError, ValueError, OSError, AttributeError, RuntimeError, IndexError)
+"""What a spoiled file may answer with when it is asked for something that could have a digest."""
 
 
 def network() -> DemoNetwork:
@@ -118,49 +123,88 @@ Rows = dict[str, IndexRow]
 
 
 @contextmanager
-def sealed(path: Path) -> Iterator[tuple[h5py.File, Rows]]:
+def sealed(path: Path, *, arrays: bool = True) -> Iterator[tuple[h5py.File, Rows]]:
     """Open a checkpoint file to spoil it; then every digest is right again.
 
     The rows of the index may be changed, too; a row whose path is not there any more keeps
     its digest.
+
+    Parameters
+    ----------
+    arrays : bool
+        False leaves the digests of arrays, and of their blocks, as they are.
     """
     with h5py.File(path, "r+") as file:
         rows = dict(Index(file[layout.INDEX][()]))
         yield file, rows
+        if arrays:
+            _seal_arrays(file, rows)
         for key, row in rows.items():
-            if row.path == key and row.digest != "kept":
+            if row.encoding != layout.E_ARRAY:
                 rows[key] = replace(row, digest=_digest(file, row) or row.digest)
-        put_index(file, index_table(replace(r, digest=r.digest[:32]) for r in rows.values()))
+        put_index(file, index_table(rows.values()))
 
 
 def put_index(file: h5py.File, table: Any) -> None:
-    """Replace the index; the root says its digest."""
+    """Replace the index; the root says its digest, and one of all that the root says."""
     del file[layout.INDEX]
     file[layout.INDEX] = table
-    if layout.A_INDEX_DIGEST in file.attrs:
-        set_attribute(file, layout.A_INDEX_DIGEST, np.bytes_(digest_of(table).encode()))
+    with contextlib.suppress(*_NO_DIGEST):
+        if layout.A_INDEX_DIGEST in file.attrs and not _is_spoiled(file):
+            set_attribute(file, layout.A_INDEX_DIGEST, np.bytes_(digest_of(table).encode()))
+    with contextlib.suppress(*_NO_DIGEST):
+        known = {*layout.ROOT_ATTRIBUTES, layout.A_INDEX_DIGEST}
+        set_attribute(file, layout.A_HEADER_DIGEST, np.bytes_(_digest_of_attributes(file, known).encode()))
+
+
+def _is_spoiled(file: h5py.File) -> bool:
+    """Whether what should be a digest is something else, which is the defect then."""
+    found = h5.read_attribute(file.id, layout.A_INDEX_DIGEST)
+    return found.dtype != np.dtype("S32") or found.shape != ()
 
 
 def set_attribute(owner: Any, name: str, value: Any, **options: Any) -> None:
     owner.attrs.create(name, value, **options)
 
 
+def _seal_arrays(file: h5py.File, rows: Rows) -> None:
+    beside: dict[int, Any] = {}
+    for number, (key, row) in enumerate(rows.items()):
+        if row.encoding == layout.E_ARRAY:
+            with contextlib.suppress(*_NO_DIGEST):
+                values = _values(file[row.path])
+                digest: Any = Digest(values.dtype)
+                if row.version != 1:
+                    digest = ArrayDigest(values.dtype, values.shape)
+                digest.update(values)
+                rows[key] = replace(row, digest=digest.hex())
+                if row.version != 1 and digest.beside.size:
+                    beside[number] = digest.beside
+    if beside and layout.DIGESTS_ARRAYS in file:
+        for path, table in digest_tables(beside).items():
+            replaced(file, path, table)
+
+
 def _digest(file: h5py.File, row: IndexRow) -> str | None:
     """Return the digest that a row should have, None where nothing has one."""
     if row.encoding == layout.E_SHARED:
         return None
-    try:
+    with contextlib.suppress(*_NO_DIGEST):
         found = file[row.path or "/"]
         if isinstance(found, h5py.Dataset):
-            if found.nbytes > _DIGESTED:
-                return None
-            return digest_of(h5.read_whole(found.id, h5.memory_dtype(found.id.get_type())))
-        held = {k: h5.read_attribute(found.id, k) for k in found.attrs}
-        if not row.path:
-            held.pop(layout.A_INDEX_DIGEST, None)
-        return digest_of_attributes(held)
-    except (KeyError, TypeError, ValueError, OSError, AttributeError, RuntimeError):
-        return None
+            return digest_of(_values(found))
+        return _digest_of_attributes(found, layout.GROUP_ATTRIBUTES if row.path else layout.ROOT_ATTRIBUTES)
+    return None
+
+
+def _digest_of_attributes(owner: Any, known: AbstractSet[str]) -> str:
+    return digest_of_attributes({k: h5.read_attribute(owner.id, k) for k in owner.attrs if k in known})
+
+
+def _values(dataset: h5py.Dataset) -> Any:
+    if dataset.nbytes > _DIGESTED:
+        raise ValueError("nobody waits for that")
+    return h5.read_whole(dataset.id, h5.memory_dtype(dataset.id.get_type()))
 
 
 def replaced(file: h5py.File, path: str, values: Any, **options: Any) -> None:
