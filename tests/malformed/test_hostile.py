@@ -24,7 +24,7 @@ from tests.malformed.stores import STORES
 ROOT = Path(__file__).parents[2]
 MEMORY_MIB = 256
 """Of the whole process, numpy, scipy, HDF5 and the command line included."""
-EVERY = {"file": 10, "store": 6}
+EVERY = {"file": 15, "store": 8}
 """One case in so many is in the sample."""
 CASES = {"file": [name for name in FILES if name != LARGE], "store": list(STORES)}
 CALLS = {"file": list(FILE_CALLS), "store": list(STORE_CALLS)}
