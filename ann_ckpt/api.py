@@ -17,7 +17,7 @@ from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.durable import check_target
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.model import NetworkState
+from ann_ckpt.model import NetworkState, plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
@@ -145,7 +145,8 @@ def save(
     compression : {"auto", "none", "gzip", "zstd", "blosc"}
         See :func:`write`.
     metadata : mapping, optional
-        Anything JSON can hold; kept beside the network.
+        Texts, numbers, lists and mappings of them; kept beside the network. Numbers and
+        small arrays of numpy, NaN, paths and dates are taken too, see ``docs/format.md``.
     barrier : bool
         Reseed the running network, from its seed and time step, at the moment of saving;
         whoever loads the file does the same. So stochastic networks resume exactly whose
@@ -158,6 +159,8 @@ def save(
     SaveReport
         What was saved, and what cannot be.
     """
+    # Before anything happens to the network: a barrier reseeds it.
+    metadata = {} if metadata is None else plain_metadata(metadata)
     target = store_target(filename)
     if target is not None:
         folder, tag = target
@@ -176,7 +179,7 @@ def save(
             )
     check_savable(filename)
     reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
-    if metadata is not None:
+    if metadata:
         together = {**reading.state.metadata, **metadata}
         reading = Reading(replace(reading.state, metadata=together), reading.notes)
     if Path(filename).suffix in legacy.SUFFIXES:

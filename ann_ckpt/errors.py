@@ -56,7 +56,10 @@ def printable(text: object, limit: int = 120) -> str:
     Names come out of files that strangers may have written; what reaches a terminal
     must not move its cursor or flood it.
     """
-    shown = str(text)
+    try:
+        shown = str(text)
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        shown = f"<{type(text).__name__}>"
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"

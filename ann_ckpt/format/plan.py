@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.errors import StateError, printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression, Storage, choose
 from ann_ckpt.format.sharing import SharedArray
@@ -25,6 +26,7 @@ from ann_ckpt.model import (
     ProjectionState,
     Resume,
     TypeInfo,
+    metadata_to_json,
     nbytes,
 )
 
@@ -139,7 +141,7 @@ class _Planner:
         self._types: dict[str, int] = {}
 
     def network(self, state: NetworkState, provenance: Mapping[str, Any]) -> Iterator[Entry]:
-        yield TextEntry(layout.METADATA, _json(state.metadata))
+        yield TextEntry(layout.METADATA, metadata_to_json(state.metadata))
         yield TextEntry(layout.PROVENANCE, _json(provenance))
         if resume := resume_document(state):
             yield TextEntry(layout.RESUME, _json(resume))
@@ -309,6 +311,11 @@ def _row_order(post_ranks: NDArray[np.int32]) -> str:
 
 
 def _text(text: str) -> NDArray[np.bytes_]:
+    if text.endswith("\0") or len(text.encode()) > layout.NAME_BYTES:
+        raise StateError(
+            f"the text {printable(text, 40)!r} cannot be stored",
+            details={"expected": f"at most {layout.NAME_BYTES} bytes of UTF-8, and no NUL at the end"},
+        )
     return np.array(text.encode() or b"\0")
 
 

@@ -28,7 +28,7 @@ from ann_ckpt.lazy.attributes import (
     type_info,
 )
 from ann_ckpt.lazy.projection import LazyProjection
-from ann_ckpt.model import Array, NetworkState, PopulationState, Resume, TypeInfo
+from ann_ckpt.model import Array, NetworkState, PopulationState, Resume, TypeInfo, metadata_from_json
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -163,7 +163,8 @@ class Checkpoint:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """What the user kept beside the network."""
-        return self._json(layout.METADATA)
+        with self._reader.believing(layout.METADATA):
+            return metadata_from_json(self._json(layout.METADATA))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The model in the middle: pure numpy, no HDF5, no simulator."""
 
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, nbytes
+from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, in_memory, nbytes, plain_array
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.metadata import metadata_from_json, metadata_to_json, plain_metadata
 from ann_ckpt.model.resume import Exactness, Resume
 from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
 from ann_ckpt.model.state import (
@@ -29,5 +30,10 @@ __all__ = [
     "TypeInfo",
     "as_array",
     "blocks",
+    "in_memory",
+    "metadata_from_json",
+    "metadata_to_json",
     "nbytes",
+    "plain_array",
+    "plain_metadata",
 ]

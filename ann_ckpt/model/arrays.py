@@ -26,7 +26,10 @@ __all__ = [
     "Locality",
     "as_array",
     "blocks",
+    "in_memory",
+    "is_lazy",
     "nbytes",
+    "plain_array",
 ]
 
 BLOCK_BYTES = 4 << 20
@@ -53,6 +56,8 @@ class Array(Protocol):
 
 
 _MEMBERS = ("shape", "dtype", "__getitem__", "__array__")
+_CLASSES = (np.ndarray, np.memmap, np.matrix, np.ma.MaskedArray)
+"""Classes whose values say everything, provided that none is masked."""
 
 
 class Locality(StrEnum):
@@ -90,14 +95,15 @@ def as_array(values: object) -> Array:
     """Return ``values`` as an :class:`Array` of a type that can be stored exactly.
 
     What is an array already is kept as it is, without a copy, unless its byte order
-    is foreign. Anything else goes through :func:`numpy.asarray`.
+    is foreign. Anything else goes through :func:`plain_array`.
 
     Raises
     ------
     StateError
-        If the element type is not a float of 4 or 8 bytes, an integer or a bool.
+        If the element type is not a float of 4 or 8 bytes, an integer or a bool, or
+        entries are masked.
     """
-    array = values if isinstance(values, np.ndarray) or _is_array(values) else _from_objects(values)
+    array = values if is_lazy(values) else plain_array(values)
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iub" or (kind == "f" and size in (4, 8))):
         raise StateError(
@@ -109,16 +115,63 @@ def as_array(values: object) -> Array:
     return array
 
 
-def _is_array(values: object) -> TypeGuard[Array]:
-    # What isinstance(values, Array) says, without its search for what the protocol asks for.
-    return not isinstance(values, np.generic) and all(hasattr(values, name) for name in _MEMBERS)
+def plain_array(values: object) -> NDArray[Any]:
+    """Return values in memory as an array of numpy's own class, without a copy where they are one.
 
-
-def _from_objects(values: object) -> NDArray[Any]:
+    Raises
+    ------
+    StateError
+        If they do not form an array, or are of a class that says more than its values
+        do: which entries are masked, in which unit they are.
+    """
+    if type(values) is np.ndarray:
+        return values
+    for array in _arrays_within(values):
+        _check_class(array)
     try:
         return np.asarray(values)
-    except ValueError as error:
-        raise StateError("values of uneven lengths do not form an array") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StateError(f"not an array: {printable(error)}") from error
+
+
+def _arrays_within(values: object) -> Iterator[NDArray[Any]]:
+    if isinstance(values, np.ndarray):
+        yield values
+    elif isinstance(values, list | tuple):
+        for entry in values:
+            if isinstance(entry, np.ndarray | list | tuple):  # rows may have millions of numbers
+                yield from _arrays_within(entry)
+
+
+def _check_class(array: NDArray[Any]) -> None:
+    if np.ma.is_masked(array):
+        raise StateError(
+            f"{np.count_nonzero(np.ma.getmaskarray(array)):,} of {array.size:,} entries are masked, "
+            "and a mask cannot be stored",
+            details={"hint": "give values.filled(...), or values.data"},
+        )
+    if type(array) not in _CLASSES:
+        raise StateError(
+            f"an array of the class {type(array).__name__} may say more than its values do",
+            details={"expected": "a numpy.ndarray; numpy.asarray(...) gives the values alone"},
+        )
+
+
+def is_lazy(values: object) -> TypeGuard[Array]:
+    """Whether slices come when they are asked for: of a file, of a live network."""
+    # What isinstance(values, Array) says, without its search for what the protocol asks for.
+    # Tables of pandas and the like would take slices as labels, and hold what numpy does not.
+    return (
+        not isinstance(values, np.generic | np.ndarray)
+        and all(hasattr(values, name) for name in _MEMBERS)
+        and isinstance(values.dtype, np.dtype)  # type: ignore[attr-defined]
+        and not hasattr(values, "to_numpy")
+    )
+
+
+def in_memory(array: Array) -> NDArray[Any]:
+    """Return the whole array as one of numpy's own class, checked like :func:`plain_array`."""
+    return plain_array(array[0 : array.shape[0]] if is_lazy(array) and array.shape else array)
 
 
 def nbytes(array: Array) -> int:
@@ -137,10 +190,10 @@ def blocks(array: Array, *, at_most: int = BLOCK_BYTES) -> Iterator[tuple[int, N
         Bytes in one piece; a single entry of the first axis may exceed it.
     """
     if not array.shape:
-        yield 0, np.asarray(array)
+        yield 0, plain_array(array)
         return
     length = array.shape[0]
     entry = max(1, nbytes(array) // length) if length else 1
     step = max(1, at_most // entry)
     for start in range(0, length, step):
-        yield start, np.asarray(array[start : min(start + step, length)])
+        yield start, plain_array(array[start : min(start + step, length)])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ann_ckpt.errors import ConnectivityError
-from ann_ckpt.model.arrays import Array, as_array
+from ann_ckpt.errors import ConnectivityError, StateError
+from ann_ckpt.model.arrays import Array, is_lazy, plain_array
 
 __all__ = ["Connectivity"]
 
@@ -38,8 +38,8 @@ class Connectivity:
     def __post_init__(self) -> None:
         post = _ranks(self.post_ranks, "post_ranks")
         ptr = _integers(self.row_ptr, "row_ptr").astype(POINTER, copy=False)
-        pre = as_array(self.pre_ranks)
-        if isinstance(pre, np.ndarray):
+        pre: Array = self.pre_ranks
+        if not is_lazy(pre):
             pre = _ranks(pre, "pre_ranks")
         elif pre.dtype != RANK or len(pre.shape) != 1:
             raise ConnectivityError(f"pre_ranks must be int32 and flat, not {pre.dtype} {pre.shape}")
@@ -82,7 +82,7 @@ class Connectivity:
         for i, rank in enumerate(ranks):
             if np.unique(rank).size != rank.size:
                 raise ConnectivityError(f"a pre rank repeats within row {i}")
-        post = np.asarray(post_ranks if ranks else np.empty(0, RANK))
+        post = _ranks(post_ranks, "post_ranks")
         if post.shape != (len(ranks),):
             raise ConnectivityError(f"{len(ranks)} rows need as many post ranks, not {post.shape}")
         flat = np.concatenate(ranks) if ranks else np.empty(0, RANK)
@@ -116,7 +116,10 @@ def row_pointers(sizes: Iterable[int] | NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _integers(values: ArrayLike, what: str) -> NDArray[Any]:
-    array = np.asarray(values)
+    try:
+        array = plain_array(values)
+    except StateError as error:
+        raise ConnectivityError(f"{what}: {error.fact}", details=error.details) from error
     if array.ndim == 1 and array.size == 0:
         return array.astype(POINTER)
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ann_ckpt.errors import StateError, printable
+from ann_ckpt.model.checks import check_text
 
 __all__ = ["Exactness", "Resume"]
 
@@ -34,7 +35,7 @@ class Resume:
             object.__setattr__(self, "exactness", Exactness(self.exactness))
         except ValueError as error:
             raise StateError(f"resuming cannot be {printable(self.exactness)!r}") from error
-        object.__setattr__(self, "reasons", tuple(str(reason) for reason in self.reasons))
+        object.__setattr__(self, "reasons", tuple(check_text("a reason", r) for r in self.reasons))
         if (self.exactness is Exactness.EXACT) != (not self.reasons):
             raise StateError(f"{self.exactness} resuming with {len(self.reasons)} reasons against it")
 

@@ -7,7 +7,6 @@ network of a hundred synapses and one that fills a disk.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array
+from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, plain_array
+from ann_ckpt.model.checks import (
+    bound,
+    check_kind,
+    check_text,
+    mapping,
+    optional_whole,
+    step_length,
+    stored_text,
+    whole,
+)
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.metadata import plain_metadata
 from ann_ckpt.model.resume import Resume
 from ann_ckpt.model.rows import RowAccess
 from ann_ckpt.selection import Selection
@@ -45,6 +55,12 @@ class AttributeInfo:
     maximum: float | None = None
     """Upper bound that the model enforces, in the attribute's unit."""
 
+    def __post_init__(self) -> None:
+        for what in ("ctype", "description", "unit"):
+            object.__setattr__(self, what, check_text(f"the {what} of an attribute", getattr(self, what)))
+        for what in ("minimum", "maximum"):
+            object.__setattr__(self, what, bound(what, getattr(self, what)))
+
 
 @dataclass(frozen=True, slots=True)
 class TypeInfo:
@@ -57,8 +73,19 @@ class TypeInfo:
     attributes: Mapping[str, AttributeInfo] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "texts", dict(self.texts))
-        object.__setattr__(self, "attributes", dict(self.attributes))
+        object.__setattr__(self, "name", check_text("the name of a type", self.name))
+        title = f"type {printable(self.name)!r}"
+        object.__setattr__(self, "description", check_text(f"{title}: the description", self.description))
+        texts = {
+            check_text(f"{title}: the name of a text", name): check_text(f"{title}: {printable(name)}", text)
+            for name, text in mapping(f"{title}: texts", self.texts).items()
+        }
+        object.__setattr__(self, "texts", texts)
+        attributes = mapping(f"{title}: attributes", self.attributes)
+        for name, declared in attributes.items():
+            check_text(f"{title}: the name of an attribute", name)
+            check_kind(f"{title}, attribute {printable(name)!r}", declared, AttributeInfo)
+        object.__setattr__(self, "attributes", dict(attributes))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -122,23 +149,27 @@ class _WithAttributes:
         raise NotImplementedError
 
     def _settle_attributes(self) -> None:
-        _check_name(self.name)
+        for group in ("parameters", "variables"):
+            mapping(f"{self._title}: {group}", getattr(self, group))
+        check_kind(f"{self._title}: resume", self.resume, Resume | None)
         twice = self.parameters.keys() & self.variables.keys()
         if twice:
             raise StateError(f"{self._title}: {sorted(twice)} both parameters and variables")
         for group in ("parameters", "variables"):
-            settled = {str(k): self._settle(str(k), v) for k, v in getattr(self, group).items()}
+            settled = {str(k): self._settle(k, v) for k, v in getattr(self, group).items()}
             object.__setattr__(self, group, settled)
         object.__setattr__(self, "dynamics", _settled_arrays(f"{self._title}, dynamics", self.dynamics))
 
     def _settle(self, name: str, given: object) -> Attribute:
-        _check_name(name)
+        check_text(f"{self._title}: the name of an attribute", name)
         try:
             if not isinstance(given, Attribute):
                 values = as_array(given)
                 given = Attribute(values, self._locality_of(values.shape))
         except StateError as error:
-            raise StateError(f"{self._title}, attribute {printable(name)!r}: {error.fact}") from error
+            raise StateError(
+                f"{self._title}, attribute {printable(name)!r}: {error.fact}", details=error.details
+            ) from error
         expected = self._shape_of(given.locality)
         if expected is not None and given.values.shape != expected:
             raise StateError(
@@ -157,8 +188,12 @@ class PopulationState(_WithAttributes):
     neuron_type: TypeInfo | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", check_text("the name of a population", self.name))
+        check_kind(f"{self._title}: neuron_type", self.neuron_type, TypeInfo | None)
         geometry = self.geometry if isinstance(self.geometry, Iterable) else (self.geometry,)
-        object.__setattr__(self, "geometry", tuple(int(n) for n in geometry))
+        object.__setattr__(
+            self, "geometry", tuple(whole(f"{self._title}: a length of the geometry", n) for n in geometry)
+        )
         if not 1 <= len(self.geometry) <= 3 or min(self.geometry) < 0:
             raise StateError(f"{self._title}: geometry {self.geometry} is not 1 to 3 lengths of at least 0")
         self._settle_attributes()
@@ -206,6 +241,13 @@ class ProjectionState(_WithAttributes, RowAccess):
     synapse_type: TypeInfo | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", check_text("the name of a projection", self.name))
+        for what in ("pre", "post", "target"):
+            object.__setattr__(self, what, stored_text(f"{self._title}: {what}", getattr(self, what)))
+        check_kind(f"{self._title}: connectivity", self.connectivity, Connectivity)
+        check_kind(f"{self._title}: synapse_type", self.synapse_type, TypeInfo | None)
+        for what in ("pre_size", "post_size"):
+            object.__setattr__(self, what, optional_whole(f"{self._title}: {what}", getattr(self, what)))
         self._settle_attributes()
         self._settle_delays()
         for side in ("pre", "post"):
@@ -263,21 +305,27 @@ class ProjectionState(_WithAttributes, RowAccess):
     def _settle_delays(self) -> None:
         if self.delays is None:
             return
-        delays = as_array(self.delays)
+        try:
+            delays = as_array(self.delays)
+        except StateError as error:
+            raise StateError(f"{self._title}, delays: {error.fact}", details=error.details) from error
         if delays.dtype.kind not in "iu" or delays.shape not in ((), (self.connectivity.n_synapses,)):
             raise StateError(
                 f"{self._title}: delays are {delays.dtype} {delays.shape}",
                 details={"expected": f"whole steps, one or {self.connectivity.n_synapses}"},
             )
-        if isinstance(delays, np.ndarray) and delays.size and delays.min() < 0:
-            raise StateError(f"{self._title}: a delay of {delays.min()} steps")
+        if isinstance(delays, np.ndarray) and delays.size and not 0 <= delays.min() <= delays.max() < 2**63:
+            raise StateError(f"{self._title}: delays of {delays.min()} to {delays.max()} steps")
         object.__setattr__(self, "delays", delays if delays.shape else int(np.asarray(delays)))
 
     def _settle_view(self, side: str) -> None:
         view = getattr(self, f"{side}_view")
         if view is None:
             return
-        ranks = np.asarray(view)
+        try:
+            ranks = plain_array(view)
+        except StateError as error:
+            raise StateError(f"{self._title}, {side}_view: {error.fact}", details=error.details) from error
         if ranks.ndim != 1 or (ranks.size and ranks.dtype.kind not in "iu"):
             raise StateError(f"{self._title}: {side}_view is not a flat array of ranks")
         self._check_ranks(f"{side}_view", ranks, getattr(self, f"{side}_size"))
@@ -321,15 +369,11 @@ class NetworkState:
             object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
         for group in ("constants", "dynamics"):
             object.__setattr__(self, group, _settled_arrays(group, getattr(self, group)))
-        if self.time_step is not None and self.time_step < 0:
-            raise StateError(f"time_step is {self.time_step}; expected at least 0 steps")
-        for what in ("seed", "reseeded"):
-            seed = getattr(self, what)
-            if seed is not None and not -(2**63) <= seed < 2**63:
-                raise StateError(f"{what} is {printable(seed)}; expected an integer of 64 bits")
-        if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
-            raise StateError(f"dt is {self.dt}; expected a positive length in ms")
-        object.__setattr__(self, "metadata", _json_object(self.metadata))
+        for what, lowest in (("time_step", 0), ("seed", -(2**63)), ("reseeded", -(2**63))):
+            object.__setattr__(self, what, optional_whole(what, getattr(self, what), lowest))
+        object.__setattr__(self, "dt", step_length(self.dt))
+        check_kind("resume", self.resume, Resume | None)
+        object.__setattr__(self, "metadata", plain_metadata(self.metadata))
         for projection in self.projections.values():
             self._check_ends(projection)
 
@@ -384,6 +428,10 @@ class NetworkState:
 
 
 def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
+    if not isinstance(given, Iterable) or isinstance(given, cls):
+        raise StateError(
+            f"{group} are of type {type(given).__name__}", details={"expected": f"{cls.__name__} objects"}
+        )
     members = given.values() if isinstance(given, Mapping) else list(given)
     named: dict[str, Any] = {}
     for member in members:
@@ -399,30 +447,15 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
 
 def _settled_arrays(what: str, given: Mapping[str, object]) -> dict[str, Array]:
     settled = {}
-    for name, values in given.items():
-        _check_name(name)
+    for name, values in mapping(what, given).items():
+        check_text(f"{what}: a name", name)
         try:
             settled[str(name)] = as_array(values)
         except StateError as error:
-            raise StateError(f"{what}: {printable(name)!r}: {error.fact}") from error
+            raise StateError(f"{what}: {printable(name)!r}: {error.fact}", details=error.details) from error
     return settled
-
-
-def _check_name(name: object) -> None:
-    try:
-        str(name).encode()
-    except UnicodeEncodeError as error:
-        raise StateError(f"the name {printable(ascii(name))} cannot be written as UTF-8") from error
 
 
 def _names(mapping: Mapping[str, Any]) -> str:
     shown = ", ".join(printable(n, 40) for n in list(mapping)[:8]) or "none"
     return shown if len(mapping) <= 8 else f"{shown}, and {len(mapping) - 8} more"
-
-
-def _json_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        copy = json.loads(json.dumps(dict(given), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise StateError(f"metadata is not JSON: {error}") from error
-    return dict(copy)

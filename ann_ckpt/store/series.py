@@ -14,6 +14,7 @@ from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import CheckpointError, NotWritableError, OptionError, printable
 from ann_ckpt.format import chunking
+from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import EVERYTHING, Selection, Which
@@ -198,7 +199,7 @@ class CheckpointStore(Upkeep):
         tag : str, optional
             What it is called; of several, the newest is meant.
         metadata : mapping, optional
-            Anything JSON can hold; kept beside the network.
+            As for :func:`~ann_ckpt.save`; kept beside the network.
         populations, projections : bool, str or list of str
             All, none, or names and globs.
         net_id : int
@@ -228,14 +229,17 @@ class CheckpointStore(Upkeep):
             If this thread is in the middle of another change of the store, so that this is a
             signal handler or a callback.
         """
+        # Before anything happens to the network: a barrier reseeds it.
+        metadata = {} if metadata is None else plain_metadata(metadata)
+        tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
             reading, origin = live_reading(
                 network, net_id, Selection(populations, projections), barrier=barrier
             )
-            if metadata is not None:
+            if metadata:
                 together = {**reading.state.metadata, **metadata}
                 reading = Reading(replace(reading.state, metadata=together), reading.notes)
-            snapshot = Snapshot(reading, now(), provenance(origin), None if tag is None else check_tag(tag))
+            snapshot = Snapshot(reading, now(), provenance(origin), tag)
             pending = self._write(writer, snapshot, background=background, progress=progress)
             return pending if background else pending.wait()
 

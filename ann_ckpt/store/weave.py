@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.sharing import SharedArray
-from ann_ckpt.model import Array, nbytes
+from ann_ckpt.model import Array, nbytes, plain_array
 from ann_ckpt.store.plan import Placement
 from ann_ckpt.store.regions import Regions, digest_whole
 
@@ -115,7 +115,7 @@ def _hashed_while_read(
         return values, regions.records(values, cuts, digest.result())
 
     for cuts in _batches(array, bounds):
-        values = np.asarray(array[int(cuts[0]) : int(cuts[-1])])
+        values = plain_array(array[int(cuts[0]) : int(cuts[-1])])
         waiting.append((values, cuts - cuts[0], pool.submit(digest_whole, values)))
         if len(waiting) > _IN_FLIGHT:
             yield first()

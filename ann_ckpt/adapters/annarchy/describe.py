@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
@@ -116,9 +117,10 @@ def _unindented(text: str) -> str:
 def _number(bound: object) -> float | None:
     """Return a bound that is a constant; one that names another attribute is in the equations."""
     try:
-        return float(bound)  # type: ignore[arg-type]
+        number = float(bound)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _text(value: Any) -> str:

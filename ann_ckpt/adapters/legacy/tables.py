@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, POPULATION_ENTRIES, PROJECTION_ENTRIES
 from ann_ckpt.errors import StateError, printable
-from ann_ckpt.model import Array, Attribute, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model import (
+    Array,
+    Attribute,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    in_memory,
+    plain_array,
+)
 from ann_ckpt.report import Note
 
 __all__ = ["Entry", "SynapseRows", "network_table"]
@@ -53,7 +62,7 @@ class SynapseRows:
             last = int(np.searchsorted(self.row_ptr, self.row_ptr[first] + _BLOCK, side="right")) - 1
             last = min(n_rows, max(first + 1, last))
             start, stop = int(self.row_ptr[first]), int(self.row_ptr[last])
-            values = np.asarray(self.values[start:stop])
+            values = plain_array(self.values[start:stop])
             values = values * self.unit if self.unit is not None else values.astype(self.dtype, copy=False)
             yield self.row_ptr[first : last + 1] - start, values
             first = last
@@ -148,10 +157,8 @@ def _names(owner: PopulationState | ProjectionState) -> dict[str, list[str]]:
 
 
 def _plain(attribute: Attribute, *, as_list: bool = False) -> Any:
-    values = attribute.values
-    if not values.shape:
-        return np.asarray(values).item()
-    return np.asarray(values).tolist() if as_list else values
+    values = in_memory(attribute.values)
+    return values.tolist() if as_list or not values.shape else values
 
 
 def _check_names(owner: str, attributes: Iterable[str], taken: frozenset[str]) -> None:

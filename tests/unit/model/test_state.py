@@ -7,7 +7,19 @@ import pickle
 import numpy as np
 import pytest
 
-from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt import (
+    Attribute,
+    AttributeInfo,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+    read,
+    write,
+)
+from ann_ckpt.compare import differences
 from ann_ckpt.errors import (
     AttributeNotFoundError,
     CheckpointError,
@@ -15,7 +27,7 @@ from ann_ckpt.errors import (
     ObjectNotFoundError,
     StateError,
 )
-from ann_ckpt.model import blocks, nbytes
+from ann_ckpt.model import Exactness, Resume, blocks, nbytes
 
 ROWS = Connectivity.from_rows([1, 0], [[0, 2], [1]])
 
@@ -93,13 +105,126 @@ def test_rows_keep_their_order_and_multapses():
         lambda: NetworkState(dt=0),
         lambda: NetworkState(dt=float("nan")),
         lambda: NetworkState(seed=2**63),
-        lambda: NetworkState(metadata={"x": np.zeros(2)}),
-        lambda: NetworkState(metadata={"x": float("nan")}),
+        lambda: NetworkState(metadata={"x": object()}),
+        lambda: NetworkState(time_step=2**63),
+        lambda: NetworkState(seed=10**5000),
+        lambda: NetworkState(time_step=1.5),
+        lambda: NetworkState(dt="1"),
+        lambda: NetworkState(populations=PopulationState("p", (1,))),
+        lambda: NetworkState(constants=[1.0]),
+        lambda: NetworkState(resume="exact"),
+        lambda: PopulationState(5, (1,)),
+        lambda: PopulationState("p", "ab"),
+        lambda: PopulationState("p", None),
+        lambda: PopulationState("p", (1.5,)),
+        lambda: PopulationState("p", (2**63,)),
+        lambda: PopulationState("p", (1,), parameters=None),
+        lambda: PopulationState("p", (1,), variables=[1.0]),
+        lambda: PopulationState("p", (1,), parameters={1: 2.0}),
+        lambda: PopulationState("p", (1,), dynamics={b"x": 2.0}),
+        lambda: PopulationState("p", (1,), neuron_type="Izhikevich"),
+        lambda: projection(synapse_type={}),
+        lambda: projection(connectivity=None),
+        lambda: projection(pre=None),
+        lambda: projection(pre_size="3"),
+        lambda: projection(delays=2**63),
+        lambda: TypeInfo(None),
+        lambda: TypeInfo("T", texts={"equations": None}),
+        lambda: TypeInfo("T", attributes={"tau": {"unit": "ms"}}),
+        lambda: AttributeInfo(unit=None),
+        lambda: Connectivity.from_rows([1, 2], []),
     ],
 )
 def test_nonsense_is_refused(make):
     with pytest.raises(StateError):
         make()
+
+
+@pytest.mark.parametrize("side", ["pre", "post", "target"])
+def test_a_nul_at_the_end_of_a_stored_text_is_refused_and_one_inside_is_kept(side, tmp_path):
+    for lost in ("a\0", "\0", "a\0\0"):
+        with pytest.raises(StateError, match=f"{side} .*NUL at the end"):
+            projection(**{side: lost})
+    inside = projection(**{side: "\0a\0b"})
+    write(NetworkState(projections=[inside]), tmp_path / "net.h5")
+    assert getattr(read(tmp_path / "net.h5").projections["ff"], side) == "\0a\0b"
+
+
+@pytest.mark.parametrize("name", ["a\0", "\0", "\0\0b"])
+def test_names_with_nuls_come_back(name, tmp_path):
+    population = PopulationState(
+        name,
+        (2,),
+        parameters={name: 1.0},
+        variables={f"v{name}": [1.0, 2.0]},
+        neuron_type=TypeInfo(name, name, {name: name}, {name: AttributeInfo(name, name, name)}),
+        dynamics={name: 3},
+    )
+    state = NetworkState(populations=[population], constants={name: 4.0}, metadata={name: name})
+    write(state, tmp_path / "net.h5")
+    assert not list(differences(state, read(tmp_path / "net.h5")))
+
+
+def test_a_text_longer_than_an_attribute_can_be_is_refused(tmp_path):
+    for length, fits in ((16 << 10, True), ((16 << 10) + 1, False), (1 << 20, False)):
+        state = NetworkState(projections=[projection(target="x" * length)])
+        if fits:
+            write(state, tmp_path / "net.h5")
+            assert read(tmp_path / "net.h5").projections["ff"].target == "x" * length
+        else:
+            with pytest.raises(StateError, match="cannot be stored"):
+                write(state, tmp_path / "other.h5")
+    assert [p.name for p in tmp_path.iterdir()] == ["net.h5"]
+
+
+@pytest.mark.parametrize(
+    "bound", [float("inf"), float("-inf"), float("nan"), np.float32("nan"), "0", 10**400]
+)
+@pytest.mark.parametrize("which", ["minimum", "maximum"])
+def test_bounds_are_finite_numbers_or_none(which, bound):
+    with pytest.raises(StateError, match=which):
+        AttributeInfo(**{which: bound})
+
+
+def test_bounds_of_numpy_come_back_exactly(tmp_path):
+    info = AttributeInfo("double", minimum=np.float32(0.1), maximum=np.int64(2**60 + 1))
+    assert (info.minimum, info.maximum) == (float(np.float32(0.1)), 2**60 + 1)
+    kind = TypeInfo("T", attributes={"tau": info})
+    write(NetworkState(populations=[PopulationState("p", (1,), neuron_type=kind)]), tmp_path / "net.h5")
+    assert read(tmp_path / "net.h5").populations["p"].neuron_type == kind
+
+
+HALF = "half \ud800"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PopulationState(HALF, (1,)),
+        lambda: PopulationState("p", (1,), parameters={HALF: 1.0}),
+        lambda: PopulationState("p", (1,), dynamics={HALF: 1.0}),
+        lambda: projection(name=HALF),
+        lambda: projection(pre=HALF),
+        lambda: projection(post=HALF),
+        lambda: projection(target=HALF),
+        lambda: NetworkState(constants={HALF: 1.0}),
+        lambda: NetworkState(metadata={HALF: 1}),
+        lambda: NetworkState(metadata={"x": [HALF]}),
+        lambda: AttributeInfo(unit=HALF),
+        lambda: AttributeInfo(ctype=HALF),
+        lambda: AttributeInfo(description=HALF),
+        lambda: TypeInfo(HALF),
+        lambda: TypeInfo("T", HALF),
+        lambda: TypeInfo("T", texts={HALF: ""}),
+        lambda: TypeInfo("T", texts={"equations": HALF}),
+        lambda: TypeInfo("T", attributes={HALF: AttributeInfo()}),
+        lambda: Resume(Exactness.APPROXIMATE, (HALF,)),
+    ],
+)
+def test_what_utf8_cannot_hold_is_refused_where_it_is_made(make):
+    with pytest.raises(StateError) as caught:
+        make()
+    assert str(caught.value).isascii()
 
 
 def test_a_part_may_lack_the_populations_that_it_connects():

@@ -1,0 +1,169 @@
+"""What a user notes beside a network: plain values, as JSON has them, and back.
+
+Numbers come out of numpy, paths out of `pathlib`, and a loss may be NaN. What has an
+obvious meaning in JSON is taken; the rest is named before anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from ann_ckpt.errors import StateError, printable
+from ann_ckpt.model.checks import check_text
+
+__all__ = ["NONFINITE", "metadata_from_json", "metadata_to_json", "plain_metadata"]
+
+NONFINITE = "__float__"
+"""Only key of the JSON object that stands for a number which JSON does not have."""
+_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+_DEPTH = 100
+"""Nested lists and objects; readers in other languages have limits too."""
+_ARRAY_VALUES = 10_000
+"""Values of an array that is kept as a list of numbers."""
+_INTEGER_BITS = 14_280
+"""Python refuses to read or write more than 4300 decimal digits."""
+
+
+def plain_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy that holds nothing but dicts, lists, texts, numbers, bools and None.
+
+    numpy's numbers and arrays become Python's, tuples lists, keys texts; paths, dates,
+    times and UUIDs their usual texts; members of an enumeration their values.
+
+    Raises
+    ------
+    StateError
+        If something has no obvious form in JSON; the message says under which key.
+    """
+    if not isinstance(given, Mapping):
+        raise StateError(f"metadata is {_type(given)}", details={"expected": "a mapping of names to values"})
+    return _mapping(given, "metadata", 0)
+
+
+def metadata_to_json(metadata: Mapping[str, Any]) -> str:
+    """Return plain metadata as one strict JSON text; :func:`metadata_from_json` undoes it exactly."""
+    return json.dumps(_marked(metadata), ensure_ascii=False, allow_nan=False)
+
+
+def metadata_from_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was noted, from the JSON object that a file holds."""
+    return {key: _unmarked(value) for key, value in document.items()}
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    if depth > _DEPTH:
+        raise StateError(f"metadata is nested deeper than {_DEPTH}")
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, np.ndarray):
+        value = _list(value, where)
+    if isinstance(value, Mapping):
+        return _mapping(value, where, depth)
+    if isinstance(value, list | tuple):
+        return [_plain(entry, f"{where}[{i}]", depth + 1) for i, entry in enumerate(value)]
+    return None if value is None else _single(value, where)
+
+
+def _single(value: Any, where: str) -> bool | int | float | str:
+    for kinds, turn in _SINGLE:
+        if isinstance(value, kinds):
+            plain = turn(value)
+            if isinstance(plain, int) and plain.bit_length() > _INTEGER_BITS:
+                raise StateError(f"{where} is an integer of more than {_INTEGER_BITS} bits")
+            return plain if isinstance(plain, int | float) else check_text(where, plain)
+    raise _unknown(value, where)
+
+
+def _float(value: Any) -> float:
+    # One object stands for every NaN, so that equal metadata compares equal.
+    return math.nan if math.isnan(value) else float(value)
+
+
+_SINGLE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (bool | np.bool_, bool),
+    (int | np.integer, int),
+    (float | np.floating, _float),
+    (str | np.datetime64 | UUID, str),
+    (datetime | date | time, lambda moment: moment.isoformat()),
+    (os.PathLike, os.fspath),
+)
+"""Classes of single values, and what turns one of them into what JSON has."""
+
+
+def _mapping(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _key(key, where)
+        if name in plain:
+            raise StateError(f"two keys of {where} are the text {printable(name)!r}")
+        plain[name] = _plain(value, f"{where}[{printable(name, 60)!r}]", depth + 1)
+    if _is_mark(plain):
+        raise StateError(f"{where} has the form that stands for {plain[NONFINITE]}: give the number itself")
+    return plain
+
+
+def _key(key: Any, where: str) -> str:
+    """Keys that are no texts become the texts that Python's own `json` makes of them."""
+    what = f"the key {printable(ascii(key), 60)} of {where}"
+    if isinstance(key, str):
+        return check_text(what, key)
+    plain = _plain(key, what, 0)
+    if isinstance(plain, list | dict):
+        raise StateError(f"{what} is no text")
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _list(values: np.ndarray[Any, Any], where: str) -> Any:
+    if values.size > _ARRAY_VALUES:
+        raise StateError(
+            f"{where} is an array of {values.size:,} values",
+            details={"expected": f"at most {_ARRAY_VALUES:,}; more are a constant of the state"},
+        )
+    if np.ma.is_masked(values) or values.dtype.kind not in "biufUM":
+        raise _unknown(values, where)
+    return (values.astype(str) if values.dtype.kind == "M" else values).tolist()
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _marked(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_marked(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {NONFINITE: str(value)}
+    return value
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _NUMBERS[value[NONFINITE]] if _is_mark(value) else metadata_from_json(value)
+    return [_unmarked(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _is_mark(value: Mapping[str, Any]) -> bool:
+    return list(value) == [NONFINITE] and isinstance(value[NONFINITE], str) and value[NONFINITE] in _NUMBERS
+
+
+def _unknown(value: object, where: str) -> StateError:
+    return StateError(
+        f"{where} is {_type(value)}, which has no form in JSON",
+        details={"expected": "texts, numbers, bools, None, lists and mappings of them, paths, dates"},
+    )
+
+
+def _type(value: object) -> str:
+    if isinstance(value, np.ma.MaskedArray):
+        return "a masked array"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}"
+    return f"of type {type(value).__name__}"

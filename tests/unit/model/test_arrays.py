@@ -1,0 +1,151 @@
+"""What becomes of arrays that are more, or less, than their values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ann_ckpt
+from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.errors import StateError
+from ann_ckpt.model import as_array, blocks
+
+MASKED = np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
+RANKS = np.ma.array([0, 2, 1], mask=[False, True, False])
+ROWS = Connectivity.from_rows([1, 0], [[0, 2], [1]])
+
+
+def population(**changes):
+    return PopulationState("p", (3,), **changes)
+
+
+def projection(**changes):
+    given = {"pre": "a", "post": "b", "target": "exc", "connectivity": ROWS} | changes
+    return ProjectionState("ff", **given)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: population(variables={"rate": MASKED}), "'rate'"),
+        (lambda: population(parameters={"tau": np.ma.masked}), "'tau'"),
+        (lambda: population(variables={"rate": list(MASKED)}), "'rate'"),
+        (lambda: PopulationState("p", (1, 3), variables={"rate": [MASKED]}), "'rate'"),
+        (lambda: population(dynamics={"queue": MASKED}), "'queue'"),
+        (lambda: projection(variables={"w": MASKED}), "'w'"),
+        (lambda: projection(delays=RANKS), "delays"),
+        (lambda: projection(pre_view=RANKS), "pre_view"),
+        (lambda: projection(post_view=RANKS), "post_view"),
+        (lambda: NetworkState(constants={"gain": MASKED}), "'gain'"),
+        (lambda: NetworkState(dynamics={"twister": MASKED}), "'twister'"),
+        (lambda: Connectivity(RANKS, np.array([0, 1, 2, 3]), np.zeros(3, int)), "post_ranks"),
+        (lambda: Connectivity(np.array([0]), np.array([0, 3]), RANKS), "pre_ranks"),
+        (lambda: Connectivity(np.array([0, 1]), RANKS, np.zeros(1, int)), "row_ptr"),
+        (lambda: Connectivity.from_rows([0], [RANKS]), "row 0"),
+        (lambda: Connectivity.from_rows(RANKS, [[0], [1], [2]]), "post_ranks"),
+        (lambda: Attribute(MASKED, Locality.LOCAL), "masked"),
+    ],
+)
+def test_a_mask_is_not_lost_silently(make, named):
+    with pytest.raises(StateError, match="masked") as caught:
+        make()
+    assert named in str(caught.value)
+
+
+def test_a_masked_array_without_masked_entries_is_its_values():
+    for values in (np.ma.array([1.0, 2.0]), np.ma.array([1.0, 2.0], mask=[0, 0])):
+        array = as_array(values)
+        assert type(array) is np.ndarray
+        assert array.tolist() == [1.0, 2.0]
+
+
+class Quantity(np.ndarray):
+    """As packages for units have them."""
+
+
+class Stored:
+    """An array on disk whose slices come masked, as those of netCDF4 do."""
+
+    shape = (3,)
+    dtype = np.dtype(float)
+
+    def __getitem__(self, key):
+        return MASKED[key]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(MASKED)
+
+
+def test_a_mask_that_comes_with_the_slices_stops_the_save(tmp_path):
+    state = NetworkState(populations=[population(variables={"r": Stored()})])
+    with pytest.raises(StateError, match="masked"):
+        list(blocks(state.populations["p"]["r"]))
+    for target in ("net.h5", "run.ckpt", "net.npz", "net.data", "net.mat"):
+        with pytest.raises(StateError, match="masked"):
+            ann_ckpt.write(state, tmp_path / target)
+    assert not [
+        p for p in tmp_path.rglob("*") if p.is_file() and p.suffix in (".h5", ".npz", ".data", ".mat")
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(3).view(Quantity),
+        [np.zeros(3).view(Quantity)] * 3,
+        np.array([1, None, 2]),
+        np.array(["a", "b", "c"]),
+        np.zeros(3, "f4,f4"),
+        np.rec.array(np.zeros(3, "f4,f4")),
+        np.zeros(3, "M8[s]"),
+        np.zeros(3, "m8[s]"),
+        np.zeros(3, complex),
+        np.zeros(3, np.float16),
+        np.zeros(3, np.longdouble),
+        [1, "a", None],
+        [[1, 2], [3]],
+        {"a": 1},
+        {1, 2, 3},
+        b"abc",
+        None,
+        object(),
+        2**70,
+        lambda: 0,
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused_by_name(values):
+    with pytest.raises(StateError) as caught:
+        population(variables={"rate": values})
+    assert "'rate'" in str(caught.value)
+    assert "population 'p'" in str(caught.value)
+
+
+def test_arrays_mapped_from_a_file_are_arrays(tmp_path):
+    mapped = np.memmap(tmp_path / "values", np.float64, "w+", shape=(3,))
+    mapped[:] = [1, 2, 3]
+    assert np.asarray(population(variables={"r": mapped})["r"]).tolist() == [1, 2, 3]
+
+
+class Series:
+    """What pandas' tables are: slices by label, and types that numpy does not have."""
+
+    def __init__(self, values, dtype):
+        self._values = np.array(values)
+        self.dtype = dtype
+        self.shape = self._values.shape
+
+    def __getitem__(self, key):
+        raise AssertionError("slices would be labels")
+
+    def __array__(self, dtype=None, copy=None):
+        return self._values
+
+    def to_numpy(self):
+        return self._values
+
+
+@pytest.mark.parametrize("dtype", [np.dtype(float), "Float64", object()])
+def test_tables_are_taken_by_position(dtype):
+    values = population(variables={"r": Series([1.0, 2.0, 3.0], dtype)})["r"]
+    assert type(values) is np.ndarray
+    assert values.tolist() == [1, 2, 3]
