@@ -7,9 +7,10 @@ A command lives in a module of its own and is imported when it is called, so tha
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -17,7 +18,8 @@ import click
 from ann_ckpt import errors
 from ann_ckpt._version import __version__
 from ann_ckpt.cli.command import report_error
-from ann_ckpt.errors import CheckpointError
+from ann_ckpt.cli.streams import standard_output
+from ann_ckpt.errors import CheckpointError, NotWritableError
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -26,6 +28,8 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 BROKEN_PIPE = 141
 """Exit status when the reader of a pipe has gone: 128 + SIGPIPE."""
+INTERNAL = 70
+"""Exit status after an exception that is none of ours: EX_SOFTWARE of sysexits.h."""
 
 # Section -> command -> (module and attribute, what it does in one line).
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -79,16 +83,6 @@ class _Commands(click.Group):
                 return command
         return None
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            # Python flushes standard output once more on its way out; that must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(BROKEN_PIPE) from error
-        return result
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in COMMANDS.items():
             with formatter.section(title):
@@ -107,7 +101,9 @@ def _statuses() -> list[tuple[str, str]]:
         if isinstance(cls, type) and issubclass(cls, CheckpointError) and cls is not CheckpointError:
             meanings.setdefault(cls.exit_status, []).append(cls.code)
     meanings[2].insert(0, "wrong usage")
+    meanings[INTERNAL] = ["a fault in ann-ckpt itself"]
     meanings[INTERRUPTED] = ["interrupted"]
+    meanings[BROKEN_PIPE] = ["nobody reads the output any more"]
     return [(str(status), ", ".join(meanings[status])) for status in sorted(meanings)]
 
 
@@ -122,7 +118,11 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run ``ann-ckpt`` and leave the process with its exit status."""
-    sys.exit(_run(args))
+    output = standard_output()
+    status = _run(args)
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.exit(status if output is None or output.error is None else _unsaid(output.error, status))
 
 
 def _run(args: list[str] | None) -> int:
@@ -136,4 +136,18 @@ def _run(args: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    except (SystemExit, BrokenPipeError) as left:  # click's own way to end, and what it makes of a pipe
+        status = getattr(left, "code", BROKEN_PIPE)
+    except Exception:  # noqa: BLE001 - a fault of this program must not look like a difference
+        click.echo(f"{traceback.format_exc()}error[internal]: this is a fault in {PROGRAM}", err=True)
+        return INTERNAL
     return status if isinstance(status, int) else 0
+
+
+def _unsaid(error: OSError, status: int) -> int:
+    """Exit status of a command that could not say everything it had to say."""
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    unsaid = NotWritableError(f"standard output could not be written: {error.strerror}")
+    # That something differs, or that all is well, is no answer where nobody can read it.
+    return report_error(unsaid) if status in (0, 1) else status
