@@ -27,6 +27,15 @@ class Selection:
     populations: Which = True
     projections: Which = True
 
+    def __post_init__(self) -> None:
+        for group in ("populations", "projections"):
+            which = getattr(self, group)
+            if not isinstance(which, bool | str | Iterable):
+                raise OptionError(
+                    f"{group}= takes True, False, names or globs, not a {type(which).__name__}",
+                    details={"hint": "pass network=net"},
+                )
+
     def pick(self, group: str, present: Iterable[str]) -> list[str]:
         """Return the selected ones of the names ``present``, in their order.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ann_ckpt.adapters import annarchy
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.errors import OptionError, SimulatorError, printable
@@ -74,9 +76,16 @@ class Simulators:
         ------
         SimulatorError
             If no simulator takes it, or its own one cannot work with it.
+        OptionError
+            If ``net_id`` is no number.
         """
         if isinstance(network, Simulator):
             return network
+        if not isinstance(net_id, int | np.integer):
+            raise OptionError(
+                f"net_id= takes a number, not a {type(net_id).__name__}",
+                details={"hint": "pass network=net"},
+            )
         for adapt in self._adapters.values():
             simulator = adapt(network, net_id)
             if simulator is not None:

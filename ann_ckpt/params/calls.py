@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ann_ckpt.durable import atomic_write, check_target
-from ann_ckpt.errors import printable
+from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
 from ann_ckpt.params.apply import change_live
 from ann_ckpt.params.description import describe
@@ -108,7 +108,14 @@ def load_parameters(
     ------
     ParameterFileError
         If anything is wrong; ``findings`` says what and where, nothing is changed.
+    OptionError
+        If ``global_only`` is no truth value.
     """
+    if not isinstance(global_only, bool | int):
+        raise OptionError(
+            f"global_only= takes True or False, not a {type(global_only).__name__}",
+            details={"hint": "pass network=net"},
+        )
     live = live_of(network, net_id)
     state = state_of(network, net_id) if live is None else live.read().state
     file = load(filename)

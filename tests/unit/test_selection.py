@@ -36,3 +36,8 @@ def test_a_name_that_matches_nothing_is_an_error_that_offers_the_nearest():
 def test_other_types_are_refused():
     with pytest.raises(OptionError, match="names or globs"):
         Selection(populations=[3]).pick("populations", NAMES)
+
+
+def test_a_network_in_the_wrong_place_is_told_from_names():
+    with pytest.raises(OptionError, match="pass network=net"):
+        Selection(populations=object())

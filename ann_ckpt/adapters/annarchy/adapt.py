@@ -64,13 +64,29 @@ def _nanobind(release: str, network: Any, net_id: int) -> Bindings:
     from ANNarchy.intern.NetworkManager import NetworkManager
 
     if network is None:
-        networks = NetworkManager().get_networks()
-        network = networks[net_id] if 0 <= net_id < len(networks) else None
-    if network is None:
-        raise _no_such_network(net_id)
+        network = _numbered(NetworkManager().get_networks(), net_id)
     if not network.compiled:
         raise _not_compiled()
     return Nanobind(release, network)
+
+
+def _numbered(networks: list[Any], net_id: int) -> Any:
+    """Return the network of a number; for 0, where nothing is compiled, the only one that is.
+
+    Number 0 is the network of those who make none, and what is meant where none is named.
+    """
+    network = networks[net_id] if 0 <= net_id < len(networks) else None
+    if network is None:
+        raise _no_such_network(net_id)
+    if net_id == 0 and not network.compiled:
+        compiled = [other for other in networks if other is not None and other.compiled]
+        if len(compiled) > 1:
+            raise OptionError(
+                f"{len(compiled)} networks are compiled, and none is named",
+                details={"hint": "pass network=net"},
+            )
+        return compiled[0] if compiled else network
+    return network
 
 
 def _cython(release: str, net_id: int) -> Bindings:
