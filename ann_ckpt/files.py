@@ -31,7 +31,11 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         raise FileMissingError("there is no such file", where=where) from error
     except (OSError, ValueError) as error:
         raise NotReadableError(f"cannot read: {getattr(error, 'strerror', error)}", where=where) from error
-    mode = os.fstat(descriptor).st_mode
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError as error:
+        os.close(descriptor)
+        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"

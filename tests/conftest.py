@@ -23,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="run the tests marked torture and fuzz with N times as many kills and mutants",
     )
+    parser.addoption(
+        "--soak",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long one saves, one prunes and others read in tests/store/test_soak.py",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -48,8 +48,11 @@ class FileBytes:
     def __init__(self, descriptor: int, path: str) -> None:
         self.path = path
         self._descriptor: _Descriptor | None = _Descriptor(descriptor)
-        self.size = os.fstat(descriptor).st_size
-        """Bytes of the file when it was opened."""
+        try:
+            self.size = os.fstat(descriptor).st_size
+            """Bytes of the file when it was opened."""
+        except OSError as error:
+            raise NotReadableError(f"cannot read: {error.strerror}", where=printable(path, 400)) from error
 
     @property
     def closed(self) -> bool:
@@ -96,6 +99,9 @@ class FileBytes:
             return os.path.samestat(os.stat(path), os.fstat(self._open_file().number))  # noqa: PTH116
         except FileNotFoundError:
             return False
+        except OSError as error:
+            where = printable(os.fspath(path), 400)
+            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
 
     def _open_file(self) -> _Descriptor:
         found = self._descriptor

@@ -20,6 +20,7 @@ from ann_ckpt.errors import (
     CheckpointError,
     ClosedCheckpointError,
     CorruptFileError,
+    NotReadableError,
     StateError,
     UnrecognisedFileError,
     UnsafeFileError,
@@ -67,7 +68,8 @@ _NONSENSE = (
 class believing:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
     """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
 
-    Memory that runs out is an :class:`UnsafeFileError`: the file may be right about its size.
+    Memory that runs out is an :class:`UnsafeFileError`: the file may be right about its size. What the
+    system refuses is a :class:`NotReadableError`: the file may be intact.
 
     Parameters
     ----------
@@ -99,6 +101,8 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
             raise UnsafeFileError(
                 "there is not enough memory for what the file says it holds", where=self._where
             ) from error
+        elif isinstance(error, OSError) and error.errno is not None:
+            raise NotReadableError(f"cannot read: {error.strerror}", where=self._where) from error
         elif isinstance(error, _NONSENSE):
             raise CorruptFileError(
                 "the file is damaged",

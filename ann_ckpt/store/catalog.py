@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ann_ckpt.errors import CheckpointError, FileMissingError
+from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
@@ -115,6 +115,11 @@ class Catalog:
             return mark, _info(slot, os.fspath(path), status.st_size)
         except (FileNotFoundError, FileMissingError):
             return None
+        except CheckpointError:
+            raise
+        except OSError as error:
+            where = printable(path, 400)
+            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
 
 
 def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:

@@ -145,7 +145,7 @@ class StoreFolder:
 
     def leftovers(self) -> Iterator[Path]:
         """Files without a name: whoever holds the change lock knows that nobody writes them."""
-        for folder in (self.objects, self.checkpoints):
+        for folder in (self.objects, self.checkpoints, self.path):
             yield from (folder / name for name in self._names(folder) if _LEFTOVER.fullmatch(name))
 
     def object_files(self) -> Iterator[Path]:

@@ -120,7 +120,7 @@ class FileLock:
 
     def forget(self) -> None:
         """Close the file without a word: in a forked child the lock is its parent's."""
-        os.close(self._descriptor)
+        _close(self._descriptor)
         self._descriptor = -1
         _HELD.discard(self)
 
@@ -136,11 +136,11 @@ class FileLock:
             try:
                 left = self._seize(descriptor, made=made)
                 if left is None:
-                    os.close(descriptor)
+                    _close(descriptor)
                     continue
                 self._sign(descriptor, durable=durable)
             except BaseException as error:
-                os.close(descriptor)
+                _close(descriptor)
                 if isinstance(error, OSError) and not isinstance(error, CheckpointError):
                     raise not_writable(self._path, error) from error
                 raise
@@ -218,7 +218,7 @@ class FileLock:
 def _plain(descriptor: int) -> int:
     """Return the descriptor of an ordinary file; a pipe or a device holds no text, and no lock is one."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+        _close(descriptor)
         raise OSError(errno.EINVAL, "something else than a lock file stands here")
     return descriptor
 
@@ -280,7 +280,7 @@ def holder_of(path: Path) -> Holder | None:
     except OSError as error:
         raise not_writable(path, error) from error
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def break_lock(holder: Holder) -> None:
@@ -326,9 +326,17 @@ def _holder(path: Path, found: dict[str, Any]) -> Holder:
     return Holder(path, host, pid, since, printable(found.get("purpose", ""), 80))
 
 
+def _close(descriptor: int) -> None:
+    """Close the file; what the system could not write of its text is no news any more."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
 def _read(descriptor: int) -> dict[str, Any]:
-    """What a holder wrote; empty where nobody did, and a blank holder where it is no such text."""
-    text = os.pread(descriptor, _TEXT_BYTES, 0)
+    """What a holder wrote; empty where nobody did, and a blank holder where there is no such text to read."""
+    text = b"?"
+    with contextlib.suppress(OSError):
+        text = os.pread(descriptor, _TEXT_BYTES, 0)
     if not text.strip(b"\0"):
         return {}
     try:

@@ -138,7 +138,7 @@ class CheckpointStore(Upkeep):
                 remove(self._folder, self._catalog.all())
                 collect(self._folder, [path.stem for path in self._folder.object_files()])
             self._swept()
-        self._folder.create({"compression": compression})
+            self._folder.create({"compression": compression})
 
     @property
     def _session(self) -> Session:
@@ -280,8 +280,6 @@ class CheckpointStore(Upkeep):
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
         lane = self._lane(cleanup, session, background=background)
-        if isinstance(lane, BackgroundLane):
-            pending.lane = lane
         with lane:
             writer.save(
                 snapshot,
@@ -292,6 +290,8 @@ class CheckpointStore(Upkeep):
                 finish=finish,
             )
         # What failed up to here was raised to the caller; what fails later waits for the next call.
+        if isinstance(lane, BackgroundLane):
+            pending.lane = lane
         self._background = pending if background else None
         return pending
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -12,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 
 import ann_ckpt
-from ann_ckpt import CheckpointStore, Retention, differences
-from ann_ckpt.errors import FileMissingError, PrunedError
-from tests.store.runs import state
+from ann_ckpt import Checkpoint, CheckpointStore, Retention, differences
+from ann_ckpt.errors import ClosedCheckpointError, FileMissingError, PrunedError
+from tests.store.runs import ROWS, state
 
 SCALE = 2
 
@@ -67,6 +69,52 @@ def hold(path: str, say: Say) -> None:
             say("pruned" if pruned else "there")
 
 
+def threads(path: str, say: Say) -> None:
+    """Read parts of checkpoints on four threads, while one more opens them and closes them meanwhile."""
+    now: list[Checkpoint | None] = [None]
+    failed: list[BaseException] = []
+
+    def read_parts() -> None:
+        numbers = random.Random(threading.get_ident())
+        while not failed:
+            checkpoint = now[0]
+            try:
+                if checkpoint is not None:
+                    say(_part(checkpoint, numbers))
+            except (ClosedCheckpointError, PrunedError):
+                continue  # somebody closed it, or it went before anything was read
+            except BaseException as error:  # noqa: BLE001  whatever it is, the test reads it
+                failed.append(error)
+
+    readers = [threading.Thread(target=read_parts, daemon=True) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    while not failed:
+        store = CheckpointStore(path)
+        with contextlib.suppress(IndexError, FileMissingError), store[-1 - random.randrange(2)] as checkpoint:
+            now[0] = checkpoint
+            time.sleep(random.random() / 20)
+    raise failed[0]
+
+
+def _part(checkpoint: Checkpoint, numbers: random.Random) -> int:
+    """Read some part of a checkpoint and hold it against what was saved; return its step."""
+    step = checkpoint.time_step
+    assert step is not None
+    expected = state(step, scale=SCALE).projections["ff"]
+    found = checkpoint.projections["ff"]
+    if numbers.random() < 0.5:
+        start = numbers.randrange(expected.n_synapses)
+        part = slice(start, start + numbers.randrange(20_000))
+        assert np.array_equal(found["w"][part], np.asarray(expected["w"])[part])
+    else:
+        rank = 2 * numbers.randrange(ROWS)
+        one, other = found.dendrite(rank), expected.dendrite(rank)
+        assert np.array_equal(one["w"], other["w"])
+        assert np.array_equal(one.pre_ranks, other.pre_ranks)
+    return step
+
+
 ROLES: dict[str, Callable[[str, int, Say], None]] = {
     "plain": save,
     "retention": lambda path, first, say: save(path, first, say, retention=True),
@@ -74,6 +122,7 @@ ROLES: dict[str, Callable[[str, int, Say], None]] = {
     "prune": lambda path, _, say: prune(path, say),
     "read": lambda path, _, say: read(path, say),
     "hold": lambda path, _, say: hold(path, say),
+    "threads": lambda path, _, say: threads(path, say),
 }
 
 

@@ -15,6 +15,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
+from ann_ckpt.store import background as background_module
 from tests.store.dying import CALLS, Mortal, fills_a_temporary_file
 from tests.store.runs import state
 
@@ -121,6 +122,7 @@ def test_interrupted_by_the_keyboard_leaves_nothing(store, path):
         with pytest.raises(Interrupt):
             store.save(state(500), progress=progress, background=background)
         assert files(path) == before
+    background_module._say_what_failed()  # at the end of the interpreter, nobody hears of it again
     store.save(state(1))
 
 
