@@ -265,7 +265,13 @@ def load(
 
 
 def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
-    """Read everything in a checkpoint, or in a whole store, against its digests and say what is damaged."""
+    """Read everything in a checkpoint, or in a whole store, against its digests and say what is damaged.
+
+    Raises
+    ------
+    OutsideStoreError
+        If it is a file taken out of a store, where most of its values still are.
+    """
     place = split_store_path(path)
     if place is not None and place[1] is None:
         return verify_store(SeriesView(place[0].path), progress=progress)
@@ -274,6 +280,7 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     damaged = []
     done = 0
     with open(path) as checkpoint:
+        checkpoint.check_place()
         total = sum(array.nbytes for array in checkpoint.arrays.values()) if progress else 0
         for what, count, error in checkpoint.verify():
             seen[what] = None

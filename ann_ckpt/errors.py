@@ -34,6 +34,7 @@ __all__ = [
     "NotWritableError",
     "ObjectNotFoundError",
     "OptionError",
+    "OutsideStoreError",
     "ParameterFileError",
     "PrunedError",
     "SchemaUnusableError",
@@ -220,6 +221,13 @@ class CorruptFileError(CheckpointError, ValueError):
 
     code = "corrupt-file"
     exit_status = 5
+
+
+class OutsideStoreError(CorruptFileError):
+    """The checkpoint file was taken out of its store, without the objects that hold its large arrays."""
+
+    code = "outside-store"
+    exit_status = 3
 
 
 class UnsafeFileError(CheckpointError, ValueError):

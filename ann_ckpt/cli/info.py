@@ -19,7 +19,7 @@ from ann_ckpt.cli.listings import population_table, projection_table, time_line
 from ann_ckpt.cli.oldfile import old_file_page
 from ann_ckpt.cli.output import emit, facts, print_json, safe
 from ann_ckpt.cli.values import count, number
-from ann_ckpt.errors import UnknownFormatError
+from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState
 from ann_ckpt.report import human_bytes
@@ -68,6 +68,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "path": checkpoint.path,
         "format_version": list(checkpoint.format_version),
         "parts_checked": checkpoint.parts_checked,
+        "objects": _objects(checkpoint),
         "file_bytes": checkpoint.file_size,
         "value_bytes": sum(entry.nbytes for entry in held),
         "filters": list(largest.storage.filters) if largest and largest.storage else [],
@@ -83,6 +84,15 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "populations": [_population(p) for p in checkpoint.populations.values()],
         "projections": [_projection(p) for p in checkpoint.projections.values()],
     }
+
+
+def _objects(checkpoint: Checkpoint) -> str | None:
+    """Return where the values are that are not in the file; None if all are."""
+    try:
+        checkpoint.check_place()
+    except OutsideStoreError:
+        return "not here"
+    return "in the store" if checkpoint.objects else None
 
 
 def _resume(checkpoint: Checkpoint) -> dict[str, str]:
@@ -134,6 +144,10 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     lines.add_row("time", line if found["seed"] is None else f"{line}, seed {found['seed']}")
     size = f"{human_bytes(found['file_bytes'])} for {human_bytes(found['value_bytes'])} of values"
     lines.add_row("size", f"{size}, {'+'.join(found['filters']) or 'not compressed'}")
+    if found["objects"] == "not here":
+        lines.add_row("values", "[bold red]most of them are in the store that this file was taken from[/]")
+    elif found["objects"]:
+        lines.add_row("values", "some are elsewhere in the store: before sharing, ann-ckpt export")
     if not found["parts_checked"]:
         lines.add_row("checksums", "of whole arrays only: parts of large ones are read unchecked")
     origin = found["provenance"]

@@ -90,6 +90,9 @@ SHARED_PIECES = "shared/pieces"
 SHARED_BLOCKS = "shared/blocks"
 OBJECT_FORMAT = "ann_ckpt object 1"
 OBJECT_VALUES = "values"
+STORE_FILE = "store.json"
+"""Beside the folders of checkpoints and objects."""
+OBJECTS = "objects"
 
 # Rows by which a trailer knows datasets that are not in the index.
 INDEX_ROW = 2**32 - 1

@@ -12,7 +12,14 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from ann_ckpt.errors import CorruptFileError, NotReadableError, PrunedError, UnsafeFileError, printable
+from ann_ckpt.errors import (
+    CorruptFileError,
+    NotReadableError,
+    OutsideStoreError,
+    PrunedError,
+    UnsafeFileError,
+    printable,
+)
 from ann_ckpt.format import guard, layout
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.opened import OpenFile
@@ -53,6 +60,7 @@ class OpenObjects:
         count: Callable[[int], None],
     ) -> None:
         self._folder = os.path.dirname(os.path.realpath(checkpoint))  # noqa: PTH120  (dozens of paths are made)
+        self._checkpoint = checkpoint
         self._still_there = still_there
         self._count = count
         self._held: dict[str, _OpenObject] = {}
@@ -62,6 +70,24 @@ class OpenObjects:
                 # A missing one is an error for the arrays that need it, and for no other.
                 with contextlib.suppress(CorruptFileError, UnsafeFileError, NotReadableError):
                     self._held[item.name] = self._open(item)
+
+    def check_place(self) -> None:
+        """Check that the checkpoint file lies in a store.
+
+        Raises
+        ------
+        OutsideStoreError
+            If there is none around it.
+        """
+        around = (layout.STORE_FILE, layout.OBJECTS)
+        if not any(os.path.lexists(f"{self._folder}/../{name}") for name in around):
+            raise OutsideStoreError(
+                "this checkpoint belongs to a store, and its objects are not here",
+                details={
+                    "hint": "in the store, `ann-ckpt export run.ckpt@STEP net.h5` writes one whole file"
+                },
+                where=printable(self._checkpoint, 400),
+            )
 
     def close(self) -> None:
         """Close all of them."""
@@ -115,6 +141,7 @@ class OpenObjects:
                     "the checkpoint was pruned while it was open",
                     details={"missing": f"object {item.name}"},
                 ) from error
+            self.check_place()
             raise CorruptFileError(
                 f"the object {item.name} is missing", where=printable(path, 400)
             ) from error

@@ -209,6 +209,12 @@ class FileReader:
         with self.believing(layout.SHARED):
             return self._shared.objects
 
+    def check_place(self) -> None:
+        """Check that the file lies in a store if its values do; :class:`OutsideStoreError` if not."""
+        if self.objects:
+            with self.believing(layout.SHARED):
+                self._objects.check_place()
+
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
         with self.believing(path):

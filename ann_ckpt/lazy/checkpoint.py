@@ -150,6 +150,16 @@ class Checkpoint:
         """
         return {item.name: item.size for item in self._reader.objects}
 
+    def check_place(self) -> None:
+        """Check that all values are within reach: in this file, or in the store around it.
+
+        Raises
+        ------
+        OutsideStoreError
+            If the file was taken out of its store.
+        """
+        self._reader.check_place()
+
     def layout(self, path: str) -> SharedArray:
         """Return the blocks and pieces of an array whose values lie in other files of a store.
 

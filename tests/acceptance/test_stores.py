@@ -6,14 +6,16 @@ import importlib
 import io
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
-from ann_ckpt.errors import LockedError
+from ann_ckpt.errors import LockedError, OutsideStoreError
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
 
@@ -364,3 +366,33 @@ def test_unlock_survives_a_lock_that_is_none(run: Run, store_folder: Path) -> No
     answer = run("unlock", store_folder, "--yes")
     assert answer.status == 9
     assert (store_folder / "lock").exists()
+
+
+def test_a_checkpoint_taken_out_of_its_store_says_so(run: Run, store_folder: Path) -> None:
+    taken = store_folder.parent / "taken.h5"
+    shutil.copy(store_folder / "checkpoints" / "000000000005.h5", taken)
+    for command, *further in (("verify",), ("show", "projections/forward/w")):
+        answer = run(command, taken, *further)
+        assert answer.status == 3
+        assert "error[outside-store]: this checkpoint belongs to a store" in answer.err
+        assert "ann-ckpt export" in answer.err
+        assert "DAMAGED" not in answer.out
+    assert "are in the store that this file was taken from" in run("info", taken).out
+    assert run("info", taken, "--json").json["objects"] == "not here"
+    with pytest.raises(OutsideStoreError), ann_ckpt.open(taken) as checkpoint:
+        np.asarray(checkpoint.projections["forward"]["w"])
+    with pytest.raises(OutsideStoreError):
+        ann_ckpt.read(taken)
+    inside = run("info", f"{store_folder}@5").out
+    assert "before sharing, ann-ckpt export" in inside
+    assert run("export", f"{store_folder}@5", store_folder.parent / "whole.h5").status == 0
+    assert run("verify", store_folder.parent / "whole.h5").status == 0
+    assert "export" not in run("info", store_folder.parent / "whole.h5").out
+
+
+def test_an_object_that_is_gone_from_a_store_is_damage(run: Run, store_folder: Path) -> None:
+    for path in (store_folder / "objects").rglob("*.h5"):
+        path.unlink()
+    answer = run("verify", store_folder)
+    assert answer.status == 5
+    assert "is missing" in answer.out
