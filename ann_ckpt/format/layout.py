@@ -49,7 +49,6 @@ CONSTANTS = "constants"
 TYPES = "types"
 
 # Inside one population or projection.
-A_NAME = "name"
 A_TYPE = "type"
 A_GEOMETRY = "geometry"
 A_PRE = "pre"
