@@ -470,8 +470,13 @@ class CheckpointStore(Upkeep):
             Of its large arrays.
         progress : callable, optional
             Called as ``progress(what, done, total)`` with bytes.
+
+        Raises
+        ------
+        FileMissingError
+            If the newest is asked for, and the store is empty.
         """
-        with self[which] as checkpoint:
+        with self.latest if which == -1 else self[which] as checkpoint:
             return write_single(
                 Reading(checkpoint.state(lazy=True)),
                 path,

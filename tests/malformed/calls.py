@@ -353,6 +353,12 @@ def _export(path: Path) -> None:
 
 
 @on_store
+def _latest(path: Path) -> str:
+    with CheckpointStore(path).latest as checkpoint:
+        return str(checkpoint)
+
+
+@on_store
 def _add(path: Path) -> str:
     with CheckpointStore(path, "a") as store:
         return str(store.add(path.with_name("good.h5")))
@@ -384,6 +390,7 @@ commands(
     verify --json {}@tag4
     diff {}@tag3 {}
     export {}@tag4 {here}/exported.h5
+    export {} {here}/exported.h5
     prune {} --keep-last 1 --no-keep-tags --dry-run
     prune {} --keep-last 1 --no-keep-tags
     gc {} --dry-run

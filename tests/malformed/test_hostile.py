@@ -51,6 +51,7 @@ FELL = [
     ("store", "lock: a link to nowhere", ["save"]),
     ("store", "lock.change: nested deeply", ["gc"]),
     ("store", "checkpoints: a link to another's folder", ["list", "prune"]),
+    ("store", "checkpoints: a folder", ["export", "ann-ckpt export {} {here}/exported.h5", "latest"]),
     ("store", "objects: a link to another's folder", ["gc", "save"]),
     ("store", "a folder of objects: a link to another's folder", ["gc", "prune"]),
     ("store", "the next object: a link to another's file", ["save"]),
