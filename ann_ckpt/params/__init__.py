@@ -4,7 +4,8 @@ from ann_ckpt.params.api import ParameterFileWarning, UnknownNameWarning, apply,
 from ann_ckpt.params.calls import NotWrittenWarning, load_parameters, save_parameters
 from ann_ckpt.params.diff import Difference, diff
 from ann_ckpt.params.file import ParameterFile, load, parse
-from ann_ckpt.params.findings import RULES, Finding, Rule, Severity
+from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.rules import RULES, Rule, Severity
 from ann_ckpt.params.schema.schema import Schema
 
 __all__ = [

@@ -14,11 +14,12 @@ from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.params.apply import change_live, changed_state
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
-from ann_ckpt.params.description import describe
-from ann_ckpt.params.file import ParameterFile, load
-from ann_ckpt.params.findings import Finding, Severity
+from ann_ckpt.params.description import FREE, describe
+from ann_ckpt.params.file import ParameterFile, from_object, load
+from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.network import live_of, state_of
 from ann_ckpt.params.plan import Change, plan_changes
+from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS
@@ -35,7 +36,7 @@ __all__ = [
     "validate",
 ]
 
-File = ParameterFile | str | os.PathLike[str]
+File = ParameterFile | str | os.PathLike[str] | Mapping[str, Any]
 
 _NAMES = frozenset(("P101", "P102", "P103", "P104", "P105", "P107"))
 """Rules about names that are not known: what ``strict=False`` lets pass."""
@@ -63,8 +64,9 @@ def validate(
 
     Parameters
     ----------
-    file : ParameterFile or path-like
-        The file to check.
+    file : ParameterFile, path-like or mapping
+        The file to check, or an object in memory that says the same: a dict, or a
+        configuration of OmegaConf.
     target : optional
         What it has to fit: a :class:`~ann_ckpt.NetworkState`, an open checkpoint, a
         live network, a schema (a mapping), or the path of one. None for the general
@@ -119,8 +121,8 @@ def apply(
 
     Parameters
     ----------
-    file : ParameterFile or path-like
-        The file to apply.
+    file : ParameterFile, path-like or mapping
+        The file to apply, or an object in memory that says the same.
     network : NetworkState, Checkpoint or live network
         A live network is changed in place. A state or checkpoint stays as it is.
     global_only : bool
@@ -144,7 +146,7 @@ def apply(
     file = file_of(file)
     changes = plan_for(file, state, global_only=global_only, strict=strict, engine=engine)
     if live is None:
-        return changed_state(state, changes)
+        return changed_state(state, changes, file.section(FREE))
     change_live(live, changes)
     return live.read().state
 
@@ -176,7 +178,7 @@ def plan_for(
         Checker(s, engine=engine).check(file, global_only=global_only, limit=MOST_PROBLEMS) for s in schemas
     ]
     refuse(checked, strict=strict)
-    return plan_changes(file.data, network)
+    return plan_changes({} if checked[0].document is None else checked[0].document.value, network)
 
 
 def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
@@ -219,8 +221,10 @@ def _refusal(findings: tuple[Finding, ...], errors: list[Finding]) -> ParameterF
 
 
 def file_of(file: File) -> ParameterFile:
-    """Return a parameter file, read if it was only named."""
-    return file if isinstance(file, ParameterFile) else load(file)
+    """Return a parameter file, read if it was only named; an object in memory counts as one."""
+    if isinstance(file, ParameterFile):
+        return file
+    return load(file) if isinstance(file, str | os.PathLike) else from_object(file)
 
 
 def schema_of(target: Any) -> Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +13,23 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array, Attribute, NetworkState
+from ann_ckpt.params.description import FREE
 from ann_ckpt.params.plan import Change
 from ann_ckpt.transfer.interrupt import finishing
 
 __all__ = ["change_live", "changed_state"]
 
 
-def changed_state(state: NetworkState, changes: Iterable[Change]) -> NetworkState:
-    """Return a state with other parameters and constants; what does not change is shared."""
+def changed_state(
+    state: NetworkState, changes: Iterable[Change], free: Mapping[str, Any] | None = None
+) -> NetworkState:
+    """Return a state with other parameters and constants; what does not change is shared.
+
+    Parameters
+    ----------
+    free : mapping, optional
+        The ``network`` section of the file, which is kept in the metadata.
+    """
     by_owner: dict[tuple[str, str], dict[str, Attribute]] = {}
     constants: dict[str, Array] = dict(state.constants)
     for change in changes:
@@ -35,7 +44,10 @@ def changed_state(state: NetworkState, changes: Iterable[Change]) -> NetworkStat
         members = populations if section == "populations" else projections
         old = members[owner]
         members[owner] = replace(old, parameters={**old.parameters, **parameters})
-    return replace(state, constants=constants, populations=populations, projections=projections)
+    metadata = {**state.metadata, FREE: dict(free)} if free else state.metadata
+    return replace(
+        state, constants=constants, populations=populations, projections=projections, metadata=metadata
+    )
 
 
 def change_live(simulator: Simulator, changes: Sequence[Change]) -> None:

@@ -17,7 +17,7 @@ from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
 from ann_ckpt.params.apply import change_live
 from ann_ckpt.params.description import describe
-from ann_ckpt.params.extract import dump_parameters, extract
+from ann_ckpt.params.extract import extract, text_for
 from ann_ckpt.params.file import load
 from ann_ckpt.params.network import live_of, state_of
 from ann_ckpt.params.plan import Change, shown
@@ -34,7 +34,10 @@ class NotWrittenWarning(UserWarning):
 
 
 def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) -> None:
-    """Write the current values of all global parameters and constants to a JSON file.
+    """Write the current values of all global parameters and constants to a file.
+
+    JSON, or YAML if the name ends so. A parameter file that stands there keeps the
+    schema that it names, its version and its ``network`` section.
 
     Parameters
     ----------
@@ -58,8 +61,9 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) ->
     """
     check_target(filename)
     extracted = extract(describe(state_of(network, net_id)))
+    text = text_for(filename, extracted.data)
     with atomic_write(filename) as temporary:
-        temporary.write_text(dump_parameters(extracted.data), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     if extracted.left_out:
         names = ", ".join(printable(n, 80) for n in extracted.left_out)
         warnings.warn(f"not finite, so not written: {names}", NotWrittenWarning, stacklevel=2)

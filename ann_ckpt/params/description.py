@@ -8,8 +8,11 @@ are ever read, one at a time, when somebody asks for them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +29,31 @@ from ann_ckpt.model import (
 from ann_ckpt.params.ctype import CType, Scalar
 
 __all__ = [
+    "FREE",
     "SECTIONS",
     "NetworkDescription",
     "ObjectDescription",
     "ParameterDescription",
     "describe",
     "describe_parameter",
+    "info_of",
+    "said",
 ]
+
+FREE = "network"
+"""Name in a checkpoint's metadata of the ``network`` section that was applied to it."""
+
+_CONVERTED = "converted_from"
+"""Name in the metadata of what was converted from an old file, none of which hold constants."""
+
+_COMMENTED = re.compile(r"\s*([A-Za-z_]\w*)\s*=[^#]*#\s*(\S.*)")
+_BRACKETED = re.compile(r"\(([^()]{1,30})\)|\[([^\[\]]{1,30})\]")
+_SYMBOL = (
+    r"(?:[fpnuµμmcdkMG]?(?:s|m|g|A|V|F|S|Hz|N|J|W|C|K|mol|M|L|l|T|Pa|Ω|[Oo]hm|Siemens|rad)"
+    r"|sec|min|h|steps?|deg|degC|°C?|%|1)(?:(?:\^|\*\*)?-?[1-9])?"
+)
+_UNIT = re.compile(rf"{_SYMBOL}(?:\s*[*/·.]\s*{_SYMBOL}|\s+{_SYMBOL}){{0,4}}")
+"""What is a unit among the words that people put into brackets."""
 
 SECTIONS = ("populations", "projections")
 """The sections whose members hold parameters."""
@@ -49,6 +70,8 @@ class ParameterDescription:
     """``()`` for a global parameter; else of its values."""
     values: Array
     info: AttributeInfo = field(default_factory=AttributeInfo)
+    sized: bool = True
+    """False where the network does not know yet how many values there will be."""
 
     @property
     def size(self) -> int:
@@ -59,6 +82,11 @@ class ParameterDescription:
     def is_global(self) -> bool:
         """Whether one value serves all."""
         return self.locality is Locality.GLOBAL
+
+    @property
+    def takes_units(self) -> bool:
+        """Whether a file may give a text such as ``10 ms``: the model states a unit of a number."""
+        return bool(self.info.unit) and self.ctype.json != "boolean"
 
     def current(self) -> Scalar | None:
         """Read the value of a global parameter; None for NaN and infinities, which JSON lacks."""
@@ -79,6 +107,10 @@ class ObjectDescription:
     variables: Mapping[str, ParameterDescription] = field(default_factory=dict)
     """Global variables: ANNarchy writes them into its parameter files, and passes them over
     when it reads one."""
+    other_variables: tuple[str, ...] = ()
+    """Names of the variables that are not global, sorted."""
+    size: int | None = None
+    """Number of neurons of a population; None for a projection or where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +120,12 @@ class NetworkDescription:
     populations: Mapping[str, ObjectDescription]
     projections: Mapping[str, ObjectDescription]
     constants: Mapping[str, ParameterDescription]
+    constants_known: bool = True
+    """False where the source of the network keeps no constants; then any may be there."""
+    dt: float | None = None
+    """Length of one step in ms; None if it is not known."""
+    free: Mapping[str, Any] = field(default_factory=dict)
+    """The ``network`` section of the parameter file that was applied last, if any."""
 
     def objects(self) -> Iterator[ObjectDescription]:
         """Yield populations, then projections."""
@@ -117,20 +155,30 @@ def describe(state: NetworkState) -> NetworkDescription:
             name: describe_parameter(name, Attribute(values, _locality(values)))
             for name, values in state.constants.items()
         },
+        constants_known=bool(state.constants) or _CONVERTED not in state.metadata,
+        dt=state.dt,
+        free=_free(state.metadata.get(FREE)),
     )
+
+
+def _free(noted: Any) -> Mapping[str, Any]:
+    """Return free values as a file may hold them; metadata can be anything."""
+    if not isinstance(noted, Mapping):
+        return {}
+    return {str(n): v for n, v in noted.items() if v is None or isinstance(v, str | int | float)}
 
 
 def _object(
     section: str, owner: PopulationState | ProjectionState, type_info: TypeInfo | None
 ) -> ObjectDescription:
-    declared = type_info.attributes if type_info is not None else {}
+    kind = type_info or TypeInfo("")
     return ObjectDescription(
         section,
         owner.name,
-        type_info.name if type_info is not None else "",
-        type_info.description if type_info is not None else "",
+        said(kind.name),
+        said(kind.description),
         {
-            name: describe_parameter(name, attribute, declared.get(name))
+            name: describe_parameter(name, attribute, info_of(kind, name))
             for name, attribute in owner.parameters.items()
         },
         {
@@ -138,7 +186,51 @@ def _object(
             for name, attribute in owner.variables.items()
             if attribute.locality is Locality.GLOBAL
         },
+        tuple(sorted(n for n, a in owner.variables.items() if a.locality is not Locality.GLOBAL)),
+        owner.size if isinstance(owner, PopulationState) else None,
     )
+
+
+def said(text: str) -> str:
+    """Return a name or description of a type; ANNarchy writes a dash where its author gave none."""
+    return text if any(c.isalnum() for c in text) else ""
+
+
+@lru_cache(maxsize=512)
+def _notes(parameters: str) -> Mapping[str, tuple[str, str]]:
+    """Return description and unit of each parameter from the comments in a model's text.
+
+    Examples
+    --------
+    >>> _notes("tau = 10.0 : population  # Time constant (ms)")["tau"]
+    ('Time constant', 'ms')
+    """
+    found = {}
+    for line in parameters.splitlines():
+        note = _COMMENTED.match(line)
+        if note is None:
+            continue
+        text, unit = note[2].strip(), ""
+        for bracketed in _BRACKETED.finditer(text):
+            inner = (bracketed[1] or bracketed[2]).strip()
+            if _UNIT.fullmatch(inner):
+                unit = inner
+                text = f"{text[: bracketed.start()].rstrip()} {text[bracketed.end() :].lstrip()}".strip()
+                break
+        else:
+            if _UNIT.fullmatch(text):
+                text, unit = "", text
+        found[note[1]] = (text, unit)
+    return found
+
+
+def info_of(kind: TypeInfo, name: str) -> AttributeInfo | None:
+    """Return a declaration, with the description and unit of the model's text where it has none."""
+    info, note = kind.attributes.get(name), _notes(kind.texts.get("parameters", "")).get(name)
+    if note is None:
+        return info
+    info = info or AttributeInfo()
+    return replace(info, description=info.description or note[0], unit=info.unit or note[1])
 
 
 def describe_parameter(

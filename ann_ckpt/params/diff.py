@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe
-from ann_ckpt.params.file import ParameterFile, load
+from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer
 from ann_ckpt.params.network import state_of
 from ann_ckpt.params.plan import filled
 from ann_ckpt.params.text.document import Path
 
-__all__ = ["Difference", "diff"]
+__all__ = ["Difference", "Entry", "diff"]
 
 Leaves = Mapping[Path, Any]
 """Values by path: plain ones, or a :class:`ParameterDescription` that no file could hold."""
+
+
+_SHOWN = 3
+_MOST_ENTRIES = 100
+
+
+class Entry(NamedTuple):
+    """One entry of an array that differs."""
+
+    at: int
+    """Of the flat array, in C order."""
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +47,14 @@ class Difference:
     """Names from the section to the value."""
     kind: str
     """``added``, ``removed`` or ``changed``, seen from the first side."""
-    before: str | None
-    """The value on the first side as text; None if it is not there."""
-    after: str | None
-    """The value on the second side as text; None if it is not there."""
+    before: Any
+    """The value on the first side: a plain value, or how many there are; None if it is not there."""
+    after: Any
+    """The value on the second side; None if it is not there."""
+    entries: tuple[Entry, ...] = ()
+    """The first entries that differ, of arrays with equally many."""
+    count: int = 0
+    """How many entries differ, of arrays with equally many."""
 
     @property
     def pointer(self) -> str:
@@ -45,18 +63,26 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain strings, ready for JSON."""
-        return {"pointer": self.pointer, "kind": self.kind, "before": self.before, "after": self.after}
+        found = {"pointer": self.pointer, "kind": self.kind, "before": self.before, "after": self.after}
+        if self.count:
+            found["count"] = self.count
+            found["entries"] = [entry._asdict() for entry in self.entries]
+        return found
 
     def __str__(self) -> str:
         name = printable("/".join(map(str, self.path)), 200)
         if self.kind == "added":
-            return f"+ {name}: {self.after}"
+            return f"+ {name}: {_told(self.after)}"
         if self.kind == "removed":
-            return f"- {name}: {self.before}"
-        return f"~ {name}: {self.before} -> {self.after}"
+            return f"- {name}: {_told(self.before)}"
+        if not self.count:
+            return f"~ {name}: {_told(self.before)} -> {_told(self.after)}"
+        shown = ", ".join(f"[{e.at}] {_told(e.before)} -> {_told(e.after)}" for e in self.entries[:_SHOWN])
+        more = ", ..." if self.count > _SHOWN else ""
+        return f"~ {name}: {self.count} of {_told(self.before)} differ: {shown}{more}"
 
 
-def diff(a: Any, b: Any) -> list[Difference]:
+def diff(a: Any, b: Any, *, overlay: bool = False) -> list[Difference]:
     """Return what differs between two sides, in their order.
 
     A network counts with what a parameter file of it would hold: its global parameters
@@ -65,8 +91,10 @@ def diff(a: Any, b: Any) -> list[Difference]:
 
     Parameters
     ----------
-    a, b : ParameterFile, path of one, NetworkState, Checkpoint or live network
+    a, b : ParameterFile, path or mapping, NetworkState, Checkpoint or live network
         The two sides.
+    overlay : bool
+        Whether ``b`` is an overlay over ``a``: what it leaves out is no difference.
 
     Raises
     ------
@@ -75,17 +103,51 @@ def diff(a: Any, b: Any) -> list[Difference]:
     """
     first, second = _side(a), _side(b)
     left, right = first.leaves(second), second.leaves(first)
-    return list(_differences(left, right))
+    found = _differences(left, right)
+    return [d for d in found if not (overlay and d.kind == "removed")]
 
 
 def _differences(left: Leaves, right: Leaves) -> Iterator[Difference]:
     for path in dict.fromkeys((*left, *right)):
         if path not in right:
-            yield Difference(path, "removed", _shown(left[path]), None)
+            yield Difference(path, "removed", _plain(left[path]), None)
         elif path not in left:
-            yield Difference(path, "added", None, _shown(right[path]))
+            yield Difference(path, "added", None, _plain(right[path]))
         elif not _same(left[path], right[path]):
-            yield Difference(path, "changed", _shown(left[path]), _shown(right[path]))
+            entries = _entries(left[path], right[path])
+            yield Difference(
+                path,
+                "changed",
+                _plain(left[path]),
+                _plain(right[path]),
+                tuple(entries[:_MOST_ENTRIES]),
+                len(entries),
+            )
+
+
+def _entries(a: Any, b: Any) -> list[Entry]:
+    """Return the entries of two arrays that differ; none where one is no array or has another size."""
+    left, right = _flat(a), _flat(b)
+    if left is None or right is None or len(left) != len(right):
+        return []
+    pairs = zip(left, right, strict=True)
+    return [Entry(i, x, y) for i, (x, y) in enumerate(pairs) if not (_equal(x, y) or _both_nan(x, y))]
+
+
+def _both_nan(a: Any, b: Any) -> bool:
+    return isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
+
+
+def _flat(value: Any) -> list[Any] | None:
+    """Return the entries of an array in C order; None for a single value."""
+    if isinstance(value, ParameterDescription):
+        found: list[Any] = np.asarray(value.values).reshape(-1).tolist()
+        return found if value.shape else None
+    return _flattened(value) if isinstance(value, list) else None
+
+
+def _flattened(value: list[Any]) -> list[Any]:
+    return [v for item in value for v in (_flattened(item) if isinstance(item, list) else [item])]
 
 
 class _FileSide:
@@ -121,6 +183,8 @@ class _NetworkSide:
 def _side(given: Any) -> _FileSide | _NetworkSide:
     if isinstance(given, str | os.PathLike):
         given = load(given)
+    elif isinstance(given, Mapping):
+        given = from_object(given)
     if isinstance(given, ParameterFile):
         return _FileSide(given)
     return _NetworkSide(describe(state_of(given)))
@@ -169,15 +233,22 @@ def _holds(parameter: ParameterDescription, given: Any) -> bool:
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
+        if len(a) != len(b):  # flat on one side, in the axes of the population on the other
+            a, b = _flattened(a), _flattened(b)
         return len(a) == len(b) and all(map(_equal, a, b))
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
 
 
-def _shown(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    """Return a value as a report has it: plain, or in words for an array or what JSON cannot write."""
     if isinstance(value, ParameterDescription):
-        if value.shape:
-            return f"{value.size} values"
-        return str(np.asarray(value.values)[()])
+        return f"{value.size} values" if value.shape else str(np.asarray(value.values)[()])
     if isinstance(value, list):
-        return f"{len(value)} values"
-    return printable(json.dumps(value, ensure_ascii=False), 80)
+        return f"{len(_flattened(value))} values"
+    return value
+
+
+def _told(value: Any) -> str:
+    """Return a value as a line shows it."""
+    words = isinstance(value, str) and (value.endswith(" values") or value in {"nan", "inf", "-inf"})
+    return value if words else printable(json.dumps(value, ensure_ascii=False), 80)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ann_ckpt.errors import OptionError
-from ann_ckpt.params.findings import Finding
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.text.decode import LARGEST, decode
-from ann_ckpt.params.text.document import Document, Problems
+from ann_ckpt.params.text.document import Document, Members, Problems
+from ann_ckpt.params.text.document import Path as Path_
 from ann_ckpt.params.text.json import read_json
 from ann_ckpt.params.text.source import Place, SourceText
 from ann_ckpt.params.text.xml import read_xml
 from ann_ckpt.params.text.yaml import read_yaml
 from ann_ckpt.paths import local_path
 
-__all__ = ["NOTATIONS", "ParameterFile", "load", "parse", "read_bounded"]
+__all__ = ["NOTATIONS", "ParameterFile", "from_object", "load", "parse", "read_bounded"]
+
+# The comment in which the YAML language server, and so VS Code, is told the schema of a file.
+_MODELINE = re.compile(r"^[ \t]*#[ \t]*yaml-language-server:[ \t]*\$schema=(\S+)", re.MULTILINE)
+_METASCHEMAS = ("http://json-schema.org/", "https://json-schema.org/")
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -37,6 +44,8 @@ class ParameterFile:
     """None where the text is not well formed or holds no object."""
     problems: Problems = field(default_factory=Problems)
     """What was wrong with the text itself, by offsets."""
+    prefix: Path_ = ()
+    """Names under which the parameters stand in the file; see :meth:`at`."""
 
     @property
     def path(self) -> str:
@@ -55,9 +64,53 @@ class ParameterFile:
 
     @property
     def schema(self) -> str | None:
-        """The schema that the file names for itself under ``$schema``."""
+        """The schema that the file names: under ``$schema``, or for YAML in its modeline."""
         named = self.data.get("$schema")
-        return named if isinstance(named, str) else None
+        if isinstance(named, str):
+            return named
+        modeline = _MODELINE.search(self.source.text)
+        return None if modeline is None else modeline[1]
+
+    @property
+    def schema_place(self) -> Place:
+        """Where the file names its schema."""
+        modeline = _MODELINE.search(self.source.text)
+        if isinstance(self.data.get("$schema"), str) or modeline is None:
+            return self.place("$schema")
+        return self.source.place(*modeline.span(1))
+
+    @property
+    def is_schema(self) -> bool:
+        """Whether the file is a JSON Schema instead of a parameter file."""
+        return (self.schema or "").startswith(_METASCHEMAS)
+
+    def at(self, keys: str) -> ParameterFile:
+        """Return the part of a composed configuration that holds the parameters.
+
+        Parameters
+        ----------
+        keys : str
+            Names from the top, with points between them.
+
+        Raises
+        ------
+        OptionError
+            If there is no object at that place.
+        """
+        if self.document is None:
+            return self
+        value, mark, path = self.document.value, self.document.mark, tuple(keys.split("."))
+        span = self.document.span_of(path)
+        for key in path:
+            if not isinstance(value, dict) or not isinstance(value.get(key), dict):
+                raise OptionError(
+                    f"the file has no object {quoted(keys)}",
+                    details={"there": ", ".join(map(str, self.data))},
+                    where=self.path,
+                )
+            assert isinstance(mark, Members)  # noqa: S101 - as the value is a dict
+            value, mark = value[key], mark[key].mark
+        return replace(self, document=Document(value, span, mark), prefix=self.prefix + path)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return one section; empty if it is missing or no object."""
@@ -122,6 +175,48 @@ def parse(
             problems.add("P011", document.span, f"expected an object with sections at the top, found {kind}")
         document = None
     return ParameterFile(source, document, problems)
+
+
+def from_object(given: Any, *, path: str = "<object>") -> ParameterFile:
+    """Take parameters from an object in memory: a mapping, or an OmegaConf configuration.
+
+    It is checked like a file that says the same. Findings name the place by its JSON
+    pointer, and by line where the object knows its lines, as those of ruamel.yaml do.
+
+    Parameters
+    ----------
+    given : mapping
+        With the sections of a parameter file; numpy arrays and numbers count as lists
+        and numbers. OmegaConf's interpolations are resolved.
+    path : str
+        What findings call it.
+    """
+    content, fault = given, ""
+    if type(given).__module__.partition(".")[0] == "omegaconf":
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            content = OmegaConf.to_container(given, resolve=True)
+        except OmegaConfBaseException as error:
+            content, fault = {}, str(error).partition("\n")[0]
+    try:
+        text = json.dumps(content, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        text, fault = "{}", str(error)
+    read = parse(text, path=path, notation="json")
+    if fault:
+        read.problems.add("P001", (0, 1), f"the object cannot be read: {printable(fault, 200)}")
+    return replace(read, source=replace(read.source, origin=given))
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a value of numpy, or a mapping of another kind."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is no plain value")
 
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:

@@ -44,7 +44,11 @@ class Pipe:
 
 def test_a_clean_file(run: Run) -> None:
     answer = run("params", "validate", write("p.json", GOOD), "--checkpoint", "net.h5")
-    assert (answer.status, answer.out, answer.err) == (0, "1 file checked, no findings\n", "")
+    assert (answer.status, answer.out, answer.err) == (
+        0,
+        "p.json: checked against net.h5\n1 file checked, no findings\n",
+        "",
+    )
 
 
 def test_a_finding_has_its_place_its_line_and_a_caret(run: Run) -> None:
@@ -55,6 +59,7 @@ def test_a_finding_has_its_place_its_line_and_a_caret(run: Run) -> None:
         "params.json:3:5: error[P102] unknown population 'inpt' (did you mean 'inp'?)\n"
         '    3 |     "inpt": {"tau": 2.0}\n'
         "      |     ^^^^^^\n"
+        "params.json: checked against net.h5\n"
         "1 error in 1 file\n"
     )
 
@@ -99,9 +104,10 @@ def test_the_exit_status(run: Run, arguments: list[str], status: int, style: str
     assert ("Usage:" in answer.err) is usage
     if style == "json" and not usage:
         assert answer.json["exit_status"] == status
-        assert bool(answer.json["findings"]) is bool(status)
+        assert any(f["severity"] == "error" for f in answer.json["findings"]) is bool(status)
         written = run("params", "validate", *arguments, "--format", style, "--output", "report.json")
         assert (written.status, written.out) == (status, "")
+        assert written.err.rstrip().endswith(("file", "files", "no findings"))
         assert Path("report.json").read_text() == answer.out
 
 
@@ -244,10 +250,19 @@ def test_a_stale_schema_is_noticed(run: Run) -> None:
     run(*arguments)
     assert run(*arguments, "--check").out == "s.json is up to date\n"
     Path("s.json").write_text(Path("s.json").read_text().replace("10.0", "11.0"))
-    answer = run(*arguments, "--check")
+    assert run(*arguments, "--check").status == 0
+    answer = run(*arguments, "--check", "--values")
     assert answer.status == 1
-    assert answer.out.startswith("s.json is stale")
-    assert '"default":10.0' in answer.out
+    assert answer.out.startswith("s.json is stale; write it again without --check\n  populations/inp/tau\n")
+    for old, new in (
+        ('"minimum":0', '"minimum":1'), ('"integer"', '"number"'), ('"noise"', '"nois"'),
+        ('"minItems":6', '"minItems":7'), ('"unit":"ms"', '"unit":"s"'), ("2020-12/", "2020-21/"),
+    ):  # fmt: skip
+        run(*arguments)
+        text = Path("s.json").read_text()
+        assert old in text
+        Path("s.json").write_text(text.replace(old, new, 1))
+        assert run(*arguments, "--check").status == 1
 
 
 def test_a_schema_from_a_parameter_file(run: Run) -> None:
@@ -331,7 +346,10 @@ def test_apply_writes_nothing_if_anything_is_wrong(run: Run) -> None:
 
 def test_apply_over_the_checkpoint_itself(run: Run) -> None:
     path = write("p.json", {"constants": {"K": 2}})
-    assert run("params", "apply", path, "--checkpoint", "net.h5", "-o", "net.h5").status == 0
+    before = Path("net.h5").read_bytes()
+    assert run("params", "apply", path, "--checkpoint", "net.h5", "-o", "./net.h5").status == 2
+    assert Path("net.h5").read_bytes() == before
+    assert run("params", "apply", path, "--checkpoint", "net.h5", "--in-place").status == 0
     assert float(ann_ckpt.read("net.h5").constants["K"]) == 2
 
 
@@ -366,5 +384,5 @@ def test_a_checkpoint_that_is_none(run: Run) -> None:
 def test_the_group_explains_itself(run: Run) -> None:
     answer = run("params", "--help")
     assert answer.status == 0
-    for name in ("validate", "schema", "diff", "apply", "extract", "init"):
+    for name in ("validate", "schema", "diff", "apply", "extract", "init", "explain", "table"):
         assert name in answer.out

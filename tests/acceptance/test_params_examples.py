@@ -15,7 +15,7 @@ from ann_ckpt.params.schema.generate import dump_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "parameters"
 WRONG = sorted((EXAMPLES / "wrong").iterdir())
-NO_FILE = {"P005", "P502", "P601"}
+NO_FILE = {"P005", "P017", "P502", "P601"}
 """Rules about files that are too large for a repository, are checkpoints, or are not there."""
 
 

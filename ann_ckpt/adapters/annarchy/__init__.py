@@ -2,5 +2,6 @@
 
 from ann_ckpt.adapters.annarchy.adapt import adapt
 from ann_ckpt.adapters.annarchy.simulator import AnnarchySimulator
+from ann_ckpt.adapters.annarchy.uncompiled import DeclaredNetwork, DeclaredObject, declared_network
 
-__all__ = ["AnnarchySimulator", "adapt"]
+__all__ = ["AnnarchySimulator", "DeclaredNetwork", "DeclaredObject", "adapt", "declared_network"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -24,13 +23,19 @@ from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.apply import changed_state
 from ann_ckpt.params.checking.checker import Checker
-from ann_ckpt.params.description import NetworkDescription, describe
-from ann_ckpt.params.extract import dump_parameters
+from ann_ckpt.params.description import FREE, NetworkDescription, describe
+from ann_ckpt.params.extract import Extract, text_for
 from ann_ckpt.params.extract import extract as extracted
 from ann_ckpt.params.plan import plan_changes
+from ann_ckpt.params.run import SCHEMA_SUFFIX
 from ann_ckpt.params.schema.generate import dump_json, network_schema
 
 __all__ = ["apply", "extract", "init"]
+
+_SHOWN = 10
+_arrays_option = click.option(
+    "--arrays", is_flag=True, help="Take in parameters with one value per neuron, dendrite or synapse."
+)
 
 
 @click.command(
@@ -50,17 +55,24 @@ __all__ = ["apply", "extract", "init"]
 @checkpoint_option(required=True)
 @output_option("The new checkpoint.")
 @click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
+@click.option("--in-place", is_flag=True, help="Replace the checkpoint itself instead of writing another.")
 @global_only_option()
-def apply(file: str, *, checkpoint: str, output: str | None, dry_run: bool, global_only: bool) -> int:
+def apply(
+    file: str, *, checkpoint: str, output: str | None, dry_run: bool, in_place: bool, global_only: bool
+) -> int:
     """Write a checkpoint that has the parameters of FILE: all of them, or nothing.
 
     The file is checked first; if anything is wrong, nothing is written and the exit
-    status is 1. The old checkpoint stays as it is; nothing but a checkpoint is replaced.
+    status is 1. The old checkpoint stays as it is, unless --in-place is given; nothing but
+    a checkpoint is replaced. The section network of FILE is kept in the metadata of the new one.
     """
-    if output is None and not dry_run:
-        raise click.UsageError("pass -o OUT, or --dry-run")
+    if output is None and not (dry_run or in_place):
+        raise click.UsageError("pass -o OUT, --in-place or --dry-run")
+    if output is not None and in_place:
+        raise click.UsageError("-o OUT and --in-place exclude each other")
     if output is not None:
         check_checkpoint_target(output, source=checkpoint)
+    output = checkpoint if in_place else output
     read = load_any(file)
     with open_checkpoint(checkpoint) as opened:
         checked = Checker(schema_of(opened)).check(read, global_only=global_only)
@@ -69,12 +81,13 @@ def apply(file: str, *, checkpoint: str, output: str | None, dry_run: bool, glob
         if checked.errors:
             return checked.exit_status
         state = opened.state(lazy=True)
-        changes = [c for c in plan_changes(read.data, describe(state)) if c.differs]
+        content = {} if checked.document is None else checked.document.value
+        changes = [c for c in plan_changes(content, describe(state)) if c.differs]
         for change in changes:
             click.echo(printable(change, 400))
         click.echo(f"{len(changes)} values change" if len(changes) != 1 else "1 value changes")
         if output is not None and not dry_run:
-            write(changed_state(state, changes), output)
+            write(changed_state(state, changes, read.section(FREE)), output)
     return 0
 
 
@@ -88,12 +101,19 @@ def apply(file: str, *, checkpoint: str, output: str | None, dry_run: bool, glob
 @click.argument("checkpoint", metavar="C")
 @output_option("Write to this file instead of standard output.")
 @click.option("--schema", metavar="S", help='Name this schema under "$schema", for editors.')
-def extract(checkpoint: str, *, output: str | None, schema: str | None) -> int:
-    """Write the global parameters and constants of a checkpoint as a parameter file."""
-    if output is not None and output != STDIN:
-        check_text_target(output)
+@_arrays_option
+def extract(checkpoint: str, *, output: str | None, schema: str | None, arrays: bool) -> int:
+    """Write the global parameters and constants of a checkpoint as a parameter file.
+
+    JSON, or YAML if F ends in .yaml. A parameter file that stands there keeps the schema
+    that it names, its version and its section network.
+    """
+    path = None if output == STDIN else output
+    if path is not None:
+        check_text_target(path)
     with open_checkpoint(checkpoint) as opened:
-        write_text(_parameters(describe(opened.state(lazy=True)), schema), output)
+        content = _extracted(describe(opened.state(lazy=True)), arrays=arrays)
+        write_text(text_for(path, content.data, schema=schema), output)
     return 0
 
 
@@ -107,34 +127,43 @@ def extract(checkpoint: str, *, output: str | None, schema: str | None) -> int:
 @click.argument("checkpoint", metavar="C")
 @click.option("--folder", metavar="D", default=".", help="Where to write; it is made if it is missing.")
 @click.option("--name", metavar="NAME", default="params", help="Name of the files without their suffix.")
-def init(checkpoint: str, *, folder: str, name: str) -> int:
+@click.option("--yaml", "as_yaml", is_flag=True, help="Write the parameters as YAML instead of JSON.")
+@_arrays_option
+def init(checkpoint: str, *, folder: str, name: str, as_yaml: bool, arrays: bool) -> int:
     """Put the parameters of a network under version control.
 
     Writes NAME.json with the parameters of the checkpoint and NAME.schema.json, which
-    it names; files that exist are left alone and are an error.
+    it names; files that exist are left alone and are an error. What has one value per
+    neuron, dendrite or synapse is left out and named, unless --arrays is given.
     """
-    parameters, schema = (Path(folder) / f"{name}{suffix}" for suffix in (".json", ".schema.json"))
+    suffixes = (".yaml" if as_yaml else ".json", SCHEMA_SUFFIX)
+    parameters, schema = (Path(folder) / f"{name}{suffix}" for suffix in suffixes)
     for path in (parameters, schema):
         if path.exists():
             raise NotWritableError("the file exists already", where=str(path))
     with open_checkpoint(checkpoint) as opened:
         network = describe(opened.state(lazy=True))
+        content = _extracted(network, arrays=arrays)
         texts = {
             schema: dump_json(network_schema(network)),
-            parameters: _parameters(network, f"./{schema.name}"),
+            parameters: text_for(parameters, content.data, schema=f"./{schema.name}"),
         }
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         write_text(text, str(path))
         click.echo(f"wrote {printable(path, 400)}")
+    if content.arrays:
+        shown = ", ".join(printable(n, 80) for n in content.arrays[:_SHOWN])
+        more = f" and {len(content.arrays) - _SHOWN} more" if len(content.arrays) > _SHOWN else ""
+        click.echo(f"left out, as they have one value per neuron, dendrite or synapse: {shown}{more}")
+        click.echo("--arrays takes them in")
     click.echo(f"check with: ann-ckpt params validate {printable(parameters, 400)}")
     return 0
 
 
-def _parameters(network: NetworkDescription, schema: str | None) -> str:
-    """Return the text of a parameter file; what it cannot say goes to standard error."""
-    content = extracted(network)
+def _extracted(network: NetworkDescription, *, arrays: bool) -> Extract:
+    """Return the content of a parameter file; what it cannot say goes to standard error."""
+    content = extracted(network, arrays=arrays)
     for name in content.left_out:
         click.echo(f"warning: {printable(name, 200)} is not finite and is left out", err=True)
-    head: dict[str, Any] = {} if schema is None else {"$schema": schema, "format_version": 1}
-    return dump_parameters({**head, **content.data})
+    return content

@@ -95,6 +95,8 @@ def is_checkpoint(path: str) -> bool:
     if Path(folder).is_dir():
         return True
     try:
+        if not Path(path).is_file():  # a pipe would block
+            return False
         with Path(path).open("rb") as file:
             return file.read(len(_HDF5)) == _HDF5
     except OSError:

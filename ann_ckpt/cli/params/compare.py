@@ -32,9 +32,10 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
+@click.option("--overlay", is_flag=True, help="B is an overlay over A: what it leaves out is no difference.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there is a difference.")
 @json_option
-def diff(first: str, second: str, *, exit_code: bool, as_json: bool) -> int:
+def diff(first: str, second: str, *, overlay: bool, exit_code: bool, as_json: bool) -> int:
     """Say which parameters differ between A and B, parameter files or checkpoints.
 
     A checkpoint counts with its global parameters and constants, and with those
@@ -45,7 +46,7 @@ def diff(first: str, second: str, *, exit_code: bool, as_json: bool) -> int:
         def side(path: str) -> Any:
             return stack.enter_context(open_checkpoint(path)) if is_checkpoint(path) else load_any(path)
 
-        found = differences(side(first), side(second))
+        found = differences(side(first), side(second), overlay=overlay)
     if as_json:
         print_json([difference.to_dict() for difference in found])
     else:

@@ -11,6 +11,7 @@ from ann_ckpt.cli.params.change import apply, extract, init
 from ann_ckpt.cli.params.common import status_of
 from ann_ckpt.cli.params.compare import diff
 from ann_ckpt.cli.params.schema import schema
+from ann_ckpt.cli.params.tell import explain, table
 from ann_ckpt.cli.params.validate import validate
 from ann_ckpt.errors import CheckpointError, printable
 
@@ -29,11 +30,17 @@ class _Params(click.Group):
             report_error(error)
             return status_of(error)
         except OSError as error:
-            click.echo(f"error[not-readable]: {printable(error, 400)}", err=True)
+            click.echo(f"error[not-readable]: {_said(error)}", err=True)
             return status_of(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, a CI gets one line and one status
             click.echo(f"error[internal]: {type(error).__name__}: {printable(error, 400)}", err=True)
             return status_of(error)
+
+
+def _said(error: OSError) -> str:
+    if error.strerror and error.filename:
+        return printable(f"{error.filename}: {error.strerror}", 400)
+    return printable(error, 400)
 
 
 @click.group(cls=_Params)
@@ -46,5 +53,5 @@ def params() -> None:
     """
 
 
-for _command in (validate, schema, diff, apply, extract, init):
+for _command in (validate, schema, diff, apply, extract, init, explain, table):
     params.add_command(_command)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,13 @@ from ann_ckpt.cli.params.common import (
     write_text,
 )
 from ann_ckpt.cli.targets import check_text_target
-from ann_ckpt.errors import printable
+from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.api import refuse, schema_of
 from ann_ckpt.params.checking.checker import Checker
 from ann_ckpt.params.description import NetworkDescription, describe
-from ann_ckpt.params.infer import describe_file
+from ann_ckpt.params.infer import describe_file, describe_model, load_model
 from ann_ckpt.params.schema.generate import DRAFTS, GENERAL_SCHEMA, dump_json, network_schema
+from ann_ckpt.params.schema.schema import Schema
 
 __all__ = ["schema"]
 
@@ -49,38 +48,46 @@ _SHOWN = 40
 )
 @checkpoint_option()
 @click.option("--from-params", metavar="F", help="Take names and types from a parameter file instead.")
+@click.option("--model", metavar="FILE.py:F", help="Run this function and take the network that it builds.")
 @click.option("--general", is_flag=True, help="The schema of the general form, whatever the network.")
 @output_option("Write the schema to this file instead of standard output.")
 @click.option("--draft", type=click.Choice(list(DRAFTS)), default="2020-12", help="Draft of JSON Schema.")
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file differs.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file says something else.")
+@click.option("--values", is_flag=True, help="With --check, compare current values too.")
 def schema(
     *,
     checkpoint: str | None,
     from_params: str | None,
+    model: str | None,
     general: bool,
     output: str | None,
     draft: str,
     check: bool,
+    values: bool,
 ) -> int:
     """Write the JSON Schema of a network's parameter files.
 
     Editors complete and check a parameter file that names it under "$schema". The
-    same network gives the same bytes, so that the schema can be committed and checked.
+    same network gives the same bytes, so that the schema can be committed. --check compares
+    names, types, sizes, bounds and units with the committed file F, not the values of
+    parameters. Rules between values that F has are kept.
     """
-    if (checkpoint is not None) + (from_params is not None) + general != 1:
-        raise click.UsageError("pass one of --checkpoint, --from-params and --general")
+    if sum(source is not None for source in (checkpoint, from_params, model)) + general != 1:
+        raise click.UsageError("pass one of --checkpoint, --from-params, --model and --general")
     if check and output is None:
         raise click.UsageError("--check needs the file to compare with: -o F")
     if output is not None and output != STDIN and not check:
         check_text_target(output)
-    text = dump_json(_schema(checkpoint, from_params, draft))
+    made = _schema(checkpoint, from_params, model, draft)
     if check and output is not None:
-        return _compare(Path(output), text)
-    write_text(text, output)
+        return _compare(Path(output), Schema.trusted(made), values=values)
+    write_text(dump_json(_with_rules(made, output)), output)
     return 0
 
 
-def _schema(checkpoint: str | None, from_params: str | None, draft: str) -> Any:
+def _schema(checkpoint: str | None, from_params: str | None, model: str | None, draft: str) -> Any:
+    if model is not None:
+        return network_schema(describe_model(load_model(model)), draft=draft)
     if checkpoint is None and from_params is None:
         return GENERAL_SCHEMA
     with _network(checkpoint, from_params) as network:
@@ -98,16 +105,39 @@ def _network(checkpoint: str | None, from_params: str | None) -> Iterator[Networ
         yield describe_file(file)
 
 
-def _compare(path: Path, text: str) -> int:
-    """Compare the file with what would be written; say how they differ."""
-    committed = path.read_text(encoding="utf-8", errors="replace")
-    if committed == text:
-        click.echo(f"{printable(path, 400)} is up to date")
+def _compare(path: Path, made: Schema, *, values: bool) -> int:
+    """Compare the committed schema with what would be written; say how they differ."""
+    shown = printable(path, 400)
+    try:
+        committed = Schema.load(path)
+    except SchemaUnusableError as error:
+        click.echo(f"{shown} is stale; write it again without --check")
+        click.echo(f"  it cannot be used: {printable(error.details['reason'], 300)}")
+        return FINDINGS
+    old, new = committed.facts(values=values), made.facts(values=values)
+    names = [n for n in dict.fromkeys((*new, *old)) if old.get(n) != new.get(n)]
+    if not names and committed.draft == made.draft:
+        click.echo(f"{shown} is up to date")
         return 0
-    click.echo(f"{printable(path, 400)} is stale; write it again without --check")
-    changes = difflib.unified_diff(
-        committed.splitlines(), text.splitlines(), "committed", "network", lineterm="", n=1
-    )
-    for line in islice(changes, _SHOWN):
-        click.echo(f"  {printable(line, 200)}")
+    click.echo(f"{shown} is stale; write it again without --check")
+    if committed.draft != made.draft:
+        click.echo(f"  draft: {committed.draft} -> {made.draft}")
+    for name in names[:_SHOWN]:
+        click.echo(f"  {printable('/'.join(map(str, name)), 200)}")
+        for title, side in (("committed", old), ("network", new)):
+            click.echo(f"    {title + ':':<11}{printable(side.get(name, 'not there'), 200)}")
+    if len(names) > _SHOWN:
+        click.echo(f"  and {len(names) - _SHOWN} more")
     return FINDINGS
+
+
+def _with_rules(made: Any, output: str | None) -> Any:
+    """Return a schema with the rules of the one that stands in its place: no network knows them."""
+    if output is None or output == STDIN or not Path(output).is_file():
+        return made
+    try:
+        standing = Schema.load(output)
+    except (SchemaUnusableError, OSError):
+        return made
+    rules = Schema.marks([standing.document]).get("rules")
+    return made if rules is None else {**made, "x-ann": {**made.get("x-ann", {}), "rules": rules}}

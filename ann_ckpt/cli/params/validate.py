@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import click
 
@@ -17,12 +18,21 @@ from ann_ckpt.cli.params.common import (
     output_option,
     write_text,
 )
-from ann_ckpt.errors import CheckpointError, OptionError, SchemaUnusableError
+from ann_ckpt.errors import CheckpointError, OptionError, SchemaUnusableError, printable
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked
+from ann_ckpt.params.config import Config, dump_baseline, find_config, load_baseline, load_config
 from ann_ckpt.params.reports import REPORTS
 from ann_ckpt.params.reports.human import human
-from ann_ckpt.params.run import Checkers, expanded, unreadable, unusable_checkpoint
+from ann_ckpt.params.run import (
+    SCHEMA_SUFFIX,
+    STDIN_NAME,
+    Checkers,
+    expanded,
+    unreadable,
+    unusable_checkpoint,
+    users_of,
+)
 from ann_ckpt.params.schema.engine import ENGINES
 from ann_ckpt.params.schema.schema import Schema
 
@@ -42,50 +52,135 @@ __all__ = ["validate"]
         ),
     ],
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[FILE...]", nargs=-1)
 @click.option("--schema", metavar="S", help="The JSON Schema to fit; default is each file's own $schema.")
 @checkpoint_option()
+@click.option("--require-schema", is_flag=True, help="Refuse files that no schema of a network applies to.")
 @global_only_option()
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option(
     "--format", "style", type=click.Choice(list(REPORTS)), default="human", help="Form of the report."
 )
 @output_option("Write the report to this file instead of standard output.")
 @click.option(
+    "--report",
+    "reports",
+    metavar="FORMAT=FILE",
+    multiple=True,
+    help="Write a report to a file, or to standard output with -; may be given several times.",
+)
+@click.option(
     "--limit", type=click.IntRange(1), default=MOST_FINDINGS, help="Findings to keep for each file."
 )
+@click.option(
+    "--config", metavar="F", help="Settings; default is ann-ckpt.toml or pyproject.toml, here or above."
+)
+@click.option("--no-config", is_flag=True, help="Use no settings of a project.")
+@click.option("--baseline", metavar="F", help="Leave out the findings that this file lists.")
+@click.option("--write-baseline", metavar="F", help="List all findings of today in this file.")
+@click.option("--at", metavar="KEYS", help="Where in each file the parameters stand, such as model.params.")
+@click.option(
+    "--follow-schemas",
+    is_flag=True,
+    help="For a schema among the files, check the files below this folder that name it.",
+)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="Library that evaluates schemas.")
-@click.option("--stdin-name", metavar="NAME", default="<stdin>", help="What to call standard input.")
+@click.option("--stdin-name", metavar="NAME", default=STDIN_NAME, help="What to call standard input.")
 def validate(
     files: tuple[str, ...],
     *,
     schema: str | None,
     checkpoint: str | None,
+    require_schema: bool,
     global_only: bool,
+    strict: bool,
     style: str,
     output: str | None,
+    reports: tuple[str, ...],
     limit: int,
+    config: str | None,
+    no_config: bool,
+    baseline: str | None,
+    write_baseline: str | None,
+    at: str | None,
+    follow_schemas: bool,
     engine: str,
     stdin_name: str,
 ) -> int:
-    """Check parameter files: syntax, names, types, sizes and bounds.
+    """Check parameter files: syntax, names, types, sizes, bounds, units and rules.
 
-    FILE is JSON, YAML or ANNarchy's old XML, a quoted glob, or - for standard input.
-    All files are checked and everything that is wrong is reported, with line and
-    column. The exit status is 0 if there is no error, 1 if there are some, 3 if a file
-    cannot be read, 4 if a schema or checkpoint cannot be used; the highest wins.
+    FILE is JSON, YAML or ANNarchy's old XML, a quoted glob, or - for standard input;
+    default are the files of the project's settings. All files are checked and everything
+    that is wrong is reported, with line and column. The exit status is 0 if there is no
+    error, 1 if there are some, 3 if a file cannot be read, 4 if a schema or checkpoint
+    cannot be used; the highest wins.
     """
     if schema is not None and checkpoint is not None:
         raise click.UsageError("--schema and --checkpoint exclude each other")
+    outputs = _outputs(style, output, reports)
+    settings = _settings(config, no_config=no_config, strict=strict)
+    if follow_schemas:
+        named = [f for f in files if f.endswith(SCHEMA_SUFFIX)]
+        files = (*(f for f in files if f not in named), *(users_of(named) if named else ()))
+    elif not files:
+        files = tuple(settings.files)
+        if not files:
+            raise click.UsageError("name the files to check, or list them under files in the settings")
     given, checked = _target(schema, checkpoint)
     if not checked:
-        checkers = Checkers(given, engine=engine, global_only=global_only, limit=limit)
-        checked = list(_check(files, checkers, stdin_name))
-    if style == "human":
-        text = human(checked, colour=output is None and coloured())
+        known = baseline or (None if settings.baseline is None else settings.within(settings.baseline))
+        checkers = Checkers(
+            given,
+            schema_name=schema or checkpoint or "",
+            engine=engine,
+            global_only=global_only,
+            require_schema=require_schema,
+            limit=limit,
+            config=settings,
+            baseline=frozenset() if known is None or write_baseline else load_baseline(known),
+        )
+        checked = list(_check(files, checkers, stdin_name, at))
+    if write_baseline is not None:
+        write_text(dump_baseline(checked), write_baseline)
+        click.echo(f"wrote {printable(write_baseline, 400)}", err=True)
+        return 0
+    for form, target in outputs:
+        _write(form, checked, target)
+    if all(target not in {None, STDIN} for _, target in outputs):
+        # The log of a job shows what is wrong, whatever its reports are for.
+        click.echo(human(checked), nl=False, err=True)
+    return max((file.exit_status for file in checked), default=0)
+
+
+def _outputs(style: str, output: str | None, reports: tuple[str, ...]) -> list[tuple[str, str | None]]:
+    """Return the form of each report and where it goes; None for standard output."""
+    asked: list[tuple[str, str | None]] = []
+    for report in reports:
+        form, equals, target = report.partition("=")
+        if form not in REPORTS or not equals or not target:
+            raise click.UsageError(
+                f"--report {printable(report, 80)}: expected FORMAT=FILE, FORMAT of {', '.join(REPORTS)}"
+            )
+        asked.append((form, target))
+    if not asked or output is not None or style != "human":
+        asked.append((style, output))
+    if sum(target in {None, STDIN} for _, target in asked) > 1:
+        raise click.UsageError("only one report can go to standard output")
+    return asked
+
+
+def _settings(config: str | None, *, no_config: bool, strict: bool) -> Config:
+    path = config or (None if no_config else find_config())
+    settings = Config() if path is None else load_config(path)
+    return replace(settings, strict=settings.strict or strict)
+
+
+def _write(form: str, checked: list[Checked], target: str | None) -> None:
+    if form == "human":
+        text = human(checked, colour=target in {None, STDIN} and coloured())
     else:
-        text = REPORTS[style](checked)
-    write_text(text, output)
-    return max(file.exit_status for file in checked)
+        text = REPORTS[form](checked)
+    write_text(text, target)
 
 
 def _target(schema: str | None, checkpoint: str | None) -> tuple[Schema | None, list[Checked]]:
@@ -105,9 +200,10 @@ def _target(schema: str | None, checkpoint: str | None) -> tuple[Schema | None, 
         return None, [unusable_checkpoint(checkpoint or "", error)]
 
 
-def _check(files: tuple[str, ...], checkers: Checkers, stdin_name: str) -> Iterator[Checked]:
+def _check(files: Iterable[str], checkers: Checkers, stdin_name: str, at: str | None) -> Iterator[Checked]:
     for path in expanded(files):
         if path == STDIN:
-            yield checkers.check(load_any(STDIN, stdin_name=stdin_name))
+            read = load_any(STDIN, stdin_name=stdin_name)
+            yield checkers.check(read if at is None else read.at(at))
         else:
-            yield checkers.check_path(path)
+            yield checkers.check_path(path, at=at)

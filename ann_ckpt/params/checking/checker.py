@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ann_ckpt.errors import printable
+from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.checking.explain import Explainer
+from ann_ckpt.params.checking.model_rules import ModelRule, broken_rules, rules_of
+from ann_ckpt.params.checking.units import in_model_units
 from ann_ckpt.params.ctype import CType, c_type
 from ann_ckpt.params.description import SECTIONS
 from ann_ckpt.params.file import ParameterFile
-from ann_ckpt.params.findings import Finding, Severity, quoted
+from ann_ckpt.params.findings import Finding, quoted
+from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.engine import Engine
 from ann_ckpt.params.schema.schema import MarksReader, Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems
@@ -41,6 +44,12 @@ class Checked:
     """The text, to show lines of; None where there was nothing to read."""
     dropped: int = 0
     """How many more findings there were than are kept."""
+    schema: str = ""
+    """What the file was checked against, in words or as a path; empty if it was not said."""
+    suppressed: int = 0
+    """How many findings were left out because somebody asked for that."""
+    document: Document | None = None
+    """The content with all quantities in the units of the model; None if it could not be read."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -62,11 +71,18 @@ class Checker:
         Of the network, or the general one.
     engine : str
         See :data:`ann_ckpt.params.schema.engine.ENGINES`.
+    rules : sequence of ModelRule
+        Rules between values, besides those of the schema.
     """
 
-    def __init__(self, schema: Schema, *, engine: str = "auto") -> None:
+    def __init__(self, schema: Schema, *, engine: str = "auto", rules: Sequence[ModelRule] = ()) -> None:
         self._schema = schema
         self._engine = Engine(schema, engine)
+        self._rules, self._rule_fault = list(rules), ""
+        try:
+            self._rules += rules_of(schema)
+        except OptionError as error:
+            self._rule_fault = printable(f"{error.fact}: {error.details.get('reason', '')}".rstrip(": "), 300)
 
     def check(self, file: ParameterFile, *, global_only: bool = False, limit: int = MOST_FINDINGS) -> Checked:
         """Return everything that is wrong with a file.
@@ -80,23 +96,37 @@ class Checker:
         limit : int
             How many findings to keep; the rest is counted.
         """
-        problems = Problems()
+        problems = Problems(prefix=file.prefix)
         problems.found.extend(file.problems.found)
         problems.dropped = file.problems.dropped
-        if file.document is not None:
-            explainer = Explainer(file.document, self._schema, self._engine, problems)
-            for failure in islice(self._engine.failures(file.document.value), MOST_PROBLEMS):
-                explainer.explain(failure)
-            known = {p.start for p in problems.found}
-            for problem in _marked(file.document, self._schema, global_only=global_only):
-                rule, path, key, message = problem
-                span = file.document.span_of(path, key=key)
-                if span[0] not in known:
-                    problems.add(rule, span, message, path=path)
+        document = file.document
+        if file.is_schema:
+            problems.found.clear()
+            problems.add("P016", (0, 1), "a JSON Schema, not a parameter file")
+        elif document is not None:
+            document = in_model_units(document, self._schema, problems)
+            self._check(document, problems, global_only=global_only)
+            if self._rule_fault:
+                problems.add("P503", (0, 1), self._rule_fault)
+            broken_rules(self._rules, document, self._schema, file.source, problems)
         findings = problems.findings(file.source)
         return Checked(
-            file.path, findings[:limit], file.source, problems.dropped + max(0, len(findings) - limit)
+            file.path,
+            findings[:limit],
+            file.source,
+            problems.dropped + max(0, len(findings) - limit),
+            document=document,
         )
+
+    def _check(self, document: Document, problems: Problems, *, global_only: bool) -> None:
+        explainer = Explainer(document, self._schema, self._engine, problems)
+        for failure in islice(self._engine.failures(document.value), MOST_PROBLEMS):
+            explainer.explain(failure)
+        known = {p.start for p in problems.found}
+        for rule, path, key, message in _marked(document, self._schema, global_only=global_only):
+            span = document.span_of(path, key=key)
+            if span[0] not in known:
+                problems.add(rule, span, message, path=path)
 
 
 _Noted = tuple[str, Path, bool, str]
@@ -106,6 +136,10 @@ _Noted = tuple[str, Path, bool, str]
 def _marked(document: Document, schema: Schema, *, global_only: bool) -> Iterator[_Noted]:
     """Yield what the schema's ``x-ann`` notes refuse: localities and ranges of C types."""
     variables, marks_of = schema.variables(), MarksReader(schema)
+    unknown = schema.marks(schema.at(("constants",))).get("names") == "unknown"
+    if unknown and document.value.get("constants"):
+        fact = "names are not checked: the old file that this network comes from kept no constants"
+        yield "P405", ("constants",), True, fact
     for owner, values in _owners(document.value):
         # A schema is looked up for the few values that it can say something about.
         doubtful = [(n, v) for n, v in values.items() if global_only or n in variables or not _harmless(v)]

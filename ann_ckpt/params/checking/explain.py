@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.checking.nearest import Nearest
-from ann_ckpt.params.findings import RULES, Severity, quoted
+from ann_ckpt.params.findings import quoted
+from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.engine import Engine, Failure
+from ann_ckpt.params.schema.generate import IGNORE, QUANTITY
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import Document, Path, Problems
 
@@ -32,6 +35,8 @@ _BOUNDS = {
     "exclusiveMaximum": "is not below",
 }
 
+_ONCE = frozenset(("P201", "P202"))
+_SECTION_NAMES = frozenset(("populations", "projections", "network", "constants"))
 _OWNERS = {"populations": ("population", "P102"), "projections": ("projection", "P103")}
 
 
@@ -58,6 +63,9 @@ class Explainer:
         self.refused = {p.start for p in problems.found if RULES[p.rule].severity is Severity.ERROR}
         """Where something stands that the reader refused: there the value is not the file's."""
         self._seen: set[tuple[Path, str]] = set()
+        self._said: set[tuple[Path, str]] = set()
+        self._more = ""
+        """What to add to the message of the failure being explained."""
 
     def explain(self, failure: Failure, above: Path = ()) -> None:
         """Add the problem behind one failure.
@@ -85,7 +93,7 @@ class Explainer:
     def _extra(self, path: Path, failure: Failure) -> None:
         known = failure.schema.get("properties", {})
         for name in failure.value:
-            if name not in known:
+            if name not in known and (path or name != IGNORE):
                 self._unknown((*path, name), known)
 
     def _missing(self, path: Path, failure: Failure) -> None:
@@ -105,25 +113,38 @@ class Explainer:
 
     def _add(self, rule: str, path: Path, message: str) -> None:
         span = self.document.span_of(path)
-        if span[0] not in self.refused:
-            self.problems.add(rule, span, message, path=path)
+        # A type and a length can be asked for in two places of one schema.
+        known = rule in _ONCE and (path, rule) in self._said
+        if span[0] not in self.refused and not known:
+            self._said.add((path, rule))
+            self.problems.add(rule, span, message + self._more, path=path)
 
     def _unknown(self, path: Path, present: Collection[str]) -> None:
         """Report a name that is none of those present."""
         *owner, name = map(str, path)
-        near = self.nearest.to(name, present)
         rule, fact = _unknown_fact(owner, quoted(name))
-        if rule in {"P102", "P103"}:
-            fact += self._elsewhere(owner[0], name)
+        if rule == "P104" and name in self.schema.marks(self.schema.at(tuple(owner))).get("variables", ()):
+            kind = _OWNERS[owner[0]][0]
+            fact = f"{quoted(name)} is a variable of {kind} {quoted(owner[1])}; files set parameters only"
+            self.problems.add(rule, self.document.span_of(path, key=True), fact, path=path)
+            return
+        near = self.nearest.to(name, present)
+        if rule in {"P101", "P102", "P103"}:
+            fact += self._elsewhere(owner, name)
         if near:
             fact += f" (did you mean {quoted(near[0])}?)"
         self.problems.add(rule, self.document.span_of(path, key=True), fact, path=path, suggestions=near)
 
-    def _elsewhere(self, section: str, name: str) -> str:
-        """Say so if a population was taken for a projection or the other way round."""
-        other = "projections" if section == "populations" else "populations"
-        known = any(name in s.get("properties", ()) for s in self.schema.at((other,)))
-        return f"; it is one of the {other}" if known else ""
+    def _elsewhere(self, owner: list[str], name: str) -> str:
+        """Say so if a name is known in another place: one of a population, projection or section."""
+        if owner and name in _SECTION_NAMES:
+            return "; it is a section, which stands at the top"
+        for section in ("populations", "projections", "constants"):
+            if section not in owner and any(
+                name in s.get("properties", ()) for s in self.schema.at((section,))
+            ):
+                return f"; it is one of the {section}"
+        return ""
 
     def _length(self, path: Path, failure: Failure) -> None:
         least, most = failure.schema.get("minItems", 0), failure.schema.get("maxItems")
@@ -147,11 +168,20 @@ class Explainer:
 
     def _bound(self, path: Path, failure: Failure) -> None:
         limit = failure.schema[failure.keyword]
-        self._add("P204", path, f"{found(failure.value)} {_BOUNDS[failure.keyword]} {found(limit)}")
+        unit = self._unit(path)
+        self._add("P204", path, f"{found(failure.value)} {_BOUNDS[failure.keyword]} {found(limit)}{unit}")
+
+    def _unit(self, path: Path) -> str:
+        """Return the unit that the model states for a parameter, after a blank."""
+        unit = self.schema.marks(self.schema.at(path[:3])).get("unit", "")
+        return f" {printable(unit, 30)}" if unit else ""
 
     def _alternatives(self, path: Path, failure: Failure) -> None:
         """Explain why no alternative fits by the one that was meant."""
-        alternatives = failure.schema[failure.keyword]
+        # A number with a unit has become a number before; what is left of texts is none.
+        alternatives = [a for a in failure.schema[failure.keyword] if a != QUANTITY]
+        if self._wrong_shape(path, alternatives, failure.value):
+            return
         meant = self._meant(alternatives, failure.value)
         if meant is None:
             types = [t for a in alternatives for t in self._accepted(a)]
@@ -159,10 +189,38 @@ class Explainer:
             self._add("P201", path, f"expected {wanted}, found {found(failure.value)}")
             return
         inner = list(self.engine.failures_under(meant, failure.value))
+        alike = Counter(each.keyword for each in inner)
         for each in inner:
+            if isinstance(failure.value, list):  # an array that is wrong throughout is one fault
+                count = alike.pop(each.keyword, 0)
+                self._more = f"; {count - 1} more like it in this array" if count > 1 else ""
+                if not count:
+                    continue
             self.explain(each, path)
+        self._more = ""
         if not inner:
             self._add("P206", path, f"{found(failure.value)} fits more than one alternative of the schema")
+
+    def _wrong_shape(self, path: Path, alternatives: list[Any], value: Any) -> bool:
+        """Report an array whose shape is none of those accepted, as one fact; False for another fault."""
+        shape = _shape(value)
+        accepted = [a for a in map(self._accepted_shape, alternatives) if a]
+        if not shape or not accepted or shape in accepted:
+            return False
+        wanted = [f"{a[0]} values" if len(a) == 1 else " x ".join(map(str, a)) for a in accepted]
+        noun = self._noun(path)
+        each = f", one for each {noun}" if noun and len(accepted) == 1 else ""
+        given = " x ".join(map(str, shape))
+        self._add("P202", path, f"expected {_any_of(wanted)}{each}; found {given}")
+        return True
+
+    def _accepted_shape(self, alternative: Any) -> tuple[int, ...]:
+        """Return the one shape of arrays that an alternative accepts; empty if there is no such."""
+        for schema in self.schema.branches([alternative]):
+            least, most = schema.get("minItems"), schema.get("maxItems")
+            if schema.get("type") == "array" and least is not None and least == most:
+                return (int(least), *self._accepted_shape(schema.get("items", True)))
+        return ()
 
     def _meant(self, alternatives: list[Any], value: Any) -> Any:
         """Return the alternative of the value's own type, for arrays of the same depth."""
@@ -180,6 +238,17 @@ class Explainer:
             named = schema.get("type", ())
             types |= dict.fromkeys([named] if isinstance(named, str) else named)
         return types
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Return the shape of a regular array; empty for anything else."""
+    if not isinstance(value, list):
+        return ()
+    if list not in set(map(type, value)):
+        return (len(value),)
+    shapes = {_shape(v) for v in value}
+    (inner,) = shapes if len(shapes) == 1 else ((),)
+    return (len(value), *inner) if inner else ()
 
 
 def _any_of(things: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ __all__ = ["Nearest"]
 
 _MOST_COMPARED = 100
 _LONGEST = 200
+_LEFT_OUT = str.maketrans("", "", "_- ")
 
 
 class Nearest:
@@ -38,12 +39,18 @@ class Nearest:
             return ()
         self._budget -= len(present)
         names = [n for n in present if len(n) <= _LONGEST]
-        same_letters = [n for n in names if n.casefold() == name.casefold()]
+        letters = _letters(name)
+        same_letters = [n for n in names if _letters(n) == letters]
         if len(names) > _MOST_COMPARED:
             # One slip of the hand leaves what stands before and behind it as it was.
             names = heapq.nlargest(_MOST_COMPARED, names, key=lambda n: _shared_ends(name, n))
         near = difflib.get_close_matches(name, names, n=most)
         return tuple(dict.fromkeys([*same_letters, *near]))[:most]
+
+
+def _letters(name: str) -> str:
+    """Return a name without what people get wrong most: capitals, underscores, hyphens, blanks."""
+    return name.casefold().translate(_LEFT_OUT)
 
 
 def _shared_ends(a: str, b: str) -> int:

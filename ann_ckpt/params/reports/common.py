@@ -1,4 +1,4 @@
-"""What the reports for machines share: paths and fingerprints."""
+"""What the reports for machines share: paths, fingerprints, and what is said once for a file."""
 
 from __future__ import annotations
 
@@ -8,24 +8,53 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.findings import Finding
 
-__all__ = ["fingerprinted", "relative"]
+__all__ = ["against", "fingerprinted", "over_limit", "relative"]
+
+_CI_FOLDERS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
+"""Where GitHub and GitLab say that the repository is."""
 
 
 def relative(path: str) -> str:
-    """Return a path as repositories have it: from the working directory, with slashes.
+    """Return a path as repositories have it: from the top of the repository, with slashes.
 
-    What lies elsewhere keeps its absolute path.
+    The top is what the CI says it is, else the folder above the file that has a ``.git``,
+    else the working directory. What lies elsewhere keeps its absolute path.
     """
     # A name that is no Unicode cannot stand in a report as it is.
     sayable = path.encode("utf-8", "replace").decode("utf-8")
     # Not resolved: a link in the repository is what people see.
     absolute = Path(os.path.normpath(Path.cwd() / sayable))
-    try:
-        return absolute.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return absolute.as_posix()
+    for root in _roots(absolute):
+        # The runner may name its folder by a link that the shell has followed.
+        for way in (root, Path(os.path.realpath(root))):
+            if absolute.is_relative_to(way):
+                return absolute.relative_to(way).as_posix()
+    return absolute.as_posix()
+
+
+def _roots(file: Path) -> Iterator[Path]:
+    for variable in _CI_FOLDERS:
+        named = os.environ.get(variable)
+        if named and Path(named).is_absolute():
+            yield Path(os.path.normpath(named))
+    for folder in file.parents:
+        if (folder / ".git").exists():
+            yield folder
+            break
+    yield Path.cwd()
+
+
+def over_limit(file: Checked) -> str:
+    """Return what to say of the findings that were counted only; empty if there are none."""
+    return f"and {file.dropped} more findings, over the limit" if file.dropped else ""
+
+
+def against(file: Checked) -> str:
+    """Return what a file was checked against, as a sentence says it; empty if nobody said."""
+    return f"checked against {file.schema}" if file.schema else ""
 
 
 def fingerprinted(findings: Iterable[Finding]) -> Iterator[tuple[Finding, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ann_ckpt.errors import printable
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.findings import Finding
-from ann_ckpt.params.reports.common import relative
+from ann_ckpt.params.reports.common import against, over_limit, relative
 
 __all__ = ["github"]
 
@@ -15,8 +16,16 @@ _IN_PROPERTY = {**_IN_MESSAGE, ":": "%3A", ",": "%2C"}
 
 
 def github(checked: Sequence[Checked]) -> str:
-    """Return one command for each finding; nothing where there is none."""
-    return "".join(f"{_command(finding)}\n" for file in checked for finding in file.findings)
+    """Return one command for each finding, and a line of the log for each file."""
+    lines = []
+    for file in checked:
+        lines += [_command(finding) for finding in file.findings]
+        if file.dropped:
+            place = _escape(relative(file.path), _IN_PROPERTY)
+            lines.append(f"::warning file={place}::{_escape(over_limit(file), _IN_MESSAGE)}")
+        if file.schema:  # no command, so that it is a line of the log only
+            lines.append(f"{printable(file.path, 400)}: {printable(against(file), 400)}".replace("::", ": :"))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _command(finding: Finding) -> str:

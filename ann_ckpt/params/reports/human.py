@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.checking.checker import Checked
-from ann_ckpt.params.findings import Finding, Severity
+from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.reports.common import against, over_limit
+from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.text.source import SourceText
 
 __all__ = ["human"]
@@ -42,7 +44,10 @@ def human(checked: Sequence[Checked], *, colour: bool = False) -> str:
         for finding in file.findings:
             lines += _finding(finding, file.source, paint)
         if file.dropped:
-            lines.append(f"{printable(file.path, 400)}: and {file.dropped} more findings")
+            lines.append(f"{printable(file.path, 400)}: {over_limit(file)}")
+        if file.schema:
+            said = f"{printable(file.path, 400)}: {printable(against(file), 400)}"
+            lines.append(paint(said, _DIM))
     return "\n".join([*lines, _summary(checked, paint), ""])
 
 
@@ -56,10 +61,10 @@ def _paint(text: str, *codes: str) -> str:
 
 def _finding(finding: Finding, source: SourceText | None, paint: Paint) -> Iterator[str]:
     tint = _RED if finding.severity is Severity.ERROR else _YELLOW
-    place = f"{printable(finding.path, 400)}:{finding.line}:{finding.column}:"
+    place = f"{printable(finding.place, 1400)}:"
     kind = paint(f"{finding.severity}[{finding.rule}]", _BOLD, tint)
     yield f"{paint(place, _BOLD)} {kind} {finding.message}"
-    if source is not None and source.text:
+    if source is not None and source.text and source.origin is None:
         text, start, width = _excerpt(source.line(finding.line), finding.column - 1, finding.end_column - 1)
         yield f"{paint(f'{finding.line:>5} |', _DIM)} {text}"
         yield f"{paint('      |', _DIM)} {' ' * start}{paint('^' * width, _BOLD, tint)}"
@@ -97,11 +102,13 @@ def _summary(checked: Sequence[Checked], paint: Paint) -> str:
     count = Counter(finding.severity for file in checked for finding in file.findings)
     files = _number(len(checked), "file")
     dropped = sum(file.dropped for file in checked)
+    suppressed = sum(file.suppressed for file in checked)
+    ignored = f" ({suppressed} ignored)" if suppressed else ""
     if not count:
-        return paint(f"{files} checked, no findings", _GREEN)
+        return paint(f"{files} checked, no findings{ignored}", _GREEN)
     parts = [_number(count[s], str(s)) for s in Severity if count[s]]
     more = f" and {dropped} more" if dropped else ""
-    return paint(f"{', '.join(parts)}{more} in {files}", _BOLD)
+    return paint(f"{', '.join(parts)}{more} in {files}{ignored}", _BOLD)
 
 
 def _number(count: int, noun: str) -> str:

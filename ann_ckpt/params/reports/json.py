@@ -15,7 +15,9 @@ def json_report(checked: Sequence[Checked]) -> str:
     report = {
         "format_version": 1,
         "files": [file.path for file in checked],
+        "schemas": {file.path: file.schema for file in checked},
         "findings": [finding.to_dict() for file in checked for finding in file.findings],
+        "suppressed": sum(file.suppressed for file in checked),
         "dropped": sum(file.dropped for file in checked),
         "exit_status": max((file.exit_status for file in checked), default=0),
     }

@@ -7,7 +7,9 @@ from xml.etree import ElementTree as ET  # only written here, never read
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.checking.checker import Checked
-from ann_ckpt.params.findings import Finding, Severity
+from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.reports.common import over_limit
+from ann_ckpt.params.rules import Severity
 
 __all__ = ["junit"]
 
@@ -22,14 +24,20 @@ def junit(checked: Sequence[Checked]) -> str:
         # XML cannot hold control characters in any form, and a file name may.
         path = printable(file.path, 400)
         suite = ET.SubElement(root, "testsuite", name=path)
+        if file.schema:
+            properties = ET.SubElement(suite, "properties")
+            ET.SubElement(properties, "property", name="schema", value=printable(file.schema, 400))
         cases = [_case(suite, path, finding) for finding in file.findings]
+        if file.dropped:
+            cases.append(ET.SubElement(suite, "testcase", classname=path, name="over the limit"))
+            ET.SubElement(cases[-1], "system-out").text = over_limit(file)
         if not cases:
             ET.SubElement(suite, "testcase", classname=path, name="parameters")
         suite.set("tests", str(max(1, len(cases))))
         suite.set("failures", str(len(file.errors)))
         suite.set("errors", "0")
         suite.set("skipped", "0")
-    root.set("tests", str(sum(max(1, len(file.findings)) for file in checked)))
+    root.set("tests", str(sum(int(suite.get("tests", "0")) for suite in root)))
     root.set("failures", str(sum(len(file.errors) for file in checked)))
     root.set("errors", "0")
     ET.indent(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from urllib.parse import quote
 
 from ann_ckpt._version import __version__
 from ann_ckpt.params.checking.checker import Checked
-from ann_ckpt.params.findings import RULES, Finding, Severity
-from ann_ckpt.params.reports.common import fingerprinted, relative
+from ann_ckpt.params.findings import Finding, Related
+from ann_ckpt.params.reports.common import against, fingerprinted, over_limit, relative
+from ann_ckpt.params.rules import RULES, Severity
 
 __all__ = ["sarif"]
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning"}
+_ROOT = "%SRCROOT%"
 _INDEX = {rule: i for i, rule in enumerate(RULES)}
 
 
@@ -31,8 +34,21 @@ def sarif(checked: Sequence[Checked]) -> str:
             {
                 "executionSuccessful": all(file.exit_status <= 1 for file in checked),
                 "exitCode": max((file.exit_status for file in checked), default=0),
+                "toolExecutionNotifications": [
+                    {
+                        "level": "note",
+                        "message": {"text": f"{relative(file.path)}: {note}"},
+                        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(file.path)}}}],
+                    }
+                    for file in checked
+                    for note in (against(file), over_limit(file))
+                    if note
+                ],
             }
         ],
+        "originalUriBaseIds": {_ROOT: {"description": {"text": "The top of the repository."}}},
+        # Code scanning keeps runs of other categories apart from this one.
+        "automationDetails": {"id": "ann-ckpt/parameters/"},
         "results": [_result(finding, digest) for finding, digest in fingerprinted(findings)],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
@@ -44,6 +60,13 @@ def _rules() -> list[dict[str, Any]]:
             "id": rule.id,
             "name": rule.name,
             "shortDescription": {"text": rule.title},
+            "fullDescription": {"text": f"{rule.title} {rule.why}"},
+            "help": {
+                "text": f"{rule.why}\nExample: {rule.wrong}\n{rule.mend}",
+                "markdown": f"{rule.why}\n\n**Example**\n\n```\n{rule.wrong}\n```\n\n{rule.mend}",
+            },
+            "helpUri": _help_uri(rule.id),
+            "properties": {"tags": ["parameters"], "precision": "very-high"},
             "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         }
         for rule in RULES.values()
@@ -51,17 +74,8 @@ def _rules() -> list[dict[str, Any]]:
 
 
 def _result(finding: Finding, digest: str) -> dict[str, Any]:
-    location: dict[str, Any] = {
-        "physicalLocation": {
-            "artifactLocation": {"uri": _uri(finding.path)},
-            "region": {
-                "startLine": finding.line,
-                "startColumn": finding.column,
-                "endLine": finding.line,
-                "endColumn": finding.end_column,
-            },
-        }
-    }
+    location = _location(finding.path, finding)
+    related = [_location(finding.path, r) | {"message": {"text": r.message}} for r in finding.related]
     if finding.pointer:
         location["logicalLocations"] = [{"fullyQualifiedName": finding.pointer}]
     return {
@@ -70,8 +84,33 @@ def _result(finding: Finding, digest: str) -> dict[str, Any]:
         "level": _LEVELS[finding.severity],
         "message": {"text": finding.message},
         "locations": [location],
+        **({"relatedLocations": related} if related else {}),
         "partialFingerprints": {"annCkptFinding/v1": digest},
     }
+
+
+def _location(path: str, at: Finding | Related) -> dict[str, Any]:
+    uri = _uri(path)
+    base = {} if uri.startswith("file:") else {"uriBaseId": _ROOT}
+    region = {
+        "startLine": at.line,
+        "startColumn": at.column,
+        "endLine": at.line,
+        "endColumn": at.end_column,
+    }
+    return {"physicalLocation": {"artifactLocation": {"uri": uri, **base}, "region": region}}
+
+
+def _help_uri(rule: str) -> str:
+    """Return the address of a rule's description where it is known: that of the action that runs.
+
+    Elsewhere a name that leads nowhere, since code scanning wants one.
+    """
+    repository, ref = os.environ.get("GITHUB_ACTION_REPOSITORY"), os.environ.get("GITHUB_ACTION_REF")
+    if not repository or not ref:
+        return f"urn:ann-ckpt:rule:{rule}"
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return f"{server}/{quote(repository)}/blob/{quote(ref)}/docs/parameters.md#what-is-checked"
 
 
 def _uri(path: str) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from ann_ckpt.errors import OptionError
 from ann_ckpt.model import Locality
 from ann_ckpt.params.description import NetworkDescription, ObjectDescription, ParameterDescription
 
-__all__ = ["DRAFTS", "GENERAL_ID", "GENERAL_SCHEMA", "dump_json", "network_schema"]
+__all__ = ["DRAFTS", "GENERAL_ID", "GENERAL_SCHEMA", "IGNORE", "QUANTITY", "dump_json", "network_schema"]
 
 DRAFTS = {
     "2020-12": "https://json-schema.org/draft/2020-12/schema",
@@ -33,6 +34,14 @@ DRAFTS = {
 
 GENERAL_ID = "urn:ann-ckpt:params-1"
 """Identifier of the general schema; a parameter file may name it under ``$schema``."""
+
+IGNORE = "$ignore"
+"""Name in a parameter file under which rules are switched off."""
+
+QUANTITY: Mapping[str, Any] = {"type": "string", "minLength": 3}
+"""Schema of a number with a unit. What the text says is decided before a schema sees it."""
+
+_RULE_IDS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 _WIDTH = 120
 _MANY = 1000
@@ -61,12 +70,19 @@ def _root(draft: str, title: str, sections: Json) -> Json:
             {
                 "$schema": {"type": "string", "description": "The schema that editors complete from."},
                 "format_version": {"const": 1, "description": "Version of the form of this file."},
+                IGNORE: {
+                    "description": "Rules whose findings are left out: ids, or ids by JSON pointer.",
+                    "anyOf": [
+                        _RULE_IDS,
+                        {"type": "object", "additionalProperties": _RULE_IDS},
+                    ],
+                },
                 "populations": sections["populations"],
                 "projections": sections["projections"],
                 "network": {
                     "description": "Free values for the script; they are handed back unchanged.",
                     "type": "object",
-                    "additionalProperties": {"type": ["null", "boolean", "number", "string"]},
+                    "additionalProperties": _any_type("null", "boolean", "number", "string"),
                 },
                 "constants": sections["constants"],
             }
@@ -74,10 +90,21 @@ def _root(draft: str, title: str, sections: Json) -> Json:
     }
 
 
-def _general() -> Json:
-    value: Json = {"type": ["boolean", "number"]}
+def _any_type(*names: str) -> Json:
+    """Return what accepts some types; a list under ``type`` is no schema to strict readers."""
+    return {"anyOf": [{"type": name} for name in names]}
+
+
+def _value() -> Json:
+    """Return the schema of a value of which nothing is known: a number, bool or array of them."""
+    value = _any_type("boolean", "number")
     for _ in range(3):  # a population has at most three axes
-        value = {"type": ["array", "boolean", "number"], "items": value}
+        value = {"anyOf": [{"type": "array", "items": value}, *_any_type("boolean", "number")["anyOf"]]}
+    return value
+
+
+def _general() -> Json:
+    value = _value()
     members = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": value}}
     schema = _root(
         "2020-12",
@@ -119,7 +146,16 @@ def network_schema(network: NetworkDescription, *, draft: str | int = "2020-12")
         "projections": _object(builder.members("synapse", network.projections.values())),
         "constants": _object({n: _whole(c) for n, c in sorted(network.constants.items())}),
     }
+    if not network.constants_known:
+        sections["constants"] = _object({}, others=_value()) | {"x-ann": {"names": "unknown"}}
+    sizes = {n: p.size for n, p in sorted(network.populations.items()) if p.size is not None}
+    if sizes:
+        usual, _ = Counter(sizes.values()).most_common(1)[0]
+        others = {name: size for name, size in sizes.items() if size != usual}
+        sections["populations"]["x-ann"] = {"sizes": {"*": usual, **others}}
     schema = _root(str(draft), "Parameters of this network", sections)
+    if network.dt is not None:
+        schema["x-ann"] = {"dt": network.dt}
     schema[builder.definitions_key] = dict(sorted(builder.definitions.items()))
     return schema
 
@@ -161,7 +197,12 @@ class _Builder:
             number += 1
             key = f"{base}-{number}"
         texts = {"title": example.type_name, "description": example.type_description}
-        self.definitions[key] = {**{k: t[:_LONGEST_TEXT] for k, t in texts.items() if t}, **definition}
+        marks = {"x-ann": {"variables": [*example.other_variables]}} if example.other_variables else {}
+        self.definitions[key] = {
+            **{k: t[:_LONGEST_TEXT] for k, t in texts.items() if t},
+            **definition,
+            **marks,
+        }
         return key
 
     def _reference(self, key: str, own: Json) -> Json:
@@ -176,8 +217,8 @@ class _Builder:
             return {**beside, "default": values}
         # Editors complete a name with the first default that they meet.
         if self.draft == "7":  # where whatever stands beside $ref is ignored
-            return {"allOf": [{"properties": own}, reference]}
-        return {**reference, "allOf": [{"properties": own}]}
+            return {"allOf": [{"type": "object", "properties": own}, reference]}
+        return {**reference, "allOf": [{"type": "object", "properties": own}]}
 
 
 def _signature(member: ObjectDescription) -> object:
@@ -186,10 +227,11 @@ def _signature(member: ObjectDescription) -> object:
         member.type_name,
         member.type_description,
         tuple(
-            (p.name, p.ctype.name, p.locality, p.shape if len(p.shape) > 1 else len(p.shape), p.info)
+            (p.name, p.ctype.name, p.locality, p.shape if len(p.shape) > 1 else len(p.shape), p.info, p.sized)
             for _, p in sorted(member.parameters.items())
         ),
         tuple((v.name, v.ctype.name) for _, v in sorted(member.variables.items())),
+        member.other_variables,
     )
 
 
@@ -204,10 +246,19 @@ def _split(same: Sequence[ParameterDescription]) -> tuple[Json, list[Json]]:
         if not common:
             own = [{} if v is None else {"default": v} for v in values]
         return _parameter(first, default=values[0] if common else None), own
+    if not all(p.sized for p in same):
+        return _parameter(first), own
     common = len({p.shape for p in same}) == 1
     if not common:
-        own = [{"minItems": p.size, "maxItems": p.size, "x-ann": {"size": p.size}} for p in same]
+        own = [_own_length(p) for p in same]
     return _parameter(first, shape=first.shape if common else None), own
+
+
+def _own_length(parameter: ParameterDescription) -> Json:
+    """Return what one object adds to a parameter whose length is another in each."""
+    exact = {"type": "array", "minItems": parameter.size, "maxItems": parameter.size}
+    others: list[Any] = [{"type": parameter.ctype.json}, *([QUANTITY] if parameter.takes_units else [])]
+    return {"anyOf": [exact, *others], "x-ann": {"size": parameter.size}}
 
 
 def _whole(parameter: ParameterDescription) -> Json:
@@ -234,12 +285,13 @@ def _parameter(
     marks: Json = {"ctype": parameter.ctype.name, "locality": str(parameter.locality)}
     if parameter.is_global:
         size: int | None = 1
-        schema = single
+        schema: Json = {"anyOf": [single, QUANTITY]} if parameter.takes_units else single
         if default is not None:
             schema["default"] = default
     else:
         size = None if shape is None else math.prod(shape)
-        schema = {"oneOf": [single, *_arrays(single, shape)]}
+        quantity = [QUANTITY] if parameter.takes_units else []
+        schema = {"oneOf": [single, *_arrays(single, shape), *quantity]}
     if size is not None:
         marks["size"] = size
     if parameter.info.unit:

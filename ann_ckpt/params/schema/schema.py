@@ -118,6 +118,32 @@ class Schema:
             if self.marks([schema] if isinstance(schema, dict) else ()).get("role") == "variable"
         )
 
+    def facts(self, *, values: bool = False) -> dict[Path, Any]:
+        """Return what the schema says of each name: types, bounds, sizes, units.
+
+        How it is divided into definitions does not matter, nor do titles and descriptions.
+
+        Parameters
+        ----------
+        values : bool
+            Whether to take in current values.
+        """
+        found: dict[Path, Any] = {}
+        known: dict[tuple[int, ...], dict[str, Any]] = {}
+        for section in ("populations", "projections", "constants"):
+            schemas = self.at((section,))
+            found[(section,)] = _fact(schemas, values=values)
+            for owner in sorted({n for s in schemas for n in s.get("properties", ())}):
+                inner = self.below(schemas, owner)
+                found[(section, owner)] = _fact(inner, values=values)
+                key = tuple(map(id, inner))
+                if section != "constants" and key not in known:
+                    names = sorted({n for s in inner for n in s.get("properties", ())})
+                    known[key] = {n: _fact(self.below(inner, n), values=values) for n in names}
+                found.update(((section, owner, n), fact) for n, fact in known.get(key, {}).items())
+        found[("dt",)] = str(self.marks([self.document]).get("dt"))
+        return found
+
     @staticmethod
     def marks(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the generator noted there under ``x-ann``."""
@@ -153,6 +179,24 @@ class MarksReader:
         if name not in known:
             known[name] = self._schema.marks(self._schema.below(owner, name))
         return known[name]
+
+
+_SAID = frozenset(("title", "description", "$comment", "properties", "$ref", "allOf", "doNotSuggest"))
+
+
+def _fact(schemas: Iterable[Mapping[str, Any]], *, values: bool) -> str:
+    """Return what some subschemas say together of one name, as text that is equal where they are."""
+    merged: dict[str, set[str]] = {}
+    marks: dict[str, Any] = {}
+    for schema in schemas:
+        for keyword, value in schema.items():
+            if keyword == "x-ann" and isinstance(value, dict):
+                marks |= value
+            elif keyword not in _SAID and (values or keyword != "default"):
+                merged.setdefault(keyword, set()).add(json.dumps(value, sort_keys=True))
+    said = {k: [json.loads(t) for t in sorted(texts)] for k, texts in merged.items()}
+    said = {k: v[0] if len(v) == 1 else v for k, v in said.items()}
+    return json.dumps({**said, "x-ann": marks}, sort_keys=True)
 
 
 def _without_places(text: str) -> Mapping[str, Any] | None:

@@ -12,8 +12,9 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ann_ckpt.params.findings import RULES, Finding, pointer
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.findings import Finding, Related, pointer
+from ann_ckpt.params.rules import RULES
+from ann_ckpt.params.text.source import Place, SourceText
 
 __all__ = ["Document", "Items", "Mark", "Member", "Members", "Path", "Problem", "Problems", "Span"]
 
@@ -93,6 +94,7 @@ class Problem(NamedTuple):
     path: Path
     message: str
     suggestions: tuple[str, ...] = ()
+    related: tuple[Related, ...] = ()
 
 
 class Problems:
@@ -102,21 +104,31 @@ class Problems:
     ----------
     limit : int
         How many to keep; more are only counted.
+    prefix : tuple
+        Path of the value in the file that all paths begin at.
     """
 
-    __slots__ = ("dropped", "found", "limit")
+    __slots__ = ("dropped", "found", "limit", "prefix")
 
-    def __init__(self, limit: int = MOST_PROBLEMS) -> None:
+    def __init__(self, limit: int = MOST_PROBLEMS, prefix: Path = ()) -> None:
         self.limit = limit
+        self.prefix = prefix
         self.found: list[Problem] = []
         self.dropped = 0
 
     def add(
-        self, rule: str, span: Span, message: str, *, path: Path = (), suggestions: tuple[str, ...] = ()
+        self,
+        rule: str,
+        span: Span,
+        message: str,
+        *,
+        path: Path = (),
+        suggestions: tuple[str, ...] = (),
+        related: tuple[Related, ...] = (),
     ) -> None:
         """Note one problem."""
         if len(self.found) < self.limit:
-            self.found.append(Problem(*span, rule, path, message, suggestions))
+            self.found.append(Problem(*span, rule, self.prefix + path, message, suggestions, related))
         else:
             self.dropped += 1
 
@@ -126,7 +138,11 @@ class Problems:
 
 
 def _finding(problem: Problem, source: SourceText) -> Finding:
-    at = source.place(problem.start, problem.end)
+    at: Place | None = source.place(problem.start, problem.end)
+    if source.origin is not None:
+        at = source.place_in_origin(problem.path, key=problem.rule.startswith("P10"))
+    located = at is not None
+    at = at or Place(1, 1, 2)
     return Finding(
         rule=problem.rule,
         severity=RULES[problem.rule].severity,
@@ -137,4 +153,6 @@ def _finding(problem: Problem, source: SourceText) -> Finding:
         end_column=at.end_column,
         message=problem.message,
         suggestions=problem.suggestions,
+        related=problem.related,
+        located=located,
     )

@@ -17,10 +17,14 @@ from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
 from ann_ckpt.params.text.numerals import NUMBER, numeral
 
-__all__ = ["DEEPEST", "SURROGATE", "read_json"]
+__all__ = ["DEEPEST", "MOST_ENTRIES", "SURROGATE", "read_json", "too_many"]
 
 DEEPEST = 32
 """Levels of nesting in the deepest file that is read."""
+
+MOST_ENTRIES = 500_000
+"""Names, objects and arrays in the largest file that is read: each takes some hundred bytes of
+memory for three of text. Numbers in arrays are not counted."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair: a text with one in it cannot be written as UTF-8."""
@@ -34,7 +38,9 @@ _AFTER_VALUE = re.compile(r"()()[ \t\n\r]*([,}\]])[ \t\n\r]*")
 # or array: nearly every value of a parameter file, read in one match.
 _EASY = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))(\.[0-9]{1,25})?[ \t\n\r]*([,}\]])[ \t\n\r]*")
 _WORD = re.compile(r"[^\s,:\[\]{}\"]+")
-_BRACKET_OR_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A text that is never closed matches to the end of the file: looked for once more behind
+# each of its quotes, it would take time with the square of the length.
+_BRACKET_OR_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf", "-NaN", "-nan", "+Infinity", "+inf"}
@@ -64,6 +70,7 @@ class _Reader:
         """Name or index at each level on the way to the value being read."""
         self.names: dict[str, str] = {}
         """One object for equal names: ten thousand populations share their parameters."""
+        self.left = MOST_ENTRIES
 
     def document(self) -> Document | None:
         start = self._skip(0)
@@ -100,9 +107,11 @@ class _Reader:
         value: dict[str, Any] = {}
         marks = Members()
         position = self._skip(start + 1)
+        self._count(start)
         if text.startswith("}", position):
             return value, marks, position + 1
         while True:
+            self._count(position)
             name = _NAME.match(text, position)
             if name is not None:
                 key, key_end, member_start = name[2], name.end(1), name.end()
@@ -132,6 +141,7 @@ class _Reader:
         value: list[Any] = []
         items = Items()
         position = self._skip(start + 1)
+        self._count(start)
         if text.startswith("]", position):
             return value, items, position + 1
         while True:
@@ -152,6 +162,13 @@ class _Reader:
             if after[3] == "]":
                 return value, items, after.start(3) + 1
             position = after.end()
+
+    def _count(self, position: int) -> None:
+        """Count one name, object or array; stop the reading where there are too many."""
+        self.left -= 1
+        if self.left < 0:
+            too_many(self.problems, position)
+            raise _Stop
 
     def _name(self, position: int, depth: int) -> tuple[str, int, int]:
         """Read a name with escapes in it and the colon behind it, or say what is wrong there."""
@@ -232,6 +249,13 @@ class _Reader:
     ) -> _Stop:
         self.problems.add("P001", (position if start is None else start, end or position + 1), message)
         return _Stop()
+
+
+def too_many(problems: Problems, position: int) -> None:
+    """Note that a file has more entries than are read, the first of them at ``position``."""
+    problems.add(
+        "P017", (position, position + 1), f"more than {MOST_ENTRIES:,} names, objects and arrays in one file"
+    )
 
 
 def _easy(match: re.Match[str]) -> tuple[int | float, int]:

@@ -11,6 +11,8 @@ __all__ = ["LONGEST", "NUMBER", "Numeral", "numeral"]
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
 """A number as JSON writes it."""
 
+_NOT_ZERO = re.compile(r"-?[0.]*[1-9]")
+
 LONGEST = 400
 """Characters in the longest literal that is read. No number a simulator holds needs more,
 and the time to convert one grows with the square of its length."""
@@ -21,7 +23,7 @@ class Numeral(NamedTuple):
 
     value: int | float | None
     rule: str = ""
-    """Rule id of the refusal; empty if there is none."""
+    """Rule id of the refusal or, with a value, of a warning; empty if there is none."""
     message: str = ""
 
 
@@ -37,6 +39,11 @@ def numeral(literal: str) -> Numeral:
         return Numeral(None, "P010", f"a number of {len(literal)} characters; at most {LONGEST} are read")
     value = float(literal)
     if math.isinf(value):
-        shown = literal if len(literal) <= 24 else f"{literal[:20]}\N{HORIZONTAL ELLIPSIS}"
-        return Numeral(None, "P009", f"{shown} is beyond the range of a double")
+        return Numeral(None, "P009", f"{_short(literal)} is beyond the range of a double")
+    if not value and _NOT_ZERO.match(literal):
+        return Numeral(value, "P401", f"{_short(literal)} is too small for a double and is read as 0")
     return Numeral(int(literal) if literal.lstrip("-").isdigit() else value)
+
+
+def _short(literal: str) -> str:
+    return literal if len(literal) <= 24 else f"{literal[:20]}\N{HORIZONTAL ELLIPSIS}"

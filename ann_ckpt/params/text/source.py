@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Place", "SourceText"]
 
@@ -31,6 +32,8 @@ class SourceText:
     path: str
     """The file, as it was named."""
     text: str
+    origin: Any = None
+    """The object in memory that ``text`` was written from; None for a file."""
     _starts: list[int] = field(init=False, repr=False)
     """Offset of the first character of each line."""
 
@@ -47,6 +50,26 @@ class SourceText:
         first = self._starts[line - 1]
         stop = max(start + 1, min(end if end is not None else start + 1, self._line_end(line)))
         return Place(line, start - first + 1, stop - first + 1)
+
+    def place_in_origin(self, path: tuple[str | int, ...], *, key: bool) -> Place | None:
+        """Return where the origin says that a value, or its name, stands; None if it does not know.
+
+        What ruamel.yaml reads knows the lines it was read from.
+        """
+        value, found = self.origin, None
+        for step in path:
+            noted = getattr(getattr(value, "lc", None), "data", None)
+            if not isinstance(noted, dict):
+                break
+            at = noted.get(step)
+            if at is not None:
+                line, column = at[:2] if key or len(at) < 4 else at[2:4]
+                found = Place(line + 1, column + 1, column + 2)
+            try:
+                value = value[step]
+            except LookupError:
+                break
+        return found
 
     def offset(self, line: int, column: int) -> int:
         """Return the offset of a line and column, both counted from 0."""

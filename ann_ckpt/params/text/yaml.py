@@ -16,7 +16,7 @@ from typing import Any
 from ann_ckpt.errors import MissingExtraError, printable
 from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
-from ann_ckpt.params.text.json import DEEPEST, SURROGATE
+from ann_ckpt.params.text.json import DEEPEST, MOST_ENTRIES, SURROGATE, too_many
 from ann_ckpt.params.text.numerals import NUMBER, numeral
 
 __all__ = ["read_yaml"]
@@ -36,6 +36,23 @@ _MISLEADING = re.compile(
     r"|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?",
     re.IGNORECASE,
 )
+_DIRECTIVE = re.compile(r"^%[^\n]*", re.MULTILINE)
+_MOST_DIRECTIVES = 100
+
+_SYNTAX = {
+    "expected key": "the indentation fits no line above",
+    "block end": "the indentation fits no line above",
+    "'-' indicator": "expected '-' below the other items",
+    "expected ':'": "expected ':' and a value after the name",
+    "mapping values are not allowed": "a second ':' in this line; put the text in quotes",
+    "block sequence entries": "'-' cannot begin an item here",
+    "block mapping": "a name cannot stand here",
+    "escape": "an unknown escape in a text",
+    "document start": "text after the end of the document",
+    "simple key": "expected ':' and a value after the name",
+}
+"""What parsers call a fault, by a part of their words, and what we do."""
+
 _TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 _HOPELESS = 1000
 """Levels after which what follows is not read to its end: a parser's time grows with their square."""
@@ -58,6 +75,11 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
         raise MissingExtraError(
             "reading YAML needs PyYAML", details={"install": "pip install 'ann_ckpt[yaml]'"}
         ) from error
+    directives = _DIRECTIVE.findall(text)
+    if len(directives) > _MOST_DIRECTIVES:  # a parser's time grows with the square of their number
+        start = text.index(directives[0])
+        problems.add("P013", (start, start + len(directives[0])), "directives; types come from the network")
+        return None
     try:
         return _Reader(yaml, text, problems).document()
     except _HopelessError:
@@ -68,18 +90,48 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
         start = max(0, text.find(character))
         problems.add("P001", (start, start + 1), f"the character {quoted(character)} cannot stand in YAML")
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        start = min(mark.index, len(text)) if mark is not None else 0
         if "nesting depth" in (error.problem or ""):  # the limit of libyaml 0.2.6, far beyond ours
+            start = _index(error.problem_mark, text)
             problems.add("P006", (start, start + 1), _TOO_DEEP)
             return None
-        context = f", {error.context}" if error.context else ""
-        problems.add("P001", (start, start + 1), printable(f"{error.problem or 'not YAML'}{context}"))
+        start, message = _syntax_fault(error, text)
+        problems.add("P001", (start, start + 1), message)
     return None
 
 
+def _index(mark: Any, text: str) -> int:
+    return min(mark.index, len(text)) if mark is not None else 0
+
+
+def _syntax_fault(error: Any, text: str) -> tuple[int, str]:
+    """Return where a fault is and what it is: what was never closed is told where it opened."""
+    problem, context = error.problem or "", error.context or ""
+    gave_up = _index(error.problem_mark or error.context_mark, text)
+    opened = _index(error.context_mark, text)
+    if "quoted scalar" in context and ("end of stream" in problem or "document" in problem):
+        return opened, "a text without its closing quote"
+    if "flow" in context and text[opened : opened + 1] in {"[", "{"}:
+        closing = "]" if text[opened] == "[" else "}"
+        elsewhere = error.problem_mark is None or error.problem_mark.line != error.context_mark.line
+        if elsewhere or gave_up >= len(text.rstrip()):
+            return (
+                opened,
+                f"'{text[opened]}' is not closed; expected ',' or '{closing}' behind its last value",
+            )
+        return gave_up, f"expected ',' or '{closing}'"
+    character = text[gave_up : gave_up + 1]
+    if character == "\t":
+        message = "a tab; YAML is indented with blanks"
+    elif "cannot start any token" in problem:
+        message = f"{quoted(character)} cannot begin a value; put the text in quotes"
+    else:
+        otherwise = printable(f"not well formed: {problem or 'not YAML'}", 200)
+        message = next((m for word, m in _SYNTAX.items() if word in problem), otherwise)
+    return gave_up, message
+
+
 class _HopelessError(Exception):
-    """The text is nested so deep that the parser takes ever longer for each level; that was reported."""
+    """Reading on would take too much time or memory; that was reported."""
 
 
 class _Reader:
@@ -89,6 +141,7 @@ class _Reader:
         self.events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         self.trail: list[str | int] = []
         self.names: dict[str, str] = {}
+        self.left = MOST_ENTRIES
         self.bracket = 0
         """End of the closing bracket of the collection read last; 0 if it has none."""
 
@@ -119,6 +172,7 @@ class _Reader:
         self._refuse_properties(event)
         if len(self.trail) >= DEEPEST:
             return self._too_deep(event)
+        self._count(event)
         return self._mapping(event) if isinstance(event, yaml.MappingStartEvent) else self._sequence()
 
     def _mapping(self, start: Any) -> tuple[dict[str, Any], Members, int]:
@@ -167,8 +221,16 @@ class _Reader:
                 return
             yield event
 
+    def _count(self, event: Any) -> None:
+        """Count one name, object or array; stop the reading where there are too many."""
+        self.left -= 1
+        if self.left < 0:
+            too_many(self.problems, event.start_mark.index)
+            raise _HopelessError
+
     def _key(self, event: Any) -> str | None:
         """Return the name that ``event`` is, or None for one that is refused."""
+        self._count(event)
         if not isinstance(event, self.yaml.ScalarEvent):
             self._note("P013", event, "a name that is no plain text")
             if not isinstance(event, self.yaml.AliasEvent):

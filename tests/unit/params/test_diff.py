@@ -42,8 +42,8 @@ def test_two_files() -> None:
     assert diff(file(a), file(b))[0].to_dict() == {
         "pointer": "/populations/p/x",
         "kind": "changed",
-        "before": "1",
-        "after": "1.5",
+        "before": 1,
+        "after": 1.5,
     }
 
 
@@ -68,7 +68,7 @@ def test_a_file_and_a_network() -> None:
     del data["constants"]["K"]
     assert lines(file(data), network()) == [
         "~ populations/inp/tau: 11 -> 10.0",
-        "~ projections/ff/w: 4 values -> 4 values",
+        "~ projections/ff/w: 1 of 4 values differ: [3] 2 -> 1.0",
         "~ projections/ff/theta: 3 values -> 2 values",
         "+ constants/K: 0.25",
     ]
@@ -78,7 +78,7 @@ def test_two_networks_differ_in_arrays_too() -> None:
     other = apply(parse('{"populations": {"inp": {"noise": 0.5, "on": false}}}'), network())
     assert lines(network(), other) == [
         "~ populations/inp/on: true -> false",
-        "~ populations/inp/noise: 4 values -> 4 values",
+        "~ populations/inp/noise: 4 of 4 values differ: [0] 0.0 -> 0.5, [1] 0.0 -> 0.5, [2] 0.0 -> 0.5, ...",
     ]
 
 

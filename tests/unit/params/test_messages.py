@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ def only(data: Any, target: Any = None, **options: Any) -> Finding:
             inp(tau=-0.5),
             "P204",
             f"{INP}/tau",
-            "-0.5 is below the minimum 0",
+            "-0.5 is below the minimum 0 ms",
         ),
         (
             inp(noise=[0, 0, 0, 2]),
@@ -308,12 +309,15 @@ def test_a_finding_prints_as_one_line() -> None:
         "end_column": 19,
         "message": "unknown constant 'k' (did you mean 'K'?)",
         "suggestions": ["K"],
+        "related": [],
     }
 
 
 def test_only_errors_ask_for_an_exit_status() -> None:
-    assert {r.status for r in RULES.values() if r.severity is Severity.WARNING} == {0}
-    assert all(r.status for r in RULES.values() if r.severity is Severity.ERROR)
+    warning = only({"constants": {"K": 2**53 + 1}})
+    assert (warning.severity, warning.exit_status) == (Severity.WARNING, 0)
+    assert replace(warning, severity=Severity.ERROR).exit_status == 1
+    assert all(r.status for r in RULES.values())
 
 
 def test_a_global_variable_is_known_and_not_set() -> None:
@@ -325,7 +329,9 @@ def test_a_global_variable_is_known_and_not_set() -> None:
         finding = only({"populations": {"p": {"a": 2, "g": 3.0}}}, schema)
         assert (finding.rule, finding.severity) == ("P403", "warning")
         assert finding.message == "'g' is a variable, which no parameter file sets"
-        assert only({"populations": {"p": {"r": 1.0}}}, schema).rule == "P104"
+        finding = only({"populations": {"p": {"r": 1.0}}}, schema)
+        assert (finding.rule, finding.suggestions) == ("P104", ())
+        assert finding.message == "'r' is a variable of population 'p'; files set parameters only"
     file = parse('{"populations": {"p": {"a": 2, "g": 3.0}}}')
     with pytest.warns(ParameterFileWarning, match="'g' is a variable"):
         changed = apply(file, state)

@@ -82,7 +82,7 @@ def test_colours_only_if_asked() -> None:
 def test_what_was_dropped_is_counted() -> None:
     file = parse(json.dumps({"network": {f"k{i}": [] for i in range(5)}}), path="p.json")
     report = human([Checker(schema_of(None)).check(file, limit=2)])
-    assert "p.json: and 3 more findings\n2 errors and 3 more in 1 file\n" in report
+    assert "p.json: and 3 more findings, over the limit\n2 errors and 3 more in 1 file\n" in report
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,10 @@ def read_github(text: str) -> list[tuple[str, str, int]]:
     found = []
     for line in text.splitlines():
         match = re.fullmatch(r"::(error|warning) ([^:]*)::(.+)", line)
+        if line.endswith("over the limit") or (
+            match is None and "::" not in line and "checked against" in line
+        ):
+            continue
         assert match, line
         properties = dict(p.split("=", 1) for p in match[2].split(","))
         assert properties.keys() == {"file", "line", "endLine", "col", "endColumn", "title"}
@@ -266,5 +270,6 @@ def test_a_fingerprint_stays_when_lines_move() -> None:
 
 def test_sarif_says_whether_the_run_itself_was_sound() -> None:
     (run,) = json.loads(REPORTS["sarif"]([checked()]))["runs"]
-    assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
+    (invocation,) = run["invocations"]
+    assert (invocation["executionSuccessful"], invocation["exitCode"]) == (True, 1)
     assert run["columnKind"] == "unicodeCodePoints"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ann_ckpt.params import schema_for
+from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.run import Checkers, expanded
 from ann_ckpt.params.schema.generate import GENERAL_ID
 from tests.unit.params.networks import network
@@ -44,7 +45,8 @@ def test_a_file_is_checked_against_the_schema_that_it_names() -> None:
 
 
 def test_without_a_schema_only_the_form_is_checked() -> None:
-    assert found(write("p.json", WRONG)) == []
+    assert found(write("p.json", WRONG)) == [("P404", "")]
+    assert found("p.json", Checkers(schema_of(network()))) == [("P105", "/constants/k")]
     assert found(write("p.json", {"$schema": GENERAL_ID, **WRONG})) == []
     assert found(write("p.json", {"constant": {}})) == [("P101", "/constant")]
 
