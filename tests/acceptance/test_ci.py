@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     unreachable = "http://127.0.0.1:9"
     return {
         "PATH": paths,
+        "PYTHONPATH": str(ROOT),
         "HOME": str(tmp_path),
         "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
         "PIP_INDEX_URL": unreachable,
@@ -132,10 +134,26 @@ def test_a_typo_stops_the_commit(repository: Repository) -> None:
 def test_a_stale_schema_stops_the_commit(repository: Repository) -> None:
     schema = repository.folder / "net.schema.json"
     schema.write_text(schema.read_text().replace('"default":10.0', '"default":11.0'))
+    assert run_hooks(repository)[0] == 0  # a value is no part of what the schema asks
+    schema.write_text(schema.read_text().replace('"integer"', '"number"'))
     status, said = run_hooks(repository)
     assert status == 1
     assert "net.schema.json is stale" in said
     assert said.count("Passed") == 1
+
+
+def test_a_schema_that_changed_is_followed_to_the_files_that_name_it(repository: Repository) -> None:
+    (repository.folder / "deep" / "er").mkdir(parents=True)
+    (repository.folder / "deep/er/fast.yaml").write_text(GOOD.replace("./net", "../../net"))
+    repository.commit()
+    schema = repository.folder / "net.schema.json"
+    schema.write_text(schema.read_text().replace('"tau"', '"tav"'))
+    repository.git("add", "--all")
+    done = repository.run(sys.executable, "-m", "pre_commit", "run", "--color", "never")
+    assert done.returncode == 1
+    for name in ("params.json", "deep/er/fast.yaml"):
+        assert f"{name}:1:" in done.stdout
+        assert "has no parameter 'tau' (did you mean 'tav'?)" in done.stdout
 
 
 def test_other_files_are_none_of_our_business(repository: Repository) -> None:
@@ -192,7 +210,8 @@ def test_the_action_annotates(check: Any, tmp_path: Path) -> None:
     (tmp_path / "params b.json").write_text(GOOD)
     done = check(files="params.json\nnone*.json", sarif="found.sarif")
     assert done.returncode == 3, done.stderr
-    first, second = done.stdout.splitlines()
+    first, second, schema = sorted(done.stdout.splitlines(), key=lambda line: not line.startswith("::"))
+    assert schema == "params.json: checked against net.schema.json"
     assert first.startswith(
         "::error file=params.json,line=1,endLine=1,col=58,endColumn=63,title=ann-ckpt P104::"
     )
@@ -202,7 +221,9 @@ def test_the_action_annotates(check: Any, tmp_path: Path) -> None:
 
 def test_the_action_passes_options_on(check: Any, tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text('{"populations": {"inp": {"noise": 0.5}}}')
-    assert check(files="*.json", schema="net.schema.json").returncode == 1  # a schema is no parameter file
+    assert check(files="*.json", schema="net.schema.json").returncode == 0  # a glob leaves out schemas
+    assert check(files="net.schema.json", schema="net.schema.json").returncode == 1
+    assert check(files="params.json", require_schema="true").returncode == 1
     assert check(files="params.json", schema="net.schema.json").returncode == 0
     assert check(files="params.json", checkpoint="net.h5").returncode == 0
     assert check(files="params.json", checkpoint="net.h5", global_only="true").returncode == 1
@@ -214,6 +235,181 @@ def test_the_action_runs_nothing_that_an_input_says(check: Any, tmp_path: Path, 
     check(**{"files": "params.json", name: '$(touch hit) `touch hit`"; touch hit; "'})
     assert not (tmp_path / "hit").exists()
     assert "${{" not in "".join(step["run"] for step in action()["runs"]["steps"])
+
+
+def test_the_action_takes_names_with_blanks_and_empty_lists(check: Any, tmp_path: Path) -> None:
+    (tmp_path / "my params").mkdir()
+    (tmp_path / "my params" / "a b.json").write_text(TYPO.replace("./net", "../net"))
+    (tmp_path / "p.json").write_text(TYPO)
+    for files, status in (
+        ("my params/a b.json", 1),
+        ("my params/*.json", 1),
+        ("  p.json none.json  ", 3),
+        ("\n\nmy params/a b.json\np.json\n", 1),
+    ):
+        assert check(files=files).returncode == status
+    for files in ("", " \n "):
+        done = check(files=files)
+        assert (done.returncode, done.stdout) == (
+            0,
+            "::notice::no parameter files were named, so none were checked\n",
+        )
+    (tmp_path / "ann-ckpt.toml").write_text('files = ["p.json"]\n')
+    assert check().returncode == 1
+
+
+# --- the recipes of docs/parameters.md, as they are written ---
+
+
+def recipe(language: str, words: str) -> str:
+    """The one block of docs/parameters.md in this language that has these words in it."""
+    text = (ROOT / "docs" / "parameters.md").read_text()
+    (found,) = [
+        b for b in re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if words in b
+    ]
+    return str(found)
+
+
+@pytest.fixture
+def group(tmp_path: Path, environment: dict[str, str], _network: None) -> Repository:
+    """A group's repository, begun as docs/parameters.md says, with ``pip`` that has installed already."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "pip").write_text('#!/bin/sh\n[ "$1" = install ]\n')
+    script = f"#!/bin/sh\nexec {sys.executable} -c 'from ann_ckpt.cli import main; main()' \"$@\"\n"
+    (tools / "ann-ckpt").write_text(script)
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    environment = environment | {"PATH": f"{tools}{os.pathsep}{environment['PATH']}"}
+    made = Repository(tmp_path / "group", environment)
+    shutil.copy(tmp_path / "net.h5", made.folder)
+    made.run("ann-ckpt", "params", "init", "net.h5", "--folder", "config", check=True)
+    made.commit()
+    return made
+
+
+def mistake(group: Repository) -> None:
+    path = group.folder / "config" / "params.json"
+    path.write_text(path.read_text().replace('"tau"', '"tua"', 1))
+
+
+PLACE = "config/params.json"
+
+
+def test_the_recipe_for_pre_commit(group: Repository, tmp_path: Path, environment: dict[str, str]) -> None:
+    hooks = Repository(tmp_path / "hooks", environment)
+    shutil.copy(ROOT / ".pre-commit-hooks.yaml", hooks.folder)
+    written = recipe("yaml", "ann-params-schema-fresh")
+    filled = written.replace("<address of this repository>", str(hooks.folder)).replace(
+        "<a release>", hooks.commit()
+    )
+    config = yaml.safe_load(filled)
+    for hook in config["repos"][0]["hooks"]:  # not installed anew, which takes a network
+        hook |= {"language": "system", "additional_dependencies": []}
+    (group.folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+    status, said = run_hooks(group)
+    assert status == 0, said
+    mistake(group)
+    status, said = run_hooks(group)
+    assert status == 1
+    assert f"{PLACE}:6:13: error[P104]" in said
+
+
+def test_the_recipe_for_github(group: Repository, tmp_path: Path) -> None:
+    """The action's step runs with a runner's variables; what it installs is this tree, without a network."""
+    (step,) = [
+        s
+        for s in yaml.safe_load(recipe("yaml", "upload-sarif"))["jobs"]["parameters"]["steps"]
+        if "with" in s and "files" in s["with"]
+    ]
+    described = action()
+    given = {k: v.get("default", "") for k, v in described["inputs"].items()}
+    assert step["with"].keys() <= given.keys()
+    given |= {k: str(v).lower() if isinstance(v, bool) else v for k, v in step["with"].items()}
+    runner = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(group.folder),
+        "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_ACTION_REPOSITORY": "someone/ann_ckpt",
+        "GITHUB_ACTION_REF": "v1",
+        "RUNNER_TEMP": str(tmp_path / "runner"),
+    }
+
+    def run() -> tuple[int, str]:
+        for one in described["runs"]["steps"]:
+            if one["name"] == "Install":
+                folder = tmp_path / "runner" / "ann-ckpt" / "bin"
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(tmp_path / "tools" / "ann-ckpt", folder)
+                assert "$GITHUB_ACTION_PATH[" in one["run"]
+                continue
+            named = {
+                k: given[v.removeprefix("${{ inputs.").removesuffix(" }}")] for k, v in one["env"].items()
+            }
+            command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", one["run"]]
+            done = subprocess.run(
+                command,
+                cwd=group.folder,
+                env=group.environment | runner | named,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        return done.returncode, done.stdout
+
+    status, said = run()
+    assert status == 0, said
+    assert f"{PLACE}: checked against config/params.schema.json" in said
+    mistake(group)
+    status, said = run()
+    assert status == 1
+    assert f"::error file={PLACE},line=6," in said
+    (log,) = json.loads((group.folder / given["sarif"]).read_text())["runs"]
+    location = log["results"][0]["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == PLACE
+    rule = log["tool"]["driver"]["rules"][log["results"][0]["ruleIndex"]]
+    assert rule["helpUri"].startswith("https://github.com/someone/ann_ckpt/blob/v1/docs/parameters.md#")
+    assert {"fullDescription", "help"} <= rule.keys()
+
+
+@pytest.mark.parametrize("folder", [".", "config"])
+def test_the_recipe_for_gitlab(group: Repository, folder: str) -> None:
+    job = yaml.safe_load(recipe("yaml", "codequality"))["parameters"]
+    lines = [line.replace("config/", "") if folder == "config" else line for line in job["script"]]
+    runner = {"GITLAB_CI": "true", "CI": "true", "CI_PROJECT_DIR": str(group.folder)}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-eo", "pipefail", "-c", "\n".join(lines)]
+        return subprocess.run(
+            command,
+            cwd=group.folder / folder,
+            env=group.environment | runner,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    mistake(group)
+    done = run()
+    assert done.returncode == 1
+    assert "error[P104] population 'inp' has no parameter 'tua'" in done.stdout
+    (entry,) = json.loads((group.folder / folder / job["artifacts"]["reports"]["codequality"]).read_text())
+    assert entry["location"] == {"path": PLACE, "lines": {"begin": 6}}
+
+
+def test_the_recipe_for_a_shell(group: Repository) -> None:
+    script = recipe("bash", "junit")
+    run = ["bash", "-e", "-c", script]
+    done = group.run(*run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is up to date" in done.stdout
+    mistake(group)
+    done = group.run(*run)
+    assert done.returncode == 1
+    assert f"{PLACE}:6:13: error[P104]" in done.stdout
+    assert "P104" in (group.folder / "parameters.xml").read_text()
 
 
 # --- shell ---
