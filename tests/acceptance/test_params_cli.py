@@ -144,7 +144,7 @@ def test_every_format(run: Run, style: str) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_no_silent_success(run: Run) -> None:
-    answer = run("params", "validate", write("p.json", GOOD), "-o", "missing/report")
+    answer = run("params", "validate", write("p.json", GOOD), "-o", "net.h5/report")
     assert answer.status == 3
     assert "error[not-writable]" in answer.err
 
