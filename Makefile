@@ -22,7 +22,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup test test-5.0 test-4.8 test-minimum test-newest lint types check format bench bench-full bench-compare
+.PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz clean
 
 help:
@@ -49,6 +49,8 @@ test-minimum: $(OLDEST)/.core  ## the demo and the core tests with the oldest ve
 test-newest: $(NEWEST)/.core  ## the same with the newest versions, and Python 3.13
 	$(call within,$(NEWEST)) ann-ckpt demo
 	$(call within,$(NEWEST)) python -m pytest $(CORE)
+
+environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(IN) ruff check .

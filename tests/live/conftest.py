@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,6 +82,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     if not installed():
         pytest.fail("ANNarchy is not installed: see CONTRIBUTING, or deselect with -m 'not annarchy'")
     compiled = tmp_path_factory.mktemp("compiled")
+    # Each network brings the same sources of nanobind along, a third of what is compiled.
+    cache = (
+        {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache", "CCACHE_DIR": os.fspath(tmp_path_factory.mktemp("ccache"))}
+        if shutil.which("ccache")
+        else {}
+    )
 
     def call(job: str, **arguments: Any) -> Any:
         result = tmp_path_factory.mktemp(job) / "result.json"
@@ -94,7 +101,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
                 "PYTHONPATH": os.fspath(ROOT),
                 "OMP_NUM_THREADS": "1",
                 "LIVE_COMPILED": os.fspath(compiled),
-            },
+            }
+            | cache,
             capture_output=True,
             text=True,
             timeout=60 * MINUTES,
