@@ -10,9 +10,10 @@ from ann_ckpt.errors import CheckpointError, FileMissingError, ObjectNotFoundErr
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import human_bytes
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
+from ann_ckpt.store.catalog import Catalog, CheckpointInfo
 from ann_ckpt.store.finding import open_one
 from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.waiting import WaitingCheckpoint
 
 __all__ = ["SeriesView"]
 
@@ -63,12 +64,11 @@ class SeriesView:
         return True
 
     def __iter__(self) -> Iterator[Checkpoint]:
-        """Open one checkpoint after another, oldest first."""
+        """Yield one checkpoint after another, oldest first; each opens its file when it is first asked."""
         for slot in self._folder.slots():
-            try:
-                yield open_inside(self._folder.checkpoint_path(slot))
-            except FileMissingError:
-                continue  # pruned since the list was made
+            path = self._folder.checkpoint_path(slot)
+            if os.path.lexists(path):  # else it was pruned since the list was made
+                yield WaitingCheckpoint(path)
 
     def __contains__(self, which: object) -> bool:
         if not isinstance(which, str):
