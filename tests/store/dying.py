@@ -70,9 +70,13 @@ def dying(store: CheckpointStore, after: int | None) -> Iterator[Mortal]:
 
 def bury(store: CheckpointStore) -> None:
     """Close what the system closes when a process ends, without a word to the disk."""
-    for lock in (store._session, store._change):
+    session = store._session
+    session._members.clear()
+    session._begin()
+    for lock in (session._lock, store._change):
         if lock.held:
             lock.forget()
+    store._joined = None
     if store._writer is not None:
         store._writer.close()
         store._writer = None
