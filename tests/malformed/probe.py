@@ -41,10 +41,10 @@ _DATA_BYTES = 2 << 30
 _PARAMETERS = '{"network": {"populations": {"layer": {"tau": 12.0}}}}'
 
 
-def _victim(store: Path) -> dict[str, Any]:
+def _victim(folder: Path) -> dict[str, Any]:
     """Everything beside the store that nobody may touch."""
-    folder = store.parent / "outside"
-    return {str(p): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+    found = sorted((folder / "outside").rglob("*"))
+    return {str(p): p.read_bytes() if p.is_file() else None for p in found}
 
 
 def _fresh(folder: Path, kind: str, case: str) -> Path:
@@ -94,14 +94,14 @@ def _run(pipe: int, folder: Path, kind: str, case: str, names: list[str]) -> Non
     path: Path | None = None
     for name in names:
         path = path or _fresh(folder, kind, case)
-        before = _victim(path)
+        before = _victim(folder)
         _say(pipe, call=name)
         began = time.process_time()
         ended, text = _outcome(calls[name], path)
         took = time.process_time() - began
         if SECRET.decode() in text:
             ended = f"LEAKED ({ended})"
-        if _victim(path) != before:
+        if _victim(folder) != before:
             ended = f"TOUCHED ({ended})"
         _say(pipe, call=name, ended=ended, text=text[-3000:], seconds=took, mib=_peak_mib())
         if name in CHANGING:

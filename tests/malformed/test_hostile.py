@@ -16,22 +16,27 @@ from typing import Any
 import pytest
 
 import ann_ckpt
-from tests.malformed.calls import FILE_CALLS, STORE_CALLS
+from tests.malformed.calls import FILE_CALLS, PATH_CALLS, STORE_CALLS
 from tests.malformed.files import FILES, LARGE
+from tests.malformed.paths import PATHS
 from tests.malformed.samples import good_file, good_store, newest, sealed, state
 from tests.malformed.stores import STORES
 
 ROOT = Path(__file__).parents[2]
 MEMORY_MIB = 256
 """Of the whole process, numpy, scipy, HDF5 and the command line included."""
-EVERY = {"file": 15, "store": 8}
+EVERY = {"file": 15, "store": 8, "path": 1}
 """One case in so many is in the sample."""
-CASES = {"file": [name for name in FILES if name != LARGE], "store": list(STORES)}
-CALLS = {"file": list(FILE_CALLS), "store": list(STORE_CALLS)}
+CASES = {"file": [name for name in FILES if name != LARGE], "store": list(STORES), "path": list(PATHS)}
+CALLS = {"file": list(FILE_CALLS), "store": list(STORE_CALLS), "path": list(PATH_CALLS)}
 
 FELL = [
     ("file", "index: a population called '%ZZ'", ["look_at_parts", "ann-ckpt info {}", "ann-ckpt tree {}"]),
     ("file", "index: a constant called '%ZZ'", ["look_at_parts", "ann-ckpt ls {}"]),
+    ("path", "a NUL", ["save_over", "save", "ann-ckpt params diff {} {here}/good.h5"]),
+    ("path", "a pipe", ["read", "ann-ckpt params diff {} {here}/good.h5"]),
+    ("path", "a store's name too long", ["ann-ckpt convert {} {here}/converted.h5 --no-isolate"]),
+    ("file", "/: time_step is 2**64 - 1", ["write_again", "add_to_store"]),
     ("file", "projections/ragged: pre_size is a bool", ["look_at_parts"]),
     ("file", "hdf5: chunks_of_one_byte", ["verify", "read"]),
     ("file", "projections/ragged/post_ranks: records", ["look_at_parts"]),
@@ -113,7 +118,7 @@ def chosen(kind: str, rounds: int) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("kind", ["file", "store"])
+@pytest.mark.parametrize("kind", list(CASES))
 def test_nothing_hostile_gets_further_than_an_error_of_ours(kind: str, probe: Probe, rounds: int) -> None:
     failed = {
         case: said for case, names in chosen(kind, rounds) if (said := wrong(probe.ask(kind, case, names)))

@@ -92,10 +92,10 @@ def load_any(path: str, *, stdin_name: str = "<stdin>") -> ParameterFile:
 def is_checkpoint(path: str) -> bool:
     """Whether something is a checkpoint rather than a parameter file, told by its first bytes."""
     folder = path.rpartition("@")[0] or path
-    if Path(folder).is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112  (False for what no path can be, where pathlib raises)
         return True
     try:
-        if not Path(path).is_file():  # a pipe would block
+        if not os.path.isfile(path):  # noqa: PTH113  # a pipe would block
             return False
         with Path(path).open("rb") as file:
             return file.read(len(_HDF5)) == _HDF5
