@@ -81,6 +81,8 @@ def check_tag(tag: str) -> str:
     OptionError
         If it is empty, too long, looks like a step, or holds an ``@`` or a control character.
     """
+    if not isinstance(tag, str):
+        raise OptionError(f"a tag is of type {type(tag).__name__}", details={"expected": "a text (str)"})
     if not 0 < len(tag) <= _TAG_LENGTH or "@" in tag or not tag.isprintable() or is_step(tag):
         raise OptionError(
             f"{printable(tag)!r} cannot be a tag",

@@ -127,3 +127,12 @@ def test_wrong_arguments_say_what_was_expected(saved, tmp_path):
     with pytest.raises(CorruptFileError):
         ann_ckpt.load(tmp_path / "text.h5", network=net)
     assert ann_ckpt.verify(path).ok
+
+
+@pytest.mark.parametrize("tag", [5, b"trained", 1.5, ["trained"]])
+def test_a_tag_that_is_no_text_is_refused_in_words(tag, tmp_path):
+    with (
+        ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store,
+        pytest.raises(OptionError, match="a tag is of type"),
+    ):
+        store.save(ann_ckpt.NetworkState(), tag=tag)
