@@ -91,3 +91,33 @@ def test_populations_are_guarded(name: str, values: np.ndarray) -> None:
 )
 def test_projections_are_guarded(name: str, values: np.ndarray) -> None:
     assert unsound_projection(projection() | {name: values}, projection(), ROWS) is not None
+
+
+def decoding() -> dict[str, np.ndarray]:
+    """A window of three steps over five neurons, and the baseline of two rows over four steps."""
+    return projection() | {
+        "window": np.array(3, np.int32),
+        "rates_history": np.zeros((3, 5)),
+        "baseline": np.zeros((2, 4)),
+        "baseline_mean": np.zeros(2),
+    }
+
+
+def test_windows_and_baselines_are_sound() -> None:
+    assert unsound_projection(decoding(), decoding(), ROWS) is None
+    longer = decoding() | {"baseline": np.zeros((2, 9))}
+    assert unsound_projection(longer, decoding(), ROWS) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("window", np.array(4)),
+        ("rates_history", np.zeros((2, 5))),
+        ("rates_history", np.zeros((3, 4))),
+        ("baseline", np.zeros((3, 4))),
+        ("baseline_mean", np.zeros(3)),
+    ],
+)
+def test_windows_and_baselines_are_guarded(name: str, values: np.ndarray) -> None:
+    assert unsound_projection(decoding() | {name: values}, decoding(), ROWS) is not None
