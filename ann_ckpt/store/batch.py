@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ann_ckpt.durable import fsync_file, fsync_folder
+from ann_ckpt.errors import NotWritableError
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.object_writer import ObjectWriter
 from ann_ckpt.format.objects import is_whole
@@ -62,6 +63,7 @@ class ObjectBatch:
 
     def create(self, dtype: np.dtype[Any], entry: tuple[int, ...]) -> ObjectWriter:
         """Begin an object of unknown length, with entries of that type and shape."""
+        self._refuse_in_child()
         path = str(self._folder.temporary_object(len(self._writers)))
         writer = ObjectWriter(path, dtype, entry, compression=self._compression, pool=self._pool)
         self._writers.append(writer)
@@ -75,6 +77,7 @@ class ObjectBatch:
         OSError
             If the disk does not take it.
         """
+        self._refuse_in_child()
         entries = writer.entries
         writer.finish()
         temporary, final = Path(writer.path), self._folder.object_path(name)
@@ -97,6 +100,7 @@ class ObjectBatch:
         were there already count too, and so does the folder of these folders: an
         interrupted save may have left those names.
         """
+        self._refuse_in_child()
         for item in self._unnamed.values():
             item.synced.result()
         folders = {self._folder.object_path(name).parent for name in self._added}
@@ -113,6 +117,13 @@ class ObjectBatch:
         holders = [*folders, *([self._folder.objects] if folders else [])]
         for _ in self._disk.map(fsync_folder, sorted(holders)):
             pass
+
+    def _refuse_in_child(self) -> None:
+        if self._process != os.getpid():
+            raise NotWritableError(
+                "this process was forked while its parent saved; only the parent goes on with that",
+                where=os.fspath(self._folder.path),
+            )
 
     def discard(self) -> None:
         """Remove everything that was added; no checkpoint refers to it.
