@@ -92,7 +92,7 @@ def test_a_hostile_file_in_a_folder_is_refused_and_the_others_go_on(
         (("hostile.data", "out.h5"), UnsafeFileError.exit_status),
         (("cut.npz", "out.h5"), CorruptFileError.exit_status),
         (("words.txt", "out.h5"), UnknownFormatError.exit_status),
-        (("2016.data", "nowhere/out.h5"), 9),
+        (("2016.data", "words.txt/out.h5"), 9),
     ],
 )
 def test_a_refusal_has_its_status_and_leaves_nothing_behind(

@@ -16,6 +16,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
 from ann_ckpt.errors import LockedError, OutsideStoreError
+from ann_ckpt.store.lock import FileLock
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
 
@@ -153,8 +154,10 @@ def test_one_tag_is_for_one_file(run: Run, demo_file: Path, tmp_path: Path) -> N
 
 
 def test_a_second_writer_is_told_who_holds_the_store(run: Run, demo_file: Path, store_folder: Path) -> None:
-    with CheckpointStore(store_folder, "a"):
-        answer = run("add", store_folder, demo_file)
+    other = FileLock(store_folder / "lock", "saves to the store")
+    other.acquire()
+    answer = run("add", store_folder, demo_file)
+    other.release()
     assert "since" in answer.err
     assert "process" in answer.err
     assert answer.status not in (0, 1, 2)
