@@ -134,11 +134,12 @@ class CheckpointStore(Upkeep):
         """Remove every checkpoint."""
         with ExitStack() as cleanup:
             self._lock_change(cleanup)
+            # First, so that a disk that is full has lost nothing.
+            self._folder.create({"compression": compression})
             with self._remembering():
                 remove(self._folder, self._catalog.all())
                 collect(self._folder, [path.stem for path in self._folder.object_files()])
             self._swept()
-            self._folder.create({"compression": compression})
 
     @property
     def _session(self) -> Session:
