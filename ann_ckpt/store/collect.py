@@ -42,7 +42,7 @@ def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str
     for path in folder.object_files():
         if path.stem not in needed:
             with contextlib.suppress(FileNotFoundError):
-                found[path.stem] = path.stat().st_size
+                found[path.stem] = path.lstat().st_size
     return found
 
 

@@ -62,6 +62,7 @@ FELL = [
     ("store", "the next object: a link to another's file", ["save"]),
     ("store", "an object: a pipe", ["every_checkpoint", "save", "verify_store"]),
     ("store", "an object: a folder", ["every_checkpoint", "save"]),
+    ("store", "one more object: a link to itself", ["gc"]),
     ("store", "the newest checkpoint: a link to a copy", ["list", "newest_whole"]),
 ]
 """What once went wrong, always looked at."""
