@@ -11,7 +11,14 @@ from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import FileMissingError, NotReadableError, OptionError, UnknownFormatError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    FileMissingError,
+    NotReadableError,
+    OptionError,
+    UnknownFormatError,
+    printable,
+)
 from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
@@ -156,11 +163,11 @@ def _is_old(path: PathLike) -> bool:
 
 
 def _begins_like_hdf5(path: PathLike) -> bool:
-    descriptor = open_regular(path)
     try:
-        return os.pread(descriptor, len(SIGNATURE), 0) == SIGNATURE
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
+    except CheckpointError:
+        raise
     except OSError as error:
         where = printable(os.fspath(path), 400)
         raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
     FormatVersionError,
+    NotReadableError,
     NotWritableError,
     UnknownFormatError,
     printable,
@@ -191,8 +192,22 @@ class StoreFolder:
                 check_folder(folder)
 
     def exists(self) -> bool:
-        """Whether there is a store here."""
-        return os.path.isfile(self.settings_path)  # noqa: PTH113  (false, not an error, where the system refuses)
+        """Whether there is a store here.
+
+        Raises
+        ------
+        NotReadableError
+            If the disk does not say.
+        """
+        try:
+            return self.settings_path.is_file()
+        except PermissionError:
+            return False  # so that opening says what is wrong
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            where = printable(self.settings_path, 400)
+            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
 
     def create(self, settings: dict[str, Any]) -> None:
         """Make an empty store, durably, or complete one whose creation was interrupted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import zipfile
 import zlib
@@ -67,6 +68,9 @@ def read_archive(
             return _contents(archive, members, name, budget, encoding)
     except _FAILURES as error:
         if isinstance(error, (UnsafeFileError, CorruptFileError)):
+            raise
+        # Places that make no sense end in EINVAL; all else says that the disk fails.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise CorruptFileError(f"the archive is damaged: {printable(error)}", where=name) from error
 
