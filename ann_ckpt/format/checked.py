@@ -76,6 +76,7 @@ class CheckedArray:
         self._begin = begin
         self._blocks = None if blocks is None else cache(blocks)
         self._where = where
+        self._last: tuple[int, NDArray[Any]] | None = None
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
@@ -106,12 +107,12 @@ class CheckedArray:
                 error.where = error.where or self._where
                 raise
         elif out.shape == self.shape:
-            self._fetch(out, start, self._stored.read_into)
+            self._fetch(out, start, self._stored.read_into, self._stored.chunk_length)
             self._check_whole(out)
         elif math.prod(self.shape) * self.dtype.itemsize <= _SMALL_BYTES:
             out[...] = self.read(0, self.shape[0])[start : start + len(out)]
         else:
-            self._fetch(out, start, self._stored.read_into)
+            self._fetch(out, start, self._stored.read_into, self._stored.chunk_length)
 
     def verify(self) -> Iterator[int]:
         """Check the whole array, a few MiB at a time; yield bytes as they are read.
@@ -122,13 +123,14 @@ class CheckedArray:
             After the last part, if the values are not what was written.
         """
         found = self._begin()
+        unit = self._stored.chunk_length
         entry = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
         length = self.shape[0] if self.shape else 1
-        step = max(1, _SCAN_BYTES // entry)
+        step = unit * max(1, _SCAN_BYTES // (unit * entry))
         buffer = np.empty((min(step, length), *self.shape[1:]) if self.shape else (), self.dtype)
         for start in range(0, length, step):
             part = buffer[: length - start] if self.shape else buffer
-            self._fetch(part, start, self._stored.read_into)
+            self._fetch(part, start, self._stored.read_into, unit)
             found.update(part)
             yield part.nbytes
         self._compare(found)
@@ -143,9 +145,10 @@ class CheckedArray:
             raise CorruptFileError("checksum mismatch", where=self._where)
 
     def _read_blocks(self, blocks: BlockDigests, out: NDArray[Any], start: int) -> None:
-        n, length = blocks.entries, self.shape[0]
+        chunk, length = self._stored.chunk_length, self.shape[0]
+        n = chunk if chunk % blocks.entries == 0 else blocks.entries
 
-        def fetch(part: NDArray[Any], begin: int) -> None:
+        def one(part: NDArray[Any], begin: int) -> None:
             self._stored.read_into(part, begin)
             blocks.check(part, begin)
 
@@ -154,22 +157,36 @@ class CheckedArray:
             start,
             floor=lambda entry: entry - entry % n,
             ceiling=lambda entry: min(entry + -entry % n, length),
-            fetch=partial(self._fetch, one=fetch, unit=n),
+            fetch=partial(self._fetch_new, one=one, unit=n),
         )
+
+    def _fetch_new(
+        self, out: NDArray[Any], start: int, one: Callable[[NDArray[Any], int], None], unit: int
+    ) -> None:
+        """Fetch all but the unit where the last read ended: the dendrite behind it begins there."""
+        last = self._last
+        if out.nbytes >= PARALLEL_BYTES:
+            self._fetch(out, start, one, unit)
+            return
+        known = 0 if last is None or last[0] != start else len(last[1])
+        if last is not None and known:
+            out[:known] = last[1]
+        if known < len(out):
+            self._fetch(out[known:], start + known, one, unit)
+            end = (len(out) - 1) // unit * unit
+            self._last = (start + end, out[end:].copy())
 
     def _fetch(
         self,
         out: NDArray[Any],
         start: int,
         one: Callable[[NDArray[Any], int], None],
-        unit: int = 1,
+        unit: int,
     ) -> None:
         """Have ``out`` filled by threads, each of which takes whole units of entries, and whole chunks."""
         if not self.shape or out.nbytes <= _TASK_BYTES:
             one(out, start)
             return
-        chunk = self._stored.chunk_length
-        unit = chunk if chunk and chunk % unit == 0 else unit
         entry = out.nbytes // len(out)
         step = unit * max(1, _TASK_BYTES // (unit * entry))
         stop = start + len(out)

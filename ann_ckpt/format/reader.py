@@ -335,6 +335,7 @@ class FileReader:
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
                 where=self.path,
             )
+        names = h5.attribute_names(root)
         major, minor = (int(v) for v in h5.read_attribute(root, layout.A_VERSION))
         if major > layout.VERSION[0]:
             raise FormatVersionError(
@@ -344,7 +345,7 @@ class FileReader:
             )
         self._minor = minor
         self._index_digest = h5.text_of(h5.read_attribute(root, layout.A_INDEX_DIGEST))
-        if minor < _HEADER_DIGEST_SINCE and layout.A_HEADER_DIGEST not in h5.attribute_names(root):
+        if minor < _HEADER_DIGEST_SINCE and layout.A_HEADER_DIGEST not in names:
             return self.attributes("")
         digest = h5.text_of(h5.read_attribute(root, layout.A_HEADER_DIGEST))
         known = layout.ROOT_ATTRIBUTES | {layout.A_INDEX_DIGEST}

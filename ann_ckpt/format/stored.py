@@ -88,8 +88,8 @@ class StoredArray:
 
     @property
     def chunk_length(self) -> int:
-        """Entries of the first axis that are decoded together; 0 if any can be read by themselves."""
-        return self._layout.chunk[0] if self._layout.chunk else 0
+        """Entries of the first axis that are decoded together; 1 if any can be read by themselves."""
+        return self._layout.chunk[0] if self._layout.filters else 1
 
     def storage(self) -> Storage:
         """Return how the array lies in the file; looks at every chunk's size."""
