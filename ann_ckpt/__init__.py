@@ -9,7 +9,6 @@
 from ann_ckpt import annarchy, errors, params
 from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
-from ann_ckpt.compare import differences
 from ann_ckpt.convert import ConvertReport, convert
 from ann_ckpt.diffing import StateDiff, SynapseChange, ValueChange, diff
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
@@ -27,15 +26,16 @@ from ann_ckpt.model import (
     Synapses,
     TypeInfo,
 )
+from ann_ckpt.model.compare import differences
 from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
+from ann_ckpt.resume.verify import ResumeReport, verify_resume
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.background import BackgroundSave
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
-from ann_ckpt.store.series import CheckpointStore
-from ann_ckpt.verify_resume import ResumeReport, verify_resume
+from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [
     "Attribute",

@@ -23,13 +23,20 @@ from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import check_single, write_single
 from ann_ckpt.sources import PathLike, live_reading, old_file, open_checkpoint, stored_reading
-from ann_ckpt.store.places import split_store_path, store_target
-from ann_ckpt.store.series import CheckpointStore
-from ann_ckpt.store.verify import verify_store
-from ann_ckpt.store.view import SeriesView
+from ann_ckpt.store.folder import split_store_path, store_target
+from ann_ckpt.store.series import SeriesView, verify_store
+from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into
 
-__all__ = ["check_savable", "load", "open", "read", "save", "verify", "write"]
+__all__ = [
+    "check_savable",
+    "load",
+    "open",
+    "read",
+    "save",
+    "verify",
+    "write",
+]
 
 
 def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it does, qualified by the package)

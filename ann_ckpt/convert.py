@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ann_ckpt.adapters.isolate import examine_isolated
 from ann_ckpt.adapters.legacy import detect, examine
+from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.paths import local_path
 from ann_ckpt.report import Note, Progress, Report, human_bytes
 
-__all__ = ["Conversion", "ConvertReport", "convert", "plan_folder"]
+__all__ = [
+    "Conversion",
+    "ConvertReport",
+    "convert",
+    "plan_folder",
+]
 
 StrPath = str | os.PathLike[str]
 

@@ -11,6 +11,7 @@ from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
     FileMissingError,
@@ -19,17 +20,21 @@ from ann_ckpt.errors import (
     UnknownFormatError,
     printable,
 )
-from ann_ckpt.files import open_regular
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import Exactness, NetworkState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.places import split_store_path
-from ann_ckpt.store.view import SeriesView
+from ann_ckpt.store.folder import StoreFolder, split_store_path
+from ann_ckpt.store.series import SeriesView
 
-__all__ = ["PathLike", "live_reading", "old_file", "open_checkpoint", "stored_reading"]
+__all__ = [
+    "PathLike",
+    "live_reading",
+    "old_file",
+    "open_checkpoint",
+    "stored_reading",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -137,7 +142,7 @@ def _open_any(path: PathLike) -> Checkpoint:
 
 
 def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
-    """As :func:`~ann_ckpt.store.places.split_store_path`, for a path that is going to be read.
+    """As :func:`~ann_ckpt.store.folder.split_store_path`, for a path that is going to be read.
 
     Raises
     ------

@@ -31,13 +31,18 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.api import load, save
-from ann_ckpt.compare import differences, identical_values
 from ann_ckpt.errors import CorruptFileError, MismatchError, ObjectNotFoundError
 from ann_ckpt.model import Array, Attribute, Connectivity, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model.compare import differences, identical_values
 from ann_ckpt.selection import Selection
 from ann_ckpt.transfer import load_into
 
-__all__ = ["SimulatorSuite", "captured", "disturbed", "rewired"]
+__all__ = [
+    "SimulatorSuite",
+    "captured",
+    "disturbed",
+    "rewired",
+]
 
 Members = Mapping[str, PopulationState] | Mapping[str, ProjectionState]
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-30)

@@ -12,11 +12,13 @@ from rich.tree import Tree
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
 from ann_ckpt.cli.entries import Entry, entries
-from ann_ckpt.cli.output import emit, print_json, safe, table
-from ann_ckpt.cli.values import number, shape
+from ann_ckpt.cli.output import emit, number, print_json, safe, shape, table
 from ann_ckpt.report import human_bytes
 
-__all__ = ["ls", "tree"]
+__all__ = [
+    "ls",
+    "tree",
+]
 
 
 @click.command(

@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, printable
+from ann_ckpt.format.dataset import Storage
 from ann_ckpt.format.layout import escape, unescape
-from ann_ckpt.format.stored import Storage
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import Array, AttributeInfo, PopulationState, TypeInfo, nbytes
 
-__all__ = ["Entry", "entries", "find", "inside"]
+__all__ = [
+    "Entry",
+    "entries",
+    "find",
+    "inside",
+]
 
 _SYNAPSES = ("post_ranks", "row_ptr", "pre_ranks")
 # What the optional level of a path narrows the search to.

@@ -4,27 +4,107 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 import numpy as np
 from rich.console import Group, RenderableType
 
-from ann_ckpt.adapters.isolate import examine_isolated
 from ann_ckpt.adapters.legacy import detect, examine
+from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.entries import entries
-from ann_ckpt.cli.listings import population_table, projection_table, time_line
-from ann_ckpt.cli.oldfile import old_file_page
-from ann_ckpt.cli.output import emit, facts, print_json, safe
-from ann_ckpt.cli.values import count, number
+from ann_ckpt.cli.output import count, emit, facts, number, print_json, safe, shape, table
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState
 from ann_ckpt.report import human_bytes
 
-__all__ = ["info"]
+__all__ = [
+    "info",
+    "old_file_page",
+    "population_table",
+    "projection_table",
+    "time_line",
+]
+
+
+_ROWS = 24
+"""Objects in one table before the rest is only counted."""
+
+_Document = dict[str, Any]
+_Column = tuple[str, str, Callable[[_Document], str]]
+"""The key that a document has to have, the title, and the cell."""
+
+
+def population_table(rows: Sequence[_Document]) -> list[RenderableType]:
+    """Return a table of populations with a blank line before it; nothing if there are none."""
+    return _listing("population", rows, _OF_POPULATIONS)
+
+
+def projection_table(rows: Sequence[_Document]) -> list[RenderableType]:
+    """Return a table of projections with a blank line before it; nothing if there are none."""
+    return _listing("projection", rows, _OF_PROJECTIONS)
+
+
+def time_line(time_step: int | None, dt: float | None) -> str:
+    """Return where in time a network stands, as far as that is known; ``dt`` is in ms."""
+    if time_step is None:
+        return "not known"
+    line = count(time_step, "step")
+    return line if dt is None else f"{line} of {number(dt)} ms = {number(time_step * dt)} ms"
+
+
+def _listing(noun: str, rows: Sequence[_Document], columns: Sequence[_Column]) -> list[RenderableType]:
+    if not rows:
+        return []
+    present = [column for column in columns if column[0] in rows[0]]
+    titles = [count(len(rows), noun) if key == "name" else title for key, title, _ in present]
+    listing = table(*titles, right=_NUMBERS)
+    for row in rows[:_ROWS]:
+        listing.add_row(*(cell(row) for _, _, cell in present))
+    rest = [f"[dim]and {len(rows) - _ROWS:,} more; --json lists all[/]"] if len(rows) > _ROWS else []
+    return ["", listing, *rest]
+
+
+def _held(owner: _Document) -> str:
+    """Return parameters dim, variables plain."""
+    parameters = " ".join(safe(n, 30) for n in owner["parameters"])
+    variables = " ".join(safe(n, 30) for n in owner["variables"])
+    return f"[dim]{parameters}[/] {variables}" if parameters else variables
+
+
+def _ends(projection: _Document) -> str:
+    if not (projection["pre"] or projection["post"]):
+        return "not known"
+    return f"{safe(projection['pre'], 30)} -> {safe(projection['post'], 30)}"
+
+
+def _delay(projection: _Document) -> str:
+    steps = projection["delay_steps"]
+    return count(steps, "step") if isinstance(steps, int) else steps or ""
+
+
+_NUMBERS = ("neurons", "synapses", "size")
+_OF_POPULATIONS: tuple[_Column, ...] = (
+    ("name", "", lambda p: safe(p["name"], 40)),
+    ("geometry", "geometry", lambda p: shape(tuple(p["geometry"]))),
+    ("neurons", "neurons", lambda p: f"{p['neurons']:,}"),
+    ("type", "type", lambda p: safe(p["type"] or "", 30)),
+    ("parameters", "holds", _held),
+)
+_OF_PROJECTIONS: tuple[_Column, ...] = (
+    ("name", "", lambda p: safe(p["name"], 40)),
+    ("pre", "from -> to", _ends),
+    ("target", "target", lambda p: safe(p["target"], 20)),
+    ("synapses", "synapses", lambda p: f"{p['synapses']:,}"),
+    ("delay_steps", "delay", _delay),
+    ("type", "type", lambda p: safe(p["type"] or "", 30)),
+    ("bytes", "size", lambda p: human_bytes(p["bytes"])),
+    ("parameters", "holds", _held),
+)
 
 
 @click.command(
@@ -183,3 +263,45 @@ def _by_exactness(resume: dict[str, str]) -> dict[str, str]:
         exactness: safe(paths[0]) if len(paths) == 1 else count(len(paths), "object")
         for exactness, paths in said.items()
     }
+
+
+_NOTES = 24
+"""Notes of one kind before the rest is only counted."""
+_CONTAINERS = {"gzip": "gzipped pickle", "npz": ".npz archive", "mat": "MATLAB file"}
+
+
+def old_file_page(found: dict[str, Any]) -> RenderableType:
+    """Return a page from what :meth:`~ann_ckpt.adapters.legacy.OldFile.describe` says."""
+    container = _CONTAINERS.get(found["container"], found["container"])
+    heading = f"[bold]{safe(found['path'], 400)}[/]  {safe(found['kind'])} in a {safe(container)}"
+    listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
+    return Group(
+        heading,
+        "",
+        _old_file_summary(found),
+        *listings,
+        *_notes("lost: this file should have it", found["lost"], "yellow"),
+        *_notes("no such file has it, or it was assumed", found["notes"], "dim"),
+    )
+
+
+def _old_file_summary(found: dict[str, Any]) -> RenderableType:
+    lines = facts()
+    lines.add_row("written by", f"ANNarchy {safe(found['annarchy'])}")
+    if found["python"]:
+        lines.add_row("with", f"Python {safe(found['python'])}")
+    lines.add_row("time", time_line(found["time_step"], found["dt_ms"]))
+    lines.add_row("size", human_bytes(found["file_bytes"]))
+    return lines
+
+
+def _notes(title: str, notes: list[dict[str, str]], colour: str) -> Iterator[RenderableType]:
+    if not notes:
+        return
+    yield ""
+    yield f"[{colour}]{title}[/]"
+    for note in notes[:_NOTES]:
+        place = f"{safe(note['path'], 200)}: " if note["path"] else ""
+        yield f"  {place}{safe(note['text'], 400)}"
+    if len(notes) > _NOTES:
+        yield f"  and {len(notes) - _NOTES:,} more; --json lists all"

@@ -21,7 +21,11 @@ from ann_ckpt.cli.command import report_error
 from ann_ckpt.cli.streams import standard_output
 from ann_ckpt.errors import CheckpointError, NotWritableError
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = [
+    "COMMANDS",
+    "cli",
+    "main",
+]
 
 PROGRAM = "ann-ckpt"
 INTERRUPTED = 130
@@ -40,7 +44,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "info": ("ann_ckpt.cli.info:info", "Say what is inside a checkpoint or an old file, at a glance."),
         "ls": ("ann_ckpt.cli.contents:ls", "List every array with its type, shape and size."),
         "tree": ("ann_ckpt.cli.contents:tree", "Show what ls lists as a tree, single values included."),
-        "show": ("ann_ckpt.cli.show:show", "Print values of one array, or the dendrites of a projection."),
+        "show": ("ann_ckpt.cli.views:show", "Print values of one array, or the dendrites of a projection."),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
     "Compare": {

@@ -8,9 +8,11 @@ import click
 
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, print_json, safe
-from ann_ckpt.verify_resume import ResumeReport, verify_resume
+from ann_ckpt.resume.verify import ResumeReport, verify_resume
 
-__all__ = ["verify_resume_command"]
+__all__ = [
+    "verify_resume_command",
+]
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|h)?")
 _MS = {"ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}

@@ -8,18 +8,23 @@ from typing import Any
 import click
 
 from ann_ckpt.cli.command import Command, json_option
-from ann_ckpt.cli.output import emit, print_json, progress_bar, safe, table
+from ann_ckpt.cli.output import count, emit, number, print_json, progress_bar, safe, table
 from ann_ckpt.cli.targets import check_checkpoint_target
-from ann_ckpt.cli.values import count, number
 from ann_ckpt.errors import OptionError
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.catalog import added_bytes
-from ann_ckpt.store.places import split_store_path
+from ann_ckpt.store.folder import split_store_path
 from ann_ckpt.store.reports import PruneReport
-from ann_ckpt.store.series import CheckpointStore
+from ann_ckpt.store.store import CheckpointStore
 
-__all__ = ["add", "export", "gc", "log", "prune"]
+__all__ = [
+    "add",
+    "export",
+    "gc",
+    "log",
+    "prune",
+]
 
 _store_argument = click.argument("store", metavar="STORE")
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")

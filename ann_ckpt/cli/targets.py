@@ -18,9 +18,12 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import local_path
-from ann_ckpt.store.places import store_target
+from ann_ckpt.store.folder import store_target
 
-__all__ = ["check_checkpoint_target", "check_text_target"]
+__all__ = [
+    "check_checkpoint_target",
+    "check_text_target",
+]
 
 
 def check_checkpoint_target(target: str, *, source: str | None = None) -> None:

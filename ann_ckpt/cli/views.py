@@ -11,19 +11,40 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
+import click
 import numpy as np
+from click.shell_completion import CompletionItem
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from ann_ckpt.cli.entries import Entry, find, inside
-from ann_ckpt.cli.output import facts, json_ready, safe, table
-from ann_ckpt.cli.values import FEW, count, few, number, shape
+from ann_ckpt.api import open as open_checkpoint
+from ann_ckpt.cli.command import Command, file_argument, json_option
+from ann_ckpt.cli.entries import Entry, entries, find, inside
+from ann_ckpt.cli.output import (
+    FEW,
+    count,
+    emit,
+    facts,
+    few,
+    json_ready,
+    number,
+    print_json,
+    row_range,
+    safe,
+    shape,
+    table,
+)
 from ann_ckpt.errors import OptionError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import AttributeInfo, Dendrite, PopulationState, TypeInfo
 from ann_ckpt.report import human_bytes
 
-__all__ = ["View", "view_of"]
+__all__ = [
+    "View",
+    "show",
+    "view_of",
+]
+
 
 _ROWS = slice(0, 10)
 """Rows that are shown unless told otherwise."""
@@ -279,3 +300,44 @@ def _rest(rows: range, length: int, noun: str) -> list[RenderableType]:
     if len(rows) == length:
         return []
     return [f"[dim]{len(rows):,} of {count(length, noun)}; --rows a:b shows others[/]"]
+
+
+def _paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the paths inside the file that stands on the command line already."""
+    try:
+        with open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
+            return [CompletionItem(e.path) for e in entries(checkpoint) if e.path.startswith(incomplete)]
+    except Exception:  # noqa: BLE001 - nothing is said in the middle of a line that somebody types
+        return []
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("ann-ckpt show demo.h5 populations/layer/r", "rates of the first rows of neurons"),
+        ("ann-ckpt show demo.h5 projections/forward/w --rows 0:3", "weights of three dendrites"),
+        ("ann-ckpt show demo.h5 projections/forward --rows 210", "one dendrite with all it carries"),
+        ("ann-ckpt show demo.h5 projections/lateral/w --rows : --json", "every weight, for a script"),
+        ("ann-ckpt show demo.h5 provenance", "who wrote the file, with what"),
+    ],
+)
+@file_argument
+@click.argument("path", shell_complete=_paths)
+@click.option(
+    "--rows", type=row_range, metavar="A:B", help="Dendrites of a projection, else entries of the first axis."
+)
+@json_option
+def show(file: str, path: str, *, rows: slice | None, as_json: bool) -> None:
+    """Print values of one array, or the dendrites of a projection.
+
+    PATH is populations/NAME, projections/NAME, either with an attribute behind it,
+    constants/NAME, metadata or provenance; `ann-ckpt ls` lists them. Only the rows
+    that are shown are read. Text shortens long rows, JSON never does; JSON writes
+    NaN and infinities as strings.
+    """
+    with open_checkpoint(file) as checkpoint:
+        view = view_of(checkpoint, path, rows)
+        if as_json:
+            print_json(view.document())
+        else:
+            emit(view.page())

@@ -11,12 +11,15 @@ import numpy as np
 
 from ann_ckpt.api import load, save
 from ann_ckpt.api import open as open_checkpoint
-from ann_ckpt.compare import differences
 from ann_ckpt.demo.network import DemoNetwork
 from ann_ckpt.errors import CheckpointError
 from ann_ckpt.model import NetworkState, nbytes
+from ann_ckpt.model.compare import differences
 
-__all__ = ["Step", "tour"]
+__all__ = [
+    "Step",
+    "tour",
+]
 
 DURATION = 200
 """Simulated before the save, and again after it, in ms."""

@@ -19,10 +19,15 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.block_digests import BlockDigests
-from ann_ckpt.format.stored import Storage, StoredArray
+from ann_ckpt.format.dataset import Storage, StoredArray
 from ann_ckpt.threads import Threads
 
-__all__ = ["PARALLEL_BYTES", "CheckedArray", "fill_whole_blocks", "reading_threads"]
+__all__ = [
+    "PARALLEL_BYTES",
+    "CheckedArray",
+    "fill_whole_blocks",
+    "reading_threads",
+]
 
 PARALLEL_BYTES = 4 << 20
 """Reads from this size on put their values straight where they belong; smaller ones are copied."""

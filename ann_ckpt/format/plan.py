@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import StateError, printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression, Storage, choose
-from ann_ckpt.format.sharing import SharedArray
+from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.model import (
     Array,
     Locality,
@@ -30,7 +30,14 @@ from ann_ckpt.model import (
     nbytes,
 )
 
-__all__ = ["ArrayEntry", "FilePlan", "GroupEntry", "SharedEntry", "TextEntry", "plan_file"]
+__all__ = [
+    "ArrayEntry",
+    "FilePlan",
+    "GroupEntry",
+    "SharedEntry",
+    "TextEntry",
+    "plan_file",
+]
 
 
 _COMPOUND_BYTES = 48 << 10

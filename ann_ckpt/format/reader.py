@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     ClosedCheckpointError,
     CorruptFileError,
@@ -24,22 +25,23 @@ from ann_ckpt.errors import (
     UnsafeFileError,
     printable,
 )
-from ann_ckpt.files import open_regular
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.block_digests import FIRST_DIGEST, ArrayDigest, BlockDigests, block_entries
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.checked import CheckedArray
+from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.hdf5_file import OpenFile
 from ann_ckpt.format.index import Index, index_type
-from ann_ckpt.format.links import check_shared_link
-from ann_ckpt.format.objects import OpenObjects
-from ann_ckpt.format.opened import OpenFile
-from ann_ckpt.format.shared import SharedReader
-from ann_ckpt.format.sharing import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
-from ann_ckpt.format.stored import StoredArray
+from ann_ckpt.format.shared.array import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
+from ann_ckpt.format.shared.links import check_shared_link
+from ann_ckpt.format.shared.objects import OpenObjects
+from ann_ckpt.format.shared.reader import SharedReader
 from ann_ckpt.paths import absolute
 
-__all__ = ["FileReader"]
+__all__ = [
+    "FileReader",
+]
 
 
 _TABLE_TYPES = {**TABLE_TYPES, layout.DIGESTS_ARRAYS: FIRST_DIGEST}

@@ -21,11 +21,16 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.bytes import FileBytes
-from ann_ckpt.format.described import describe, described
+from ann_ckpt.format.chunk_locations import PLACE, AskedPlaces, NotedPlaces
+from ann_ckpt.format.digest import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
-from ann_ckpt.format.places import PLACE, AskedPlaces, NotedPlaces
 
-__all__ = ["NotedDataset", "Trailer", "note", "trailer_bytes"]
+__all__ = [
+    "NotedDataset",
+    "Trailer",
+    "note",
+    "trailer_bytes",
+]
 
 
 _DATASET = np.dtype(
@@ -56,7 +61,7 @@ class NotedDataset:
     layout: Layout
     """What a compound is made of, its reader knows; here it is only so many bytes."""
     places: NDArray[np.void]
-    """Where its chunks lie, records of type :data:`~ann_ckpt.format.places.PLACE`."""
+    """Where its chunks lie, records of type :data:`~ann_ckpt.format.chunk_locations.PLACE`."""
 
 
 def note(dataset: Any, row: int, where: str) -> NotedDataset | None:

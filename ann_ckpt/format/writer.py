@@ -20,19 +20,21 @@ from ann_ckpt.durable import code_of_others
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
 from ann_ckpt.format.bytes import NewFile
+from ann_ckpt.format.chunk_writer import chunk_stream
 from ann_ckpt.format.chunking import Kind, Storage
-from ann_ckpt.format.chunks import chunk_stream
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import IndexRow, index_table
-from ann_ckpt.format.links import create_shared_link
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
-from ann_ckpt.format.sharing import shared_tables
+from ann_ckpt.format.shared.array import shared_tables
+from ann_ckpt.format.shared.links import create_shared_link
 from ann_ckpt.format.trailer import NotedDataset, note, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
 
-__all__ = ["write_file"]
+__all__ = [
+    "write_file",
+]
 
 Tick = Callable[[str, int], None]
 Pieces = Iterator[tuple[int, NDArray[Any]]]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.sharing import BlockPlace, SharedArray
+from ann_ckpt.format.shared.array import BlockPlace, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     attributes_of,
@@ -32,7 +32,10 @@ from ann_ckpt.model import Array, NetworkState, PopulationState, Resume, TypeInf
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["Checkpoint", "Members"]
+__all__ = [
+    "Checkpoint",
+    "Members",
+]
 
 T = TypeVar("T")
 

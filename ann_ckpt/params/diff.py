@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import ParameterFileError, printable
+from ann_ckpt.model.compare import identical_values
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer
@@ -20,7 +20,11 @@ from ann_ckpt.params.network import state_of
 from ann_ckpt.params.plan import filled
 from ann_ckpt.params.text.document import Path
 
-__all__ = ["Difference", "Entry", "diff"]
+__all__ = [
+    "Difference",
+    "Entry",
+    "diff",
+]
 
 Leaves = Mapping[Path, Any]
 """Values by path: plain ones, or a :class:`ParameterDescription` that no file could hold."""

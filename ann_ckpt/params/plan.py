@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.compare import identical_values
 from ann_ckpt.model import Array
+from ann_ckpt.model.compare import identical_values
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription
 
-__all__ = ["Change", "filled", "plan_changes", "shown"]
+__all__ = [
+    "Change",
+    "filled",
+    "plan_changes",
+    "shown",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,16 +1,197 @@
-"""A save that goes on while its caller does something else."""
+"""Who does the writing of a save: the caller, or a thread while the caller goes on."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
 
 from ann_ckpt.errors import OptionError
-from ann_ckpt.store.lanes import BackgroundLane
+from ann_ckpt.model import Array
 from ann_ckpt.store.reports import StoreReport
 
-__all__ = ["BackgroundSave"]
+__all__ = [
+    "BACKGROUND_BYTES",
+    "BackgroundLane",
+    "BackgroundSave",
+    "DirectLane",
+    "Lane",
+]
+
+
+BACKGROUND_BYTES = 256 << 20
+"""How much may wait to be written in the background; the caller waits for what goes beyond."""
+
+
+class Lane(Protocol):
+    """Does jobs one after another, then cleans up; a context manager around handing them over."""
+
+    def keep(self, values: Array) -> Array:
+        """Return values that stay as they are until the job that needs them is done."""
+
+    def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
+        """Do a job now or later; ``nbytes`` is the memory that it holds.
+
+        Raises
+        ------
+        BaseException
+            Whatever a job raised; no job after it is done.
+        """
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take no more jobs; after an exception, do none either."""
+
+
+class DirectLane:
+    """Does every job at once.
+
+    Parameters
+    ----------
+    cleanup : ExitStack
+        Left at the end, with the exception if there was one.
+    """
+
+    def __init__(self, cleanup: ExitStack) -> None:
+        self._cleanup = cleanup
+
+    def keep(self, values: Array) -> Array:
+        """Return the values themselves."""
+        return values
+
+    def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
+        """Do the job."""
+        job()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.__exit__(kind, error, trace)
+
+
+class BackgroundLane:
+    """Does its jobs on a thread.
+
+    Parameters
+    ----------
+    cleanup : ExitStack
+        Left by the thread at the end, with the exception if there was one.
+    around : callable, optional
+        Makes the context in which the thread works.
+    at_most : int
+        Bytes that may wait; :meth:`do` waits while there would be more.
+
+    Raises
+    ------
+    RuntimeError
+        If no thread can be started; ``cleanup`` is still the caller's.
+    """
+
+    def __init__(
+        self,
+        cleanup: ExitStack,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        at_most: int = BACKGROUND_BYTES,
+    ) -> None:
+        self._cleanup = cleanup
+        self._around = around
+        self._at_most = at_most
+        self._changed = threading.Condition()
+        self._jobs: deque[tuple[Callable[[], None], int]] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._error: BaseException | None = None
+        # No daemon: an interpreter that ends waits until what it was told to save is saved.
+        self._thread = threading.Thread(target=self._work_inside, name="ann_ckpt-save")
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are left."""
+        return self._thread.is_alive()
+
+    def keep(self, values: Array) -> Array:
+        """Return a copy."""
+        return np.array(values)
+
+    def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
+        """Hand a job to the thread, once there is room for it."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._error or not self._waiting or self._waiting + nbytes <= self._at_most
+            )
+            if self._error is not None:
+                raise self._error
+            self._jobs.append((job, nbytes))
+            self._waiting += nbytes
+            self._changed.notify_all()
+
+    def wait(self) -> BaseException | None:
+        """Wait for the thread to end; return what a job raised, if one did."""
+        self._thread.join()
+        return self._error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._fail(error)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if error is not None:
+            self._thread.join()
+
+    def _work_inside(self) -> None:
+        with self._around():
+            self._work()
+
+    def _work(self) -> None:
+        while (next_job := self._next()) is not None:
+            job, nbytes = next_job
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
+                self._fail(error)
+            with self._changed:
+                self._waiting -= nbytes
+                self._changed.notify_all()
+        try:
+            self._cleanup.__exit__(None if self._error is None else type(self._error), self._error, None)
+        except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
+            self._fail(error)
+
+    def _next(self) -> tuple[Callable[[], None], int] | None:
+        """Wait for a job; None when there will be none any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            return self._jobs.popleft() if self._jobs else None
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._jobs.clear()
+            self._closed = True
+            self._changed.notify_all()
+
 
 _UNHEARD: set[BackgroundSave] = set()
 """Those whose outcome nobody has asked for."""

@@ -14,14 +14,15 @@ import numpy as np
 from ann_ckpt.durable import fsync_file, fsync_folder
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.object_writer import ObjectWriter
-from ann_ckpt.format.objects import is_whole
-from ann_ckpt.format.sharing import StoredObject
+from ann_ckpt.format.shared.array import StoredObject
+from ann_ckpt.format.shared.objects import ObjectWriter, is_whole
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.inside import check_folder
 from ann_ckpt.threads import Threads
 
-__all__ = ["ObjectBatch"]
+__all__ = [
+    "ObjectBatch",
+]
 
 _SYNCING = 4
 """Files that wait for the disk at the same time; file systems answer such calls together."""

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from ann_ckpt.errors import printable
 from ann_ckpt.report import Note, Report, SaveReport, human_bytes
-from ann_ckpt.store.plan import Action, ArrayPlan
+from ann_ckpt.store.placement import Action, ArrayPlan
 
-__all__ = ["PruneReport", "StorePlan", "StoreReport"]
+__all__ = [
+    "PruneReport",
+    "StorePlan",
+    "StoreReport",
+]
 
 
 @dataclass(frozen=True, slots=True)

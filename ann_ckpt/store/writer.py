@@ -20,27 +20,28 @@ from ann_ckpt.errors import CheckpointError
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.object_writer import ObjectWriter
-from ann_ckpt.format.objects import is_whole
 from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.sharing import SharedArray
+from ann_ckpt.format.shared.array import SharedArray
+from ann_ckpt.format.shared.objects import ObjectWriter, is_whole
 from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.single import object_paths
+from ann_ckpt.store.background import Lane
 from ann_ckpt.store.batch import ObjectBatch
-from ann_ckpt.store.cuts import even_bounds, row_bounds
+from ann_ckpt.store.block_bounds import even_bounds, row_bounds
+from ann_ckpt.store.block_hashing import Regions, weave
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
-from ann_ckpt.store.lanes import Lane
-from ann_ckpt.store.plan import Action, ArrayPlan, Placement, is_shared
-from ann_ckpt.store.regions import Regions
+from ann_ckpt.store.placement import Action, ArrayPlan, Placement, is_shared
 from ann_ckpt.store.reports import StorePlan, StoreReport
-from ann_ckpt.store.weave import weave
 from ann_ckpt.threads import Threads
 
-__all__ = ["SeriesWriter", "Snapshot"]
+__all__ = [
+    "SeriesWriter",
+    "Snapshot",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ from ann_ckpt.model import Array, blocks, nbytes
 from ann_ckpt.report import LoadReport, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import Watch
-from ann_ckpt.transfer.casting import Cast
+from ann_ckpt.transfer.fitting import Cast
 from ann_ckpt.transfer.interrupt import finishing
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
 
-__all__ = ["load_into"]
+__all__ = [
+    "load_into",
+]
 
 _KEPT_BYTES = 128 << 20
 """Values that were read to be checked wait in memory up to this size, so that they are not read twice."""

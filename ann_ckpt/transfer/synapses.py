@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ann_ckpt.compare import identical_values
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.model.compare import identical_values
 from ann_ckpt.report import Note
 from ann_ckpt.transfer.actions import Connect, SetDelays, SetProjectionAttribute
-from ann_ckpt.transfer.findings import Findings
-from ann_ckpt.transfer.fitting import fitting_attributes
+from ann_ckpt.transfer.fitting import Findings, fitting_attributes
 
-__all__ = ["Refusal", "plan_projection"]
+__all__ = [
+    "Refusal",
+    "plan_projection",
+]
 
 Refusal = Callable[[ProjectionState], str | None]
 """What :meth:`~ann_ckpt.adapters.protocol.Simulator.refusal` answers."""

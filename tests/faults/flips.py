@@ -22,7 +22,7 @@ from ann_ckpt import (
     ProjectionState,
 )
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.store import cuts, plan
+from ann_ckpt.store import block_bounds, placement
 from tests.faults.reading import parts
 
 __all__ = ["flip", "flipped_files", "prepare_flips"]
@@ -64,9 +64,9 @@ def tiny(step: int) -> NetworkState:
 
 def prepare_flips(kind: str, folder: Path) -> None:
     """Write the file or store, with blocks and chunks so small that it has all kinds of them."""
-    plan.INLINE_BYTES = 32
-    cuts.ROW_BLOCK = 4
-    cuts.LONGEST = 6
+    placement.INLINE_BYTES = 32
+    block_bounds.ROW_BLOCK = 4
+    block_bounds.LONGEST = 6
     if kind == "file":
         ann_ckpt.save(folder / FILE, network=tiny(1))
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 import ann_ckpt
 from ann_ckpt import api
 from ann_ckpt.format.layout import VERSION
-from ann_ckpt.store import series
+from ann_ckpt.store import store
 from tests.golden.networks import NETWORKS, STEPS, TAGS, run
 
 HERE = Path(__file__).parent
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     # They are published: they say which version wrote them and nothing of the machine.
-    api.provenance = series.provenance = lambda simulator=None: {"ann_ckpt": ann_ckpt.__version__}
+    api.provenance = store.provenance = lambda simulator=None: {"ann_ckpt": ann_ckpt.__version__}
     version = ".".join(map(str, VERSION))
     for name, make in NETWORKS.items():
         path = HERE / f"{name}-{version}.h5"

@@ -17,8 +17,8 @@ import numpy as np
 import xxhash
 
 from ann_ckpt.format import layout, trailer
+from ann_ckpt.format.chunk_locations import PLACE
 from ann_ckpt.format.index import IndexRow
-from ann_ckpt.format.places import PLACE
 from tests.malformed.hdf5 import DEFECTS
 from tests.malformed.samples import Rows, Spoil, W, good_complete, replaced, sealed, set_attribute
 

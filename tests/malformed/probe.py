@@ -27,7 +27,7 @@ import scipy.sparse  # noqa: F401  imported here, so that no child pays for it
 
 from ann_ckpt.cli.main import COMMANDS
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.store import upkeep
+from ann_ckpt.store import pruning
 from tests.malformed.calls import CHANGING, FILE_CALLS, PATH_CALLS, STORE_CALLS
 from tests.malformed.files import FILES
 from tests.malformed.paths import PATHS
@@ -86,7 +86,7 @@ def _run(pipe: int, folder: Path, kind: str, case: str, names: list[str]) -> Non
     """Let each call loose on the case, freshly made; in a child."""
     resource.setrlimit(resource.RLIMIT_DATA, (_DATA_BYTES, _DATA_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    upkeep._PATIENCE = 0.2  # nobody else is there to be waited for
+    pruning._PATIENCE = 0.2  # nobody else is there to be waited for
     calls = {"file": FILE_CALLS, "store": STORE_CALLS, "path": PATH_CALLS}[kind]
     with open(os.devnull, "r+") as nothing:  # noqa: PTH123
         for number in (0, 1, 2):

@@ -32,7 +32,7 @@ from ann_ckpt.format import h5, layout
 from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
 from ann_ckpt.format.index import Index, IndexRow, index_table
-from ann_ckpt.store import plan
+from ann_ckpt.store import placement
 from tests.golden.networks import complete
 
 SECRET = b"content of another file"
@@ -83,7 +83,10 @@ def _made() -> Path:
     folder = Path(mkdtemp(prefix="ann_ckpt-hostile-"))
     ann_ckpt.write(state(), folder / "net.h5")
     # Small arrays go to objects too, so that few bytes have everything that a store may have.
-    with mock.patch.object(plan, "INLINE_BYTES", 512), ann_ckpt.CheckpointStore(folder / STORE, "a") as store:
+    with (
+        mock.patch.object(placement, "INLINE_BYTES", 512),
+        ann_ckpt.CheckpointStore(folder / STORE, "a") as store,
+    ):
         for step in (2, 3, 4):
             store.save(state(step), tag=f"tag{step}")
     return folder

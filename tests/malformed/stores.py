@@ -16,7 +16,7 @@ import numpy as np
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.digest import digest_of
-from ann_ckpt.format.sharing import TABLE_TYPES
+from ann_ckpt.format.shared.array import TABLE_TYPES
 from tests.malformed.samples import SECRET, Spoil, newest, replaced, sealed
 
 STORES: dict[str, Spoil] = {}

@@ -14,7 +14,7 @@ import ann_ckpt
 from ann_ckpt import BackgroundSave, CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.store import batch
-from ann_ckpt.store.lanes import BackgroundLane
+from ann_ckpt.store.background import BackgroundLane
 from tests.store.runs import state
 
 

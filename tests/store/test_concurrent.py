@@ -13,7 +13,7 @@ import pytest
 
 from ann_ckpt import CheckpointStore, differences
 from ann_ckpt.errors import ObjectNotFoundError, PrunedError
-from ann_ckpt.format import objects
+from ann_ckpt.format.shared import objects
 from tests.store.runs import state
 
 SECONDS = 6

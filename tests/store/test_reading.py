@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import ann_ckpt
 from ann_ckpt import Attribute, CheckpointStore, Locality, NetworkState
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format import checked, shared, sharing
+from ann_ckpt.format import checked
+from ann_ckpt.format.shared import array, reader
 from tests.store.tiny import tiny_blocks
 
 LENGTH = 400
@@ -31,8 +32,8 @@ def state(w: np.ndarray, step: int) -> NetworkState:
 def make_reads_small(patch: pytest.MonkeyPatch) -> None:
     """Blocks of 12 values, reads of 8 of them, on threads from half of all on."""
     tiny_blocks(patch)
-    patch.setattr(sharing, "SPAN_BYTES", 8 * 12 * 8)
-    for module in (checked, shared):
+    patch.setattr(array, "SPAN_BYTES", 8 * 12 * 8)
+    for module in (checked, reader):
         patch.setattr(module, "PARALLEL_BYTES", LENGTH * 8 // 2)
 
 

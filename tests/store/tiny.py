@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ann_ckpt.store import cuts, plan, weave
+from ann_ckpt.store import block_bounds, block_hashing, placement
 
 
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "INLINE_BYTES", 64)
-    monkeypatch.setattr(cuts, "ROW_BLOCK", 8)
-    monkeypatch.setattr(cuts, "LONGEST", 12)
-    monkeypatch.setattr(cuts, "_EVEN_BYTES", 64)
-    monkeypatch.setattr(weave, "_BATCH_BYTES", 256)
+    monkeypatch.setattr(placement, "INLINE_BYTES", 64)
+    monkeypatch.setattr(block_bounds, "ROW_BLOCK", 8)
+    monkeypatch.setattr(block_bounds, "LONGEST", 12)
+    monkeypatch.setattr(block_bounds, "_EVEN_BYTES", 64)
+    monkeypatch.setattr(block_hashing, "_BATCH_BYTES", 256)

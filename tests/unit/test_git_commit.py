@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ann_ckpt.git_commit import git_commit
+from ann_ckpt.provenance import git_commit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ENVIRONMENT = {

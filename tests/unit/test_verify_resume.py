@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ann_ckpt.cli.main import main
 from ann_ckpt.cli.resume import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
-from ann_ckpt.verify_resume import verify_resume
+from ann_ckpt.resume.verify import verify_resume
 
 SCRIPT = '''
 import os

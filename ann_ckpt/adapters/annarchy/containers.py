@@ -15,11 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.annarchy.generated import Member
+from ann_ckpt.adapters.annarchy.cpp_members import Member
 from ann_ckpt.errors import StateError, printable
 from ann_ckpt.model import Array
 
-__all__ = ["array_names", "arrays_of", "flattened", "in_parts", "without_parts"]
+__all__ = [
+    "array_names",
+    "arrays_of",
+    "flattened",
+    "in_parts",
+    "without_parts",
+]
 
 _SIZES = ".sizes"
 _SIZE = np.dtype(np.int64)

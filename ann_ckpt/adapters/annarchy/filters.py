@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.describe import described
-from ann_ckpt.adapters.annarchy.resuming import resuming
-from ann_ckpt.compare import identical_values
+from ann_ckpt.adapters.annarchy.exactness import resuming
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Connectivity, ProjectionState
+from ann_ckpt.model.compare import identical_values
 from ann_ckpt.report import Note
 
-__all__ = ["LiveFilters"]
+__all__ = [
+    "LiveFilters",
+]
 
 _FLAGS = ("transmission", "axon_transmission", "update", "plasticity")
 _RANK = np.dtype(np.int32)

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from ann_ckpt.adapters.annarchy.generated import Member, base_class, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.cpp_members import Member, base_class, data_members, is_unordered
 from ann_ckpt.errors import printable
 
 __all__ = [

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.classes import Known, known_population, unknown_class
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described
-from ann_ckpt.adapters.annarchy.resuming import NOT_INSTRUMENTED, hidden_in_population, resuming
+from ann_ckpt.adapters.annarchy.exactness import NOT_INSTRUMENTED, hidden_in_population, resuming
+from ann_ckpt.adapters.annarchy.internal_state import CarriedByPopulation, is_instrumented
 from ann_ckpt.adapters.annarchy.rows import Neurons
-from ann_ckpt.adapters.annarchy.structure import CarriedByPopulation, is_instrumented
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Locality, PopulationState
 from ann_ckpt.report import Note
 
-__all__ = ["LivePopulation"]
+__all__ = [
+    "LivePopulation",
+]
 
 _MOST_AXES = 3
 _PYTHON = "python."

@@ -12,26 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
-from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
 from ann_ckpt.adapters.annarchy.classes import known_projection, unknown_class
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described, weight_is_single
-from ann_ckpt.adapters.annarchy.rebuilding import as_arrays, as_lists
-from ann_ckpt.adapters.annarchy.resuming import (
+from ann_ckpt.adapters.annarchy.exactness import (
     NOT_INSTRUMENTED,
     hidden_in_projection,
     is_event_driven,
     resuming,
 )
-from ann_ckpt.adapters.annarchy.rows import Fetch, Synapses, rows_of
-from ann_ckpt.adapters.annarchy.storage import rules_for, sets_single_rows
-from ann_ckpt.adapters.annarchy.structure import CarriedByProjection, is_instrumented, members_by_row
-from ann_ckpt.compare import identical_values
+from ann_ckpt.adapters.annarchy.internal_state import CarriedByProjection, is_instrumented, members_by_row
+from ann_ckpt.adapters.annarchy.rows import BulkSynapses, Fetch, Synapses, rows_of, write_rows
+from ann_ckpt.adapters.annarchy.storage import as_arrays, as_lists, rules_for, sets_single_rows
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.model.compare import identical_values
 from ann_ckpt.model.connectivity import row_pointers
 from ann_ckpt.report import Note
 
-__all__ = ["LiveProjection"]
+__all__ = [
+    "LiveProjection",
+]
 
 _NEEDED = ("post_rank", "pre_rank", "dendrite_size")
 _RANK = np.dtype(np.int32)

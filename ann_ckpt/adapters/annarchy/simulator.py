@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
-from ann_ckpt.adapters.annarchy.calling import Every
 from ann_ckpt.adapters.annarchy.classes import known_projection
+from ann_ckpt.adapters.annarchy.exactness import GENERATOR, NOT_INSTRUMENTED, resuming
 from ann_ckpt.adapters.annarchy.filters import LiveFilters
-from ann_ckpt.adapters.annarchy.generators import (
+from ann_ckpt.adapters.annarchy.population import LivePopulation
+from ann_ckpt.adapters.annarchy.projection import LiveProjection
+from ann_ckpt.adapters.annarchy.rng import (
     DEFAULT,
     TWISTERS,
     barrier_seed,
@@ -22,15 +24,68 @@ from ann_ckpt.adapters.annarchy.generators import (
     twister_texts,
     unsound_generators,
 )
-from ann_ckpt.adapters.annarchy.population import LivePopulation
-from ann_ckpt.adapters.annarchy.projection import LiveProjection
-from ann_ckpt.adapters.annarchy.resuming import GENERATOR, NOT_INSTRUMENTED, resuming
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["AnnarchySimulator"]
+__all__ = [
+    "AnnarchySimulator",
+    "Every",
+]
+
+
+class Every:
+    """What ANNarchy keeps for each ``@every``, on the clock of the whole simulation.
+
+    ANNarchy counts periods from the start of each call to ``simulate``. This counts
+    them from time step 0, so that it does not matter how a script cuts its simulation
+    into calls: the offset, asked for when one starts, leads to the next multiple.
+
+    Parameters
+    ----------
+    steps : int
+        Period in steps.
+    dt : float
+        Length of a step in ms.
+    time_step : callable
+        Returns the steps simulated so far.
+    call : callable
+        What is called.
+    """
+
+    wait = 0.0
+
+    def __init__(self, steps: int, dt: float, time_step: Callable[[], int], call: Callable[[], None]) -> None:
+        self._steps = steps
+        self._dt = dt
+        self._time_step = time_step
+        self._call = call
+
+    # ANNarchy cuts these off after dividing by dt; the half step keeps 0.3 / 0.1 from being 2.
+
+    @property
+    def period(self) -> float:
+        """Period in ms."""
+        return (self._steps + 0.5) * self._dt
+
+    @property
+    def offset(self) -> float:
+        """Time from now to the next multiple of the period, in ms."""
+        return (-self._time_step() % self._steps + 0.5) * self._dt
+
+    def func(self, _count: int) -> None:
+        """Make the call."""
+        self._call()
+
+    def install(self, callbacks: list[Any]) -> Callable[[], None]:
+        """Join the network's callbacks; return what leaves them again."""
+        callbacks.append(self)
+
+        def leave() -> None:
+            callbacks[:] = [c for c in callbacks if c is not self]
+
+        return leave
 
 
 class AnnarchySimulator:

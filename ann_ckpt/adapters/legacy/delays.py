@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy.coerce import kind_of, number
-from ann_ckpt.adapters.legacy.values import Rows, Value
+from ann_ckpt.adapters.legacy.values import Rows, Value, kind_of, number
 
-__all__ = ["Delays", "Step", "find_step", "from_connectivity", "from_value"]
+__all__ = [
+    "Delays",
+    "Step",
+    "find_step",
+    "from_connectivity",
+    "from_value",
+]
 
 DEFAULT_DT = 1.0
 """ANNarchy's own default for dt, in ms."""

@@ -10,12 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.coerce import kind_of
 from ann_ckpt.adapters.legacy.limits import Budget
-from ann_ckpt.adapters.legacy.values import Rows, Table, Value, assemble
+from ann_ckpt.adapters.legacy.values import Rows, Table, Value, assemble, kind_of
 from ann_ckpt.errors import CorruptFileError, printable
 
-__all__ = ["join_dendrites"]
+__all__ = [
+    "join_dendrites",
+]
 
 _NEW_NAMES: Final = {"rank": "pre_ranks", "post_rank": "post_ranks", "size": "number_of_synapses"}
 _OLDEST_NAMES: Final = {"values": "w", "delays": "delay", "pre_ranks": "rank"}

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from ann_ckpt.adapters.legacy.coerce import check_text, names, text, whole
 from ann_ckpt.adapters.legacy.delays import find_step
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.objects import Draft, connectivity_draft, population, projection_draft
-from ann_ckpt.adapters.legacy.values import Document, Table
+from ann_ckpt.adapters.legacy.values import Document, Table, check_text, names, text, whole
 from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, Kind, kind_of_table
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import CorruptFileError, OptionError, StateError, UnrecognisedFileError, printable
@@ -19,7 +18,10 @@ from ann_ckpt.report import Loss, Note
 
 _T = TypeVar("_T")
 
-__all__ = ["check_dt", "interpret"]
+__all__ = [
+    "check_dt",
+    "interpret",
+]
 
 
 def check_dt(dt: float | None) -> None:

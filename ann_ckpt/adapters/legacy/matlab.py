@@ -3,19 +3,222 @@
 from __future__ import annotations
 
 import io
+import math
+import struct
 import warnings
-from typing import Any, BinaryIO
+import zlib
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.limits import Budget
-from ann_ckpt.adapters.legacy.mat_guard import checked_bytes
 from ann_ckpt.adapters.legacy.streams import PlainStream, read_exactly
 from ann_ckpt.adapters.legacy.values import Rows, Table, Value, array_value, assemble
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 
-__all__ = ["read_matlab"]
+__all__ = [
+    "checked_bytes",
+    "read_matlab",
+]
+
+_HEADER_BYTES = 128
+_MATRIX, _COMPRESSED = 14, 15
+_BYTES_OF: Final = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
+_INT8, _INT32, _UINT32 = 1, 5, 6
+_CELL, _STRUCT, _CHAR = 1, 2, 4
+_NUMBERS: Final = range(6, 16)
+_COMPLEX = 0x08
+_MAX_AXES = 8
+_PIECE = 1 << 20
+_WIDEST = 8
+"""Bytes that one number takes once it is read, however few it has in the file."""
+
+
+def checked_bytes(data: bytes, budget: Budget) -> bytes:
+    """Return the file with its compressed elements inflated, every tag checked.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it holds what numbers and texts do not need, or grows beyond its cap.
+    CorruptFileError
+        If lengths and dimensions do not agree.
+    """
+    if data[116:124].strip(b" \0"):
+        raise UnsafeFileError("the MATLAB file has a section for MATLAB's own objects")
+    order = "<" if data[126:128] == b"IM" else ">"
+    plain = _inflated(data, order, budget)
+    _Walk(plain, order, budget).file()
+    return plain
+
+
+def _inflated(data: bytes, order: str, budget: Budget) -> bytes:
+    pieces = [data[:_HEADER_BYTES]]
+    size, at = _HEADER_BYTES, _HEADER_BYTES
+    cap = budget.limits.inflated_from(len(data))
+    compressed = False
+    while at < len(data):
+        if at + 8 > len(data):
+            raise CorruptFileError("the MATLAB file is cut short")
+        kind, length = struct.unpack_from(f"{order}II", data, at)
+        end = at + 8 + length
+        if end > len(data):
+            raise CorruptFileError(f"an element says that {length} bytes follow, but {len(data) - at - 8} do")
+        compressed |= kind == _COMPRESSED
+        piece = _inflate(data[at + 8 : end], cap - size) if kind == _COMPRESSED else data[at:end]
+        pieces.append(piece)
+        size += len(piece)
+        at = end
+    if not compressed:
+        return data
+    budget.read(size)
+    return b"".join(pieces)
+
+
+def _inflate(stored: bytes, cap: int) -> bytes:
+    inflater = zlib.decompressobj()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while not inflater.eof:
+            piece = inflater.decompress(stored, _PIECE)
+            stored = inflater.unconsumed_tail
+            size += len(piece)
+            if size > cap:
+                raise UnsafeFileError(f"compressed data grows beyond {cap} bytes")
+            if not piece and not stored and not inflater.eof:
+                raise CorruptFileError("a compressed element is cut short")
+            pieces.append(piece)
+    except zlib.error as error:
+        raise CorruptFileError(f"a compressed element is damaged: {error}") from error
+    if inflater.unused_data:
+        raise CorruptFileError("data follows a compressed element")
+    return b"".join(pieces)
+
+
+class _Walk:
+    """A walk over all tags."""
+
+    def __init__(self, data: bytes, order: str, budget: Budget) -> None:
+        self._data = data
+        self._tag = struct.Struct(f"{order}II")
+        self._order = order
+        self._limits = budget.limits
+        self._values = 0
+        self._most_values = budget.limits.inflated_from(budget.stored) // _WIDEST
+
+    def file(self) -> None:
+        """Walk over all variables."""
+        at, count = _HEADER_BYTES, 0
+        while at < len(self._data):
+            kind, start, end, after = self._element(at, len(self._data))
+            count += 1
+            if kind != _MATRIX or count > self._limits.members:
+                raise UnsafeFileError(
+                    f"element {count} of the MATLAB file is of type {kind}; expected variables"
+                )
+            self._array(start, end, depth=1)
+            at = after
+
+    def _element(self, at: int, stop: int) -> tuple[int, int, int, int]:
+        """Return type, start and end of the data of the element at ``at``, and where the next begins."""
+        if at + 8 > stop:
+            raise CorruptFileError("the MATLAB file is cut short")
+        kind, length = self._tag.unpack_from(self._data, at)
+        small = kind >> 16
+        if small:
+            if small > 4:
+                raise CorruptFileError(f"a small element says that it has {small} bytes")
+            return kind & 0xFFFF, at + 4, at + 4 + small, at + 8
+        start, end = at + 8, at + 8 + length
+        if end > stop:
+            raise CorruptFileError(f"an element says that {length} bytes follow, but {stop - start} do")
+        # Only the last element of a file may lack the padding behind it.
+        return kind, start, end, min(stop, end + -length % 8)
+
+    def _array(self, at: int, stop: int, depth: int) -> None:
+        if depth > self._limits.depth:
+            raise UnsafeFileError(f"cells and structs are nested over {self._limits.depth} deep")
+        if at == stop:
+            return  # an empty array, which scipy and MATLAB write without any content
+        form, at = self._flags(at, stop)
+        count, at = self._dimensions(at, stop)
+        at = self._name(at, stop)
+        if form == _CELL:
+            at = self._cells(count, at, stop, depth)
+        elif form == _STRUCT:
+            fields, at = self._fields(at, stop)
+            if not fields and count > 1:
+                raise UnsafeFileError(f"there are {count} structs without a field")
+            at = self._cells(count * fields, at, stop, depth)
+        else:
+            at = self._numbers(form, count, at, stop)
+        if at != stop:
+            raise CorruptFileError(f"an array has {stop - at} bytes too many")
+
+    def _flags(self, at: int, stop: int) -> tuple[int, int]:
+        kind, start, end, after = self._element(at, stop)
+        if kind != _UINT32 or end - start != 8:
+            raise CorruptFileError("an array does not begin with its flags")
+        flags = self._tag.unpack_from(self._data, start)[0]
+        form = flags & 0xFF
+        if form not in (_CELL, _STRUCT, _CHAR, *_NUMBERS) or flags >> 8 & _COMPLEX:
+            raise UnsafeFileError(f"an array is of MATLAB's class {form}, or complex; networks need numbers")
+        return form, after
+
+    def _dimensions(self, at: int, stop: int) -> tuple[int, int]:
+        kind, start, end, after = self._element(at, stop)
+        axes, rest = divmod(end - start, 4)
+        if kind != _INT32 or rest or not 2 <= axes <= _MAX_AXES:
+            raise CorruptFileError("the dimensions of an array make no sense")
+        dims = struct.unpack_from(f"{self._order}{axes}i", self._data, start)
+        if min(dims) < 0:
+            raise CorruptFileError(f"an array has the dimensions {dims}")
+        return math.prod(dims), after
+
+    def _name(self, at: int, stop: int) -> int:
+        kind, start, end, after = self._element(at, stop)
+        if kind not in (_INT8, 16) or end - start > self._limits.text_bytes:
+            raise CorruptFileError("the name of an array makes no sense")
+        return after
+
+    def _fields(self, at: int, stop: int) -> tuple[int, int]:
+        kind, start, end, at = self._element(at, stop)
+        if kind != _INT32 or end - start != 4:
+            raise CorruptFileError("a struct does not say how long the names of its fields are")
+        length = struct.unpack_from(f"{self._order}i", self._data, start)[0]
+        kind, start, end, after = self._element(at, stop)
+        if kind != _INT8 or length <= 0 or (end - start) % length:
+            raise CorruptFileError("the names of a struct's fields make no sense")
+        fields = (end - start) // length
+        if fields > self._limits.fields:
+            raise UnsafeFileError(f"a struct has {fields} fields")
+        return fields, after
+
+    def _cells(self, count: int, at: int, stop: int, depth: int) -> int:
+        if count > (stop - at) // 8:
+            raise CorruptFileError(f"an array has {count} cells in {stop - at} bytes")
+        for _ in range(count):
+            kind, start, end, at = self._element(at, stop)
+            if kind != _MATRIX:
+                raise CorruptFileError(f"a cell is of type {kind}; expected an array")
+            self._array(start, end, depth + 1)
+        return at
+
+    def _numbers(self, form: int, count: int, at: int, stop: int) -> int:
+        kind, start, end, after = self._element(at, stop)
+        width = _BYTES_OF.get(kind)
+        if width is None or (end - start) % width:
+            raise CorruptFileError(f"the values of an array are of type {kind}")
+        stored = (end - start) // width
+        # A character may take several bytes of UTF-8, hence several units.
+        if stored < count if form == _CHAR else stored != count:
+            raise CorruptFileError(f"an array has {stored} values where its dimensions ask for {count}")
+        self._values += stored
+        if self._values > self._most_values:
+            raise UnsafeFileError(f"the MATLAB file makes over {self._values} numbers out of few bytes")
+        return after
 
 
 def read_matlab(file: BinaryIO, name: str, budget: Budget) -> Table:

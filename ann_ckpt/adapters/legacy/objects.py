@@ -11,11 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy import delays as units
-from ann_ckpt.adapters.legacy.coerce import kind_of, names, number, ranks, rows_of, text, whole
 from ann_ckpt.adapters.legacy.delays import Delays
 from ann_ckpt.adapters.legacy.dendrites import join_dendrites
 from ann_ckpt.adapters.legacy.limits import Budget
-from ann_ckpt.adapters.legacy.values import Rows, Table, Value
+from ann_ckpt.adapters.legacy.values import (
+    Rows,
+    Table,
+    Value,
+    kind_of,
+    names,
+    number,
+    ranks,
+    rows_of,
+    text,
+    whole,
+)
 from ann_ckpt.adapters.legacy.versions import (
     POPULATION_ENTRIES,
     PROJECTION_ENTRIES,
@@ -25,7 +35,12 @@ from ann_ckpt.errors import CorruptFileError, printable
 from ann_ckpt.model import Attribute, Connectivity, Locality, PopulationState, ProjectionState
 from ann_ckpt.report import Loss, Note
 
-__all__ = ["Draft", "connectivity_draft", "population", "projection_draft"]
+__all__ = [
+    "Draft",
+    "connectivity_draft",
+    "population",
+    "projection_draft",
+]
 
 _UNKNOWN_ENTRY = "is in the file but belongs to no attribute; left out"
 _ONE_CELL = "one value in a MATLAB file may be global or not: its locality is unknown"

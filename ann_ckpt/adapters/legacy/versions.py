@@ -31,10 +31,16 @@ from typing import Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.coerce import check_text, is_number, names
-from ann_ckpt.adapters.legacy.values import Document, Rows, Table, Value
+from ann_ckpt.adapters.legacy.values import Document, Rows, Table, Value, check_text, is_number, names
 
-__all__ = ["NETWORK_ENTRIES", "NOT_SAVED", "Kind", "attribute_names", "kind_of_table", "written_by"]
+__all__ = [
+    "NETWORK_ENTRIES",
+    "NOT_SAVED",
+    "Kind",
+    "attribute_names",
+    "kind_of_table",
+    "written_by",
+]
 
 NOT_SAVED: Final = (
     "no version of ANNarchy saves dt, seeds and random generators, delay queues, spike and refractory "

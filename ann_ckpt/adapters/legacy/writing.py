@@ -14,15 +14,18 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.detect import Container
 from ann_ckpt.adapters.legacy.mat_writer import write_matlab
-from ann_ckpt.adapters.legacy.pickle_writer import write_pickle
+from ann_ckpt.adapters.legacy.pickle.writer import write_pickle
+from ann_ckpt.adapters.legacy.streams import Container
 from ann_ckpt.adapters.legacy.tables import network_table
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.durable import atomic_write, check_target, code_of_others, explained
 from ann_ckpt.report import Note, SaveReport
 
-__all__ = ["SUFFIXES", "write"]
+__all__ = [
+    "SUFFIXES",
+    "write",
+]
 
 SUFFIXES: Final = {
     ".data": Container.PICKLE,

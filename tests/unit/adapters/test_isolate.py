@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ann_ckpt import differences
-from ann_ckpt.adapters import isolate, wire
-from ann_ckpt.adapters.isolate import WorkerLimits, examine_isolated
 from ann_ckpt.adapters.legacy import OldFile, examine
+from ann_ckpt.adapters.legacy.sandbox import client, wire
+from ann_ckpt.adapters.legacy.sandbox.client import WorkerLimits, examine_isolated
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
@@ -121,7 +121,7 @@ def test_time_is_limited(old: Path) -> None:
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(isolate, "_START", f"import os, signal, sys, time\n{code}")
+    monkeypatch.setattr(client, "_START", f"import os, signal, sys, time\n{code}")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_worker_can_neither_write_nor_compute_for_ever(
     run_instead(
         monkeypatch,
         f"sys.path[:] = {sys.path!r}\n"
-        "from ann_ckpt.adapters.worker import confine\n"
+        "from ann_ckpt.adapters.legacy.sandbox.worker import confine\n"
         "confine(4 << 30, 1)\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"try: open({str(target)!r}, 'w').write('x')\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt.cli.values import FEW, few, number, row_range
+from ann_ckpt.cli.output import FEW, few, number, row_range
 
 ENDS = st.none() | st.integers(-50, 50)
 

@@ -16,8 +16,8 @@ from h5py import h5g
 
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, NotWritableError
-from ann_ckpt.files import open_regular
 from ann_ckpt.format import h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
 

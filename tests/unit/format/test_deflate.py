@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from ann_ckpt.format.deflate import patterned, zlib_stream
+from ann_ckpt.format.codec import patterned, zlib_stream
 
 KINDS = {
     "noise": lambda rng, n: rng.integers(0, 256, n, np.uint8),

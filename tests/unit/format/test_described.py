@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt.format.described import describe, described
+from ann_ckpt.format.digest import describe, described
 
 LENGTHS = st.lists(st.integers(0, 2**12), min_size=1, max_size=4)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ann_ckpt.format import layout
-from ann_ckpt.format.sharing import (
+from ann_ckpt.format.shared.array import (
     BLOCK,
     Piece,
     SharedArray,

@@ -13,16 +13,15 @@ from h5py import h5d, h5g
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.files import open_regular
-from ann_ckpt.format import h5, places
+from ann_ckpt.format import chunk_locations, h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.format.chunk_locations import AskedPlaces
+from ann_ckpt.format.chunk_writer import chunk_stream
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.chunks import chunk_stream
+from ann_ckpt.format.dataset import StoredArray, stretches
 from ann_ckpt.format.guard import check_dataset
-from ann_ckpt.format.places import AskedPlaces
-from ann_ckpt.format.stored import StoredArray
-from ann_ckpt.format.stretches import stretches
 
 CHUNK = 32
 ASK = AskedPlaces._ask
@@ -95,8 +94,8 @@ def test_listing_all_chunks_gives_what_asking_for_each_does(tmp_path_factory, va
     with opened(path) as (_, dataset, _), pytest.MonkeyPatch.context() as patch:
         found = []
         for least in (0, 1 << 30):
-            patch.setattr(places, "_LIST_FROM", least)
-            patch.setattr(places, "_LIST_SHARE", 1 << 30)
+            patch.setattr(chunk_locations, "_LIST_FROM", least)
+            patch.setattr(chunk_locations, "_LIST_SHARE", 1 << 30)
             found.append(cut(path, dataset, start, stop))
         assert found[0] == found[1]
 
@@ -124,7 +123,7 @@ def test_neighbouring_raw_chunks_are_one_read(tmp_path):
 
 @pytest.mark.parametrize("least", [0, 1 << 30])
 def test_a_missing_chunk_is_damage(tmp_path, monkeypatch, least):
-    monkeypatch.setattr(places, "_LIST_FROM", least)
+    monkeypatch.setattr(chunk_locations, "_LIST_FROM", least)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", (4 * CHUNK,), "i8", chunks=(CHUNK,))[:CHUNK] = 1
     with opened(tmp_path / "x.h5") as (stored, _, _), pytest.raises(CorruptFileError, match="chunk at 32"):

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CheckpointError, CorruptFileError
-from ann_ckpt.files import open_regular
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import check_superblock
 from ann_ckpt.format.trailer import NotedDataset, Trailer, note, trailer_bytes

@@ -19,7 +19,6 @@ from ann_ckpt import (
     read,
     write,
 )
-from ann_ckpt.compare import differences
 from ann_ckpt.errors import (
     AttributeNotFoundError,
     CheckpointError,
@@ -28,6 +27,7 @@ from ann_ckpt.errors import (
     StateError,
 )
 from ann_ckpt.model import Exactness, Resume, blocks, nbytes
+from ann_ckpt.model.compare import differences
 
 ROWS = Connectivity.from_rows([1, 0], [[0, 2], [1]])
 

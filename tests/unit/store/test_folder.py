@@ -15,8 +15,7 @@ from ann_ckpt.errors import (
     ObjectNotFoundError,
     UnknownFormatError,
 )
-from ann_ckpt.store.folder import Slot
-from ann_ckpt.store.places import store_target
+from ann_ckpt.store.folder import Slot, store_target
 
 
 @given(st.lists(st.none() | st.integers(0, 2**62), max_size=12))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.format.digest import block_digests
-from ann_ckpt.format.sharing import block_records
-from ann_ckpt.store import regions
-from ann_ckpt.store.regions import Regions, digest_whole
+from ann_ckpt.format.shared.array import block_records
+from ann_ckpt.store import block_hashing
+from ann_ckpt.store.block_hashing import Regions, digest_whole
 
 
 def directly(values, cuts):
@@ -37,7 +37,9 @@ def test_records_are_those_of_the_blocks_after_any_history(history, several_save
 def test_only_what_changed_since_the_save_before_is_hashed_block_by_block(monkeypatch):
     hashed = []
     monkeypatch.setattr(
-        regions, "block_digests", lambda values, cuts: hashed.append(len(cuts)) or block_digests(values, cuts)
+        block_hashing,
+        "block_digests",
+        lambda values, cuts: hashed.append(len(cuts)) or block_digests(values, cuts),
     )
     known, values, cuts = Regions(), np.arange(1000.0), np.arange(0, 1001, 10)
 

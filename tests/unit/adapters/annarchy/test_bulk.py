@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy import rows
-from ann_ckpt.adapters.annarchy.bulk import BulkSynapses, write_rows
+from ann_ckpt.adapters.annarchy.rows import BulkSynapses, write_rows
 
 
 class Memory:

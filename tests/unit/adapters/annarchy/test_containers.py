@@ -14,7 +14,7 @@ from ann_ckpt.adapters.annarchy.containers import (
     in_parts,
     without_parts,
 )
-from ann_ckpt.adapters.annarchy.generated import Member
+from ann_ckpt.adapters.annarchy.cpp_members import Member
 from ann_ckpt.errors import StateError
 
 

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from ann_ckpt.adapters.annarchy.carried import POPULATION, PROJECTION, sort_members
-from ann_ckpt.adapters.annarchy.generated import Member, base_class, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.cpp_members import Member, base_class, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.internal_state import POPULATION, PROJECTION, sort_members
 
 HEADER = """
 #pragma once

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt import Connectivity
-from ann_ckpt.adapters.annarchy.rebuilding import as_arrays, as_lists
+from ann_ckpt.adapters.annarchy.storage import as_arrays, as_lists
 
 SIZES = st.lists(st.integers(0, 4), max_size=5)
 

@@ -6,13 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ann_ckpt.adapters.annarchy.resuming import (
-    GENERATOR,
-    KEPT_NUMBER,
-    RACE,
-    hidden_in_projection,
-    resuming,
-)
+from ann_ckpt.adapters.annarchy.exactness import GENERATOR, KEPT_NUMBER, RACE, hidden_in_projection, resuming
 from ann_ckpt.model import Exactness
 
 

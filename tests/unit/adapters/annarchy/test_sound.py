@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ann_ckpt.adapters.annarchy.sound import unsound_population, unsound_projection
+from ann_ckpt.adapters.annarchy.internal_checks import unsound_population, unsound_projection
 
 SIZE = 4
 

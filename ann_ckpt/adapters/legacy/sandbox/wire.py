@@ -1,0 +1,266 @@
+"""An old file that was read, as bytes on a pipe: a JSON header, then raw numbers.
+
+The sender may have been taken over by the file that it read. So nothing here is ever
+unpickled, and what arrives is believed no more than a file would be: the header is
+JSON of bounded length, types are from a short list, sizes are bounded before memory
+is taken, and the state is put together by the model's own checking constructors.
+
+    8 bytes    length of the header, little-endian
+    header     JSON: ``error``, or the file's facts and the type and shape of each array
+    arrays     the bytes of each array, one after the other
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.legacy import OldFile
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.errors import (
+    CheckpointError,
+    CorruptFileError,
+    FileMissingError,
+    NotReadableError,
+    OptionError,
+    UnrecognisedFileError,
+    UnsafeFileError,
+    WorkerCrashedError,
+    printable,
+)
+from ann_ckpt.model import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.report import Loss, Note
+
+__all__ = [
+    "receive",
+    "send",
+    "send_error",
+]
+
+Take = Callable[[int], bytes]
+"""``take(count)`` returns exactly ``count`` bytes from the pipe."""
+
+_LENGTH_BYTES = 8
+_HEADER_BYTES = 1 << 26
+_MAX_AXES = 8
+_SHOWN = 1000
+_TYPES: Final = frozenset("?bhilqBHILQfd")
+_ERRORS: Final = {
+    cls.code: cls
+    for cls in (
+        CorruptFileError,
+        FileMissingError,
+        NotReadableError,
+        OptionError,
+        UnrecognisedFileError,
+        UnsafeFileError,
+    )
+}
+
+
+def send(found: OldFile, pipe: BinaryIO) -> None:
+    """Write a file that was read, without its path."""
+    arrays: list[NDArray[Any]] = []
+
+    def put(values: object) -> int:
+        arrays.append(np.asarray(values))
+        return len(arrays) - 1
+
+    state = found.reading.state
+    header = {
+        "facts": [found.container, found.kind, found.file_bytes, found.annarchy, found.python],
+        "notes": [[note.path, note.text, isinstance(note, Loss)] for note in found.reading.notes],
+        "time": [state.time_step, state.dt],
+        "populations": [_population_fields(p, put) for p in state.populations.values()],
+        "projections": [_projection_fields(p, put) for p in state.projections.values()],
+    }
+    header["arrays"] = [[array.dtype.char, array.shape] for array in arrays]
+    _write_header(header, pipe)
+    pipe.writelines(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays)
+
+
+def send_error(error: CheckpointError, pipe: BinaryIO) -> None:
+    """Write why a file could not be read."""
+    fields = {"code": error.code, "fact": error.fact, "details": error.details, "where": error.where}
+    _write_header({"error": fields}, pipe)
+
+
+def receive(take: Take, path: str, limit: int) -> OldFile:
+    """Return what was sent, or raise the error that was sent.
+
+    Parameters
+    ----------
+    take : callable
+        Returns exactly as many bytes from the pipe as it is asked for.
+    path : str
+        The file that the sender was asked to read.
+    limit : int
+        Most bytes that all arrays together may have.
+
+    Raises
+    ------
+    WorkerCrashedError
+        If what arrives is nothing that :func:`send` writes.
+    CheckpointError
+        The sender's own error.
+    """
+    length = int.from_bytes(take(_LENGTH_BYTES), "little")
+    try:
+        header = json.loads(take(_at_most(length, _HEADER_BYTES)))
+        if "error" not in header:
+            arrays = [_array(char, shape, take) for char, shape in _bounded(header["arrays"], limit)]
+            return _old_file(header, arrays, path)
+        error = _error(header["error"])
+    except WorkerCrashedError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as failure:
+        raise WorkerCrashedError(
+            "the process that reads the file answers with what makes no sense", where=path
+        ) from failure
+    raise error
+
+
+def _write_header(header: Mapping[str, Any], pipe: BinaryIO) -> None:
+    data = json.dumps(header).encode()
+    pipe.write(len(data).to_bytes(_LENGTH_BYTES, "little") + data)
+
+
+def _population_fields(population: PopulationState, put: Callable[[object], int]) -> list[Any]:
+    groups = _group_fields(population.parameters, put), _group_fields(population.variables, put)
+    return [population.name, population.geometry, *groups]
+
+
+def _projection_fields(projection: ProjectionState, put: Callable[[object], int]) -> list[Any]:
+    delays = projection.delays
+    return [
+        [projection.name, projection.pre, projection.post, projection.target],
+        [projection.pre_size, projection.post_size],
+        [put(projection.post_ranks), put(projection.row_ptr), put(projection.pre_ranks)],
+        None if delays is None else [delays, None] if isinstance(delays, int) else [None, put(delays)],
+        _group_fields(projection.parameters, put),
+        _group_fields(projection.variables, put),
+    ]
+
+
+def _group_fields(group: Mapping[str, Attribute], put: Callable[[object], int]) -> list[Any]:
+    return [[name, str(attribute.locality), put(attribute.values)] for name, attribute in group.items()]
+
+
+def _bounded(specs: list[Any], limit: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Return types and shapes after checking that they are plain and not too large together."""
+    found = []
+    for char, shape in specs:
+        if char not in _TYPES or len(shape) > _MAX_AXES or not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError(char)
+        limit -= _at_most(math.prod(shape) * np.dtype(char).itemsize, limit)
+        found.append((char, tuple(shape)))
+    return found
+
+
+def _at_most(size: int, limit: int) -> int:
+    if size > limit:
+        raise ValueError(size)
+    return size
+
+
+def _array(char: str, shape: tuple[int, ...], take: Take) -> NDArray[Any]:
+    data = take(math.prod(shape) * np.dtype(char).itemsize)
+    return np.frombuffer(data, char).reshape(shape) if data else np.empty(shape, char)
+
+
+def _error(fields: dict[str, Any]) -> CheckpointError:
+    details = {printable(key, 40): printable(value, _SHOWN) for key, value in fields["details"].items()}
+    where = None if fields["where"] is None else printable(fields["where"], _SHOWN)
+    return _ERRORS[fields["code"]](printable(fields["fact"], _SHOWN), details=details, where=where)
+
+
+def _old_file(header: dict[str, Any], arrays: list[NDArray[Any]], path: str) -> OldFile:
+    container, kind, file_bytes, annarchy, python = header["facts"]
+    time_step, dt = header["time"]
+    populations = [_population(*fields, arrays=arrays) for fields in header["populations"]]
+    projections = [_projection(*fields, arrays=arrays) for fields in header["projections"]]
+    state = NetworkState(
+        populations={population.name: population for population in populations},
+        projections={projection.name: projection for projection in projections},
+        time_step=None if time_step is None else _whole(time_step),
+        dt=None if dt is None else float(dt),
+    )
+    notes = tuple(
+        (Loss if lost else Note)(_text(where), _text(what)) for where, what, lost in header["notes"]
+    )
+    return OldFile(
+        path=path,
+        container=_text(container),
+        kind=_text(kind),
+        file_bytes=_whole(file_bytes),
+        annarchy=_text(annarchy),
+        python=_text(python),
+        reading=Reading(state, notes),
+    )
+
+
+def _population(
+    name: str, geometry: list[int], parameters: list[Any], variables: list[Any], *, arrays: list[NDArray[Any]]
+) -> PopulationState:
+    return PopulationState(
+        _text(name),
+        tuple(_whole(n) for n in geometry),
+        parameters=_group(parameters, arrays),
+        variables=_group(variables, arrays),
+    )
+
+
+def _projection(
+    names: list[str],
+    sizes: list[int | None],
+    ranks: list[int],
+    delays: list[int | None] | None,
+    parameters: list[Any],
+    variables: list[Any],
+    *,
+    arrays: list[NDArray[Any]],
+) -> ProjectionState:
+    name, pre, post, target = map(_text, names)
+    pre_size, post_size = (None if size is None else _whole(size) for size in sizes)
+    post_ranks, row_ptr, pre_ranks = (arrays[_whole(index)] for index in ranks)
+    steps, per_synapse = (None, None) if delays is None else delays
+    return ProjectionState(
+        name,
+        pre,
+        post,
+        target,
+        Connectivity(post_ranks, row_ptr, pre_ranks),
+        delays=arrays[_whole(per_synapse)] if per_synapse is not None else steps,
+        parameters=_group(parameters, arrays),
+        variables=_group(variables, arrays),
+        pre_size=pre_size,
+        post_size=post_size,
+    )
+
+
+def _group(fields: list[Any], arrays: list[NDArray[Any]]) -> dict[str, Attribute]:
+    return {
+        _text(name): Attribute(arrays[_whole(index)], Locality(locality)) for name, locality, index in fields
+    }
+
+
+def _note(path: object, text: object, lost: object) -> Note:
+    return (Loss if lost else Note)(_text(path), _text(text))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode("utf-8")  # half a surrogate pair is refused here, not when it is written
+    return value
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(value)
+    return value

@@ -1,0 +1,177 @@
+"""Where the chunks of one dataset lie in its file: as HDF5 says, or as the file notes it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from h5py import h5d
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import CorruptFileError
+from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.guard import Layout
+
+__all__ = [
+    "PLACE",
+    "AskedPlaces",
+    "NotedPlaces",
+    "Place",
+    "Places",
+]
+
+Place = tuple[int, int, int]
+"""Offset in the file, bytes, and filter mask of one chunk."""
+PLACE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4")])
+
+_LIST_FROM = 16
+"""Fewer chunks are asked for one by one."""
+_LIST_SHARE = 8
+"""So is less than this part of all: asking for one costs as much as this many in a list."""
+
+
+class Places(Protocol):
+    """Chunks along the first axis, by number; a contiguous dataset is a single one."""
+
+    def of(self, chunks: range) -> Iterable[Place]:
+        """Return where some chunks that follow one another lie.
+
+        Raises
+        ------
+        CorruptFileError
+            If one is missing.
+        """
+
+    def stored_bytes(self) -> int:
+        """Bytes of all of them in the file."""
+
+
+class AskedPlaces:
+    """What HDF5 says: asked for one by one until that has cost as much as a list of all of them.
+
+    Parameters
+    ----------
+    dataset : h5py.h5d.DatasetID
+        Contiguous, or chunked along the first axis only.
+    layout : Layout
+        What :func:`ann_ckpt.format.guard.check_dataset` said about it.
+    where : str
+        File and path for messages.
+    """
+
+    def __init__(self, dataset: Any, layout: Layout, *, where: str) -> None:
+        self._dataset = dataset
+        self._layout = layout
+        self._count = layout.chunk_count
+        self._where = where
+        self._asked = 0
+        self._listed: NDArray[np.void] | None = None
+
+    def of(self, chunks: range) -> Iterable[Place]:
+        """Return where some chunks lie; see :class:`Places`."""
+        if self._listed is None:
+            self._asked += len(chunks)
+            if self._asked < _LIST_FROM or self._asked * _LIST_SHARE < self._count:
+                return map(self._ask, chunks)
+        return _present(self.all()[chunks.start : chunks.stop], chunks.start, self._layout, self._where)
+
+    def all(self) -> NDArray[np.void]:
+        """Return where all chunks lie, records of type :data:`PLACE`; a missing one has no bytes."""
+        if self._listed is None:
+            contiguous = self._layout.kind == h5d.CONTIGUOUS
+            if contiguous or not hasattr(self._dataset, "chunk_iter"):
+                self._listed = np.array([self._ask(number) for number in range(self._count)], PLACE)
+            else:
+                self._listed = self._list()
+        return self._listed
+
+    def stored_bytes(self) -> int:
+        """Bytes of all chunks in the file."""
+        return int(self._dataset.get_storage_size())
+
+    def _ask(self, number: int) -> Place:
+        if self._layout.kind == h5d.CONTIGUOUS:
+            return self._dataset.get_offset(), self._dataset.get_storage_size(), 0
+        corner = (number * self._layout.chunk_length,) + (0,) * (self._dataset.rank - 1)
+        try:
+            info = self._dataset.get_chunk_info_by_coord(corner)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CorruptFileError(f"the chunk at {corner[0]} cannot be found", where=self._where) from error
+        if info.byte_offset is None:
+            raise _missing(number, self._layout, self._where)
+        return info.byte_offset, info.size, info.filter_mask
+
+    def _list(self) -> NDArray[np.void]:
+        listed = np.zeros(self._count, PLACE)
+        left = self._count
+
+        def note(info: Any) -> bool | None:
+            nonlocal left
+            left -= 1
+            number = info.chunk_offset[0] // self._layout.chunk_length
+            listed[number] = (info.byte_offset, info.size, info.filter_mask)
+            return True if left < 0 else None  # more than there can be: no use in going on
+
+        try:
+            self._dataset.chunk_iter(note)
+        except (OSError, RuntimeError, ValueError, IndexError) as error:
+            raise CorruptFileError("the chunks cannot be listed", where=self._where) from error
+        return listed
+
+
+class NotedPlaces:
+    """What stands in a table of the file, of which each look reads the records it needs.
+
+    Parameters
+    ----------
+    file : FileBytes
+        The file.
+    first : int
+        Offset of the dataset's first record in it, in bytes.
+    end : int
+        Where values end in the file at the latest.
+    layout : Layout
+        Of the dataset.
+    where : str
+        File and path for messages.
+    """
+
+    def __init__(self, file: FileBytes, first: int, *, end: int, layout: Layout, where: str) -> None:
+        self._file = file
+        self._first = first
+        self._end = end
+        self._layout = layout
+        self._where = where
+
+    def of(self, chunks: range) -> Iterable[Place]:
+        """Return where some chunks lie; see :class:`Places`."""
+        return _present(self._read(chunks), chunks.start, self._layout, self._where)
+
+    def all(self) -> NDArray[np.void]:
+        """Return where all chunks lie, records of type :data:`PLACE`."""
+        return self._read(range(self._layout.chunk_count))
+
+    def stored_bytes(self) -> int:
+        """Bytes of all chunks in the file."""
+        return int(self.all()["size"].sum(dtype=np.int64))
+
+    def _read(self, chunks: range) -> NDArray[np.void]:
+        raw = self._file.read(self._first + chunks.start * PLACE.itemsize, len(chunks) * PLACE.itemsize)
+        found: NDArray[np.void] = np.frombuffer(raw, PLACE)
+        if len(found) != len(chunks) or np.any(found["offset"] > self._end - found["size"].astype(np.int64)):
+            raise CorruptFileError("chunks are noted to lie outside the file", where=self._where)
+        return found
+
+
+def _present(places: NDArray[np.void], first: int, layout: Layout, where: str) -> list[Place]:
+    """The records as tuples, none of which is missing."""
+    found: list[Place] = places.tolist()
+    for number, (_, size, _) in enumerate(found, first):
+        if not size:
+            raise _missing(number, layout, where)
+    return found
+
+
+def _missing(number: int, layout: Layout, where: str) -> CorruptFileError:
+    return CorruptFileError(f"the chunk at {number * layout.chunk_length} is missing", where=where)

@@ -1,0 +1,292 @@
+"""One dataset of a file, read in ranges of its first axis.
+
+HDF5 says where the bytes lie; the bytes themselves come through ``pread`` on a
+descriptor of our own and are decoded on threads, outside HDF5's global lock. A chunk
+that is stored raw is read only as far as it is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from h5py import h5d
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import CorruptFileError, MissingExtraError
+from ann_ckpt.format import codec, h5
+from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.chunk_locations import AskedPlaces, Place, Places
+from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
+
+__all__ = [
+    "Storage",
+    "StoredArray",
+    "Stretch",
+    "stretches",
+]
+
+_RAW_BYTES = 4 << 20
+"""Raw chunks are joined up to this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring entries that one read gets."""
+
+    start: int
+    stop: int
+    """Entries of the first axis, counted from the start of the array."""
+    offset: int
+    """Of the first byte to read, in the file."""
+    size: int
+    """Bytes to read."""
+    chunk: int
+    """Entry at which the chunk starts; of the first chunk, if there are several."""
+    mask: int
+    """HDF5's filter mask."""
+    raw: bool
+    """Whether the bytes are the values themselves; otherwise it is one whole chunk, to be decoded."""
+
+    def joined(self, after: Stretch) -> Stretch | None:
+        """Return this stretch and the one behind it as one, if one read gets both."""
+        size = self.size + after.size
+        if not (self.raw and after.raw) or self.offset + self.size != after.offset or size > _RAW_BYTES:
+            return None
+        return Stretch(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
+
+
+def stretches(layout: Layout, places: Places, start: int, stop: int) -> Iterator[Stretch]:
+    """Yield what has to be read for entries ``[start, stop)``, in order.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the dataset: contiguous, or chunked along its first axis only.
+    places : Places
+        Where its chunks lie.
+
+    Raises
+    ------
+    CorruptFileError
+        If a chunk is missing.
+    """
+    length = layout.chunk_length
+    chunks = range(start // length, math.ceil(stop / length))
+    pending: Stretch | None = None
+    for number, place in zip(chunks, places.of(chunks), strict=True):
+        first = number * length
+        found = _stretch(layout, place, first, max(start, first), min(stop, first + length))
+        joined = None if pending is None else pending.joined(found)
+        if pending is not None and joined is None:
+            yield pending
+        pending = joined or found
+    if pending is not None:
+        yield pending
+
+
+def _stretch(layout: Layout, place: Place, first: int, low: int, high: int) -> Stretch:
+    """Entries ``[low, high)`` of one chunk; a packed one is read whole, a raw one so far only."""
+    offset, size, mask = place
+    all_skipped = (1 << len(layout.filters)) - 1
+    if mask & all_skipped != all_skipped:
+        return Stretch(low, high, offset, size, first, mask, raw=False)
+    skipped, wanted = (low - first) * layout.entry_bytes, (high - low) * layout.entry_bytes
+    return Stretch(low, high, offset + skipped, wanted, first, mask, raw=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How an array lies in its file, for people who want to know."""
+
+    kind: str
+    """``compact``, ``contiguous`` or ``chunked``."""
+    filters: tuple[str, ...]
+    chunk: int
+    """Elements of one chunk along the first axis; 0 if not chunked."""
+    stored_bytes: int
+    """Bytes in the file, after compression."""
+
+
+class StoredArray:
+    """A dataset that was found to be one this format writes, ready to be read.
+
+    Parameters
+    ----------
+    layout : Layout
+        What the file says about it, and was believed.
+    places : Places or None
+        Where its bytes lie; None if only HDF5 can find or decode them.
+    dataset : h5py.h5d.DatasetID, optional
+        The dataset; not needed where its places are known.
+    file : FileBytes
+        The same file.
+    count : callable
+        Told the number of bytes of each read.
+    where : str
+        File and path for messages.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        places: Places | None,
+        *,
+        dataset: Any = None,
+        file: FileBytes,
+        count: Callable[[int], None],
+        where: str,
+    ) -> None:
+        self.shape = layout.shape
+        self.dtype = _without_padding(layout.dtype)
+        self._layout = layout
+        self._places = places
+        self._dataset = dataset
+        self._file = file
+        self._count = count
+        self._where = where
+
+    @classmethod
+    def opened(cls, dataset: Any, *, file: FileBytes, count: Callable[[int], None], where: str) -> Self:
+        """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
+        layout = check_dataset(dataset, file.size, where)
+        readable = layout.in_chunks_of_rows and _without_padding(layout.dtype) == layout.dtype
+        places = AskedPlaces(dataset, layout, where=where) if readable else None
+        return cls(layout, places, dataset=dataset, file=file, count=count, where=where)
+
+    @property
+    def chunk_length(self) -> int:
+        """Entries of the first axis that are decoded together; 1 if any can be read by themselves."""
+        return self._layout.chunk[0] if self._layout.filters else 1
+
+    def storage(self) -> Storage:
+        """Return how the array lies in the file; looks at every chunk's size."""
+        names = {codec.DEFLATE: "gzip", codec.SHUFFLE: "shuffle", **PLUGIN_FILTERS}
+        kinds = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}
+        layout = self._layout
+        return Storage(
+            kinds[layout.kind],
+            tuple(names[f] for f in layout.filters),
+            layout.chunk[0] if layout.chunk else 0,
+            self._dataset.get_storage_size() if self._places is None else self._places.stored_bytes(),
+        )
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return elements ``[start, stop)`` of the first axis, shape ``(stop - start, ...)``."""
+        out = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        self.read_into(out, start)
+        return out
+
+    def read_scalar(self) -> NDArray[Any]:
+        """Return the only value of an array of shape ``()``."""
+        value = h5.read_whole(self._dataset, self.dtype)
+        self._count(value.nbytes)
+        return value
+
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
+
+        Raises
+        ------
+        CorruptFileError
+            If a chunk is missing, short, or does not decode.
+        """
+        if not out.size:
+            return
+        if self._places is not None:
+            self.gather([(start, out)])
+        elif set(self._layout.filters) & set(PLUGIN_FILTERS) or self._layout.kind == h5d.CHUNKED:
+            self._read_through_hdf5(out, start)
+        else:
+            whole = self.read_scalar()
+            out[...] = whole[start : start + len(out)] if self.shape else whole
+
+    def gather(self, parts: Sequence[tuple[int, NDArray[Any]]]) -> None:
+        """Fill several arrays, each from an entry of its own on; what they share is decoded once.
+
+        Parameters
+        ----------
+        parts : sequence of (int, array)
+            First entry, and what to fill as in :meth:`read_into`; entries rise.
+        """
+        if self._places is None:
+            for start, out in parts:
+                self.read_into(out, start)
+            return
+        found = (
+            (stretch, out[stretch.start - start : stretch.stop - start])
+            for start, out in parts
+            for stretch in stretches(self._layout, self._places, start, start + len(out))
+        )
+        self._count(self._read_stretches(found))
+
+    def _read_stretches(self, parts: Iterable[tuple[Stretch, NDArray[Any]]]) -> int:
+        """Fill each array with its stretch; return how many bytes of the file that took."""
+        taken = 0
+        chunk: codec.Unpacked | None = None
+        unpacked = -1
+        for stretch, out in parts:
+            if stretch.raw:
+                taken += self._pread_into(out, stretch.offset)
+                continue
+            if chunk is None or unpacked != stretch.chunk:
+                chunk, unpacked = self._unpack(stretch), stretch.chunk
+                taken += stretch.size
+            first = (stretch.start - stretch.chunk) * math.prod(self.shape[1:])
+            chunk.copy_to(out.reshape(-1), start=first)
+        return taken
+
+    def _unpack(self, stretch: Stretch) -> codec.Unpacked:
+        data = np.empty(stretch.size, np.uint8)
+        self._pread_into(data, stretch.offset)
+        try:
+            return codec.unpack(
+                data.data,
+                self._layout.filters,
+                stretch.mask,
+                count=math.prod(self._layout.chunk),
+                itemsize=self.dtype.itemsize,
+            )
+        except CorruptFileError as error:
+            error.where = self._where
+            raise
+
+    def _pread_into(self, out: NDArray[Any], offset: int) -> int:
+        view = out.reshape(-1).view(np.uint8).data
+        done = self._file.read_into(view, offset)
+        if done < len(view):
+            raise CorruptFileError(
+                "the file ends inside an array", details={"offset": str(offset + done)}, where=self._where
+            )
+        return done
+
+    def _read_through_hdf5(self, out: NDArray[Any], start: int) -> None:
+        if set(self._layout.filters) & set(PLUGIN_FILTERS):
+            _load_plugins(self._where)
+        try:
+            h5py.Dataset(self._dataset).read_direct(out, np.s_[start : start + len(out)])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CorruptFileError(f"HDF5 cannot read it: {error}", where=self._where) from error
+        self._count(out.nbytes)
+
+
+def _without_padding(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a compound as its members side by side, which is how digests take it."""
+    if dtype.names is None:
+        return dtype
+    return np.dtype([(name, dtype[name]) for name in dtype.names])
+
+
+def _load_plugins(where: str) -> None:
+    try:
+        import hdf5plugin  # noqa: F401  (registers its filters with HDF5)
+    except ImportError as error:
+        raise MissingExtraError(
+            "the data are compressed with a filter of the package hdf5plugin",
+            details={"install": "pip install 'ann_ckpt[plugins]'"},
+            where=where,
+        ) from error

@@ -1,0 +1,386 @@
+"""Objects: files with one dataset each, which the checkpoints of a store share.
+
+An object is written once, chunk by chunk, and never changed. Readers reach it through a
+descriptor of their own, so that it stays readable when it is removed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5g
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import (
+    CorruptFileError,
+    NotReadableError,
+    OutsideStoreError,
+    PrunedError,
+    UnsafeFileError,
+    printable,
+)
+from ann_ckpt.format import guard, h5, layout
+from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.format.chunk_writer import TASK_BYTES, ChunkStream, chunk_stream
+from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
+from ann_ckpt.format.dataset import StoredArray
+from ann_ckpt.format.hdf5_file import OpenFile
+from ann_ckpt.format.shared.array import SharedArray, StoredObject
+from ann_ckpt.format.trailer import note, trailer_bytes
+
+__all__ = [
+    "ObjectWriter",
+    "OpenObjects",
+    "is_whole",
+    "naming_object",
+]
+
+
+class ObjectWriter:
+    """Writes one object whose length is not known beforehand.
+
+    Parameters
+    ----------
+    path : str
+        A temporary file; making it durable and giving it its name is the caller's.
+    dtype, entry : dtype, tuple of int
+        Type of the values, and shape of one entry of the first axis.
+    compression : Compression
+        For its chunks.
+    pool : Executor
+        Where to compress.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        dtype: np.dtype[Any],
+        entry: tuple[int, ...],
+        *,
+        compression: Compression,
+        pool: Executor,
+    ) -> None:
+        self.path = path
+        self._dtype = dtype
+        self._entry = entry
+        self._entry_bytes = max(1, math.prod(entry) * dtype.itemsize)
+        self._chunk = max(1, chunk_bytes(compression) // self._entry_bytes)
+        # Blocks that changed come in small pieces; they are gathered until they are worth a task.
+        self._batch = self._chunk * max(1, TASK_BYTES // (self._chunk * self._entry_bytes))
+        self._compression = compression
+        self._pool = pool
+        self._file: NewFile | None = None
+        self._hdf5: Any = None
+        self._stream: ChunkStream | None = None
+        self._put = 0
+        self._waiting: list[NDArray[Any]] = []
+
+    def finish(self) -> None:
+        """Complete the file and close it."""
+        with contextlib.closing(self):
+            file = self._begin()
+            self._write_rest()
+            noted = note(h5d.open(self._hdf5, layout.OBJECT_VALUES.encode()), layout.OBJECT_ROW, self.path)
+            self._hdf5.close()
+            if noted is not None:
+                file.append(trailer_bytes([noted]))
+        file.check()
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        if self._hdf5 is not None and self._hdf5.valid:
+            self._hdf5.close()
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def entries(self) -> int:
+        """Entries taken so far."""
+        return self._put + self._n_waiting
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Add entries at the end; ``values`` must not change until the object is finished."""
+        file = self._begin()
+        while len(values):
+            room = self._batch - self._n_waiting
+            self._waiting.append(values[:room])
+            values = values[room:]
+            if self._n_waiting == self._batch:
+                self._stream = self._stream or self._create(0, growing=True)
+                self._put_waiting(self._stream)
+                file.check()
+
+    def _begin(self) -> NewFile:
+        """Return the file, made when the first entries come: who creates a writer must not touch the disk."""
+        if self._file is None:
+            self._file = NewFile(self.path)
+            self._hdf5 = h5.create_file(self._file)
+        return self._file
+
+    @property
+    def _n_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def _put_waiting(self, stream: ChunkStream) -> None:
+        values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting = []
+        stream.grow(self._put + len(values))
+        stream.put(self._put, values)
+        self._put += len(values)
+
+    def _write_rest(self) -> None:
+        """Write what fills no batch; an object smaller than a chunk is exactly as long as its values."""
+        left = self._n_waiting
+        if self._stream is None and left * self._entry_bytes < CHUNKED_BYTES:
+            values = np.concatenate([np.empty((0, *self._entry), self._dtype), *self._waiting])
+            h5.write_whole(self._root(), layout.OBJECT_VALUES, values, compact=False)
+            return
+        stream = self._stream or self._create(left, growing=False)
+        if left:
+            self._put_waiting(stream)
+        stream.finish()
+
+    def _create(self, length: int, *, growing: bool) -> ChunkStream:
+        return chunk_stream(
+            self._root(),
+            layout.OBJECT_VALUES,
+            self._dtype,
+            (length, *self._entry),
+            chunk=self._chunk if growing else min(length, self._chunk),
+            compression=self._compression,
+            pool=self._pool,
+            growing=growing,
+        )
+
+    def _root(self) -> Any:
+        root = h5g.open(self._hdf5, b"/")
+        h5.write_attribute(root, layout.A_FORMAT, np.array(layout.OBJECT_FORMAT.encode()))
+        return root
+
+
+_HELD = 256
+"""A checkpoint with at most this many objects holds all of them open once it reads from one."""
+
+
+class OpenObjects:
+    """The objects of one checkpoint, opened when they are first needed.
+
+    With up to 256 of them, all descriptors are taken at once, so that the checkpoint
+    stays readable to its end even if it is pruned meanwhile. With more, each object is
+    opened for the duration of a read, and a pruned one raises :class:`PrunedError`.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Path of the checkpoint file; objects lie relative to it.
+    objects : sequence of StoredObject
+        Everything that the checkpoint refers to.
+    still_there : callable
+        Whether the checkpoint file still has its name, which tells pruning from damage.
+    count : callable
+        Told the number of bytes of each read.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        objects: Sequence[StoredObject],
+        *,
+        still_there: Callable[[], bool],
+        count: Callable[[int], None],
+    ) -> None:
+        self._folder = os.path.dirname(os.path.realpath(checkpoint))  # noqa: PTH120  (dozens of paths are made)
+        self._checkpoint = checkpoint
+        self._still_there = still_there
+        self._count = count
+        self._held: dict[str, _OpenObject] = {}
+        self._verified: set[str] = set()
+        if len(objects) <= _HELD:
+            for item in objects:
+                # A missing one is an error for the arrays that need it, and for no other.
+                with contextlib.suppress(CorruptFileError, UnsafeFileError, NotReadableError):
+                    self._held[item.name] = self._open(item)
+
+    def check_place(self) -> None:
+        """Check that the checkpoint file lies in a store.
+
+        Raises
+        ------
+        OutsideStoreError
+            If there is none around it.
+        """
+        around = (layout.STORE_FILE, layout.OBJECTS)
+        if not any(os.path.lexists(f"{self._folder}/../{name}") for name in around):
+            raise OutsideStoreError(
+                "this checkpoint belongs to a store, and its objects are not here",
+                details={
+                    "hint": "in the store, `ann-ckpt export run.ckpt@STEP net.h5` writes one whole file"
+                },
+                where=printable(self._checkpoint, 400),
+            )
+
+    def close(self) -> None:
+        """Close all of them."""
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+
+    @contextlib.contextmanager
+    def of(self, array: SharedArray) -> Iterator[Callable[[str], StoredArray]]:
+        """Yield what returns the dataset in an object that pieces of ``array`` come from, by its name.
+
+        All of these objects are there, and as long as they were written; HDF5 opens
+        those only that are asked for.
+
+        Raises
+        ------
+        CorruptFileError
+            If one is missing, shorter than it was written, or of another type.
+        PrunedError
+            If one is missing because the checkpoint itself was removed.
+        """
+        with contextlib.ExitStack() as stack:
+            opened = {}
+            for name, item in array.objects.items():
+                opened[name] = self._held.get(name) or stack.enter_context(
+                    contextlib.closing(self._open(item))
+                )
+            yield lambda name: opened[name].values(array)
+
+    def verify_trailer(self, item: StoredObject) -> None:
+        """Check that HDF5 sees the values of an object where it notes them; once for each.
+
+        Raises
+        ------
+        CorruptFileError, PrunedError
+            If it does not, or the object is missing.
+        """
+        if item.name not in self._verified:
+            held = self._held.get(item.name)
+            with contextlib.nullcontext(held) if held else contextlib.closing(self._open(item)) as opened:
+                opened.verify_trailer()
+            self._verified.add(item.name)
+
+    def _open(self, item: StoredObject) -> _OpenObject:
+        path = f"{self._folder}/{layout.object_path(item.name)}"
+        try:
+            return _OpenObject(path, item, self._count)
+        except FileNotFoundError as error:
+            if not self._still_there():
+                raise PrunedError(
+                    "the checkpoint was pruned while it was open",
+                    details={"missing": f"object {item.name}"},
+                ) from error
+            self.check_place()
+            raise CorruptFileError(
+                f"the object {item.name} is missing", where=printable(path, 400)
+            ) from error
+
+
+class _OpenObject:
+    """One object, open; HDF5 opens it only if that is the way to its values."""
+
+    def __init__(self, path: str, item: StoredObject, count: Callable[[int], None]) -> None:
+        self._item = item
+        self._lock = threading.RLock()  # a signal handler may read in the middle of a read
+        self._values: StoredArray | None = None
+        self._file = OpenFile(FileBytes(_open_plain(path), path), count=count)
+        self._where = printable(path, 400)
+        if self._file.file.size != item.size and not self._file.is_complete():
+            self.close()
+            raise CorruptFileError(
+                f"the object {item.name} is not as long as it was written",
+                details={"expected": f"{item.size} bytes", "found": f"{self._file.file.size} bytes"},
+                where=self._where,
+            )
+
+    def close(self) -> None:
+        self._file.close()
+
+    def values(self, array: SharedArray) -> StoredArray:
+        """The dataset inside, which must have the type and the entries of ``array``."""
+        with self._lock:
+            if self._values is None:
+                with naming_object(self._item.name, self._where):
+                    self._values = self._file.array(layout.OBJECT_VALUES, layout.OBJECT_ROW)
+        expected = (array.dtype, (self._item.entries, *array.shape[1:]))
+        if (self._values.dtype, self._values.shape) != expected:
+            raise CorruptFileError(
+                f"the object {self._item.name} holds values of another type or shape",
+                details={
+                    "expected": f"{expected[0]} {expected[1]}",
+                    "found": f"{self._values.dtype} {self._values.shape}",
+                },
+                where=self._where,
+            )
+        return self._values
+
+    def verify_trailer(self) -> None:
+        """Check that HDF5 sees the values where the object notes them."""
+        with self._lock, naming_object(self._item.name, self._where):
+            self._file.verify_trailer(layout.OBJECT_VALUES, layout.OBJECT_ROW)
+
+
+def is_whole(path: str, size: int | None = None) -> bool:
+    """Whether there is an object that is as long as it says itself.
+
+    Parameters
+    ----------
+    size : int, optional
+        Bytes that it was written with; what is that long is taken for whole unread.
+    """
+    try:
+        descriptor = _open_plain(path)
+    except (FileNotFoundError, NotReadableError, UnsafeFileError):
+        return False
+    with contextlib.closing(OpenFile(FileBytes(descriptor, path), count=lambda _: None)) as file:
+        return file.file.size == size or file.is_complete()
+
+
+@contextlib.contextmanager
+def naming_object(name: str, where: str) -> Iterator[None]:
+    """Let every error about damage say which object is concerned."""
+    try:
+        with guard.believing(where):
+            yield
+    except CorruptFileError as error:
+        if name in error.fact:
+            raise
+        raise CorruptFileError(
+            f"the object {name} is damaged", details={"found": error.fact, **error.details}, where=error.where
+        ) from error
+
+
+def _open_plain(path: str) -> int:
+    """Open a file of the store; a symbolic link on the way could lead out of the store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    UnsafeFileError, NotReadableError
+        If it is no ordinary file, or the system does not let us read it.
+    """
+    where = printable(path, 400)
+    folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)
+    if any(map(os.path.islink, (path, folder, os.path.dirname(folder)))):  # noqa: PTH120
+        raise UnsafeFileError("a symbolic link stands where an object should be", where=where)
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(*error.args) from error
+    except OSError as error:
+        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotReadableError("this is a folder, a pipe or a device, not an object", where=where)
+    return descriptor

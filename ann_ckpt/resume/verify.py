@@ -1,0 +1,250 @@
+"""Whether a model resumes exactly: run it through, run it with a stop in between, compare every bit.
+
+Each run is a process of its own, since a resumed run is one in real life too. The script
+is imported there and its function called; nothing of the caller's process is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.legacy.sandbox.client import import_path
+from ann_ckpt.api import read
+from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
+from ann_ckpt.model import Array, NetworkState, blocks
+from ann_ckpt.model.compare import differences
+from ann_ckpt.paths import absolute
+from ann_ckpt.report import Note, Report
+
+__all__ = [
+    "ResumeReport",
+    "verify_resume",
+]
+
+_IGNORED = ("metadata", "resume")
+_TAIL = 3000
+_RUN = "ann_ckpt.resume.run"
+"""Started as a program, and therefore not imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeReport(Report):
+    """What comparing the runs found."""
+
+    model: str
+    """Script and function: ``model.py:build``."""
+    at: float
+    """Time of the save, in ms."""
+    duration: float
+    """Time simulated after it, in ms."""
+    compared: int
+    """Arrays that were compared."""
+    differing: tuple[Note, ...]
+    """Where the resumed run differs from the one that went on after saving, and by how much."""
+    unsteady: tuple[Note, ...]
+    """Where two uninterrupted runs of the model differ already; then no resumed one can be exact."""
+    notes: tuple[Note, ...]
+    """What the load said."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differing and not self.unsteady
+
+    def headline(self) -> str:
+        """Return the report in one line."""
+        what = f"{printable(self.model, 400)}: saved at {self.at:g} ms, resumed for {self.duration:g} ms"
+        if self.ok:
+            return f"{what}: exact, {self.compared} arrays are the same bit for bit"
+        if self.unsteady:
+            return f"{what}: two runs differ without any resuming; does all that is random have a seed?"
+        return f"{what}: NOT exact, {len(self.differing)} of {self.compared} arrays differ"
+
+
+def verify_resume(
+    build: Callable[[], Any] | str,
+    *,
+    at: float,
+    duration: float,
+    barrier: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+) -> ResumeReport:
+    """Run a model with and without a save, a new process and a load in between, and compare.
+
+    Parameters
+    ----------
+    build : callable or str
+        Returns the network, compiled or not. A function at the top of a script, or the
+        same as text: ``"model.py:build"``. Networks that are not compiled are compiled
+        with the instrumentation. Everything random needs a seed.
+    at : float
+        Time of the save, in ms.
+    duration : float
+        Time to simulate after it, in ms.
+    barrier : bool
+        Save with a reseed barrier.
+    directory : path-like, optional
+        Where networks are compiled and files kept; by default a temporary folder.
+
+    Raises
+    ------
+    SimulatorError
+        If a run fails; the message ends with what it printed.
+    FileMissingError, OptionError
+        If there is no such script, it is no Python, or ``build`` cannot be found again in a new process.
+    """
+    script, function = _place(build)
+    if not (at >= 0 and duration > 0):
+        raise OptionError(f"at={at}, duration={duration}: expected times in ms, the second above 0")
+    with _folder(directory) as folder:
+        files = {name: folder / f"{name}.h5" for name in ("through", "saved", "ended", "resumed")}
+        common = {
+            "script": os.fspath(script),
+            "function": function,
+            "at": at,
+            "duration": duration,
+            "barrier": barrier,
+            "directory": os.fspath(folder / "compiled"),
+        }
+        _run("through", folder, common | {"ended": os.fspath(files["through"])})
+        _run("interrupted", folder, common | {k: os.fspath(files[k]) for k in ("saved", "ended")})
+        answer = _run(
+            "resumed",
+            folder,
+            common | {"saved": os.fspath(files["saved"]), "ended": os.fspath(files["resumed"])},
+        )
+        through, ended, resumed = (read(files[name]) for name in ("through", "ended", "resumed"))
+    return ResumeReport(
+        model=f"{script.name}:{function}",
+        at=at,
+        duration=duration,
+        compared=_count(ended),
+        differing=tuple(_differing(ended, resumed)),
+        unsteady=tuple(_differing(through, ended)),
+        notes=tuple(Note(**note) for note in answer["notes"]),
+    )
+
+
+def _place(build: Callable[[], Any] | str) -> tuple[Path, str]:
+    """Return the script and the name of the function in it."""
+    if isinstance(build, str):
+        script, colon, function = build.rpartition(":")
+        if not (colon and script and function.isidentifier()):
+            raise OptionError(f"{printable(build)!r} is not of the form script.py:function")
+    else:
+        script, function = inspect.getsourcefile(build) or "", build.__qualname__
+        if not script or not function.isidentifier():
+            raise OptionError(f"{printable(function)} does not stand at the top of a script")
+    path = absolute(script)
+    if not path.is_file():
+        raise FileMissingError("there is no such script", where=printable(path, 400))
+    # Python goes by the name; asked here, because a run that fails answers with all that it printed.
+    if importlib.util.spec_from_file_location("_model", path) is None:
+        raise OptionError("the file is no Python script", where=printable(path, 400))
+    return path, function
+
+
+@contextlib.contextmanager
+def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
+    if directory is not None:
+        path = absolute(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+    else:
+        with tempfile.TemporaryDirectory(prefix="ann_ckpt-") as temporary:
+            yield Path(temporary)
+
+
+def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    answer = folder / f"{kind}.json"
+    # Simulators call compilers and Python by name, and mean those that stand beside this interpreter.
+    tools = os.pathsep.join((os.fspath(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    done = subprocess.run(  # noqa: S603 - our own interpreter, and a script that the caller chose
+        [sys.executable, "-P", "-m", _RUN, kind, json.dumps(arguments), os.fspath(answer)],
+        cwd=folder,
+        env=os.environ | {"PATH": tools, "PYTHONPATH": os.pathsep.join(import_path())},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SimulatorError(
+            f"the {kind} run of the model failed with status {done.returncode}",
+            details={"printed": printable((done.stdout + done.stderr)[-_TAIL:], _TAIL)},
+            where=printable(arguments["script"], 400),
+        )
+    found: dict[str, Any] = json.loads(answer.read_text())
+    return found
+
+
+def _count(state: NetworkState) -> int:
+    owners = (*state.populations.values(), *state.projections.values())
+    return (
+        sum(len(o.attributes) + len(o.dynamics) for o in owners) + len(state.dynamics) + len(state.constants)
+    )
+
+
+def _differing(a: NetworkState, b: NetworkState) -> Iterator[Note]:
+    for path in differences(a, b):
+        if path.rpartition("/")[2] not in _IGNORED:
+            yield Note(path, _size(_found(a, path), _found(b, path)))
+
+
+def _found(state: NetworkState, path: str) -> Array | None:
+    """Return the array at a path of :func:`~ann_ckpt.differences`; None if there stands none."""
+    first, _, rest = path.partition("/")
+    if first in ("constants", "dynamics"):
+        return getattr(state, first).get(rest)  # type: ignore[no-any-return]
+    for name, owner in getattr(state, first).items() if first in ("populations", "projections") else ():
+        # A name may hold slashes, so that the path is looked at from the name on.
+        if rest.startswith(f"{name}/"):
+            group, _, attribute = rest[len(name) + 1 :].partition("/")
+            if group == "dynamics":
+                return owner.dynamics.get(attribute)  # type: ignore[no-any-return]
+            if attribute in owner and group in ("parameters", "variables"):
+                return owner[attribute]  # type: ignore[no-any-return]
+    return None
+
+
+def _size(a: Array | None, b: Array | None) -> str:
+    """Say how far two arrays are apart."""
+    if a is None or b is None:
+        return "not the same"
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
+    count, largest, where = 0, -1.0, ""
+    for (start, x), (_, y) in zip(blocks(a), blocks(b), strict=True):
+        differ = np.flatnonzero(_bits(x) != _bits(y))
+        if not differ.size:
+            continue
+        count += differ.size
+        one, other = (values.reshape(-1)[differ].astype(np.float64) for values in (x, y))
+        with np.errstate(all="ignore"):
+            apart = np.abs(one - other)
+        apart[np.isnan(apart)] = np.inf  # nothing is further apart than a number and none
+        if apart.max() > largest:
+            largest = float(apart.max())
+            place = [int(i) for i in np.unravel_index(differ[apart.argmax()], x.shape)]
+            if place:
+                place[0] += start
+            where = f" at {place}" if place else ""
+    return f"{count} values differ, the largest difference is {largest:.3g}{where}"
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(values).reshape(-1).view(f"u{values.dtype.itemsize}")

@@ -1,0 +1,243 @@
+"""Removing from a store: one change at a time, and never what a checkpoint needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from ann_ckpt.durable import fsync_folder
+from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
+from ann_ckpt.report import Note
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.reports import PruneReport
+from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.series import SeriesView
+from ann_ckpt.store.session import Session
+
+__all__ = [
+    "Upkeep",
+    "collect",
+    "remove",
+    "unneeded",
+]
+
+
+def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
+    """Return the objects that none of ``staying`` refers to, with their sizes in bytes.
+
+    Raises
+    ------
+    CorruptFileError
+        If one of ``staying`` cannot be read, so that nobody knows what it needs.
+    """
+    needed: set[str] = set()
+    for info in staying:
+        if info.problem is not None:
+            raise CorruptFileError(
+                "a checkpoint cannot be read, so no object is known to be unneeded",
+                details={
+                    "found": info.problem,
+                    "hint": "restore the file, or remove it by hand if it is lost",
+                },
+                where=info.path,
+            )
+        needed.update(info.objects)
+    found = {}
+    for path in folder.object_files():
+        if path.stem not in needed:
+            with contextlib.suppress(FileNotFoundError):
+                found[path.stem] = path.lstat().st_size
+    return found
+
+
+def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
+    """Remove checkpoint files, durably.
+
+    Raises
+    ------
+    NotWritableError
+        If the system refuses.
+    """
+    _remove([folder.checkpoint_path(info.slot) for info in doomed])
+
+
+def collect(folder: StoreFolder, objects: Collection[str]) -> None:
+    """Remove objects, and whatever interrupted saves left, durably.
+
+    Without that, a power cut could bring them back after the lock is gone that tells of them.
+
+    Raises
+    ------
+    NotWritableError
+        If the system refuses.
+    """
+    _remove([*folder.leftovers(), *(folder.object_path(name) for name in objects)])
+
+
+def _remove(doomed: Sequence[Path]) -> None:
+    """Remove all files that can be removed; then say if some could not."""
+    refused: list[tuple[Path, OSError]] = []
+    for path in doomed:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            refused.append((path, error))
+    for parent in sorted({path.parent for path in doomed}):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                fsync_folder(parent)
+        except OSError as error:
+            refused.append((parent, error))
+    if refused:
+        where, first = refused[0]
+        raised = NotWritableError(
+            f"cannot remove: {first.strerror or first}",
+            details={
+                "found": f"of {len(doomed)} files to be removed, {len(refused)} could not be",
+                "kept": "every checkpoint that is there is complete",
+                "hint": "gc, or the next save, removes what is left",
+            },
+            where=printable(where, 400),
+        )
+        raised.errno = first.errno
+        raise raised from first
+
+
+_PATIENCE = 600.0
+"""Seconds that a change to the store waits for another process to finish its own, unless told."""
+
+
+class Upkeep(SeriesView):
+    """A store that checkpoints can be removed from.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+    writable : bool
+        False refuses every change.
+    wait : float, optional
+        Seconds that a change waits for another process to finish its own.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, writable: bool, wait: float | None = None) -> None:
+        super().__init__(path)
+        if wait is not None and not wait >= 0:
+            raise OptionError("wait is a number of seconds, 0 or more", details={"given": printable(wait)})
+        self._writable = writable
+        self._patience = _PATIENCE if wait is None else wait
+        self._change = FileLock(self._folder.change_lock, "changes the store")
+        self._marked = False
+        """Whether another file of ours, durable already, tells of an interrupted change."""
+        self._unclean = False
+        """Whether an interrupted change is known of."""
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
+        keep_tags: bool = True,
+        keep: Callable[[CheckpointInfo], bool] | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove checkpoints, and whatever no other one needs; see :class:`Retention` for the rules.
+
+        Somebody who reads from a removed checkpoint keeps what its files hold.
+
+        Raises
+        ------
+        OptionError
+            If no rule says what stays.
+        CorruptFileError
+            If a checkpoint that stays cannot be read; nothing was removed.
+        """
+        rules = Retention(keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, keep=keep)
+        return self._prune(rules, dry_run=dry_run)
+
+    def gc(self, *, dry_run: bool = False) -> PruneReport:
+        """Remove what no checkpoint needs: objects of interrupted saves, temporary files."""
+        return self._prune(None, dry_run=dry_run)
+
+    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        if dry_run:
+            return self._doom(rules, dry_run=True)
+        if not self._writable:
+            raise OptionError(
+                "this store was opened for reading", details={"hint": "mode='prune'"}, where=self.path
+            )
+        self._folder.check_writable()
+        with self._session.entered(), ExitStack() as cleanup:
+            self._enter_change(cleanup)
+            report = self._doom(rules, dry_run=False)
+            self._swept()
+            return report
+
+    def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        """Decide what goes and remove it, unless only the decision is asked for."""
+        infos = self._catalog.all()
+        doomed = [] if rules is None else rules.doomed(infos)
+        staying = [info for info in infos if info not in doomed]
+        objects = unneeded(self._folder, staying)
+        if not dry_run:
+            with self._remembering():
+                remove(self._folder, doomed)
+                collect(self._folder, objects)
+        return PruneReport(
+            path=self.path,
+            removed=tuple(info.name for info in doomed),
+            kept=tuple(info.name for info in staying),
+            objects=len(objects),
+            bytes_freed=sum(objects.values()) + sum(info.file_bytes for info in doomed),
+            dry_run=dry_run,
+        )
+
+    @property
+    def _session(self) -> Session:
+        return Session.of(self._folder)
+
+    def _enter_change(self, cleanup: ExitStack) -> None:
+        """Take the turn among the threads, and the change lock, until ``cleanup`` ends."""
+        self._session.take_turn(cleanup)
+        self._lock_change(cleanup)
+
+    def _lock_change(self, cleanup: ExitStack) -> None:
+        """Keep other processes from changing the store until ``cleanup`` ends."""
+        died = self._change.acquire(wait=self._patience, durable=not self._marked)
+        cleanup.callback(self._change.release)
+        self._folder.check_folders()
+        self._unclean |= died or os.path.lexists(self._folder.unswept)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Leave word to whoever changes the store next if something that was to go has stayed."""
+        try:
+            yield
+        except CheckpointError:
+            self._unclean = True
+            self._folder.mark_unswept()
+            raise
+
+    def _swept(self) -> None:
+        """Nothing is left to be removed."""
+        self._unclean = False
+        with suppress(OSError):
+            self._folder.unswept.unlink(missing_ok=True)
+
+    def _sweep(self) -> tuple[Note, ...]:
+        """Remove what somebody left who died while changing the store; the change lock is held."""
+        if not self._unclean:
+            return ()
+        try:
+            objects = unneeded(self._folder, self._catalog.all())
+            with self._remembering():
+                collect(self._folder, objects)
+        except CheckpointError as error:
+            return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
+        self._swept()
+        return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)

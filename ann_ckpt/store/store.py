@@ -1,0 +1,534 @@
+"""The store as people use it: save, add, export, prune."""
+
+from __future__ import annotations
+
+import os
+import signal
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import Any, Literal, Self, overload
+
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import BusyError, CheckpointError, NotWritableError, OptionError, printable
+from ann_ckpt.format import chunking
+from ann_ckpt.model import plain_metadata
+from ann_ckpt.provenance import now, provenance
+from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.selection import EVERYTHING, Selection, Which
+from ann_ckpt.single import write_single
+from ann_ckpt.sources import PathLike, live_reading, open_checkpoint
+from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newest
+from ann_ckpt.store.background import BackgroundLane, BackgroundSave, DirectLane
+from ann_ckpt.store.folder import check_tag
+from ann_ckpt.store.pruning import Upkeep, collect, remove
+from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
+from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.series import verify_store
+from ann_ckpt.store.session import Session
+from ann_ckpt.store.writer import SeriesWriter, Snapshot
+from ann_ckpt.threads import interpreter_ends
+
+__all__ = [
+    "CheckpointStore",
+    "Mode",
+]
+
+Mode = Literal["r", "a", "w", "prune"]
+_MODES = ("r", "a", "w", "prune")
+
+
+class CheckpointStore(Upkeep):
+    """A series of checkpoints in one folder that share what did not change.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, by custom ``something.ckpt``.
+    mode : {"r", "a", "w", "prune"}
+        ``r`` reads, beside any writer. ``a`` saves too, into the store that is there or
+        a new one; one process at a time. ``w`` begins anew and removes the checkpoints
+        that are there. ``prune`` may remove checkpoints while another process saves.
+    compression : {"auto", "none", "gzip", "zstd", "blosc"}, optional
+        Of large arrays. A store keeps to what it was made with, by default ``auto``.
+    retention : Retention, optional
+        Which checkpoints stay, applied after each save.
+    wait : float, optional
+        Seconds to wait for another process: for one that has the store open for saving, and
+        at each change for one that changes it just then. Default is not to wait for the
+        former, and 600 s for the latter.
+
+    Raises
+    ------
+    LockedError
+        For ``a`` and ``w``, if another process saves here; it says who and since when.
+    FileMissingError
+        For ``r`` and ``prune``, if there is no store.
+
+    Examples
+    --------
+    >>> with CheckpointStore("run.ckpt", mode="a") as store:     # doctest: +SKIP
+    ...     store.resume(net)
+    ...     with store.every(1000.0, network=net):
+    ...         net.simulate(3_600_000.0)
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        mode: Mode = "r",
+        *,
+        compression: str | None = None,
+        retention: Retention | None = None,
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(path, writable=mode != "r", wait=wait)
+        if mode not in _MODES:
+            known = ", ".join(map(repr, _MODES))
+            raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
+        if compression is not None:
+            chunking.compression(compression)
+        self.mode: Mode = mode
+        self.retention = retention
+        self._process = os.getpid()
+        self._joined: Session | None = None
+        self._member = object()
+        self.saved_step: int | None = None
+        """Time step of what was saved or resumed last through this object."""
+        self._background: BackgroundSave | None = None
+        self._writer: SeriesWriter | None = None
+        if mode in ("a", "w"):
+            self._begin(compression, 0.0 if wait is None else wait)
+        else:
+            self._folder.settings()
+
+    def _begin(self, compression: str | None, wait: float) -> None:
+        """Become the one writer."""
+        if not self._folder.exists():
+            self._folder.create({"compression": compression or "auto"})
+        settings = self._folder.settings()
+        self._folder.check_writable()
+        self._folder.make_durable()
+        session = Session.of(self._folder)
+        with session.entered(), ExitStack() as turn:
+            session.take_turn(turn)
+            self._unclean = session.join(self._member, wait=wait)
+            self._marked = True
+            self._leave = weakref.finalize(self, session.leave, self._member)
+            self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
+            try:
+                if self.mode == "w":
+                    self._empty(compression or "auto")
+                    session.forget_checkpoints()
+                    settings = self._folder.settings()
+                chosen = compression or settings.get("compression", "auto")
+                self._writer = SeriesWriter(self._folder, chunking.compression(str(chosen)))
+                session.add_writer(self._writer)
+                self._joined = session
+            except BaseException:
+                self._leave()
+                raise
+
+    def _empty(self, compression: str) -> None:
+        """Remove every checkpoint."""
+        with ExitStack() as cleanup:
+            self._lock_change(cleanup)
+            # First, so that a disk that is full has lost nothing.
+            self._folder.create({"compression": compression})
+            with self._remembering():
+                remove(self._folder, self._catalog.all())
+                collect(self._folder, [path.stem for path in self._folder.object_files()])
+            self._swept()
+
+    @property
+    def _session(self) -> Session:
+        return self._joined or super()._session
+
+    # --- Saving -------------------------------------------------------------------
+
+    @overload
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        barrier: bool = False,
+        background: Literal[False] = False,
+        progress: Progress | None = None,
+    ) -> StoreReport: ...
+
+    @overload
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        barrier: bool = False,
+        background: bool,
+        progress: Progress | None = None,
+    ) -> StoreReport | BackgroundSave: ...
+
+    def save(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        barrier: bool = False,
+        background: bool = False,
+        progress: Progress | None = None,
+    ) -> StoreReport | BackgroundSave:
+        """Add a checkpoint; only what changed since the last one is written.
+
+        Parameters
+        ----------
+        network : optional
+            A live network, a :class:`~ann_ckpt.NetworkState`, or an open
+            :class:`~ann_ckpt.Checkpoint`. None: the simulator's global network.
+        tag : str, optional
+            What it is called; of several, the newest is meant.
+        metadata : mapping, optional
+            As for :func:`~ann_ckpt.save`; kept beside the network.
+        populations, projections : bool, str or list of str
+            All, none, or names and globs.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        barrier : bool
+            Reseed the running network first; see :func:`ann_ckpt.save`.
+        background : bool
+            Return once everything is read and compared, and write while the caller goes
+            on. What waits to be written is a copy, at most 256 MiB of it at a time; this
+            call waits for the disk as far as more has changed.
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes that were compared.
+
+        Returns
+        -------
+        StoreReport, or BackgroundSave if ``background``
+
+        Raises
+        ------
+        NotWritableError
+            If the system does not take it, now or in the background since the last
+            call. The store is as it was.
+        LockedError
+            If another process changes the store and does not come to an end, or the lock of
+            this one was removed.
+        BusyError
+            If this thread is in the middle of another change of the store, so that this is a
+            signal handler or a callback.
+        """
+        # Before anything happens to the network: a barrier reseeds it.
+        metadata = {} if metadata is None else plain_metadata(metadata)
+        tag = None if tag is None else check_tag(tag)
+        with self._entered() as writer:
+            reading, origin = live_reading(
+                network, net_id, Selection(populations, projections), barrier=barrier
+            )
+            if metadata:
+                together = {**reading.state.metadata, **metadata}
+                reading = Reading(replace(reading.state, metadata=together), reading.notes)
+            snapshot = Snapshot(reading, now(), provenance(origin), tag)
+            pending = self._write(writer, snapshot, background=background, progress=progress)
+            return pending if background else pending.wait()
+
+    def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
+        """Compare a network with the newest checkpoint and say what :meth:`save` would write."""
+        with self._entered() as writer, ExitStack() as turn:
+            self._session.take_turn(turn)
+            reading, origin = live_reading(network, net_id, EVERYTHING)
+            return writer.plan(Snapshot(reading, now(), provenance(origin)))
+
+    def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:
+        """Add a checkpoint file, with its own date, provenance and, unless given here, tag."""
+        with self._entered() as writer, open_checkpoint(path) as checkpoint:
+            name = tag if tag is not None else checkpoint.tag
+            snapshot = Snapshot(
+                Reading(checkpoint.state(lazy=True)),
+                checkpoint.created,
+                checkpoint.provenance,
+                None if name is None else check_tag(name),
+            )
+            return self._write(writer, snapshot, background=False, progress=progress).wait()
+
+    def _write(
+        self, writer: SeriesWriter, snapshot: Snapshot, *, background: bool, progress: Progress | None
+    ) -> BackgroundSave:
+        """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
+        pending = BackgroundSave()
+        session = self._session
+        with ExitStack() as entering:
+            self._enter_change(entering)
+            self._check_commit()  # another thread may have closed it meanwhile
+            notes = self._sweep()
+            cleanup = entering.pop_all()
+
+        def finish(report: StoreReport) -> None:
+            pruned, more = self._retain()
+            self.saved_step = report.time_step
+            pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
+
+        lane = self._lane(cleanup, session, background=background)
+        with lane:
+            writer.save(
+                snapshot,
+                lane,
+                cleanup,
+                progress=progress,
+                check=self._check_commit,
+                finish=finish,
+            )
+        # What failed up to here was raised to the caller; what fails later waits for the next call.
+        if isinstance(lane, BackgroundLane):
+            pending.lane = lane
+        self._background = pending if background else None
+        return pending
+
+    @staticmethod
+    def _lane(cleanup: ExitStack, session: Session, *, background: bool) -> BackgroundLane | DirectLane:
+        """Return who writes: the caller, too, where a thread would not be waited for."""
+        if background and not interpreter_ends():
+            with suppress(RuntimeError):
+                return BackgroundLane(cleanup, session.entered)
+        return DirectLane(cleanup)
+
+    @contextmanager
+    def _entered(self) -> Iterator[SeriesWriter]:
+        """Say that this thread changes the store; yield what writes."""
+        self._the_writer()
+        with self._session.entered():
+            self._settle()
+            self._session.check(self._member)
+            yield self._the_writer()
+
+    def _the_writer(self) -> SeriesWriter:
+        """Return what writes, if this store object may."""
+        if self._process != os.getpid() and self.mode in ("a", "w"):
+            raise OptionError(
+                "this store was opened by another process, from which this one was forked",
+                details={"hint": "open it again in this process"},
+                where=self.path,
+            )
+        if self._writer is None:
+            why = f"it was opened with mode={self.mode!r}" if self.mode in ("r", "prune") else "it was closed"
+            raise OptionError("this store cannot be saved to", details={"found": why}, where=self.path)
+        return self._writer
+
+    def _check_commit(self) -> None:
+        """See to it that this process still is the one that saves: a callback may have forked, or closed."""
+        self._the_writer()
+        self._session.check(self._member)
+
+    def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
+        self._settle_first()
+        return super()._prune(rules, dry_run=dry_run)
+
+    def _settle_first(self) -> None:
+        """Settle, where this thread is not in the middle of a save itself."""
+        if self._joined is not None:
+            with self._joined.entered():
+                self._settle()
+
+    def _settle(self) -> None:
+        """Wait for a save in the background; raise what it raised, if nobody has heard of it yet."""
+        background = self._background
+        if background is not None and not background.seen and self._process == os.getpid():
+            background.wait()
+
+    def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+        """Apply the store's own retention; what goes wrong with it must not end the run that saves."""
+        if self.retention is None:
+            return (), ()
+        try:
+            return self._doom(self.retention, dry_run=False).removed, ()
+        except BusyError:  # a rule that changes the store itself is a mistake of its author's
+            raise
+        except NotWritableError as error:
+            return (), (Note("", f"pruning was not completed: {error.fact} ({error.where})"),)
+        except CheckpointError as error:
+            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
+        except OSError as error:
+            return (), (Note("", f"pruning was not completed: {error}"),)
+
+    # --- While simulating ---------------------------------------------------------
+
+    def every(self, period: float, *, network: Any = None, net_id: int = 0) -> Periodic:
+        """Save whenever the simulated time is a multiple of ``period`` from now on.
+
+        The simulator's own callbacks do it (ANNarchy's ``every``, which calls during
+        ``simulate``). Nothing is saved where the run begins or was resumed.
+
+        Parameters
+        ----------
+        period : float
+            Simulated time in ms.
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+
+        Returns
+        -------
+        Periodic
+            Its ``stop()`` ends it; so does the end of a ``with`` block, which also saves
+            if the run has just come to the end of a period.
+
+        Raises
+        ------
+        SimulatorError
+            If the simulator offers no callbacks.
+        """
+        self._the_writer()
+        return Periodic(self, simulator_for(network, net_id), period)
+
+    def on_signal(
+        self,
+        *signals: signal.Signals,
+        network: Any = None,
+        net_id: int = 0,
+        within: float = 10.0,
+        exit_status: int | None = PREEMPTED,
+    ) -> SignalWatch:
+        """Save and leave when a signal comes, as batch systems send one before they kill.
+
+        The signal only sets a flag. Between two steps the flag is looked at; then the
+        network is saved and the process exits.
+
+        Parameters
+        ----------
+        *signals : signal.Signals
+            Default are SIGTERM and SIGUSR1.
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        within : float
+            Simulated time in ms between two looks; each look interrupts the simulator.
+        exit_status : int or None
+            What the job script will see; None goes on simulating after saving.
+
+        Returns
+        -------
+        SignalWatch
+            Its ``stop()`` gives the signals back; so does the end of a ``with`` block.
+        """
+        self._the_writer()
+        chosen = signals or (signal.SIGTERM, signal.SIGUSR1)
+        return SignalWatch(self, simulator_for(network, net_id), within, chosen, exit_status)
+
+    def resume(self, network: Any = None, *, net_id: int = 0) -> LoadReport | None:
+        """Load the newest intact checkpoint into a live network.
+
+        Returns
+        -------
+        LoadReport or None
+            None if the store is empty: the run begins. Damaged checkpoints that were
+            passed over are among the report's notes.
+
+        Raises
+        ------
+        CorruptFileError
+            If there are checkpoints and none is intact.
+        MismatchError
+            If the network is another one; nothing was changed.
+        """
+        self._settle_first()
+        found = load_newest(simulator_for(network, net_id), self._catalog.all(), self.path)
+        if found is None:
+            return None
+        report, self.saved_step = found
+        return report
+
+    # --- Other files --------------------------------------------------------------
+
+    def export(
+        self,
+        which: int | str,
+        path: PathLike,
+        *,
+        compression: str = "auto",
+        progress: Progress | None = None,
+    ) -> SaveReport:
+        """Write one checkpoint as a self-contained file.
+
+        Parameters
+        ----------
+        which : int or str
+            Place in the series, or tag, step or name.
+        path : path-like
+            Ends in ``.h5`` or ``.hdf5``.
+        compression : {"auto", "none", "gzip", "zstd", "blosc"}
+            Of its large arrays.
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes.
+
+        Raises
+        ------
+        FileMissingError
+            If the newest is asked for, and the store is empty.
+        """
+        with self.latest if which == -1 else self[which] as checkpoint:
+            return write_single(
+                Reading(checkpoint.state(lazy=True)),
+                path,
+                compression=compression,
+                created=checkpoint.created,
+                provenance=checkpoint.provenance,
+                tag=checkpoint.tag,
+                progress=progress,
+            )
+
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
+        """Read everything against its digests and say what is damaged; see :func:`verify_store`."""
+        return verify_store(self, progress=progress)
+
+    # --- The end ------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except CheckpointError as failed:
+            if error is None:
+                raise
+            error.add_note(f"a save in the background had failed, too: {failed}")
+
+    def close(self) -> None:
+        """Wait for a save in the background, and let the next writer in.
+
+        In a forked child nothing is waited for and nothing let go: all that is the parent's.
+
+        Raises
+        ------
+        NotWritableError
+            If that save failed and nobody has heard of it yet.
+        BusyError
+            If this thread is in the middle of a save.
+        """
+        if self._joined is None:
+            return
+        with self._joined.entered():
+            try:
+                self._settle()
+            finally:
+                with ExitStack() as turn:
+                    self._joined.take_turn(turn)
+                    if self._writer is not None:
+                        self._writer.close()
+                        self._writer = None
+                    self._leave()
