@@ -55,6 +55,7 @@ environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(IN) ruff check .
 	$(IN) ruff format --check .
+	$(IN) lint-imports
 
 types: $(VENV)/.dev  ## mypy, strict
 	$(IN) mypy

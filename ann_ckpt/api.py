@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.durable import check_target
@@ -22,8 +23,8 @@ from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import check_single, write_single
-from ann_ckpt.sources import PathLike, live_reading, old_file, open_checkpoint, stored_reading
 from ann_ckpt.store.folder import split_store_path, store_target
+from ann_ckpt.store.opening import PathLike, old_file, open_checkpoint, stored_reading
 from ann_ckpt.store.series import SeriesView, verify_store
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into

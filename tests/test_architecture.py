@@ -1,19 +1,22 @@
-"""The layers drawn in docs/architecture.md are the layers that the imports have."""
+"""What stands where: layers, re-exports, libraries, printing."""
 
 from __future__ import annotations
 
 import ast
 import graphlib
+import os
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ann_ckpt"
-TABLE = re.compile(r"^\| `(?P<module>[\w/.]+\.py)` \| (?P<rank>\d+) \| (?P<what>\S.*) \|$", re.MULTILINE)
-
 # Who may import what else: the first part of an imported name -> places in the package.
 RESERVED = {
     "ANNarchy": ("adapters/annarchy/",),
@@ -24,14 +27,6 @@ RESERVED = {
     "pickle": (),
     "jsonschema": ("params/",),
 }
-
-
-def drawn_ranks() -> dict[str, int]:
-    """Rank of each module, as the table in docs/architecture.md has it."""
-    rows = list(TABLE.finditer((ROOT / "docs" / "architecture.md").read_text()))
-    ranks = {row["module"]: int(row["rank"]) for row in rows}
-    assert len(ranks) == len(rows), "a module stands twice in docs/architecture.md"
-    return ranks
 
 
 def modules() -> list[str]:
@@ -53,49 +48,31 @@ def imported_names(module: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_imports(module: str) -> set[str]:
-    """Modules of the package that ``module`` imports; a facade stands for what it re-exports."""
-    found = set()
-    for name in imported_names(module):
-        parts = name.split(".")
-        if parts[0] != "ann_ckpt":
-            continue
-        target = next(t for t in _candidates(parts[1:]) if (PACKAGE / t).is_file())
-        found |= own_imports(target) if is_facade(target) and target != module else {target}
-    return found
-
-
-def _candidates(parts: list[str]) -> Iterator[str]:
-    """Files that a dotted name may mean, longest first: the last part may be a name inside one."""
-    for length in range(len(parts), -1, -1):
-        stem = "/".join(parts[:length])
-        yield f"{stem}.py"
-        yield f"{stem}/__init__.py" if stem else "__init__.py"
-
-
-@pytest.mark.parametrize("module", [m for m in modules() if not is_facade(m)])
-def test_imports_go_down_the_layers(module: str) -> None:
-    ranks = drawn_ranks()
-    assert module in ranks, f"docs/architecture.md does not list {module}"
-    unlisted = own_imports(module) - ranks.keys()
-    assert not unlisted, f"docs/architecture.md does not list {unlisted}"
-    allowed = {t for t in ranks if ranks[t] < ranks[module] or _neighbours(t, module, ranks)}
-    upwards = {t: ranks[t] for t in own_imports(module) - allowed}
-    assert not upwards, f"{module} has rank {ranks[module]} and imports {upwards}"
-
-
-def _neighbours(one: str, other: str, ranks: dict[str, int]) -> bool:
-    """Whether two modules share a layer and a folder, where imports may go one way."""
-    return ranks[one] == ranks[other] and Path(one).parent == Path(other).parent
-
-
 def test_no_imports_go_round_in_a_circle() -> None:
-    graph = {module: own_imports(module) for module in modules() if not is_facade(module)}
-    graphlib.TopologicalSorter(graph).prepare()
+    graph = grimp.build_graph("ann_ckpt")
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    graphlib.TopologicalSorter(imports).prepare()
 
 
-def test_the_drawing_lists_no_module_that_is_gone() -> None:
-    assert set(drawn_ranks()) <= set(modules())
+def test_imports_go_down_the_layers() -> None:
+    """The contracts stand in pyproject.toml; ``lint-imports`` prints what breaks them."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_page_names_every_layer() -> None:
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0][
+        "layers"
+    ]
+    drawn = re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "architecture.md").read_text())
+    assert {name for layer in layers for name in layer.split(" | ")} <= set(drawn)
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if is_facade(m)])

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.diffing.networks import compare_networks
 from ann_ckpt.diffing.report import StateDiff
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection, Which
-from ann_ckpt.sources import live_reading, stored_reading
+from ann_ckpt.store.opening import stored_reading
 
 __all__ = ["diff"]
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, Self, overload
 
+from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import BusyError, CheckpointError, NotWritableError, OptionError, printable
@@ -19,10 +20,10 @@ from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import EVERYTHING, Selection, Which
 from ann_ckpt.single import write_single
-from ann_ckpt.sources import PathLike, live_reading, open_checkpoint
 from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newest
 from ann_ckpt.store.background import BackgroundLane, BackgroundSave, DirectLane
 from ann_ckpt.store.folder import check_tag
+from ann_ckpt.store.opening import PathLike, open_checkpoint
 from ann_ckpt.store.pruning import Upkeep, collect, remove
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention

@@ -1,1 +1,1 @@
-"""."""
+"""Arrays whose values lie in the objects of a store."""

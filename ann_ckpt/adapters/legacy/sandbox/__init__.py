@@ -1,1 +1,1 @@
-"""."""
+"""Reading old files in a process of its own, with limits."""

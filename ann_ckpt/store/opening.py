@@ -1,36 +1,30 @@
-"""What a path, or a ``network=`` argument, means as a source."""
+"""What a path names: a checkpoint, one of a store, or a file that ANNarchy wrote itself."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import OldFile
-from ann_ckpt.adapters.protocol import ExactSimulator, Reading
-from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
     FileMissingError,
     NotReadableError,
-    OptionError,
     UnknownFormatError,
     printable,
 )
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.model import Exactness, NetworkState
-from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.series import SeriesView
 
 __all__ = [
     "PathLike",
-    "live_reading",
     "old_file",
     "open_checkpoint",
     "stored_reading",
@@ -91,45 +85,6 @@ def old_file(path: PathLike, *, dt: float | None = None, encoding: str | None = 
         As for :func:`~ann_ckpt.adapters.legacy.read`.
     """
     return legacy.examine(path, dt=dt, encoding=encoding) if _is_old(path) else None
-
-
-def live_reading(
-    network: Any, net_id: int, selection: Selection, *, barrier: bool = False
-) -> tuple[Reading, str | None]:
-    """Return what ``network=`` means as a reading, and the simulator that it comes from.
-
-    Parameters
-    ----------
-    barrier : bool
-        Reseed the running network first; whoever loads the reading reseeds in the same way.
-
-    Raises
-    ------
-    OptionError
-        If ``barrier`` and there is nothing running that could be reseeded.
-    """
-    if barrier and isinstance(network, NetworkState | Checkpoint):
-        raise OptionError("barrier=True reseeds a running network, and this is none")
-    if isinstance(network, NetworkState):
-        return Reading(network.select(selection)), None
-    if isinstance(network, Checkpoint):
-        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
-    simulator = simulator_for(network, net_id)
-    if barrier:
-        if not isinstance(simulator, ExactSimulator):
-            raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
-        simulator.barrier()
-    reading = simulator.read(selection)
-    return Reading(reading.state, (*reading.notes, *_doubts(reading.state))), simulator.label
-
-
-def _doubts(state: NetworkState) -> Iterator[Note]:
-    """Yield what a state says against resuming exactly from it, as the file will say it too."""
-    said = {"": state.resume} | {f"populations/{name}": p.resume for name, p in state.populations.items()}
-    said |= {f"projections/{name}": p.resume for name, p in state.projections.items()}
-    for path, resume in said.items():
-        if resume is not None and resume.exactness is Exactness.APPROXIMATE:
-            yield Note(path, f"resuming is {resume}")
 
 
 def _open_any(path: PathLike) -> Checkpoint:

@@ -1,0 +1,55 @@
+"""What ``network=`` means: a live network, a state, or an open checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.model import Exactness, NetworkState
+from ann_ckpt.report import Note
+from ann_ckpt.selection import Selection
+
+__all__ = ["live_reading"]
+
+
+def live_reading(
+    network: Any, net_id: int, selection: Selection, *, barrier: bool = False
+) -> tuple[Reading, str | None]:
+    """Return what ``network=`` means as a reading, and the simulator that it comes from.
+
+    Parameters
+    ----------
+    barrier : bool
+        Reseed the running network first; whoever loads the reading reseeds in the same way.
+
+    Raises
+    ------
+    OptionError
+        If ``barrier`` and there is nothing running that could be reseeded.
+    """
+    if barrier and isinstance(network, NetworkState | Checkpoint):
+        raise OptionError("barrier=True needs a live network")
+    if isinstance(network, NetworkState):
+        return Reading(network.select(selection)), None
+    if isinstance(network, Checkpoint):
+        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
+    simulator = simulator_for(network, net_id)
+    if barrier:
+        if not isinstance(simulator, ExactSimulator):
+            raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
+        simulator.barrier()
+    reading = simulator.read(selection)
+    return Reading(reading.state, (*reading.notes, *_doubts(reading.state))), simulator.label
+
+
+def _doubts(state: NetworkState) -> Iterator[Note]:
+    """Yield what a state says against resuming exactly from it, as the file will say it too."""
+    said = {"": state.resume} | {f"populations/{name}": p.resume for name, p in state.populations.items()}
+    said |= {f"projections/{name}": p.resume for name, p in state.projections.items()}
+    for path, resume in said.items():
+        if resume is not None and resume.exactness is Exactness.APPROXIMATE:
+            yield Note(path, f"resuming is {resume}")
