@@ -6,7 +6,7 @@
 ...     ckpt.projections["ff"].dendrite(5)["w"]
 """
 
-from ann_ckpt import annarchy, errors, params
+from ann_ckpt import annarchy, errors, params, simulators
 from ann_ckpt._version import __version__
 from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
 from ann_ckpt.convert import ConvertReport, convert
@@ -83,6 +83,7 @@ __all__ = [
     "read",
     "save",
     "save_parameters",
+    "simulators",
     "verify",
     "verify_resume",
     "write",

@@ -1,20 +1,27 @@
 """Which simulator a live object belongs to.
 
-The registry is an object that a package joins by saying so. Nothing is imported for a
-simulator that the caller has not imported already.
+A package joins the registry by a call, or by an entry point, which is loaded only where no
+simulator that has joined before takes the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 
 import numpy as np
 
 from ann_ckpt.adapters import annarchy
 from ann_ckpt.adapters.protocol import Simulator
-from ann_ckpt.errors import OptionError, SimulatorError, printable
+from ann_ckpt.errors import CheckpointError, OptionError, SimulatorError, printable
 
-__all__ = ["SIMULATORS", "Adapt", "Simulators", "simulator_for"]
+__all__ = ["GROUP", "SIMULATORS", "Adapt", "Simulators", "register", "simulator_for"]
+
+GROUP = "ann_ckpt.simulators"
+"""Entry points of this group name functions such as :data:`Adapt`, each under its simulator's name."""
 
 Adapt = Callable[[object | None, int], Simulator | None]
 """``adapt(network, net_id)``: a simulator, or None for an object of somebody else.
@@ -24,8 +31,35 @@ globally then answers for the one numbered ``net_id``.
 """
 
 
+@dataclass(slots=True)
+class _Search:
+    """What came of asking one simulator after the other."""
+
+    network: object | None
+    net_id: int
+    asked: set[str] = field(default_factory=set)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """Who could not be asked, or failed to answer, with the reason."""
+
+    def ask(self, name: str, adapt: Adapt) -> Simulator | None:
+        """Return a simulator's answer; None too if it fails, so that the others are asked."""
+        self.asked.add(name)
+        try:
+            return adapt(self.network, self.net_id)
+        except CheckpointError:
+            raise  # the network is its own, and it says what is wrong with it
+        except Exception as error:  # noqa: BLE001  (any code may be behind it)
+            self.failures[printable(name)] = error
+            return None
+
+
 class Simulators:
     """Names of simulators and how each recognises what is its own.
+
+    Parameters
+    ----------
+    group : str, optional
+        Group of entry points by which installed packages join; None for none.
 
     Examples
     --------
@@ -35,7 +69,8 @@ class Simulators:
     ('Nest',)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: str | None = None) -> None:
+        self._group = group
         self._adapters: dict[str, Adapt] = {}
 
     @property
@@ -75,7 +110,8 @@ class Simulators:
         Raises
         ------
         SimulatorError
-            If no simulator takes it, or its own one cannot work with it.
+            If no simulator takes it, or its own one cannot work with it. Simulators that
+            could not be asked are named with the reason.
         OptionError
             If ``net_id`` is no number.
         """
@@ -86,25 +122,65 @@ class Simulators:
                 f"net_id= takes a number, not a {type(net_id).__name__}",
                 details={"hint": "pass network=net"},
             )
-        for adapt in self._adapters.values():
-            simulator = adapt(network, net_id)
+        search = _Search(network, int(net_id))
+        for name, adapt in chain(list(self._adapters.items()), self._installed(search)):
+            simulator = search.ask(name, adapt)
             if simulator is not None:
                 return simulator
-        if network is None:
+        raise self._nobody(search)
+
+    def _installed(self, search: _Search) -> Iterator[tuple[str, Adapt]]:
+        """Yield the simulators of installed packages that have not joined yet, as each joins.
+
+        A name that two packages claim belongs to neither.
+        """
+        found = list(entry_points(group=self._group)) if self._group is not None else []
+        claims = Counter(point.name for point in found)
+        for point in found:
+            try:
+                adapt = self._join(point, claims[point.name], search)
+            except Exception as error:  # noqa: BLE001  (a package that cannot be imported fails in any way)
+                search.failures[_whose(point)] = error
+            else:
+                if adapt is not None:
+                    yield point.name, adapt
+
+    def _join(self, point: EntryPoint, claims: int, search: _Search) -> Adapt | None:
+        """Load and register what an entry point names; None if it was asked already."""
+        if claims > 1:
+            raise OptionError(f"{claims} installed packages register a simulator of that name")
+        adapt: Adapt = point.load()
+        if self._adapters.get(point.name) is adapt:  # it joined before, or because it was imported now
+            return None if point.name in search.asked else adapt
+        if not callable(adapt):
+            raise OptionError(f"{printable(point.value)} is not a function")
+        self.register(point.name, adapt)
+        return adapt
+
+    def _nobody(self, search: _Search) -> SimulatorError:
+        if search.network is None:
             fact = "there is no network: no simulator that is imported keeps one globally"
         else:
-            fact = f"no simulator takes a {type(network).__module__}.{type(network).__qualname__}"
-        raise SimulatorError(
-            fact,
-            details={
-                "known": ", ".join(self.names) or "none",
-                "hint": "pass the compiled network as network=",
-            },
-        )
+            kind = type(search.network)
+            fact = f"no simulator takes a {kind.__module__}.{kind.__qualname__}"
+        details = {"known": ", ".join(self.names) or "none"}
+        for who, why in search.failures.items():
+            details[who] = printable(
+                why.fact if isinstance(why, CheckpointError) else f"{type(why).__name__}: {why}", 300
+            )
+        error = SimulatorError(fact, details=details | {"hint": "pass the compiled network as network="})
+        error.__cause__ = next(iter(search.failures.values()), None)
+        return error
 
 
-SIMULATORS = Simulators()
-"""The registry that ``save`` and ``load`` ask. Other packages register here."""
+def _whose(point: EntryPoint) -> str:
+    """Name an entry point with the package that it comes from."""
+    package = "" if point.dist is None else f" of {point.dist.name} {point.dist.version}"
+    return printable(f"{point.name}{package}")
+
+
+SIMULATORS = Simulators(GROUP)
+"""The registry that ``save`` and ``load`` ask."""
 
 SIMULATORS.register("ANNarchy", annarchy.adapt)
 
@@ -112,3 +188,22 @@ SIMULATORS.register("ANNarchy", annarchy.adapt)
 def simulator_for(network: object | None = None, net_id: int = 0) -> Simulator:
     """Return the simulator that ``network`` belongs to, as :data:`SIMULATORS` has it."""
     return SIMULATORS.find(network, net_id)
+
+
+def register(name: str, adapt: Adapt) -> None:
+    """Let another simulator take part in every call that takes ``network=``.
+
+    Parameters
+    ----------
+    name : str
+        How messages call it.
+    adapt : callable
+        ``adapt(network, net_id)`` returns a :class:`~ann_ckpt.simulators.Simulator`, or None for
+        what is not its own; ``network`` is None where the user named none.
+
+    Raises
+    ------
+    OptionError
+        If there is one of that name already.
+    """
+    SIMULATORS.register(name, adapt)

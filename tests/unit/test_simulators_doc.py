@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ann_ckpt.adapters.protocol import Simulator
-from ann_ckpt.adapters.simulators import SIMULATORS
+from ann_ckpt.adapters.simulators import SIMULATORS, simulator_for
+from ann_ckpt.simulators import Simulator
 from ann_ckpt.testing import SimulatorSuite
 
-BLOCKS = re.findall(
-    r"^```python\n(.*?)^```$",
-    (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(),
-    re.MULTILINE | re.DOTALL,
-)
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "simulators.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def run(*blocks: str) -> dict[str, Any]:
@@ -47,4 +48,43 @@ def test_it_is_registered_and_tested_as_shown(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(SIMULATORS, "_adapters", {})
     names = run(BLOCKS[0], *BLOCKS[2:])
     assert SIMULATORS.names == ("Ring",)
+    assert simulator_for(names["RingNetwork"]()).label == "Ring 1.0"
     assert issubclass(names["TestRing"], SimulatorSuite)
+
+
+USE = """
+import sys
+import ann_ckpt
+
+network = ann_ckpt.read  # nobody's
+try:
+    ann_ckpt.save("x.h5", network=network)
+except ann_ckpt.errors.SimulatorError as error:
+    assert "Ring" in error.details["known"], error
+import ring
+saved = ann_ckpt.save("ring.h5", network=ring.RingNetwork(5))
+ann_ckpt.load("ring.h5", network=ring.RingNetwork(5))
+print(*saved.saved, ann_ckpt.open("ring.h5").provenance["simulator"])
+"""
+
+
+def test_it_is_installed_as_a_package(tmp_path: Path) -> None:
+    """As on a user's machine: a wheel is unpacked, and a new process finds its entry point."""
+    site = tmp_path / "site"
+    info = site / "ring-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "ring.py").write_text("\n".join(BLOCKS[i] for i in (0, 2)))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ring\nVersion: 1.0\n")
+    (table,) = re.findall(r"^```toml\n\[project\.entry-points\.(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
+    (info / "entry_points.txt").write_text("[" + table.replace('"', ""))
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", USE],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "populations/neurons projections/next Ring 1.0\n"

@@ -1,0 +1,10 @@
+"""What a package needs to let its simulator save and load: the protocol, and the way in.
+
+See ``docs/simulators.md``. A package that is installed joins without being imported, by an
+entry point of the group ``ann_ckpt.simulators``; a script calls :func:`register`.
+"""
+
+from ann_ckpt.adapters.protocol import CallsBack, ExactSimulator, Owner, Reading, Simulator
+from ann_ckpt.adapters.simulators import Adapt, register
+
+__all__ = ["Adapt", "CallsBack", "ExactSimulator", "Owner", "Reading", "Simulator", "register"]
