@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ann_ckpt
-from ann_ckpt.params import schema_for
+from ann_ckpt.params import RULES, schema_for
 from ann_ckpt.params.reports import REPORTS
 from tests.acceptance.conftest import Run
 from tests.unit.params.networks import network
@@ -386,3 +388,237 @@ def test_the_group_explains_itself(run: Run) -> None:
     assert answer.status == 0
     for name in ("validate", "schema", "diff", "apply", "extract", "init", "explain", "table"):
         assert name in answer.out
+
+
+# --- what a group's CI lives on ---
+
+
+def test_a_glob_leaves_out_schemas_and_one_that_is_named_is_one_finding(run: Run) -> None:
+    run("params", "init", "net.h5", "--folder", "config")
+    answer = run("params", "validate", "config/params*.json")
+    assert (answer.status, answer.out.splitlines()[-1]) == (0, "1 file checked, no findings")
+    answer = run("params", "validate", "config/params.schema.json")
+    assert answer.status == 1
+    assert answer.out.count("error[") == 1
+    assert "error[P016] a JSON Schema, not a parameter file" in answer.out
+
+
+def test_the_modeline_that_editors_read_is_read(run: Run) -> None:
+    write("net.schema.json", schema_for(network()))
+    modeline = "# yaml-language-server: $schema=./net.schema.json\n"
+    answer = run("params", "validate", write("p.yaml", modeline + "populations:\n  inpt: {tau: 1}\n"))
+    assert answer.status == 1
+    assert "p.yaml:3:3: error[P102]" in answer.out
+    answer = run("params", "validate", write("p.yaml", modeline.replace("net", "gone") + "network: {}\n"))
+    assert answer.out.startswith("p.yaml:1:33: error[P501]")
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_file_that_is_written_again_keeps_what_is_not_the_networks(run: Run, suffix: str) -> None:
+    from ann_ckpt.params import load, save_parameters
+
+    options = ["--yaml"] if suffix == "yaml" else []
+    run("params", "init", "net.h5", *options)
+    path = f"params.{suffix}"
+    text = Path(path).read_text().replace("network: {}", "network: {seed: 42}")
+    Path(path).write_text(text.replace('"network": {}', '"network": {"seed": 42}'))
+    before = load(path)
+    for again in (
+        lambda: save_parameters(path, network=network()),
+        lambda: run("params", "extract", "net.h5", "-o", path),
+    ):
+        again()
+        after = load(path)
+        assert after.schema == before.schema == "./params.schema.json"
+        assert after.data == before.data
+        assert after.data["network"] == {"seed": 42}
+        assert run("params", "validate", path).out.endswith("1 file checked, no findings\n")
+
+
+def test_the_general_form_is_said_and_can_be_refused(run: Run) -> None:
+    path = write("p.json", TYPO)
+    answer = run("params", "validate", path)
+    assert answer.status == 0
+    assert "warning[P404]" in answer.out
+    assert "p.json: checked against the general form only" in answer.out
+    assert run("params", "validate", path, "--require-schema").status == 1
+    assert run("params", "validate", path, "--require-schema", "--checkpoint", "net.h5").status == 1
+    general = {**TYPO, "$schema": "urn:ann-ckpt:params-1"}
+    assert run("params", "validate", write("p.json", general)).status == 0
+    assert run("params", "validate", "p.json", "--require-schema").status == 1
+
+
+@pytest.mark.parametrize("style", REPORTS)
+def test_every_report_names_the_schema_and_counts_what_is_over_the_limit(run: Run, style: str) -> None:
+    path = write("p.json", {"populations": {"inp": {f"x{i}": 1 for i in range(9)}}})
+    answer = run("params", "validate", path, "--checkpoint", "net.h5", "--limit", "2", "--format", style)
+    assert "net.h5" in answer.out
+    assert '"dropped": 7' in answer.out if style == "json" else "and 7 more findings" in answer.out
+
+
+def test_several_reports_in_one_run(run: Run) -> None:
+    path = write("p.json", TYPO)
+    arguments = ("params", "validate", path, "--checkpoint", "net.h5")
+    answer = run(*arguments, "--report", "sarif=a.sarif", "--report", "junit=a.xml", "--report", "human=-")
+    assert answer.status == 1
+    assert "error[P102]" in answer.out
+    assert answer.err == ""
+    assert "P102" in Path("a.sarif").read_text()
+    assert "P102" in Path("a.xml").read_text()
+    answer = run(*arguments, "--format", "gitlab", "-o", "a.json")
+    assert "error[P102]" in answer.err  # the log of a job is never empty
+    for wrong in (["human"], ["human="], ["x=y"], ["human=-", "json=-"]):
+        assert run(*arguments, *(w for r in wrong for w in ("--report", r))).status == 2
+
+
+def test_a_file_that_is_named_twice_is_checked_once(run: Run) -> None:
+    path = write("p.json", TYPO)
+    answer = run("params", "validate", path, "./p.json", "*.json", "--checkpoint", "net.h5")
+    assert answer.out.endswith("1 error in 1 file\n")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(run: Run) -> None:
+    os.mkfifo("pipe")
+    answer = run("params", "diff", "pipe", "net.h5")
+    assert (answer.status, answer.out) == (3, "")
+    assert "not a regular file" in answer.err
+
+
+def test_an_old_file_in_place_of_a_checkpoint_names_convert(run: Run) -> None:
+    Path("old.data").write_bytes(b"\x80\x04N.")
+    answer = run("params", "validate", write("p.json", GOOD), "--checkpoint", "old.data")
+    assert answer.status == 4
+    assert "ann-ckpt convert" in answer.out
+
+
+def test_a_converted_network_takes_any_constant_with_a_warning(run: Run) -> None:
+    from dataclasses import replace
+
+    ann_ckpt.write(replace(network(), constants={}, metadata={"converted_from": {}}), "old.h5")
+    answer = run("params", "validate", write("p.json", {"constants": {"G": 1}}), "--checkpoint", "old.h5")
+    assert answer.status == 0
+    assert "warning[P405]" in answer.out
+    assert (
+        run("params", "validate", write("p.json", {"constants": {"G": "x"}}), "--checkpoint", "old.h5").status
+        == 1
+    )
+
+
+def test_init_says_what_it_left_out_and_takes_it_in(run: Run) -> None:
+    answer = run("params", "init", "net.h5")
+    assert "populations/inp/noise" in answer.out
+    run("params", "init", "net.h5", "--name", "all", "--arrays")
+    written = json.loads(Path("all.json").read_text())
+    assert written["populations"]["grid"] == {"noise": [[0.0] * 3] * 2}
+    assert run("params", "validate", "all.json").out.endswith("1 file checked, no findings\n")
+    assert run("params", "diff", "all.json", "net.h5", "--exit-code").status == 0
+
+
+def test_apply_keeps_the_network_section(run: Run) -> None:
+    path = write("p.json", {"network": {"seed": 7}, "constants": {"K": 2}})
+    run("params", "apply", path, "--checkpoint", "net.h5", "-o", "new.h5")
+    assert run("params", "extract", "new.h5").json["network"] == {"seed": 7}
+
+
+def test_a_schema_that_is_written_again_keeps_its_rules(run: Run) -> None:
+    arguments = ("params", "schema", "--checkpoint", "net.h5", "-o", "s.json")
+    run(*arguments)
+    schema = json.loads(Path("s.json").read_text())
+    write("s.json", {**schema, "x-ann": {"rules": ["tau > nb"]}})
+    run(*arguments)
+    assert json.loads(Path("s.json").read_text())["x-ann"]["rules"] == ["tau > nb"]
+    answer = run(
+        "params", "validate", write("p.json", {"populations": {"inp": {"tau": 1}}}), "--schema", "s.json"
+    )
+    assert "error[P208]" in answer.out
+
+
+def test_an_overlay_against_its_base(run: Run) -> None:
+    base = write("a.json", {"populations": {"inp": {"tau": 1.0, "noise": [0, 1, 2, 3]}, "out": {"tau": 2.0}}})
+    over = write("b.json", {"populations": {"inp": {"tau": 1.5, "noise": [[0, 1], [2, 4]]}}})
+    answer = run("params", "diff", base, over, "--overlay")
+    assert answer.out.splitlines() == [
+        "~ populations/inp/tau: 1.0 -> 1.5",
+        "~ populations/inp/noise: 1 of 4 values differ: [3] 3 -> 4",
+    ]
+    found = run("params", "diff", base, over, "--overlay", "--json").json
+    assert (found[0]["before"], found[0]["after"]) == (1.0, 1.5)
+    assert found[1]["entries"] == [{"at": 3, "before": 3, "after": 4}]
+    write("c.json", {"populations": {"inp": {"noise": [[0, 1], [2, 3]]}}})
+    assert run("params", "diff", base, "c.json", "--overlay", "--exit-code").status == 0
+
+
+def test_a_schema_from_a_model(run: Run) -> None:
+    body = "def build():\n    print('noise')\n    return network()\n"
+    write("model.py", f"from tests.unit.params.networks import network\n\n{body}")
+    assert run("params", "schema", "--model", "model.py:build").json == schema_for(network())
+    for wrong in ("model.py:other", "gone.py:build", "model.py", "model.py:1"):
+        assert run("params", "schema", "--model", wrong).status == 2
+
+
+def test_explain(run: Run) -> None:
+    for name in ("P301", "p301", "locality"):
+        answer = run("params", "explain", name)
+        assert answer.out.startswith("P301 locality (error)\n  what:    The parameter has one value per")
+        assert all(word in answer.out for word in ("why:", "example:", "mend:"))
+    assert len(run("params", "explain").out.splitlines()) == len(RULES)
+    assert run("params", "explain", "P999").status == 2
+    assert run("params", "explain", "P301", "--json").json[0]["id"] == "P301"
+
+
+def test_a_table_for_a_paper(run: Run) -> None:
+    answer = run("params", "table", "net.h5")
+    assert "| inp | tau | 10.0 | ms | Time constant |" in answer.out.splitlines()
+    path = write("p.json", {"populations": {"inp": {"tau": "0.02 s", "noise": [0, 0, 0, 1]}}})
+    rows = list(
+        csv.reader(io.StringIO(run("params", "table", "net.h5", "--params", path, "--format", "csv").out))
+    )
+    assert ["inp", "tau", "20.0", "ms", "Time constant"] in rows
+    assert ["inp", "noise", "0.0 to 1.0", "", ""] in rows
+    assert ["ff", "eta", "0.1", "", ""] in rows
+    assert (
+        r"inp & tau & 10.0 & ms & Time constant \\"
+        in run("params", "table", "net.h5", "--format", "latex").out
+    )
+    assert run("params", "table", "net.h5", "--params", write("p.json", TYPO)).status == 1
+
+
+def test_paths_in_reports_begin_at_the_top_of_the_repository(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = Path.cwd()
+    Path("sub/deep").mkdir(parents=True)
+    write("sub/deep/p.json", TYPO)
+    for variable, folder in (("GITHUB_WORKSPACE", "."), ("CI_PROJECT_DIR", "sub"), (None, "sub")):
+        monkeypatch.chdir(top / "sub" / "deep")
+        for name in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
+            monkeypatch.delenv(name, raising=False)
+        if variable is None:
+            (top / "sub" / ".git").mkdir()
+        else:
+            monkeypatch.setenv(variable, str(top / folder))
+        expected = (Path("sub/deep/p.json") if folder == "." else Path("deep/p.json")).as_posix()
+        for style in ("github", "sarif", "gitlab"):
+            answer = run("params", "validate", "p.json", "--checkpoint", "../../net.h5", "--format", style)
+            assert expected in answer.out
+            assert answer.out.count("sub/deep/p.json") == (answer.out.count(expected) if folder == "." else 0)
+
+
+def test_a_baseline_on_the_command_line(run: Run) -> None:
+    path = write("p.json", TYPO)
+    arguments = ("params", "validate", path, "--checkpoint", "net.h5")
+    assert run(*arguments, "--write-baseline", "base.json").status == 0
+    answer = run(*arguments, "--baseline", "base.json")
+    assert (answer.status, answer.out.splitlines()[-1]) == (0, "1 file checked, no findings (1 ignored)")
+
+
+def test_settings_name_the_files(run: Run) -> None:
+    write("p.json", TYPO)
+    assert run("params", "validate").status == 2
+    write("ann-ckpt.toml", 'files = ["p*.json"]\ncheckpoint = "net.h5"\n')
+    answer = run("params", "validate")
+    assert answer.status == 1
+    assert "p.json: checked against net.h5" in answer.out
+    assert run("params", "validate", "p.json", "--no-config").status == 0
+    write("ann-ckpt.toml", "x = 1")
+    assert run("params", "validate", "p.json").status == 2

@@ -94,6 +94,9 @@ class Explainer:
         known = failure.schema.get("properties", {})
         for name in failure.value:
             if name not in known and (path or name != IGNORE):
+                if self.problems.full:  # what will not be kept needs no words
+                    self.problems.dropped += 1
+                    continue
                 self._unknown((*path, name), known)
 
     def _missing(self, path: Path, failure: Failure) -> None:

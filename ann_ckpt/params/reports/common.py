@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.text.document import MOST_PROBLEMS
 
 __all__ = ["against", "fingerprinted", "over_limit", "relative"]
 
@@ -49,7 +50,11 @@ def _roots(file: Path) -> Iterator[Path]:
 
 def over_limit(file: Checked) -> str:
     """Return what to say of the findings that were counted only; empty if there are none."""
-    return f"and {file.dropped} more findings, over the limit" if file.dropped else ""
+    if not file.dropped:
+        return ""
+    # Beyond a limit of its own, a check no longer looks for more.
+    least = "at least " if len(file.findings) + file.dropped >= MOST_PROBLEMS else ""
+    return f"and {least}{file.dropped} more findings, over the limit"
 
 
 def against(file: Checked) -> str:

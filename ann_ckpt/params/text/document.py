@@ -116,6 +116,11 @@ class Problems:
         self.found: list[Problem] = []
         self.dropped = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether more problems are only counted."""
+        return len(self.found) >= self.limit
+
     def add(
         self,
         rule: str,
@@ -127,7 +132,7 @@ class Problems:
         related: tuple[Related, ...] = (),
     ) -> None:
         """Note one problem."""
-        if len(self.found) < self.limit:
+        if not self.full:
             self.found.append(Problem(*span, rule, self.prefix + path, message, suggestions, related))
         else:
             self.dropped += 1
