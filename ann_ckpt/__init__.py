@@ -6,70 +6,51 @@
 ...     ckpt.projections["ff"].dendrite(5)["w"]
 """
 
-from ann_ckpt import annarchy, errors, params, simulators
+from ann_ckpt import annarchy, errors, params, reports, simulators
 from ann_ckpt._version import __version__
-from ann_ckpt.api import load, open, read, save, verify, write  # noqa: A004  (used qualified)
-from ann_ckpt.convert import ConvertReport, convert
-from ann_ckpt.diffing import StateDiff, SynapseChange, ValueChange, diff
+from ann_ckpt.api import load, read, save, verify, write
+
+# Used qualified, and so not in __all__: a star import would hide the builtin.
+from ann_ckpt.api import open as open  # noqa: A004
+from ann_ckpt.convert import convert
+from ann_ckpt.diffing import diff
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import (
     Attribute,
     AttributeInfo,
     Connectivity,
-    Dendrite,
     Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
     Resume,
-    Synapses,
     TypeInfo,
 )
 from ann_ckpt.model.compare import differences
 from ann_ckpt.params.calls import load_parameters, save_parameters
-from ann_ckpt.report import LoadReport, Note, SaveReport, VerifyReport
-from ann_ckpt.resume.verify import ResumeReport, verify_resume
+from ann_ckpt.resume.verify import verify_resume
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.background import BackgroundSave
-from ann_ckpt.store.catalog import CheckpointInfo
-from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [
     "Attribute",
     "AttributeInfo",
-    "BackgroundSave",
     "Checkpoint",
-    "CheckpointInfo",
     "CheckpointStore",
     "Connectivity",
-    "ConvertReport",
-    "Dendrite",
     "Exactness",
     "LazyArray",
     "LazyProjection",
-    "LoadReport",
     "Locality",
     "NetworkState",
-    "Note",
     "PopulationState",
     "ProjectionState",
-    "PruneReport",
     "Resume",
-    "ResumeReport",
     "Retention",
-    "SaveReport",
     "Selection",
-    "StateDiff",
-    "StorePlan",
-    "StoreReport",
-    "SynapseChange",
-    "Synapses",
     "TypeInfo",
-    "ValueChange",
-    "VerifyReport",
     "__version__",
     "annarchy",
     "convert",
@@ -78,9 +59,9 @@ __all__ = [
     "errors",
     "load",
     "load_parameters",
-    "open",
     "params",
     "read",
+    "reports",
     "save",
     "save_parameters",
     "simulators",

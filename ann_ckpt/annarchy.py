@@ -24,7 +24,8 @@ from ann_ckpt.adapters.annarchy.instrument import (
 from ann_ckpt.errors import ObjectNotFoundError, OptionError
 from ann_ckpt.report import Note
 
-__all__ = ["Instrumentation", "InstrumentationWarning", "compile", "from_file", "instrument"]
+# Without compile(), which is used qualified: a star import would hide the builtin.
+__all__ = ["Instrumentation", "InstrumentationWarning", "from_file", "instrument"]
 
 
 def instrument() -> Instrumentation:

@@ -173,7 +173,7 @@ def _by_hand(old: Path, new: Path) -> None:
 def _verifying(nbytes: int, compression: str, folder: Path) -> list[Contender]:
     state = cache(lambda: make_state("mixed", nbytes))
 
-    def check(report: ann_ckpt.VerifyReport) -> None:
+    def check(report: ann_ckpt.reports.VerifyReport) -> None:
         if not report.ok:
             raise AssertionError(report.headline())
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ann_ckpt
-from ann_ckpt import NetworkState, PopulationState, ProjectionState, Synapses
+from ann_ckpt import NetworkState, PopulationState, ProjectionState
+from ann_ckpt.reports import Synapses
 from benchmarks import limits, ours
 from benchmarks.harness import Case, Contender, Goal, Role, Scale
 from benchmarks.peers import PEERS, Arrays, Peer, Ranges, loading

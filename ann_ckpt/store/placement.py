@@ -23,7 +23,7 @@ from ann_ckpt.model import nbytes
 
 __all__ = [
     "ABSENT",
-    "Action",
+    "ArrayAction",
     "ArrayPlan",
     "KnownBlocks",
     "Placement",
@@ -131,7 +131,7 @@ _FRESH = ""
 """Stands for the object that does not exist yet; no object has an empty name."""
 
 
-class Action(StrEnum):
+class ArrayAction(StrEnum):
     """What a save does with one array."""
 
     INLINE = "inline"
@@ -149,7 +149,7 @@ class ArrayPlan:
     """The decision on one array."""
 
     path: str
-    action: Action
+    action: ArrayAction
     nbytes: int
     """Bytes of all values."""
     fresh_bytes: int
@@ -307,8 +307,8 @@ class Placement:
         """Return what was decided, for people."""
         entry = math.prod(self._shape[1:]) * self._dtype.itemsize
         if self.fresh_entries == self._shape[0]:
-            action = Action.NEW
+            action = ArrayAction.NEW
         else:
-            action = Action.DELTA if self.fresh_entries else Action.LINKED
+            action = ArrayAction.DELTA if self.fresh_entries else ArrayAction.LINKED
         pieces = self._pieces if self._kept is None else self._kept.pieces
         return ArrayPlan(path, action, self._shape[0] * entry, self.fresh_entries * entry, len(pieces))

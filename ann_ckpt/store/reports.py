@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ann_ckpt.errors import printable
 from ann_ckpt.report import Note, Report, SaveReport, human_bytes
-from ann_ckpt.store.placement import Action, ArrayPlan
+from ann_ckpt.store.placement import ArrayAction, ArrayPlan
 
 __all__ = [
     "PruneReport",
@@ -51,24 +51,24 @@ class StoreReport(SaveReport):
     pruned: tuple[str, ...]
     """Checkpoints that the store's own retention removed."""
 
-    def of(self, action: Action | str) -> tuple[str, ...]:
+    def of(self, action: ArrayAction | str) -> tuple[str, ...]:
         """Paths of the arrays that were ``new``, ``delta``, ``linked`` or ``inline``."""
         return tuple(array.path for array in self.arrays if array.action == action)
 
     @property
     def new(self) -> tuple[str, ...]:
         """Arrays written whole."""
-        return self.of(Action.NEW)
+        return self.of(ArrayAction.NEW)
 
     @property
     def linked(self) -> tuple[str, ...]:
         """Arrays of which nothing was written."""
-        return self.of(Action.LINKED)
+        return self.of(ArrayAction.LINKED)
 
     @property
     def delta(self) -> tuple[str, ...]:
         """Arrays of which the changed blocks were written."""
-        return self.of(Action.DELTA)
+        return self.of(ArrayAction.DELTA)
 
     def headline(self) -> str:
         """Return the report in one line."""
@@ -104,5 +104,5 @@ class PruneReport(Report):
 
 
 def _counted(arrays: tuple[ArrayPlan, ...]) -> str:
-    counts = {action: sum(a.action is action for a in arrays) for action in Action}
+    counts = {action: sum(a.action is action for a in arrays) for action in ArrayAction}
     return ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no arrays"

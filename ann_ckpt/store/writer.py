@@ -34,7 +34,7 @@ from ann_ckpt.store.block_bounds import even_bounds, row_bounds
 from ann_ckpt.store.block_hashing import Regions, weave
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
-from ann_ckpt.store.placement import Action, ArrayPlan, Placement, is_shared
+from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared
 from ann_ckpt.store.reports import StorePlan, StoreReport
 from ann_ckpt.threads import Threads
 
@@ -285,7 +285,7 @@ def _is_changing(entry: ArrayEntry) -> bool:
 
 def _inline(entry: ArrayEntry) -> ArrayPlan:
     size = nbytes(entry.array)
-    return ArrayPlan(entry.path, Action.INLINE, size, size, 0)
+    return ArrayPlan(entry.path, ArrayAction.INLINE, size, size, 0)
 
 
 def _ticker(total: int, progress: Progress | None) -> Callable[[str, int], None]:

@@ -30,11 +30,11 @@ def opened(network: str, seed: int = 1) -> Lab:
     return lab
 
 
-def save(lab: Lab, path: str) -> ann_ckpt.SaveReport:
+def save(lab: Lab, path: str) -> ann_ckpt.reports.SaveReport:
     return ann_ckpt.save(path, network=lab.network)
 
 
-def load(lab: Lab, path: str, **options: Any) -> ann_ckpt.LoadReport:
+def load(lab: Lab, path: str, **options: Any) -> ann_ckpt.reports.LoadReport:
     return ann_ckpt.load(path, network=lab.network, **options)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import ann_ckpt
-from ann_ckpt import BackgroundSave, CheckpointStore, NetworkState, PopulationState, differences
+from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
+from ann_ckpt.reports import BackgroundSave
 from ann_ckpt.store import batch
 from ann_ckpt.store.background import BackgroundLane
 from tests.store.runs import state

@@ -13,7 +13,7 @@ from ann_ckpt.format.chunking import Storage
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.plan import ArrayEntry
 from ann_ckpt.format.shared.array import SharedArray, StoredObject, block_records
-from ann_ckpt.store.placement import Action, Placement, is_shared, sources_to_keep
+from ann_ckpt.store.placement import ArrayAction, Placement, is_shared, sources_to_keep
 
 EDGES = [0, 3, 4, 9, 11, 20, 26, 30]
 
@@ -98,17 +98,17 @@ def test_nothing_changed_keeps_the_layout_itself():
     before = disk.layout
     placement = disk.save(values.copy(), EDGES)
     assert disk.layout is before
-    assert placement.plan("w").action is Action.LINKED
+    assert placement.plan("w").action is ArrayAction.LINKED
 
 
 def test_only_changed_blocks_are_written_and_side_by_side():
     disk = Disk()
     values = np.arange(30.0)
-    assert disk.save(values, EDGES).plan("w").action is Action.NEW
+    assert disk.save(values, EDGES).plan("w").action is ArrayAction.NEW
     changed = values.copy()
     changed[[5, 21]] = -1
     plan = disk.save(changed, EDGES).plan("w")
-    assert (plan.action, plan.fresh_bytes, plan.pieces) == (Action.DELTA, (5 + 6) * 8, 5)
+    assert (plan.action, plan.fresh_bytes, plan.pieces) == (ArrayAction.DELTA, (5 + 6) * 8, 5)
     assert disk.written == 30 + 11
     assert disk.layout is not None
     assert [(p.start, p.entries) for p in disk.layout.pieces] == [(0, 4), (0, 5), (9, 11), (5, 6), (26, 4)]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt import CheckpointInfo, Retention
+from ann_ckpt import Retention
 from ann_ckpt.errors import OptionError
+from ann_ckpt.reports import CheckpointInfo
 from ann_ckpt.store.folder import Slot
 
 

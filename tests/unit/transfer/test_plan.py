@@ -12,13 +12,13 @@ from ann_ckpt import (
     Connectivity,
     Locality,
     NetworkState,
-    Note,
     PopulationState,
     ProjectionState,
     Selection,
 )
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import ObjectNotFoundError
+from ann_ckpt.reports import Note
 from ann_ckpt.transfer import LoadPlan, plan_load
 from ann_ckpt.transfer.actions import Connect, SetDelays
 

@@ -1,0 +1,37 @@
+"""What the calls of this package return besides networks: reports, notes, small records."""
+
+from ann_ckpt.convert import ConvertReport
+from ann_ckpt.diffing.report import StateDiff, SynapseChange, ValueChange
+from ann_ckpt.format.dataset import Storage
+from ann_ckpt.model.rows import Dendrite, Synapses
+from ann_ckpt.report import LoadReport, Loss, Note, Progress, Report, SaveReport, VerifyReport
+from ann_ckpt.resume.verify import ResumeReport
+from ann_ckpt.store.background import BackgroundSave
+from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.placement import ArrayAction, ArrayPlan
+from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
+
+__all__ = [
+    "ArrayAction",
+    "ArrayPlan",
+    "BackgroundSave",
+    "CheckpointInfo",
+    "ConvertReport",
+    "Dendrite",
+    "LoadReport",
+    "Loss",
+    "Note",
+    "Progress",
+    "PruneReport",
+    "Report",
+    "ResumeReport",
+    "SaveReport",
+    "StateDiff",
+    "Storage",
+    "StorePlan",
+    "StoreReport",
+    "SynapseChange",
+    "Synapses",
+    "ValueChange",
+    "VerifyReport",
+]
