@@ -283,8 +283,9 @@ def test_what_is_not_finite_is_left_out_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(NotWritableError):
-        save_parameters(tmp_path / "missing" / "p.json", network=network())
+        save_parameters(tmp_path / "file" / "p.json", network=network())
 
 
 def test_the_fake_network_is_a_simulator() -> None:

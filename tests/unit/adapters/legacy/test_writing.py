@@ -164,9 +164,13 @@ def test_what_these_formats_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_made_and_one_below_a_file_is_not(tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "net.data"
+    write(Reading(small()), target)
+    before = target.read_bytes()
     with pytest.raises(NotWritableError):
-        write(Reading(small()), tmp_path / "missing" / "net.data")
+        write(Reading(small()), target / "net.data")
+    assert target.read_bytes() == before
 
 
 def test_names_that_matlab_does_not_know(tmp_path: Path) -> None:
