@@ -334,7 +334,7 @@ def test_a_signal_handler_reads_in_the_middle_of_a_read(tmp_path):
     done(
         tmp_path,
         """
-        from ann_ckpt.format import objects, reader
+        from ann_ckpt.format.shared import objects
         with CheckpointStore("run.ckpt", "a") as store:
             store.save(net(1))
         seen = []
