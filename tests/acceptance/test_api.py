@@ -65,7 +65,7 @@ def test_a_damaged_file_changes_nothing(saved):
         weights = file["projections/forward/variables/w"]
         weights[3] = weights[3] + 1
     other = DemoNetwork(seed=2)
-    with pytest.raises(CorruptFileError, match="digest"):
+    with pytest.raises(CorruptFileError, match="checksum mismatch"):
         ann_ckpt.load(path, network=other)
     assert same(other, DemoNetwork(seed=2))
 
