@@ -70,7 +70,7 @@ def convert(
     *,
     dt: float | None = None,
     encoding: str | None = None,
-    isolate: bool = False,
+    isolate: bool = True,
     compression: str = "auto",
     progress: Progress | None = None,
 ) -> ConvertReport:
@@ -90,7 +90,7 @@ def convert(
     encoding : str, optional
         Of names in files from Python 2, such as ``latin1``.
     isolate : bool
-        Read the file in a process of its own, with limits on memory and time.
+        Read the file in a process of its own, with limits on memory and time; takes half a second.
     compression : {"auto", "none", "gzip", "zstd", "blosc"}
         As for :func:`~ann_ckpt.write`.
     progress : callable, optional

@@ -149,7 +149,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "format_version": list(checkpoint.format_version),
         "parts_checked": checkpoint.parts_checked,
         "objects": _objects(checkpoint),
-        "file_bytes": checkpoint.file_size,
+        "file_bytes": checkpoint.file_bytes,
         "value_bytes": sum(entry.nbytes for entry in held),
         "filters": list(largest.storage.filters) if largest and largest.storage else [],
         "created": checkpoint.created,

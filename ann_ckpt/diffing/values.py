@@ -24,7 +24,7 @@ class Digested(Protocol):
     def digest(self) -> str:
         """Digest of the values, or of the blocks if there are any."""
 
-    def blocks(self) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+    def _blocks(self) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
         """First entry of each block and the end of the last, and a record of each; None without blocks."""
 
 
@@ -121,7 +121,7 @@ def _apart(a: Array, b: Array) -> Iterator[tuple[int, int]]:
     if not (isinstance(a, Digested) and isinstance(b, Digested)) or a.dtype != b.dtype:
         yield whole
         return
-    blocks, others = a.blocks(), b.blocks()
+    blocks, others = a._blocks(), b._blocks()
     if blocks is None or others is None:
         # A digest of blocks is no digest of values: they can be compared only with their like.
         if not (blocks is others and a.digest == b.digest):

@@ -91,7 +91,7 @@ class FileReader:
         return self._tally.total
 
     @property
-    def file_size(self) -> int:
+    def file_bytes(self) -> int:
         """Bytes of the file."""
         return self._file.file.size
 

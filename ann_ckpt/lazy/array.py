@@ -80,7 +80,7 @@ class LazyArray:
         """XXH3-128 of the values as they were written, 32 hex digits; of its blocks, in a store."""
         return self._reader.index[self._path].digest
 
-    def blocks(self) -> tuple[NDArray[np.int64], NDArray[np.void]] | None:
+    def _blocks(self) -> tuple[NDArray[np.int64], NDArray[np.void]] | None:
         """Return the blocks that the array is kept in, in a store; None for any other array.
 
         Returns

@@ -131,9 +131,9 @@ class Checkpoint:
         return self._reader.bytes_read
 
     @property
-    def file_size(self) -> int:
+    def file_bytes(self) -> int:
         """Size of the file in bytes."""
-        return self._reader.file_size
+        return self._reader.file_bytes
 
     @property
     def parts_checked(self) -> bool:
@@ -163,7 +163,7 @@ class Checkpoint:
         """
         self._reader.check_place()
 
-    def layout(self, path: str) -> SharedArray:
+    def _layout(self, path: str) -> SharedArray:
         """Return the blocks and pieces of an array whose values lie in other files of a store.
 
         Parameters
@@ -259,21 +259,18 @@ class Checkpoint:
                 reseeded=self.reseeded,
             )
 
-    def verify(
-        self, seen: set[BlockPlace] | None = None
-    ) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+    def verify(self) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Read every stored object against its digest.
-
-        Parameters
-        ----------
-        seen : set, optional
-            In a store, what was found intact in other checkpoints already; grows.
 
         Yields
         ------
         path, nbytes, error
             After each block, and once with the error for each damaged object.
         """
+        return self._verify(None)
+
+    def _verify(self, seen: set[BlockPlace] | None) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+        """Verify, and pass over the blocks that were found intact in other checkpoints of the store."""
         intact = True
         for path in self._reader.index:
             try:
@@ -305,7 +302,7 @@ class Checkpoint:
         return (
             f"<checkpoint {printable(self.path)} at step {self.time_step}: "
             f"{len(self.populations)} populations, {len(self.projections)} projections, "
-            f"{human_bytes(self.file_size)}>"
+            f"{human_bytes(self.file_bytes)}>"
         )
 
     def _names(self, group: str) -> list[str]:

@@ -274,7 +274,7 @@ def verify_store(store: SeriesView, *, progress: Progress | None = None) -> Veri
     for info in infos:
         try:
             with open_inside(info.path) as checkpoint:
-                for path, count, error in checkpoint.verify(seen):
+                for path, count, error in checkpoint._verify(seen):
                     checked.add(f"{info.name}/{path}")
                     done += count
                     if error is not None:

@@ -105,6 +105,6 @@ def test_pruning_leaves_the_others_whole(path):
         for checkpoint in store:
             assert_equal(run(checkpoint.time_step), checkpoint.state())
         shared = [(c, key) for c in store for key, array in c.arrays.items() if array.nbytes > INLINE_BYTES]
-        needed = {name for c, key in shared for name in c.layout(key).objects}
+        needed = {name for c, key in shared for name in c._layout(key).objects}
     assert {p.stem for p in (path / "objects").glob("*/*.h5")} == needed
     assert ann_ckpt.verify(path).ok

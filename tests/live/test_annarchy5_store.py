@@ -42,8 +42,8 @@ def test_every_period_is_saved_and_shares_what_it_can(straight: Straight) -> Non
         assert [info.time_step for info in store.checkpoints] == STEPS
         assert all(info.objects for info in store.checkpoints)
         first, last = store[0].state(), store.latest.state()
-        ranks = store[0].layout("projections/learning/pre_ranks").objects
-        assert store.latest.layout("projections/learning/pre_ranks").objects == ranks
+        ranks = store[0]._layout("projections/learning/pre_ranks").objects
+        assert store.latest._layout("projections/learning/pre_ranks").objects == ranks
         assert store.verify().ok
     assert "projections/learning/variables/w" in differences(first, last)
     assert differences(last, ann_ckpt.read(straight.ended)) == []

@@ -74,7 +74,7 @@ def _parts(checkpoint: Checkpoint) -> Iterator[Callable[[], Any]]:
         "arrays",
         "created",
         "tag",
-        "file_size",
+        "file_bytes",
     ):
         yield lambda n=name: getattr(checkpoint, n)  # type: ignore[misc]
     yield lambda: repr(checkpoint)
@@ -93,7 +93,7 @@ def _parts(checkpoint: Checkpoint) -> Iterator[Callable[[], Any]]:
     for array in itertools.islice(arrays.values(), 40):
         yield lambda a=array: (repr(a), a.shape, a.dtype, a.nbytes, a.size, a.ndim, a.digest)  # type: ignore[misc]
         yield lambda a=array: a.storage  # type: ignore[misc]
-        yield lambda a=array: a.blocks()  # type: ignore[misc]
+        yield lambda a=array: a._blocks()  # type: ignore[misc]
         yield lambda a=array: a[:3] if a.shape else a[()]  # type: ignore[misc]
         yield lambda a=array: a[-1] if a.shape and a.shape[0] else None  # type: ignore[misc]
         yield lambda a=array: a[..., :1] if a.shape else None  # type: ignore[misc]
@@ -190,7 +190,7 @@ def _add_to_store(path: Path) -> None:
 
 @on_file
 def _convert(path: Path) -> None:
-    ann_ckpt.convert(path, path.with_name("converted.h5"))
+    ann_ckpt.convert(path, path.with_name("converted.h5"), isolate=False)
 
 
 @on_file

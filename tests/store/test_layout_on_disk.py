@@ -47,7 +47,7 @@ def files(path: Path) -> list[Path]:
 
 def objects_of(path: Path, array: str, which: int = -1) -> list[Path]:
     with CheckpointStore(path)[which] as checkpoint:
-        names = checkpoint.layout(array).objects
+        names = checkpoint._layout(array).objects
     return [path / "objects" / name[:2] / f"{name}.h5" for name in names]
 
 
@@ -191,8 +191,8 @@ def test_a_missing_object_fails_even_reads_of_other_parts_of_the_array(path, dam
 
 def test_a_slice_of_a_damaged_block_does_not_come_out_and_one_of_another_block_does(path):
     with CheckpointStore(path)[0] as checkpoint:
-        (piece,) = checkpoint.layout(W).pieces
-        starts = checkpoint.layout(W).block_starts
+        (piece,) = checkpoint._layout(W).pieces
+        starts = checkpoint._layout(W).block_starts
     object_file = path / "objects" / piece.source.name[:2] / f"{piece.source.name}.h5"
     with h5py.File(object_file) as plain:
         chunk = plain["values"].id.get_chunk_info_by_coord((int(starts[-2]),))

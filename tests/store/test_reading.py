@@ -83,7 +83,7 @@ def test_every_block_is_in_exactly_one_span(path):
             w[step * 16 :: 80] += 1
             store.save(state(w.copy(), step))
         with store.latest as checkpoint:
-            layout = checkpoint.layout("projections/ff/variables/w")
+            layout = checkpoint._layout("projections/ff/variables/w")
     assert len(layout.pieces) > 8
     for first, last in ((0, layout.blocks.size), (3, 17), (5, 6)):
         spans = list(layout.spans(first, last))
@@ -102,7 +102,7 @@ def test_damage_in_a_hole_does_no_harm_and_in_a_block_never_comes_out(path):
         store.save(state(w.copy(), 0))
         w[40] = -1.0
         store.save(state(w.copy(), 1))
-        (base,) = store[0].layout("projections/ff/variables/w").objects
+        (base,) = store[0]._layout("projections/ff/variables/w").objects
     file = path / "objects" / base[:2] / f"{base}.h5"
     raw = bytearray(file.read_bytes())
     stale = raw.index(np.float64(40.0).tobytes() + np.float64(41.0).tobytes())

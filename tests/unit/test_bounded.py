@@ -64,7 +64,7 @@ with ann_ckpt.open(sys.argv[1]) as ckpt:
         dendrite = ff.dendrite(rank)
         assert np.array_equal(dendrite["w"], weights[rank * SIZE : (rank + 1) * SIZE])
         assert np.array_equal(dendrite.pre_ranks, np.arange(SIZE))
-print(json.dumps({"touched": touched() - before, "file": ckpt.file_size}))
+print(json.dumps({"touched": touched() - before, "file": ckpt.file_bytes}))
 """
 
 VERIFY = """

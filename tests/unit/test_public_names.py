@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import inspect
 from typing import Any
 
 import pytest
 
 import ann_ckpt
 from ann_ckpt import reports
+from ann_ckpt.cli.convert import convert as command
 from ann_ckpt.report import Report
 
 PUBLIC = [
@@ -48,3 +50,8 @@ def test_every_report_is_in_the_module_of_reports() -> None:
         kinds += kind.__subclasses__()
     found = {kind.__name__ for kind in kinds if kind.__module__.startswith("ann_ckpt.")}
     assert found <= set(reports.__all__)
+
+
+def test_the_command_line_and_the_calls_isolate_alike() -> None:
+    (option,) = [each for each in command.params if each.name == "isolate"]
+    assert option.default is inspect.signature(ann_ckpt.convert).parameters["isolate"].default is True
