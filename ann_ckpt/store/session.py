@@ -38,6 +38,7 @@ class Session:
     """One process at one store; made by :meth:`of`."""
 
     def __init__(self, folder: StoreFolder) -> None:
+        self._path = folder.path
         self._where = printable(folder.path, 400)
         self._lock = FileLock(folder.writer_lock, "saves to the store")
         self._members: set[object] = set()
@@ -65,9 +66,19 @@ class Session:
         key = (status.st_dev, status.st_ino)
         with _AT_WORK:
             found = _SESSIONS.get(key)
+            if found is not None and not found._stands_at(status):
+                found._lock.forget()  # of a folder that was moved, or removed and its number given to another
+                found = None
             if found is None:
                 found = _SESSIONS[key] = Session(folder)
             return found
+
+    def _stands_at(self, status: os.stat_result) -> bool:
+        """Whether the path that this session knows still leads to the folder of that status."""
+        try:
+            return os.path.samestat(self._path.stat(), status)
+        except OSError:
+            return False
 
     # --- The writer's lock --------------------------------------------------------
 

@@ -218,6 +218,33 @@ def test_a_process_that_opens_its_store_again_shares_it(tmp_path):
     assert not (path / "lock").exists()
 
 
+@pytest.mark.parametrize("happened", ["moved", "removed"])
+def test_a_folder_that_is_moved_or_removed_while_it_is_open_can_be_opened_again(tmp_path, happened):
+    done(
+        tmp_path,
+        f"""
+        import shutil
+        for step in range(3):  # the number of a folder that was removed is soon that of another
+            old = CheckpointStore(f"run{{step}}.ckpt", "a")
+            old.save(net(step))
+            if {happened == "moved"}:
+                os.rename(f"run{{step}}.ckpt", "new.ckpt")
+            else:
+                shutil.rmtree(f"run{{step}}.ckpt")
+            with CheckpointStore("new.ckpt", "a") as store:
+                store.save(net(step))
+                assert store.latest.time_step == step and store.verify().ok
+            try:
+                old.save(net(9))
+            except CheckpointError:
+                pass
+            else:
+                raise SystemExit("saved to a folder that is not there")
+            shutil.rmtree("new.ckpt")
+        """,
+    )
+
+
 def test_beginning_anew_beside_an_open_object_leaves_it_nothing_to_build_upon(tmp_path):
     done(
         tmp_path,
