@@ -88,7 +88,7 @@ def test_hovering_shows_the_description_and_unit(ask: Ask) -> None:
     [
         ('{"inpt": {}}', '"inpt"'),
         ('{"inp": {"tua": 1}}', '"tua"'),
-        ('{"inp": {"tau": "1e3"}}', '"1e3"'),
+        ('{"inp": {"nb": "1e3"}}', '"1e3"'),
         ('{"inp": {"tau": -1}}', "-1"),
         ('{"inp": {"nb": 1.5}}', "1.5"),
         ('{"inp": {"noise": [1, 1]}}', "[1, 1]"),
