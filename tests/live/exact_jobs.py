@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
+from numpy.typing import NDArray
+
 import ann_ckpt
 import ann_ckpt.annarchy
+import ann_ckpt.testing
 from ann_ckpt.adapters.annarchy import instrument
+from ann_ckpt.adapters.simulators import simulator_for
 from tests.live.exact_networks import NETWORKS
 from tests.live.lab import Lab
 
@@ -87,6 +93,47 @@ def resume(network: str, saved: str, loaded: str, ended: str, lists: bool = Fals
     go_on(lab, network)
     ann_ckpt.save(ended, network=lab.network)
     return report.to_dict()
+
+
+def refused(network: str, saved: str, changed: str, owner: str) -> dict[str, Any]:
+    """Load a file in which one ``python.*`` array is not such as the population has: each array, each kind.
+
+    Answers what was said, and what has changed nevertheless.
+    """
+    lab = opened(network, seed=2)
+    simulator = simulator_for(lab.network)
+    stored = ann_ckpt.read(saved)
+    population = stored.populations[owner]
+    answers = {}
+    for name in [name for name in population.dynamics if name.startswith("python.")]:
+        for kind, values in _unfit(np.asarray(population.dynamics[name])).items():
+            other = replace(population, dynamics={**population.dynamics, name: values})
+            state = replace(stored, populations={**stored.populations, owner: other})
+            ann_ckpt.write(state, changed)
+            before = ann_ckpt.testing.captured(simulator.read().state)
+            kept = {k: repr(v) for k, v in vars(lab.find(owner)).items()}
+            try:
+                ann_ckpt.load(changed, network=lab.network)
+                said = []
+            except ann_ckpt.errors.MismatchError as error:
+                said = [str(problem) for problem in error.report.problems]
+            now = {k: repr(v) for k, v in vars(lab.find(owner)).items()}
+            moved = list(ann_ckpt.differences(before, simulator.read().state))
+            answers[f"{name}, {kind}"] = {
+                "said": said,
+                "moved": moved + [k for k in now if now[k] != kept[k]],
+            }
+    return answers
+
+
+def _unfit(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the same in kinds that the Python object does not have."""
+    return {
+        "one axis more": values[np.newaxis],
+        "two values more": np.concatenate([values.ravel(), [1.0, 2.0]]),
+        "nothing": np.zeros(0),
+        "integers": values.astype(np.int64),
+    }
 
 
 def barrier(instrumented: bool, saved: str, ended: str) -> list[str]:

@@ -148,6 +148,18 @@ def test_filters_windows_and_what_only_python_has_are_kept(journey: Callable[[st
     assert "nan" not in str(bytes(state.projections["jitter"].dynamics["dist_rand_0"]))
 
 
+def test_what_only_python_has_is_refused_in_another_shape_before_anything_is_set(
+    run: Run, journey: Callable[[str], Exact], tmp_path: Path
+) -> None:
+    saved, changed = str(journey("inputs").saved), str(tmp_path / "changed.h5")
+    answers = run("exact_jobs.refused", network="inputs", saved=saved, changed=changed, owner="correlated")
+    assert {attempt.partition(",")[0] for attempt in answers} == {"python.rates", "python.corr", "python.tau"}
+    for attempt, answer in answers.items():
+        assert answer["moved"] == [], attempt
+        assert len(answer["said"]) == 1, attempt
+        assert answer["said"][0].startswith("populations/correlated/dynamics: python."), attempt
+
+
 def test_learning_flags_and_schedules_are_kept(journey: Callable[[str], Exact]) -> None:
     rate, growing = (ann_ckpt.read(journey(network).saved) for network in ("rate", "growing"))
     assert not rate.populations["idle"].dynamics["_active"]
