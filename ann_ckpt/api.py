@@ -15,7 +15,7 @@ from typing import Any
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.durable import check_target
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
@@ -260,8 +260,7 @@ def load(
     """
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
-    nothing = Selection(populations=False, projections=False)
-    with stored_reading(filename, selection, dt=lambda: simulator.read(nothing).state.dt) as reading:
+    with stored_reading(filename, selection, dt=lambda: clock_of(simulator).dt) as reading:
         return load_into(
             simulator,
             reading,

@@ -4,7 +4,32 @@ See ``docs/simulators.md``. A package that is installed joins without being impo
 entry point of the group ``ann_ckpt.simulators``; a script calls :func:`register`.
 """
 
-from ann_ckpt.adapters.protocol import CallsBack, ExactSimulator, Owner, Reading, Simulator
-from ann_ckpt.adapters.simulators import Adapt, register
+from ann_ckpt.adapters.protocol import (
+    CallsBack,
+    Clock,
+    ExactSimulator,
+    HasClock,
+    Owner,
+    Reading,
+    RefusesTimeStep,
+    RefusesValues,
+    SetsTogether,
+    Simulator,
+)
+from ann_ckpt.adapters.simulators import Adapt, Prepare, register
 
-__all__ = ["Adapt", "CallsBack", "ExactSimulator", "Owner", "Reading", "Simulator", "register"]
+__all__ = [
+    "Adapt",
+    "CallsBack",
+    "Clock",
+    "ExactSimulator",
+    "HasClock",
+    "Owner",
+    "Prepare",
+    "Reading",
+    "RefusesTimeStep",
+    "RefusesValues",
+    "SetsTogether",
+    "Simulator",
+    "register",
+]

@@ -18,7 +18,19 @@ from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
-__all__ = ["CallsBack", "ExactSimulator", "Owner", "Reading", "Simulator", "Source"]
+__all__ = [
+    "CallsBack",
+    "Clock",
+    "ExactSimulator",
+    "HasClock",
+    "Owner",
+    "Reading",
+    "RefusesTimeStep",
+    "RefusesValues",
+    "SetsTogether",
+    "Simulator",
+    "Source",
+]
 
 Owner = NetworkState | PopulationState | ProjectionState
 """What carries something from step to step."""
@@ -93,6 +105,68 @@ class Simulator(Source, Protocol):
 
         Delays that the state does not know stay what they are. Attributes that it holds
         are set next; those that it lacks start from their initial values.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where in time a network stands; None for what it does not know."""
+
+    time_step: int | None
+    """Steps simulated so far."""
+    dt: float | None
+    """Length of a step in ms."""
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: its time, without a reading.
+
+    Without it, :meth:`Simulator.read` is called with a selection of nothing, between any two steps
+    at which a checkpoint may be due.
+    """
+
+    def clock(self) -> Clock:
+        """Return what a reading would say at this moment."""
+
+
+@runtime_checkable
+class RefusesTimeStep(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to say that its clock cannot be set."""
+
+    def refuse_time_step(self, time_step: int) -> str | None:
+        """Say why :meth:`Simulator.set_time_step` cannot be called with this; None if it will succeed.
+
+        A refusal is noted in the report, and everything else is loaded.
+        """
+
+
+@runtime_checkable
+class RefusesValues(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to look at values before anything is set."""
+
+    def refuse_values(self, stored: Owner, values: Mapping[str, Array]) -> str | None:
+        """Say why the values cannot be set in the live object of the name of ``stored``; None if they can.
+
+        Parameters
+        ----------
+        stored : NetworkState, PopulationState or ProjectionState
+            Whose they are; the network's are its constants.
+        values : mapping
+            All attributes that would be set, in the live shapes and types; of a projection in the order
+            of the stored synapses. Arrays may be lazy.
+        """
+
+
+@runtime_checkable
+class SetsTogether(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to take all values of one object at once."""
+
+    def set_attributes(self, stored: PopulationState | ProjectionState, values: Mapping[str, Array]) -> None:
+        """Set attributes of the live object of the name of ``stored``.
+
+        Called by loading in place of :meth:`Simulator.set_population_attribute` and
+        :meth:`Simulator.set_projection_attribute`, with what they would get one by one.
         """
 
 

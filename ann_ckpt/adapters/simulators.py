@@ -15,19 +15,38 @@ from itertools import chain
 import numpy as np
 
 from ann_ckpt.adapters import annarchy
-from ann_ckpt.adapters.protocol import Simulator
+from ann_ckpt.adapters.protocol import Clock, HasClock, Simulator
 from ann_ckpt.errors import CheckpointError, OptionError, SimulatorError, printable
+from ann_ckpt.selection import Selection
 
-__all__ = ["GROUP", "SIMULATORS", "Adapt", "Simulators", "register", "simulator_for"]
+__all__ = [
+    "GROUP",
+    "SIMULATORS",
+    "Adapt",
+    "Prepare",
+    "Simulators",
+    "clock_of",
+    "register",
+    "simulator_for",
+]
 
 GROUP = "ann_ckpt.simulators"
-"""Entry points of this group name functions such as :data:`Adapt`, each under its simulator's name."""
+"""Entry points of this group name a function such as :data:`Adapt`, or something that has it as ``adapt``
+and perhaps a ``prepare`` such as :data:`Prepare`; each under its simulator's name."""
 
 Adapt = Callable[[object | None, int], Simulator | None]
 """``adapt(network, net_id)``: a simulator, or None for an object of somebody else.
 
 ``network`` is None where the user named none; a simulator that keeps its networks
 globally then answers for the one numbered ``net_id``.
+"""
+
+Prepare = Callable[[object, str], object | None]
+"""``prepare(network, directory)``: the network that a model's function returned, ready to be simulated.
+
+Asked where a model is run on the user's behalf, by ``verify_resume``. The answer has a method
+``simulate(ms)`` and is what ``Adapt`` recognises; None for an object of somebody else. ``directory``
+is for what has to be compiled; it need not exist yet.
 """
 
 
@@ -72,13 +91,14 @@ class Simulators:
     def __init__(self, group: str | None = None) -> None:
         self._group = group
         self._adapters: dict[str, Adapt] = {}
+        self._prepare: dict[str, Prepare] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Registered simulators, in the order in which they are asked."""
         return tuple(self._adapters)
 
-    def register(self, name: str, adapt: Adapt) -> None:
+    def register(self, name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
         """Let another simulator take part.
 
         Parameters
@@ -87,6 +107,8 @@ class Simulators:
             How messages call it.
         adapt : callable
             See :data:`Adapt`.
+        prepare : callable, optional
+            See :data:`Prepare`; without it, models return networks that can be simulated.
 
         Raises
         ------
@@ -96,6 +118,8 @@ class Simulators:
         if name in self._adapters:
             raise OptionError(f"a simulator called {printable(name)!r} is registered already")
         self._adapters[name] = adapt
+        if prepare is not None:
+            self._prepare[name] = prepare
 
     def find(self, network: object | None = None, net_id: int = 0) -> Simulator:
         """Return the simulator that ``network`` belongs to.
@@ -129,6 +153,16 @@ class Simulators:
                 return simulator
         raise self._nobody(search)
 
+    def prepare(self, network: object, directory: str) -> object:
+        """Return a network ready to be simulated, as its own simulator makes it so."""
+        if isinstance(network, Simulator):
+            return network
+        for name, _ in chain(list(self._adapters.items()), self._installed(_Search(network, 0))):
+            prepared = self._prepare[name](network, directory) if name in self._prepare else None
+            if prepared is not None:
+                return prepared
+        return network
+
     def _installed(self, search: _Search) -> Iterator[tuple[str, Adapt]]:
         """Yield the simulators of installed packages that have not joined yet, as each joins.
 
@@ -149,12 +183,13 @@ class Simulators:
         """Load and register what an entry point names; None if it was asked already."""
         if claims > 1:
             raise OptionError(f"{claims} installed packages register a simulator of that name")
-        adapt: Adapt = point.load()
+        loaded = point.load()
+        adapt: Adapt = getattr(loaded, "adapt", loaded)
         if self._adapters.get(point.name) is adapt:  # it joined before, or because it was imported now
             return None if point.name in search.asked else adapt
         if not callable(adapt):
-            raise OptionError(f"{printable(point.value)} is not a function")
-        self.register(point.name, adapt)
+            raise OptionError(f"{printable(point.value)} is not a function and has no function adapt")
+        self.register(point.name, adapt, prepare=getattr(loaded, "prepare", None))
         return adapt
 
     def _nobody(self, search: _Search) -> SimulatorError:
@@ -182,7 +217,7 @@ def _whose(point: EntryPoint) -> str:
 SIMULATORS = Simulators(GROUP)
 """The registry that ``save`` and ``load`` ask."""
 
-SIMULATORS.register("ANNarchy", annarchy.adapt)
+SIMULATORS.register("ANNarchy", annarchy.adapt, prepare=annarchy.prepare)
 
 
 def simulator_for(network: object | None = None, net_id: int = 0) -> Simulator:
@@ -190,7 +225,15 @@ def simulator_for(network: object | None = None, net_id: int = 0) -> Simulator:
     return SIMULATORS.find(network, net_id)
 
 
-def register(name: str, adapt: Adapt) -> None:
+def clock_of(simulator: Simulator) -> Clock:
+    """Return where in time a network stands, without reading it if it says so itself."""
+    if isinstance(simulator, HasClock):
+        return simulator.clock()
+    state = simulator.read(Selection(populations=False, projections=False)).state
+    return Clock(state.time_step, state.dt)
+
+
+def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
     """Let another simulator take part in every call that takes ``network=``.
 
     Parameters
@@ -200,10 +243,13 @@ def register(name: str, adapt: Adapt) -> None:
     adapt : callable
         ``adapt(network, net_id)`` returns a :class:`~ann_ckpt.simulators.Simulator`, or None for
         what is not its own; ``network`` is None where the user named none.
+    prepare : callable, optional
+        ``prepare(network, directory)`` returns the network of a model ready for its ``simulate(ms)``,
+        or None for what is not its own: it compiles it, say. For ``verify_resume``.
 
     Raises
     ------
     OptionError
         If there is one of that name already.
     """
-    SIMULATORS.register(name, adapt)
+    SIMULATORS.register(name, adapt, prepare=prepare)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import Owner, Reading
+from ann_ckpt.adapters.protocol import Clock, Owner, Reading
 from ann_ckpt.demo.parts import (
     ANTI_HEBB,
     DT,
@@ -144,6 +144,10 @@ class DemoNetwork:
                 reseeded=self._reseeded,
             )
         )
+
+    def clock(self) -> Clock:
+        """Return the time step, and the length of a step in ms."""
+        return Clock(self.time_step, DT)
 
     def _population_state(self, name: str) -> PopulationState:
         live = self._populations[name]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ann_ckpt import annarchy
+from ann_ckpt.adapters.simulators import SIMULATORS
 from ann_ckpt.api import load, save
 
 __all__ = [
@@ -65,11 +65,7 @@ def _network(script: Path, function: str, directory: str) -> Any:
         raise ImportError(f"{script} is no Python script")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network = getattr(module, function)()
-    # ANNarchy's networks know whether they are; others need no compiling.
-    if not getattr(network, "compiled", True):
-        annarchy.compile(network, directory=directory, silent=True)
-    return network
+    return SIMULATORS.prepare(getattr(module, function)(), directory)
 
 
 if __name__ == "__main__":

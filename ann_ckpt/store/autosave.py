@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, Protocol, Self
 
 from ann_ckpt.adapters.protocol import CallsBack, Reading, Simulator
+from ann_ckpt.adapters.simulators import clock_of
 from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
@@ -21,7 +22,6 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.report import LoadReport, Note
-from ann_ckpt.selection import Selection
 from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.transfer import load_into
 
@@ -35,7 +35,6 @@ __all__ = [
 PREEMPTED = 75
 """Exit status of a process that saved on a signal and wants to be started again (``EX_TEMPFAIL``)."""
 _DAMAGED = (CorruptFileError, UnsafeFileError, UnknownFormatError, FileMissingError, PrunedError)
-_NOTHING = Selection(populations=False, projections=False)
 
 
 class _Saves(Protocol):
@@ -58,7 +57,7 @@ class _Hooked:
                 f"{simulator.label} offers no way to be called between steps",
                 details={"hint": "call save() between two calls that simulate"},
             )
-        dt = simulator.read(_NOTHING).state.dt
+        dt = clock_of(simulator).dt
         if dt is not None and period < dt:
             raise OptionError(f"a period of {period} ms is shorter than a step of {dt} ms")
         self._store = store
@@ -78,7 +77,7 @@ class _Hooked:
             self._store.save(self._simulator)
 
     def _step(self) -> int | None:
-        return self._simulator.read(_NOTHING).state.time_step
+        return clock_of(self._simulator).time_step
 
     def stop(self) -> None:
         """End the calls; without effect the second time."""
@@ -100,7 +99,7 @@ class Periodic(_Hooked):
 
     def __init__(self, store: _Saves, simulator: Simulator, period: float) -> None:
         super().__init__(store, simulator, period)
-        dt = simulator.read(_NOTHING).state.dt
+        dt = clock_of(simulator).dt
         self._steps = 1 if dt is None else max(1, round(period / dt))
         self._began = self._step()
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Simulator
+from ann_ckpt.adapters.protocol import ExactSimulator, Owner, SetsTogether, Simulator
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Array, Attribute, Connectivity, ProjectionState, nbytes
+from ann_ckpt.model import Array, Attribute, Connectivity, PopulationState, ProjectionState, nbytes
 
 __all__ = [
     "Action",
     "Connect",
     "Reseed",
+    "SetAttributes",
     "SetConstant",
     "SetDelays",
     "SetDynamics",
@@ -117,6 +118,29 @@ class SetProjectionAttribute(_SetValues):
     def apply(self, simulator: Simulator, watch: Watch) -> None:
         """Make the call."""
         simulator.set_projection_attribute(self.projection, self.name, watch(self.values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetAttributes(Action):
+    """Set all attributes of one object at once."""
+
+    together: SetsTogether
+    stored: PopulationState | ProjectionState
+    values: Mapping[str, Array]
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return tuple(self.values.values())
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Paths that a report lists as loaded."""
+        return tuple(f"{self.path}/{name}" for name in self.values)
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        self.together.set_attributes(self.stored, {name: watch(a) for name, a in self.values.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.model import Array, Attribute, Locality, PopulationState, ProjectionState, blocks
+from ann_ckpt.adapters.protocol import Owner, RefusesValues
+from ann_ckpt.errors import printable
+from ann_ckpt.model import (
+    Array,
+    Attribute,
+    AttributeInfo,
+    Locality,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+    blocks,
+)
 from ann_ckpt.report import Note
 from ann_ckpt.transfer.actions import Action
 
@@ -20,6 +31,7 @@ __all__ = [
     "cast_refusal",
     "fitting_attributes",
     "fitting_values",
+    "refused_values",
 ]
 
 
@@ -162,15 +174,67 @@ def fitting_attributes(
     for name in live:
         if name not in stored:
             findings.not_in_file(f"{path}/{name}", "the file has no such attribute")
+    here, there = _type(stored), _type(live)
+    _note_other_equations(findings, path, here, there)
     found = {}
     for name, attribute in stored.attributes.items():
         if name not in live:
             findings.not_in_network(f"{path}/{name}", "the network has no such attribute")
             continue
+        if _units_differ(findings, f"{path}/{name}", _declared(here, name), _declared(there, name)):
+            continue
         fit = _fitting(findings, f"{path}/{name}", attribute, live.attribute(name), shapes)
         if fit is not None:
             found[name] = fit
     return found
+
+
+def refused_values(
+    findings: Findings, path: str, stored: Owner, values: Mapping[str, Array], offers: object
+) -> bool:
+    """Whether a simulator refuses values that fit by shape and type; if so it is reported.
+
+    Parameters
+    ----------
+    offers : object
+        The simulator, for what it may offer beyond the protocol.
+    """
+    if not values or not isinstance(offers, RefusesValues):
+        return False
+    reason = offers.refuse_values(stored, values)
+    if reason is not None:
+        findings.mismatch(path, f"the values cannot be set: {reason}")
+    return reason is not None
+
+
+def _type(owner: PopulationState | ProjectionState) -> TypeInfo | None:
+    return owner.neuron_type if isinstance(owner, PopulationState) else owner.synapse_type
+
+
+def _declared(kind: TypeInfo | None, name: str) -> AttributeInfo:
+    return kind.attributes.get(name, AttributeInfo()) if kind is not None else AttributeInfo()
+
+
+def _units_differ(findings: Findings, path: str, stored: AttributeInfo, live: AttributeInfo) -> bool:
+    """Report values of one unit for an attribute of another; a side that names none is believed."""
+    here, there = ("".join(declared.unit.split()) for declared in (stored, live))
+    differ = bool(here and there) and here != there
+    if differ:
+        findings.mismatch(
+            path, f"unit {printable(stored.unit)!r} in the file, {printable(live.unit)!r} in the network"
+        )
+    return differ
+
+
+def _note_other_equations(
+    findings: Findings, path: str, stored: TypeInfo | None, live: TypeInfo | None
+) -> None:
+    """Note what both sides define and define differently; initial values of parameters are no equations."""
+    if stored is None or live is None:
+        return
+    for part in sorted((stored.texts.keys() & live.texts.keys()) - {"parameters"}):
+        if stored.texts[part].split() != live.texts[part].split():
+            findings.note(path, f"the file has another text for {printable(part)!r} than the network")
 
 
 def fitting_values(findings: Findings, path: str, values: Array, dtype: np.dtype[Any]) -> Array | None:

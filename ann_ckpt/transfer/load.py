@@ -85,7 +85,9 @@ def load_into(
     wide = Selection(populations=bool(selection.populations), projections=bool(selection.projections))
     live = simulator.read(wide)
     exact = simulator if isinstance(simulator, ExactSimulator) else None
-    plan = plan_load(reading, live, selection=selection, refusal=simulator.refusal, exact=exact)
+    plan = plan_load(
+        reading, live, selection=selection, refusal=simulator.refusal, exact=exact, offers=simulator
+    )
     if strict and plan.problems:
         raise _mismatch(plan, path, time.perf_counter() - began)
     meter = _Meter(progress, plan)

@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading
+from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading, RefusesTimeStep, SetsTogether
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Exactness, Locality, NetworkState, PopulationState
+from ann_ckpt.model import Array, Exactness, Locality, NetworkState, PopulationState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import (
     Action,
     Reseed,
+    SetAttributes,
     SetConstant,
     SetDynamics,
     SetPopulationAttribute,
     SetTimeStep,
 )
-from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values
+from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
 from ann_ckpt.transfer.synapses import Refusal, plan_projection
 
 __all__ = [
@@ -127,6 +128,7 @@ def plan_load(
     selection: Selection = EVERYTHING,
     refusal: Refusal,
     exact: ExactSimulator | None = None,
+    offers: object = None,
 ) -> LoadPlan:
     """Compare a stored state with a live one and decide what to set.
 
@@ -144,6 +146,8 @@ def plan_load(
     exact : ExactSimulator, optional
         The simulator, if it takes back what it carries from step to step. That is set
         with the whole network only: a part is not resumed.
+    offers : object, optional
+        The simulator, asked for what else it may offer beyond the protocol.
 
     Raises
     ------
@@ -151,7 +155,7 @@ def plan_load(
         If the selection names what neither side has.
     """
     findings = Findings()
-    _Planner(stored.state, live.state, selection, refusal, exact, findings).run()
+    _Planner(stored.state, live.state, selection, refusal, exact, offers, findings).run()
     return LoadPlan(
         actions=tuple(findings.actions),
         cast=tuple(findings.cast),
@@ -182,6 +186,7 @@ class _Planner:
     selection: Selection
     refusal: Refusal
     exact: ExactSimulator | None
+    offers: object
     findings: Findings = field(repr=False)
 
     def run(self) -> None:
@@ -211,7 +216,13 @@ class _Planner:
             now = self.live.time_step
             self.findings.note("time_step", f"the file does not know the time step; it stays at {now}")
         elif same_clock:
-            self.findings.do(SetTimeStep("time_step", self.stored.time_step))
+            step, offers = self.stored.time_step, self.offers
+            reason = offers.refuse_time_step(step) if isinstance(offers, RefusesTimeStep) else None
+            if reason is None:
+                self.findings.do(SetTimeStep("time_step", step))
+            else:
+                text = f"{step} in the file cannot be set, it stays at {self.live.time_step}: {reason}"
+                self.findings.note("time_step", text)
 
     def _constants(self) -> None:
         # ANNarchy's own files never have any, and neither do checkpoints converted from them.
@@ -220,13 +231,17 @@ class _Planner:
                 self.findings.note("constants", "the file has no constants; they stay as they are")
             return
         self._each("constants", "constant", self.stored.constants, self.live.constants)
+        found: dict[str, Array] = {}
         for name, value in self.stored.constants.items():
-            path = f"constants/{name}"
             if name not in self.live.constants:
                 continue
-            values = fitting_values(self.findings, path, value, self.live.constants[name].dtype)
+            dtype = self.live.constants[name].dtype
+            values = fitting_values(self.findings, f"constants/{name}", value, dtype)
             if values is not None:
-                self.findings.do(SetConstant(path, name, values))
+                found[name] = values
+        if not refused_values(self.findings, "constants", self.stored, found, self.offers):
+            for name, values in found.items():
+                self.findings.do(SetConstant(f"constants/{name}", name, values))
 
     def _populations(self) -> None:
         for name in self._common("populations", "population", self.stored.populations, self.live.populations):
@@ -240,9 +255,15 @@ class _Planner:
             )
             return
         shapes = {Locality.GLOBAL: (), Locality.LOCAL: live.geometry}
-        for name, attribute in fitting_attributes(self.findings, path, stored, live, shapes).items():
-            action = SetPopulationAttribute(f"{path}/{name}", name, attribute.values, stored.name)
-            self.findings.do(action)
+        fits = fitting_attributes(self.findings, path, stored, live, shapes)
+        values = {name: attribute.values for name, attribute in fits.items()}
+        if refused_values(self.findings, path, stored, values, self.offers):
+            return
+        if values and isinstance(self.offers, SetsTogether):
+            self.findings.do(SetAttributes(path, self.offers, stored, values))
+            return
+        for name, array in values.items():
+            self.findings.do(SetPopulationAttribute(f"{path}/{name}", name, array, stored.name))
 
     def _projections(self, *, same_clock: bool) -> None:
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
@@ -251,6 +272,7 @@ class _Planner:
                 self.stored.projections[name],
                 self.live.projections[name],
                 refusal=self.refusal,
+                offers=self.offers,
                 same_clock=same_clock,
             )
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ann_ckpt.adapters.protocol import SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
 from ann_ckpt.model.compare import identical_values
 from ann_ckpt.report import Note
-from ann_ckpt.transfer.actions import Connect, SetDelays, SetProjectionAttribute
-from ann_ckpt.transfer.fitting import Findings, fitting_attributes
+from ann_ckpt.transfer.actions import Connect, SetAttributes, SetDelays, SetProjectionAttribute
+from ann_ckpt.transfer.fitting import Findings, fitting_attributes, refused_values
 
 __all__ = [
     "Refusal",
@@ -30,6 +31,7 @@ def plan_projection(
     *,
     refusal: Refusal,
     same_clock: bool,
+    offers: object = None,
 ) -> None:
     """Compare one projection and put what has to be done into ``findings``.
 
@@ -44,6 +46,8 @@ def plan_projection(
     same_clock : bool
         Whether a step is as long in the file as in the network; if not, stored delays
         mean nothing here.
+    offers : object
+        The simulator, asked for what it may offer beyond the protocol.
     """
     path = f"projections/{stored.name}"
     if _ends_differ(findings, path, stored, live):
@@ -54,7 +58,7 @@ def plan_projection(
         Locality.LOCAL: (stored.connectivity.n_synapses,),
     }
     fits = fitting_attributes(findings, path, stored, live, shapes)
-    if stored.delays is None and live.delays != 1:
+    if stored.delays is None and not (live.delays is None or _same_delays(1, live.delays)):
         findings.note(f"{path}/delays", "the file does not know the delays; the live ones stay")
     candidate = replace(
         stored,
@@ -62,14 +66,21 @@ def plan_projection(
         variables={n: a for n, a in fits.items() if n in stored.variables},
         delays=stored.delays if same_clock else None,
     )
+    values = {name: attribute.values for name, attribute in fits.items()}
+    refused = refused_values(findings, path, candidate, values, offers)
     if _same_synapses(stored.connectivity, live.connectivity):
         _plan_delays(findings, path, candidate, live, refusal)
-    elif not _plan_rebuilding(findings, path, candidate, live, refusal):
+    elif refused or not _plan_rebuilding(findings, path, candidate, live, refusal):
         return
     else:
-        fits.pop("w", None)  # the call that rebuilds sets them
-    for name, attribute in fits.items():
-        findings.do(SetProjectionAttribute(f"{path}/{name}", name, attribute.values, stored.name))
+        values.pop("w", None)  # the call that rebuilds sets them
+    if refused:
+        return
+    if values and isinstance(offers, SetsTogether):
+        findings.do(SetAttributes(path, offers, candidate, values))
+        return
+    for name, array in values.items():
+        findings.do(SetProjectionAttribute(f"{path}/{name}", name, array, stored.name))
 
 
 def _ends_differ(findings: Findings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:

@@ -6,12 +6,13 @@ import sys
 from typing import Any
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.adapters.annarchy.instrument import compile_instrumented
 from ann_ckpt.adapters.annarchy.simulator import AnnarchySimulator
 from ann_ckpt.adapters.annarchy.v5 import Nanobind
 from ann_ckpt.adapters.annarchy.v48 import Cython
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "prepare"]
 
 SUPPORTED = "4.8 and 5.0"
 
@@ -58,6 +59,16 @@ def adapt(network: object | None, net_id: int) -> AnnarchySimulator | None:
             details={"hint": "simulate() steps the copy, whichever network it is called on; use the copy"},
         )
     return AnnarchySimulator(bindings)
+
+
+def prepare(network: Any, directory: str) -> Any:
+    """Compile an ANNarchy network that is not, with the instrumentation; None if this is not one."""
+    annarchy = sys.modules.get("ANNarchy")
+    if annarchy is None or not isinstance(network, annarchy.Network):
+        return None
+    if not getattr(network, "compiled", True):
+        compile_instrumented(network, directory=directory, silent=True)
+    return network
 
 
 def _nanobind(release: str, network: Any, net_id: int) -> Bindings:

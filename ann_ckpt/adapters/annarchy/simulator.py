@@ -24,7 +24,7 @@ from ann_ckpt.adapters.annarchy.rng import (
     twister_texts,
     unsound_generators,
 )
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import Clock, Reading
 from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -128,6 +128,10 @@ class AnnarchySimulator:
             reseeded=self._reseeded,
         )
         return Reading(state, tuple(self._notes(populations, projections)))
+
+    def clock(self) -> Clock:
+        """Return the time step, and the length of a step in ms."""
+        return Clock(self._bindings.time_step(), float(self._bindings.setting("dt")))
 
     @staticmethod
     def _notes(

@@ -188,3 +188,37 @@ def test_register_joins_the_registry_that_save_asks(monkeypatch: pytest.MonkeyPa
     assert isinstance(simulator_for(Brain()), DemoNetwork)
     with pytest.raises(OptionError, match="registered already"):
         ann_ckpt.simulators.register("Brain", lambda network, net_id: None)
+
+
+# --- models that are run on the user's behalf ----------------------------------------
+
+
+def test_a_network_is_prepared_by_its_own_simulator(site: Path, tmp_path: Path) -> None:
+    code = (
+        RING
+        + """
+def prepare(network, directory):
+    if isinstance(network, Network):
+        network.size, network.directory = 3, directory
+        return network
+"""
+    )
+    install(site, "ring-sim", code, "ring_sim")
+    import ring_sim
+
+    registry = Simulators(GROUP)
+    registry.register("first", lambda network, net_id: None, prepare=lambda network, directory: None)
+    registry.register("second", lambda network, net_id: None)
+    ring = ring_sim.Network()
+    assert registry.prepare(ring, "here") is ring
+    assert (ring.size, ring.directory) == (3, "here")
+    assert isinstance(registry.find(ring), DemoNetwork)
+
+
+def test_what_needs_no_preparing_is_left_alone() -> None:
+    registry = Simulators()
+    registry.register("first", lambda network, net_id: None, prepare=lambda network, directory: "another")
+    network, brain = DemoNetwork(side=4), Brain()
+    assert registry.prepare(network, "here") is network
+    assert registry.prepare(brain, "here") == "another"
+    assert Simulators().prepare(brain, "here") is brain
