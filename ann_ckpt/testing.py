@@ -1,6 +1,6 @@
 """What every simulator that joins has to do, as tests to inherit.
 
-A package that writes a :class:`~ann_ckpt.adapters.protocol.Simulator` subclasses
+A package that writes a :class:`~ann_ckpt.simulators.Simulator` subclasses
 :class:`SimulatorSuite` in its own tests and supplies one pytest fixture::
 
     from ann_ckpt.testing import SimulatorSuite
@@ -10,11 +10,13 @@ A package that writes a :class:`~ann_ckpt.adapters.protocol.Simulator` subclasse
         return MySimulator(a_network_with_a_bit_of_everything())
 
     class TestMySimulator(SimulatorSuite):
-        pass
+        def simulate(self, simulator, duration):
+            simulator.network.simulate(duration)
 
-Every test leaves the network as it found it, so that one that is costly to build serves
-them all. For readable failures call ``pytest.register_assert_rewrite("ann_ckpt.testing")``
-in ``conftest.py`` before the import.
+What a simulator may offer beyond the protocol is tested where it is offered. Every test
+leaves the network as it found it, so that one that is costly to build serves them all. For
+readable failures call ``pytest.register_assert_rewrite("ann_ckpt.testing")`` in
+``conftest.py`` before the import.
 """
 
 from __future__ import annotations
@@ -29,10 +31,29 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import Reading, Simulator
+from ann_ckpt.adapters.protocol import (
+    CallsBack,
+    ExactSimulator,
+    HasClock,
+    Owner,
+    Reading,
+    RefusesTimeStep,
+    RefusesValues,
+    SetsTogether,
+    Simulator,
+)
+from ann_ckpt.adapters.simulators import clock_of
 from ann_ckpt.api import load, save
 from ann_ckpt.errors import CorruptFileError, MismatchError, ObjectNotFoundError
-from ann_ckpt.model import Array, Attribute, Connectivity, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model import (
+    Array,
+    Attribute,
+    Connectivity,
+    Exactness,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+)
 from ann_ckpt.model.compare import differences, identical_values
 from ann_ckpt.selection import Selection
 from ann_ckpt.transfer import load_into
@@ -55,7 +76,7 @@ def captured(state: NetworkState) -> NetworkState:
 
 
 def disturbed(state: NetworkState, *, seed: int = 0) -> NetworkState:
-    """Return a state of the same structure in which every value is another one."""
+    """Return a state of the same structure in which every value of an attribute is another one."""
     rng = np.random.default_rng(seed)
 
     def another(array: Array) -> NDArray[Any]:
@@ -73,7 +94,8 @@ def disturbed(state: NetworkState, *, seed: int = 0) -> NetworkState:
 def rewired(projection: ProjectionState) -> ProjectionState:
     """Return a projection with every third synapse gone, but the first of each dendrite.
 
-    What remains keeps its order, so that no way of storing synapses has a reason to refuse.
+    What remains keeps its order, so that no way of storing synapses has a reason to refuse. What the
+    simulator carried along the old synapses is left out.
     """
     synapses = projection.connectivity
     kept = np.arange(synapses.n_synapses) % 3 != 2
@@ -95,6 +117,7 @@ def rewired(projection: ProjectionState) -> ProjectionState:
         parameters=remaining(projection.parameters),
         variables=remaining(projection.variables),
         delays=delays if delays is None or isinstance(delays, int) else np.asarray(delays)[kept],
+        dynamics={},
     )
 
 
@@ -103,6 +126,14 @@ class SimulatorSuite:
 
     rewirable = True
     """Whether every projection of the network has to accept :func:`rewired` synapses."""
+
+    simulate: Callable[..., None] | None = None
+    """A method ``simulate(self, simulator, duration)`` that runs the network for ``duration`` ms. With it,
+    running on from a state is tested, and being called between steps."""
+
+    def other_values(self, state: NetworkState) -> NetworkState:
+        """Return ``state`` with other values; override it where the model does not take any."""
+        return disturbed(state)
 
     # --- reading --------------------------------------------------------------------
 
@@ -159,10 +190,10 @@ class SimulatorSuite:
     def test_every_value_can_be_set(self, simulator: Simulator) -> None:
         """What was set is read back bit for bit, in every attribute, with the time step."""
         with _restored(simulator) as before:
-            wanted = disturbed(before)
+            wanted = self.other_values(before)
             report = load_into(simulator, Reading(wanted))
             assert not report.problems
-            assert not list(differences(wanted, captured(simulator.read().state)))
+            _assert_is(simulator, wanted)
 
     def test_special_floats_survive(self, simulator: Simulator) -> None:
         """Not-a-numbers, infinities and the sign of zero are values too."""
@@ -175,15 +206,17 @@ class SimulatorSuite:
 
         with _restored(simulator) as before:
             wanted = _mapped(before, special, attributes_only=True)
+            if any(reason is not None for reason in _refusals(simulator, wanted)):
+                return
             load_into(simulator, Reading(wanted))
-            assert not list(differences(wanted, captured(simulator.read().state)))
+            _assert_is(simulator, wanted)
 
     def test_delays_can_be_set(self, simulator: Simulator) -> None:
         """Delays per synapse may change places."""
         with _restored(simulator) as before:
             wanted = _with_projections(before, _delays_reversed)
             load_into(simulator, Reading(wanted))
-            assert not list(differences(wanted, captured(simulator.read().state)))
+            _assert_is(simulator, wanted)
 
     def test_synapses_can_be_replaced(self, simulator: Simulator) -> None:
         """Fewer synapses are put in place, with all their values; then the old ones again."""
@@ -196,7 +229,9 @@ class SimulatorSuite:
             assert len(report.rebuilt) == len(accepted)
             now = captured(simulator.read(Selection(False, accepted)).state)
             kept = {name: wanted.projections[name] for name in accepted}
-            assert not list(differences(replace(now, projections=kept), now))
+            # What is carried along new synapses is the simulator's own business.
+            found = {name: replace(p, dynamics={}) for name, p in now.projections.items()}
+            assert not list(differences(replace(now, projections=kept), replace(now, projections=found)))
 
     def test_a_refusal_is_a_sentence(self, simulator: Simulator) -> None:
         """Delays beyond reason are refused, and the reason is given."""
@@ -210,7 +245,7 @@ class SimulatorSuite:
     def test_a_strict_load_with_a_problem_changes_nothing(self, simulator: Simulator) -> None:
         """One attribute too many in the network, and the others stay as they are."""
         with _restored(simulator) as before:
-            wanted = _without_first_attribute(disturbed(before))
+            wanted = _without_first_attribute(self.other_values(before))
             with pytest.raises(MismatchError) as caught:
                 load_into(simulator, Reading(wanted))
             assert len(caught.value.report.missing_in_file) == 1
@@ -219,18 +254,19 @@ class SimulatorSuite:
     def test_a_lenient_load_applies_what_fits(self, simulator: Simulator) -> None:
         """The same without ``strict``: all but that attribute is set."""
         with _restored(simulator) as before:
-            wanted = _without_first_attribute(disturbed(before))
+            wanted = _without_first_attribute(self.other_values(before))
             report = load_into(simulator, Reading(wanted), strict=False)
             (missing,) = (note.path for note in report.missing_in_file)
             now = captured(simulator.read().state)
             _, name, lost = missing.split("/")
             assert identical_values(now.populations[name][lost], before.populations[name][lost])
-            assert not list(differences(wanted, _without_first_attribute(now)))
+            expected, found = _comparable(simulator, wanted, _without_first_attribute(now), carried=False)
+            assert not list(differences(expected, found))
 
     def test_damaged_values_change_nothing(self, simulator: Simulator) -> None:
         """Values that cannot be read stop a load before the first is set."""
         with _restored(simulator) as before:
-            wanted = _damaged(disturbed(before))
+            wanted = _damaged(self.other_values(before))
             with pytest.raises(CorruptFileError):
                 load_into(simulator, Reading(wanted))
             assert not list(differences(before, captured(simulator.read().state)))
@@ -240,10 +276,165 @@ class SimulatorSuite:
         before = captured(simulator.read().state)
         saved = save(tmp_path / "net.h5", network=simulator)
         assert len(saved.saved) == len(before.populations) + len(before.projections)
-        load_into(simulator, Reading(disturbed(before)))
+        load_into(simulator, Reading(self.other_values(before)))
         loaded = load(tmp_path / "net.h5", network=simulator)
         assert not loaded.problems
-        assert not list(differences(before, captured(simulator.read().state)))
+        _assert_is(simulator, before)
+
+    # --- what it may offer besides ---------------------------------------------------
+
+    def test_the_clock_says_what_a_reading_says(self, simulator: Simulator) -> None:
+        """Asked for by itself, or with a reading of nothing, the time is that of the network."""
+        state = simulator.read().state
+        nothing = simulator.read(Selection(populations=False, projections=False)).state
+        assert (nothing.time_step, nothing.dt) == (state.time_step, state.dt)
+        if isinstance(simulator, HasClock):
+            clock = simulator.clock()
+            assert (clock.time_step, clock.dt) == (state.time_step, state.dt)
+
+    def test_its_own_values_and_time_are_not_refused(self, simulator: Simulator) -> None:
+        """What was read can be put back."""
+        state = captured(simulator.read().state)
+        assert not [reason for reason in _refusals(simulator, state) if reason is not None]
+        assert all(simulator.refusal(p) is None for p in state.projections.values())
+        if isinstance(simulator, ExactSimulator):
+            for owner in _owners(state):
+                if simulator.cannot_take(owner) is None:
+                    assert simulator.refuse_dynamics(owner) is None
+
+    def test_values_can_be_set_one_by_one(self, simulator: Simulator) -> None:
+        """Setting parameters does so, whether or not an object's values can be set at once."""
+        with _restored(simulator) as before:
+            other = before if isinstance(simulator, SetsTogether) else self.other_values(before)
+            for name, population in other.populations.items():
+                for attribute in population:
+                    simulator.set_population_attribute(name, attribute, population[attribute])
+            for name, projection in other.projections.items():
+                for attribute in projection:
+                    simulator.set_projection_attribute(name, attribute, projection[attribute])
+            for name, value in other.constants.items():
+                simulator.set_constant(name, np.asarray(value))
+            now = captured(simulator.read().state)
+            expected, found = _comparable(
+                simulator, replace(other, time_step=now.time_step), now, carried=False
+            )
+            assert not list(differences(expected, found))
+
+    def test_a_run_goes_on_as_it_did(self, simulator: Simulator) -> None:
+        """Resumed from what was read, it ends where it ended, bit for bit, where it says so."""
+        with _restored(simulator) as before:
+            if self.simulate is None or not _is_exact(before, Exactness.EXACT):
+                return
+            self.simulate(simulator, _span(simulator))
+            ended = captured(simulator.read().state)
+            load_into(simulator, Reading(before))
+            _assert_is(simulator, before)
+            self.simulate(simulator, _span(simulator))
+            assert not list(differences(ended, captured(simulator.read().state)))
+
+    def test_a_run_goes_on_from_a_barrier_as_it_did(self, simulator: Simulator) -> None:
+        """The same where the random generators were reseeded."""
+        with _restored(simulator):
+            if not isinstance(simulator, ExactSimulator):
+                return
+            simulator.barrier()
+            at = captured(simulator.read().state)
+            assert at.reseeded is not None
+            if self.simulate is None or not _is_exact(at, Exactness.EXACT, Exactness.RESEEDED):
+                return
+            self.simulate(simulator, _span(simulator))
+            ended = captured(simulator.read().state)
+            assert ended.reseeded is None, "it was not reseeded at this step"
+            load_into(simulator, Reading(at))
+            self.simulate(simulator, _span(simulator))
+            assert not list(differences(ended, captured(simulator.read().state)))
+
+    def test_it_calls_between_steps_at_multiples_of_a_period(self, simulator: Simulator) -> None:
+        """It does so while it is simulated, until it is asked to stop; what the call raises ends the run."""
+        with _restored(simulator) as before:
+            if not isinstance(simulator, CallsBack) or self.simulate is None or before.dt is None:
+                return
+            called: list[int | None] = []
+            leave = simulator.call_every(2 * before.dt, lambda: called.append(clock_of(simulator).time_step))
+            self.simulate(simulator, 5 * before.dt)
+            leave()
+            self.simulate(simulator, 4 * before.dt)
+            began = before.time_step or 0
+            assert called
+            assert all(step is not None and step % 2 == 0 for step in called), called
+            assert set(range(began + 1, began + 5)) & set(range(0, began + 5, 2)) <= set(called)
+            assert all(began <= (step or 0) <= began + 5 for step in called), (
+                "called after it was asked to stop"
+            )
+
+            def stop() -> None:
+                raise _Stopped
+
+            leave = simulator.call_every(before.dt, stop)
+            with pytest.raises(_Stopped):
+                self.simulate(simulator, 3 * before.dt)
+            leave()
+
+
+class _Stopped(Exception):  # noqa: N818  (it is no error)
+    """Raised by a call between two steps."""
+
+
+def _span(simulator: Simulator) -> float:
+    """Return the time of a few steps in ms."""
+    return 7 * (clock_of(simulator).dt or 1.0)
+
+
+def _owners(state: NetworkState) -> Iterator[Owner]:
+    yield state
+    yield from state.populations.values()
+    yield from state.projections.values()
+
+
+def _is_exact(state: NetworkState, *kinds: Exactness) -> bool:
+    """Whether everything in a state says that resuming from it is of one of these kinds."""
+    return all(owner.resume is not None and owner.resume.exactness in kinds for owner in _owners(state))
+
+
+def _refusals(simulator: Simulator, state: NetworkState) -> Iterator[str | None]:
+    """Yield what a simulator says of the time, and of the values of each object."""
+    if isinstance(simulator, RefusesTimeStep) and state.time_step is not None:
+        yield simulator.refuse_time_step(state.time_step)
+    if isinstance(simulator, RefusesValues):
+        yield simulator.refuse_values(state, state.constants)
+        for population in state.populations.values():
+            yield simulator.refuse_values(population, {n: population[n] for n in population})
+        for projection in state.projections.values():
+            yield simulator.refuse_values(projection, {n: projection[n] for n in projection})
+
+
+def _comparable(
+    simulator: Simulator, wanted: NetworkState, now: NetworkState, *, carried: bool = True
+) -> tuple[NetworkState, NetworkState]:
+    """Return two states without what the simulator does not take back, or without all that it carries."""
+    step = wanted.time_step
+    if step is not None and isinstance(simulator, RefusesTimeStep) and simulator.refuse_time_step(step):
+        wanted = replace(wanted, time_step=now.time_step)
+    exact = simulator if carried and isinstance(simulator, ExactSimulator) else None
+
+    def without(state: NetworkState) -> NetworkState:
+        def kept(owner: Owner) -> dict[str, Array]:
+            return dict(owner.dynamics) if exact is not None and exact.cannot_take(owner) is None else {}
+
+        return replace(
+            state,
+            populations={n: replace(p, dynamics=kept(p)) for n, p in state.populations.items()},
+            projections={n: replace(p, dynamics=kept(p)) for n, p in state.projections.items()},
+            dynamics=kept(state),
+        )
+
+    return without(wanted), without(now)
+
+
+def _assert_is(simulator: Simulator, wanted: NetworkState) -> None:
+    """Compare the network with what it was to be."""
+    expected, found = _comparable(simulator, wanted, captured(simulator.read().state))
+    assert not list(differences(expected, found))
 
 
 @contextmanager
@@ -259,13 +450,21 @@ def _restored(simulator: Simulator) -> Iterator[NetworkState]:
 def _mapped(
     state: NetworkState, change: Callable[[Array], Array], *, attributes_only: bool = False
 ) -> NetworkState:
-    """Return ``state`` with each array changed; connectivity and delays only if asked for."""
+    """Return ``state`` with each array changed; of attributes and constants only, if asked for."""
+
+    def carried(dynamics: Mapping[str, Array]) -> dict[str, Array]:
+        return dict(dynamics) if attributes_only else {name: change(a) for name, a in dynamics.items()}
 
     def attributes(group: Mapping[str, Attribute]) -> dict[str, Attribute]:
         return {name: Attribute(change(a.values), a.locality) for name, a in group.items()}
 
     def population(p: PopulationState) -> PopulationState:
-        return replace(p, parameters=attributes(p.parameters), variables=attributes(p.variables))
+        return replace(
+            p,
+            parameters=attributes(p.parameters),
+            variables=attributes(p.variables),
+            dynamics=carried(p.dynamics),
+        )
 
     def projection(p: ProjectionState) -> ProjectionState:
         changed = replace(p, parameters=attributes(p.parameters), variables=attributes(p.variables))
@@ -275,6 +474,7 @@ def _mapped(
         return replace(
             changed,
             connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, change(synapses.pre_ranks)),
+            dynamics=carried(p.dynamics),
             delays=p.delays if p.delays is None or isinstance(p.delays, int) else change(p.delays),
         )
 
@@ -283,6 +483,7 @@ def _mapped(
         populations={name: population(p) for name, p in state.populations.items()},
         projections={name: projection(p) for name, p in state.projections.items()},
         constants={name: change(value) for name, value in state.constants.items()},
+        dynamics=carried(state.dynamics),
     )
 
 
