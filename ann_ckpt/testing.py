@@ -299,7 +299,7 @@ class SimulatorSuite:
         assert all(simulator.refusal(p) is None for p in state.projections.values())
         if isinstance(simulator, ExactSimulator):
             for owner in _owners(state):
-                if simulator.cannot_take(owner) is None:
+                if owner.dynamics and simulator.cannot_take(owner) is None:
                     assert simulator.refuse_dynamics(owner) is None
 
     def test_values_can_be_set_one_by_one(self, simulator: Simulator) -> None:

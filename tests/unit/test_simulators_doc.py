@@ -11,8 +11,17 @@ from typing import Any
 
 import pytest
 
+import ann_ckpt
 from ann_ckpt.adapters.simulators import SIMULATORS, simulator_for
-from ann_ckpt.simulators import Simulator
+from ann_ckpt.simulators import (
+    CallsBack,
+    ExactSimulator,
+    HasClock,
+    RefusesTimeStep,
+    RefusesValues,
+    SetsTogether,
+    Simulator,
+)
 from ann_ckpt.testing import SimulatorSuite
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +45,54 @@ def simulator() -> Simulator:
 
 class TestRing(SimulatorSuite):
     """The suite, on the text."""
+
+    def simulate(self, simulator: Any, duration: float) -> None:
+        simulator.simulate(round(duration))
+
+
+class TestNoisyRing(TestRing):
+    """The suite, on the extended text."""
+
+    @pytest.fixture
+    def simulator(self) -> Simulator:
+        made = run(BLOCKS[0], BLOCKS[2])["NoisyRing"]()
+        made.simulate(3)
+        return made
+
+
+def test_the_extended_one_offers_what_the_page_says() -> None:
+    ring = run(BLOCKS[0], BLOCKS[2])["NoisyRing"]()
+    for offer in (ExactSimulator, CallsBack, HasClock, RefusesValues):
+        assert isinstance(ring, offer)
+
+
+def test_the_extended_one_is_saved_while_it_runs_and_resumes_exactly(tmp_path: Path) -> None:
+    made = run(BLOCKS[0], BLOCKS[2])["NoisyRing"]
+    ring, again = made(seed=1), made(seed=1)
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", mode="a") as store, store.every(5, network=ring):
+        ring.simulate(12)
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", mode="a") as store:
+        report = ann_ckpt.load(f"{tmp_path}/run.ckpt@10", network=again)
+        assert [info.time_step for info in store.checkpoints] == [5, 10]
+    assert report.notes == ()
+    again.simulate(2)
+    assert not list(ann_ckpt.differences(ring.read().state, again.read().state))
+
+
+def test_the_page_names_every_public_name_and_method() -> None:
+    for name in ann_ckpt.simulators.__all__:
+        assert name in PAGE or name in {"Adapt", "Prepare", "Owner"}, name
+    for protocol in (
+        Simulator,
+        ExactSimulator,
+        CallsBack,
+        HasClock,
+        RefusesTimeStep,
+        RefusesValues,
+        SetsTogether,
+    ):
+        for method in (m for m in vars(protocol) if not m.startswith("_")):
+            assert f"`{method}" in PAGE, method
 
 
 def test_it_is_saved_and_loaded_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +130,7 @@ def test_it_is_installed_as_a_package(tmp_path: Path) -> None:
     site = tmp_path / "site"
     info = site / "ring-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "ring.py").write_text("\n".join(BLOCKS[i] for i in (0, 2)))
+    (site / "ring.py").write_text("\n".join(BLOCKS[i] for i in (0, 3)))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ring\nVersion: 1.0\n")
     (table,) = re.findall(r"^```toml\n\[project\.entry-points\.(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
     (info / "entry_points.txt").write_text("[" + table.replace('"', ""))
