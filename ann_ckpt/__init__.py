@@ -14,7 +14,7 @@ from ann_ckpt.api import load, read, save, verify, write
 from ann_ckpt.api import open as open  # noqa: A004
 from ann_ckpt.convert import convert
 from ann_ckpt.diffing import diff
-from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
+from ann_ckpt.lazy import Checkpoint, LazyArray, LazyPopulation, LazyProjection
 from ann_ckpt.model import (
     Attribute,
     AttributeInfo,
@@ -42,6 +42,7 @@ __all__ = [
     "Connectivity",
     "Exactness",
     "LazyArray",
+    "LazyPopulation",
     "LazyProjection",
     "Locality",
     "NetworkState",

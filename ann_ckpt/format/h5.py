@@ -12,6 +12,7 @@ import atexit
 import io
 import os
 import weakref
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "file_type",
     "memory_dtype",
     "open_file",
+    "optional_int",
     "read_attribute",
     "read_whole",
     "text_of",
@@ -219,6 +221,11 @@ def write_text(parent: Any, name: str, text: str) -> NDArray[np.bytes_]:
     value = np.array(text.encode() or b"\0")
     write_whole(parent, name, value, compact=value.nbytes < _ATTRIBUTE_BYTES // 2)
     return value
+
+
+def optional_int(header: Mapping[str, Any], name: str) -> int | None:
+    """Return a number that may be absent."""
+    return int(header[name]) if name in header else None
 
 
 def text_of(value: NDArray[Any]) -> str:

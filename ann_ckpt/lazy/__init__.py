@@ -2,6 +2,7 @@
 
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.checkpoint import Checkpoint, Members
+from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
 
-__all__ = ["Checkpoint", "LazyArray", "LazyProjection", "Members"]
+__all__ = ["Checkpoint", "LazyArray", "LazyPopulation", "LazyProjection", "Members"]

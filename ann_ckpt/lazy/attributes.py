@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
@@ -13,47 +15,122 @@ from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, Resume, TypeInfo
 
 __all__ = [
+    "LazyGroup",
     "attributes_of",
     "dynamics_of",
     "in_memory",
     "loaded",
-    "optional_int",
     "resume_from",
     "resume_of",
     "type_info",
 ]
 
-
-def attributes_of(reader: FileReader, path: str, group: str) -> dict[str, Attribute]:
-    """One group of attributes, single values read and the rest lazy."""
-    found: dict[str, Attribute] = {}
-    packed = f"{path}/{layout.GLOBALS[group]}"
-    if packed in reader:
-        found |= {n: Attribute(v, Locality.GLOBAL) for n, v in reader.globals(packed).items()}
-    for link in reader.index.children(f"{path}/{group}"):
-        place = f"{path}/{group}/{link}"
-        found[layout.unescape(link)] = Attribute(
-            LazyArray(reader, place), Locality(reader.index[place].locality)
-        )
-    return found
+T = TypeVar("T")
 
 
-def dynamics_of(reader: FileReader, prefix: str) -> dict[str, Array]:
-    """What a simulator carries from step to step for one object, single values read and the rest lazy.
+class LazyGroup(Mapping[str, T]):
+    """Members of one group of a file by name, each made when it is first asked for.
+
+    Their names are read when one is first needed. Behaves like the dictionary of all of them, which ``|``
+    makes, and which has to be changed in its place.
+
+    Parameters
+    ----------
+    path : str
+        The group with the arrays.
+    packed : str
+        The dataset with the single values; there may be none.
+    single, stored : callable
+        Return the member for a single value, and for the path and name of an array.
+    """
+
+    def __init__(
+        self,
+        reader: FileReader,
+        path: str,
+        packed: str,
+        single: Callable[[str, NDArray[Any]], T],
+        stored: Callable[[str, str], T],
+    ) -> None:
+        self._reader = reader
+        self._path = path
+        self._packed = packed
+        self._single = single
+        self._stored = stored
+        self._made: dict[str, T] = {}
+
+    @cached_property
+    def _values(self) -> dict[str, NDArray[Any]]:
+        return self._reader.globals(self._packed) if self._packed in self._reader else {}
+
+    @cached_property
+    def _places(self) -> dict[str, str | None]:
+        """The path of each array by its name; None for a single value."""
+        with self._reader.believing(self._path):
+            places: dict[str, str | None] = dict.fromkeys(self._values)
+            for link in self._reader.index.children(self._path):
+                places[layout.unescape(link)] = f"{self._path}/{link}"
+            return places
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._made:
+            place = self._places[name]
+            with self._reader.believing(self._path):
+                made = self._single(name, self._values[name]) if place is None else self._stored(name, place)
+            self._made[name] = made
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __or__(self, other: Mapping[str, T]) -> dict[str, T]:
+        return {**self, **other} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Mapping[str, T]) -> dict[str, T]:
+        return {**other, **self} if isinstance(other, Mapping) else NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def attributes_of(
+    reader: FileReader,
+    path: str,
+    group: str,
+    check: Callable[[str, Attribute], Attribute] = lambda _, attribute: attribute,
+) -> LazyGroup[Attribute]:
+    """One group of attributes; ``check`` is asked about each when it is made."""
+
+    def stored(name: str, place: str) -> Attribute:
+        return check(name, Attribute(LazyArray(reader, place), Locality(reader.index[place].locality)))
+
+    def single(name: str, value: NDArray[Any]) -> Attribute:
+        return check(name, Attribute(value, Locality.GLOBAL))
+
+    return LazyGroup(reader, f"{path}/{group}", f"{path}/{layout.GLOBALS[group]}", single, stored)
+
+
+def dynamics_of(reader: FileReader, prefix: str) -> LazyGroup[Array]:
+    """What a simulator carries from step to step for one object.
 
     Parameters
     ----------
     prefix : str
         Path of the object with a slash behind it; empty for the whole network.
     """
-    found: dict[str, Array] = {}
-    packed = f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}"
-    if packed in reader:
-        found |= reader.globals(packed)
-    group = f"{prefix}{layout.DYNAMICS}"
-    for link in reader.index.children(group):
-        found[layout.unescape(link)] = LazyArray(reader, f"{group}/{link}")
-    return found
+    return LazyGroup(
+        reader,
+        f"{prefix}{layout.DYNAMICS}",
+        f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}",
+        lambda _, value: value,
+        lambda _, place: LazyArray(reader, place),
+    )
 
 
 def loaded(dynamics: Mapping[str, Array]) -> dict[str, Array]:
@@ -75,11 +152,6 @@ def resume_from(entry: Mapping[str, Any]) -> Resume:
 def in_memory(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Return the same attributes with their arrays read."""
     return {n: Attribute(np.asarray(a.values), a.locality) for n, a in attributes.items()}
-
-
-def optional_int(header: Mapping[str, Any], name: str) -> int | None:
-    """Return a number that may be absent."""
-    return int(header[name]) if name in header else None
 
 
 def type_info(text: Mapping[str, Any]) -> TypeInfo:

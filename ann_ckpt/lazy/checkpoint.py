@@ -18,17 +18,15 @@ from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import BlockPlace, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
-    attributes_of,
     dynamics_of,
-    in_memory,
     loaded,
-    optional_int,
     resume_from,
     resume_of,
     type_info,
 )
+from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
-from ann_ckpt.model import Array, NetworkState, PopulationState, Resume, TypeInfo, metadata_from_json
+from ann_ckpt.model import Array, NetworkState, Resume, TypeInfo, metadata_from_json
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -104,10 +102,10 @@ class Checkpoint:
         major, minor = header[layout.A_VERSION]
         self.format_version = (int(major), int(minor))
         self.created = h5.text_of(header[layout.A_CREATED]) if layout.A_CREATED in header else ""
-        self.time_step = optional_int(header, layout.A_TIME_STEP)
+        self.time_step = h5.optional_int(header, layout.A_TIME_STEP)
         self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
-        self.seed = optional_int(header, layout.A_SEED)
-        self.reseeded = optional_int(header, layout.A_RESEEDED)
+        self.seed = h5.optional_int(header, layout.A_SEED)
+        self.reseeded = h5.optional_int(header, layout.A_RESEEDED)
         self.tag = h5.text_of(header[layout.A_TAG]) if layout.A_TAG in header else None
 
     def __enter__(self) -> Self:
@@ -185,8 +183,8 @@ class Checkpoint:
         return self._json(layout.PROVENANCE)
 
     @cached_property
-    def populations(self) -> Members[PopulationState]:
-        """Populations by name; their arrays are lazy."""
+    def populations(self) -> Members[LazyPopulation]:
+        """Populations by name."""
         return Members("population", self._names(layout.POPULATIONS), self._population)
 
     @cached_property
@@ -196,7 +194,7 @@ class Checkpoint:
             "projection",
             self._names(layout.PROJECTIONS),
             lambda name: LazyProjection(
-                self._reader, name, self._type, self._resume_of(layout.PROJECTIONS, name)
+                self._reader, name, self._type, lambda: self._resume_of(layout.PROJECTIONS, name)
             ),
         )
 
@@ -242,12 +240,10 @@ class Checkpoint:
             Keep the large arrays in the file; they work until the checkpoint is closed.
         """
         with self._reader.believing(""):
-            populations = [self.populations[n] for n in selection.pick("populations", self.populations)]
-            if not lazy:
-                populations = [_read_population(p) for p in populations]
+            populations = selection.pick("populations", self.populations)
             projections = selection.pick("projections", self.projections)
             return NetworkState(
-                populations={p.name: p for p in populations},
+                populations={n: self.populations[n].state(lazy=lazy) for n in populations},
                 projections={n: self.projections[n].state(lazy=lazy) for n in projections},
                 constants=self.constants,
                 time_step=self.time_step,
@@ -286,7 +282,7 @@ class Checkpoint:
     def _misfits(self) -> Iterator[tuple[str, int, CorruptFileError]]:
         """Yield objects of which every value is what was written, but not what makes a network."""
         members: Iterable[tuple[str, Members[Any], Callable[[Any], object]]] = (
-            (layout.POPULATIONS, self.populations, lambda population: population),
+            (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
             (layout.PROJECTIONS, self.projections, lambda projection: projection.state(lazy=True)),
         )
         for group, objects, look in members:
@@ -309,16 +305,14 @@ class Checkpoint:
         with self._reader.believing(group):
             return [layout.unescape(link) for link in self._reader.index.children(group)]
 
-    def _population(self, name: str) -> PopulationState:
+    def _population(self, name: str) -> LazyPopulation:
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"
         header = self._reader.attributes(path)
         with self._reader.believing(path):
-            return PopulationState(
+            return LazyPopulation.opened(
+                self._reader,
                 name,
                 tuple(int(n) for n in header[layout.A_GEOMETRY]),
-                parameters=attributes_of(self._reader, path, layout.PARAMETERS),
-                variables=attributes_of(self._reader, path, layout.VARIABLES),
-                dynamics=dynamics_of(self._reader, f"{path}/"),
                 resume=self._resume_of(layout.POPULATIONS, name),
                 neuron_type=self._type(header),
             )
@@ -332,7 +326,7 @@ class Checkpoint:
             return resume_of(self._resume, group, name)
 
     def _type(self, header: Mapping[str, Any]) -> TypeInfo | None:
-        number = optional_int(header, layout.A_TYPE)
+        number = h5.optional_int(header, layout.A_TYPE)
         if number is None:
             return None
         if number not in self._types:
@@ -347,15 +341,3 @@ class Checkpoint:
             if not isinstance(value, dict):
                 raise TypeError("a JSON object was expected")
             return value
-
-
-def _read_population(p: PopulationState) -> PopulationState:
-    return PopulationState(
-        p.name,
-        p.geometry,
-        parameters=in_memory(p.parameters),
-        variables=in_memory(p.variables),
-        dynamics=loaded(p.dynamics),
-        resume=p.resume,
-        neuron_type=p.neuron_type,
-    )

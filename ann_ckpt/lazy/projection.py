@@ -13,7 +13,7 @@ from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded, optional_int
+from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -50,29 +50,52 @@ class LazyProjection(RowAccess):
         reader: FileReader,
         name: str,
         types: Callable[[Mapping[str, Any]], TypeInfo | None],
-        resume: Resume | None = None,
+        resume: Callable[[], Resume | None],
     ) -> None:
         self.name = name
-        self.resume = resume
+        self._find_type = types
+        self._find_resume = resume
         self._reader = reader
         self._path = f"{layout.PROJECTIONS}/{layout.escape(name)}"
         with reader.believing(self._path):
-            self._open(reader.attributes(self._path), types)
+            self._open(reader.attributes(self._path))
 
-    def _open(self, header: Mapping[str, Any], types: Callable[[Mapping[str, Any]], TypeInfo | None]) -> None:
-        reader = self._reader
+    def _open(self, header: Mapping[str, Any]) -> None:
+        self._header = header
         self.pre = h5.text_of(header[layout.A_PRE])
         self.post = h5.text_of(header[layout.A_POST])
         self.target = h5.text_of(header[layout.A_TARGET])
-        self.pre_size = optional_int(header, layout.A_PRE_SIZE)
-        self.post_size = optional_int(header, layout.A_POST_SIZE)
-        self.synapse_type = types(header)
-        self.parameters = attributes_of(reader, self._path, layout.PARAMETERS)
-        self.variables = attributes_of(reader, self._path, layout.VARIABLES)
-        self.dynamics = dynamics_of(reader, f"{self._path}/")
+        self.pre_size = h5.optional_int(header, layout.A_PRE_SIZE)
+        self.post_size = h5.optional_int(header, layout.A_POST_SIZE)
         per_synapse = self._array(layout.DELAYS)
-        self.delays = optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
+        self.delays = h5.optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
         self._row_order = h5.text_of(header[layout.A_ROWS])
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Attribute]:
+        """What the model keeps constant while it runs, each looked at when it is asked for."""
+        return attributes_of(self._reader, self._path, layout.PARAMETERS)
+
+    @cached_property
+    def variables(self) -> Mapping[str, Attribute]:
+        """What the model changes while it runs, each looked at when it is asked for."""
+        return attributes_of(self._reader, self._path, layout.VARIABLES)
+
+    @cached_property
+    def dynamics(self) -> Mapping[str, Array]:
+        """What the simulator carries from step to step besides, under its own names."""
+        return dynamics_of(self._reader, f"{self._path}/")
+
+    @cached_property
+    def synapse_type(self) -> TypeInfo | None:
+        """The type of its synapses, where the file knows it."""
+        with self._reader.believing(self._path):
+            return self._find_type(self._header)
+
+    @cached_property
+    def resume(self) -> Resume | None:
+        """Whether a run resumed from here goes on exactly; None if the file does not say."""
+        return self._find_resume()
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
@@ -117,26 +140,29 @@ class LazyProjection(RowAccess):
     @property
     def single_weight(self) -> bool:
         """Whether one weight serves all synapses."""
-        return "w" in self and self.attributes["w"].locality is Locality.GLOBAL
+        return "w" in self and self._attribute("w").locality is Locality.GLOBAL
 
     def __getitem__(self, attribute: str) -> Array:
         """Values of one parameter or variable, lazy unless it is a single one."""
-        found = self.attributes
-        if attribute not in found:
-            raise AttributeNotFoundError.among(
-                f"projection {printable(self.name)!r}",
-                "attribute",
-                attribute,
-                found,
-                where=self._reader.where(self._path),
-            )
-        return found[attribute].values
+        return self._attribute(attribute).values
+
+    def _attribute(self, name: str) -> Attribute:
+        for group in (self.variables, self.parameters):
+            if name in group:
+                return group[name]
+        raise AttributeNotFoundError.among(
+            f"projection {printable(self.name)!r}",
+            "attribute",
+            name,
+            self,
+            where=self._reader.where(self._path),
+        )
 
     def __contains__(self, attribute: object) -> bool:
         return attribute in self.parameters or attribute in self.variables
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.attributes)
+        return iter(dict.fromkeys([*self.parameters, *self.variables]))
 
     def find_row(self, post_rank: int) -> int | None:
         """Return the number of the row that belongs to a neuron, or None."""

@@ -1,0 +1,49 @@
+"""One population in a checkpoint file."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from ann_ckpt.format import layout
+from ann_ckpt.format.reader import FileReader
+from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded
+from ann_ckpt.model import PopulationState, Resume, TypeInfo
+
+__all__ = ["LazyPopulation"]
+
+
+class LazyPopulation(PopulationState):
+    """One population in a checkpoint: a state whose attributes are looked at when they are asked for."""
+
+    __slots__ = ()
+
+    @classmethod
+    def opened(
+        cls,
+        reader: FileReader,
+        name: str,
+        geometry: tuple[int, ...],
+        *,
+        resume: Resume | None,
+        neuron_type: TypeInfo | None,
+    ) -> Self:
+        """Open a population of a file; of its attributes, nothing is read."""
+        path = f"{layout.POPULATIONS}/{layout.escape(name)}"
+        population = cls(name, geometry, resume=resume, neuron_type=neuron_type)
+        for group in (layout.PARAMETERS, layout.VARIABLES):
+            attributes = attributes_of(reader, path, group, population._settle)
+            object.__setattr__(population, group, attributes)
+        object.__setattr__(population, "dynamics", dynamics_of(reader, f"{path}/"))
+        return population
+
+    def state(self, *, lazy: bool = False) -> PopulationState:
+        """Return the population as a state, every attribute checked, its arrays read or still lazy."""
+        return PopulationState(
+            self.name,
+            self.geometry,
+            parameters=self.parameters if lazy else in_memory(self.parameters),
+            variables=self.variables if lazy else in_memory(self.variables),
+            dynamics=self.dynamics if lazy else loaded(self.dynamics),
+            resume=self.resume,
+            neuron_type=self.neuron_type,
+        )
