@@ -22,7 +22,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format bench bench-full bench-compare
+.PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz clean
 
 help:
@@ -65,6 +65,9 @@ check: lint types test  ## all of the above
 format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(IN) ruff check --fix .
 	$(IN) ruff format .
+
+api: $(VENV)/.dev  ## write docs/api.md, the page of public names, from the code
+	$(IN) python -m docs.api
 
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
