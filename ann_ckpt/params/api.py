@@ -12,13 +12,11 @@ from typing import Any
 
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model import NetworkState
-from ann_ckpt.params.apply import change_live, changed_state
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
-from ann_ckpt.params.description import FREE, describe
+from ann_ckpt.params.description import FREE, describe, live_of, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import Finding
-from ann_ckpt.params.network import live_of, state_of
-from ann_ckpt.params.plan import Change, plan_changes
+from ann_ckpt.params.plan import Change, change_live, changed_state, plan_changes
 from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
 from ann_ckpt.params.schema.schema import Schema

@@ -7,22 +7,201 @@ what is saved is what the network has now.
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ann_ckpt.durable import atomic_write, check_target
-from ann_ckpt.errors import OptionError, printable
-from ann_ckpt.params.api import plan_for, schema_of
-from ann_ckpt.params.apply import change_live
-from ann_ckpt.params.description import describe
-from ann_ckpt.params.extract import extract, text_for
-from ann_ckpt.params.file import load
-from ann_ckpt.params.network import live_of, state_of
-from ann_ckpt.params.plan import Change, shown
+import numpy as np
 
-__all__ = ["NotWrittenWarning", "load_parameters", "save_parameters"]
+from ann_ckpt.durable import atomic_write, check_target
+from ann_ckpt.errors import MissingExtraError, OptionError, printable
+from ann_ckpt.params.api import plan_for, schema_of
+from ann_ckpt.params.description import NetworkDescription, ParameterDescription, describe, live_of, state_of
+from ann_ckpt.params.file import load
+from ann_ckpt.params.plan import Change, change_live, shown
+from ann_ckpt.params.schema.generate import IGNORE
+
+__all__ = [
+    "Extract",
+    "NotWrittenWarning",
+    "dump_parameters",
+    "extract",
+    "load_parameters",
+    "save_parameters",
+    "text_for",
+]
+
+_HEAD = ("$schema", "format_version", IGNORE)
+_MOST_VALUES = 1_000_000
+"""Values of arrays in one file: more would not be read again."""
+_SUFFIXES = frozenset((".yaml", ".yml"))
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NOT_PLAIN = frozenset(("y", "yes", "n", "no", "on", "off", "true", "false", "null"))
+"""Texts to YAML 1.2, bools and null to YAML 1.1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extract:
+    """The content of a parameter file, and what it cannot say."""
+
+    data: dict[str, Any]
+    """Sections ``populations``, ``projections``, ``network`` and ``constants``."""
+    left_out: tuple[str, ...]
+    """Parameters that are NaN or infinite, which JSON has no way to write."""
+    arrays: tuple[str, ...] = ()
+    """Parameters with a value per neuron, dendrite or synapse that were not asked for."""
+
+
+def extract(network: NetworkDescription, *, arrays: bool = False) -> Extract:
+    """Return the current value of every global parameter and constant.
+
+    Parameters
+    ----------
+    network : NetworkDescription
+        The network; its free values become the section ``network``.
+    arrays : bool
+        Whether to read and take in parameters with a value per neuron, dendrite or
+        synapse, which few people want to edit.
+
+    Raises
+    ------
+    OptionError
+        If the arrays hold more values than a parameter file takes.
+    """
+    left_out: list[str] = []
+    not_asked: list[str] = []
+    room = _MOST_VALUES
+
+    def values(path: str, parameters: Mapping[str, ParameterDescription]) -> dict[str, Any]:
+        nonlocal room
+        found: dict[str, Any] = {}
+        for name, parameter in parameters.items():
+            if not parameter.is_global and not arrays:
+                not_asked.append(f"{path}/{name}")
+                continue
+            room -= parameter.size
+            if room < 0:
+                raise OptionError(
+                    "the arrays hold too many values for a parameter file",
+                    details={"at most": f"{_MOST_VALUES:,}"},
+                    where=f"{path}/{name}",
+                )
+            value = parameter.current() if parameter.is_global else _array(parameter)
+            if value is None:
+                left_out.append(f"{path}/{name}")
+            else:
+                found[name] = value
+        return found
+
+    return Extract(
+        {
+            "populations": {
+                n: values(f"populations/{n}", o.parameters) for n, o in network.populations.items()
+            },
+            "projections": {
+                n: values(f"projections/{n}", o.parameters) for n, o in network.projections.items()
+            },
+            "network": dict(network.free),
+            "constants": values("constants", network.constants),
+        },
+        tuple(left_out),
+        tuple(not_asked),
+    )
+
+
+def _array(parameter: ParameterDescription) -> list[Any] | None:
+    """Read all values of a parameter; None if one of them cannot be written."""
+    stored = np.asarray(parameter.values)
+    flat = [parameter.ctype.from_numpy(np.asarray(value)) for value in stored.reshape(-1)]
+    if any(value is None for value in flat):
+        return None
+    nested: Any = flat
+    for length in reversed(stored.shape[1:]):
+        nested = [nested[i : i + length] for i in range(0, len(nested), length)] if length else []
+    made: list[Any] = nested
+    return made
+
+
+def text_for(
+    path: str | os.PathLike[str] | None, data: Mapping[str, Any], *, schema: str | None = None
+) -> str:
+    """Return the text of a parameter file, in the notation that its name asks for.
+
+    A file that stands there keeps what is not the network's: the schema that it names,
+    its version, the rules it switches off, and its ``network`` section.
+
+    Parameters
+    ----------
+    path : path-like or None
+        The file; None for standard output.
+    data : mapping
+        The sections.
+    schema : str, optional
+        The schema to name instead.
+    """
+    head, network, modeline = _standing(path)
+    if schema is not None:
+        head |= {"$schema": schema, "format_version": 1}
+    content = {**head, **data}
+    if network is not None:
+        content["network"] = {**data.get("network", {}), **network}
+    if path is not None and Path(path).suffix.lower() in _SUFFIXES:
+        named = modeline if schema is None else content.pop("$schema")
+        first = f"# yaml-language-server: $schema={named}\n" if named else ""
+        return first + "\n".join(_yaml(content, "")) + "\n"
+    return dump_parameters(content)
+
+
+def _standing(
+    path: str | os.PathLike[str] | None,
+) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
+    """Return head, ``network`` section and modeline of the file at ``path``, if it is a parameter file."""
+    if path is None or not Path(path).is_file():
+        return {}, None, None
+    try:
+        file = load(path)
+    except (OSError, MissingExtraError):
+        return {}, None, None
+    head = {name: file.data[name] for name in _HEAD if name in file.data}
+    network = file.data.get("network")
+    return (
+        head,
+        network if isinstance(network, dict) else None,
+        file.schema if "$schema" not in head else None,
+    )
+
+
+def dump_parameters(data: Mapping[str, Any]) -> str:
+    """Return the text of a parameter file, one value a line, so that a change is one line too."""
+    return json.dumps(data, indent=4, allow_nan=False) + "\n"
+
+
+def _yaml(data: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for name, value in data.items():
+        plain = _PLAIN_NAME.fullmatch(name) and name.casefold() not in _NOT_PLAIN
+        key = name if plain else json.dumps(name)
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{key}:"
+            yield from _yaml(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {_flow(value)}"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    text = json.dumps(value, allow_nan=False)
+    if isinstance(value, float) and math.isfinite(value) and "." not in text:
+        mantissa, mark, exponent = text.partition("e")  # YAML 1.1 takes 1e-05 for a text
+        text = f"{mantissa}.0{mark}{exponent}"
+    return text
+
 
 Path_ = str | os.PathLike[str]
 
@@ -95,7 +274,7 @@ def load_parameters(
     network : optional
         A live network; default is the simulator's global one. A
         :class:`~ann_ckpt.NetworkState` or an open checkpoint never changes: the file
-        is checked against it, and :func:`ann_ckpt.params.apply` gives the changed state.
+        is checked against it, and :func:`ann_ckpt.params.plan` gives the changed state.
     strict : bool
         False: names that the network lacks raise one
         :class:`~ann_ckpt.params.UnknownNameWarning` that lists them all. True: they

@@ -25,9 +25,17 @@ from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.reports.common import fingerprinted, relative
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import IGNORE
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.text.document import SourceText
 
-__all__ = ["Config", "FileSet", "dump_baseline", "find_config", "load_baseline", "load_config", "settled"]
+__all__ = [
+    "Config",
+    "FileSet",
+    "dump_baseline",
+    "find_config",
+    "load_baseline",
+    "load_config",
+    "settled",
+]
 
 _OWN, _SHARED = "ann-ckpt.toml", "pyproject.toml"
 _OFF = "off"

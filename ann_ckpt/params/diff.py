@@ -13,10 +13,9 @@ import numpy as np
 
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model.compare import identical_values
-from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe
+from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer
-from ann_ckpt.params.network import state_of
 from ann_ckpt.params.plan import filled
 from ann_ckpt.params.text.document import Path
 

@@ -14,16 +14,21 @@ from typing import Any
 
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.findings import Finding, quoted
-from ann_ckpt.params.text.decode import LARGEST, decode
-from ann_ckpt.params.text.document import Document, Members, Problems
+from ann_ckpt.params.text.document import LARGEST, Document, Members, Place, Problems, SourceText, decode
 from ann_ckpt.params.text.document import Path as Path_
 from ann_ckpt.params.text.json import read_json
-from ann_ckpt.params.text.source import Place, SourceText
 from ann_ckpt.params.text.xml import read_xml
 from ann_ckpt.params.text.yaml import read_yaml
 from ann_ckpt.paths import local_path
 
-__all__ = ["NOTATIONS", "ParameterFile", "from_object", "load", "parse", "read_bounded"]
+__all__ = [
+    "NOTATIONS",
+    "ParameterFile",
+    "from_object",
+    "load",
+    "parse",
+    "read_bounded",
+]
 
 # The comment in which the YAML language server, and so VS Code, is told the schema of a file.
 _MODELINE = re.compile(r"^[ \t]*#[ \t]*yaml-language-server:[ \t]*\$schema=(\S+)", re.MULTILINE)

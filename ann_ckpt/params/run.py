@@ -23,7 +23,7 @@ from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import GENERAL_ID, GENERAL_SCHEMA
 from ann_ckpt.params.schema.schema import Schema
-from ann_ckpt.params.text.source import Place
+from ann_ckpt.params.text.document import Place
 
 __all__ = [
     "SCHEMA_SUFFIX",

@@ -21,16 +21,19 @@ from ann_ckpt.cli.params.common import (
 from ann_ckpt.cli.targets import check_checkpoint_target, check_text_target
 from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.params.api import schema_of
-from ann_ckpt.params.apply import changed_state
+from ann_ckpt.params.calls import Extract, text_for
+from ann_ckpt.params.calls import extract as extracted
 from ann_ckpt.params.checking.checker import Checker
 from ann_ckpt.params.description import FREE, NetworkDescription, describe
-from ann_ckpt.params.extract import Extract, text_for
-from ann_ckpt.params.extract import extract as extracted
-from ann_ckpt.params.plan import plan_changes
+from ann_ckpt.params.plan import changed_state, plan_changes
 from ann_ckpt.params.run import SCHEMA_SUFFIX
 from ann_ckpt.params.schema.generate import dump_json, network_schema
 
-__all__ = ["apply", "extract", "init"]
+__all__ = [
+    "apply",
+    "extract",
+    "init",
+]
 
 _SHOWN = 10
 _arrays_option = click.option(

@@ -21,7 +21,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.file import ParameterFile, load, parse
 from ann_ckpt.params.reports.human import human
-from ann_ckpt.params.text.decode import LARGEST
+from ann_ckpt.params.text.document import LARGEST
 
 __all__ = [
     "FINDINGS",

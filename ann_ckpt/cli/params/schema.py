@@ -23,12 +23,19 @@ from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.api import refuse, schema_of
 from ann_ckpt.params.checking.checker import Checker
-from ann_ckpt.params.description import NetworkDescription, describe
-from ann_ckpt.params.infer import describe_file, describe_model, load_model
+from ann_ckpt.params.description import (
+    NetworkDescription,
+    describe,
+    describe_file,
+    describe_model,
+    load_model,
+)
 from ann_ckpt.params.schema.generate import DRAFTS, GENERAL_SCHEMA, dump_json, network_schema
 from ann_ckpt.params.schema.schema import Schema
 
-__all__ = ["schema"]
+__all__ = [
+    "schema",
+]
 
 _SHOWN = 40
 

@@ -18,10 +18,13 @@ from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.engine import Engine
 from ann_ckpt.params.schema.schema import MarksReader, Schema
-from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.text.document import MOST_PROBLEMS, Document, Path, Problems, SourceText
 
-__all__ = ["MOST_FINDINGS", "Checked", "Checker"]
+__all__ = [
+    "MOST_FINDINGS",
+    "Checked",
+    "Checker",
+]
 
 MOST_FINDINGS = 1000
 """Findings kept for one file unless told otherwise."""

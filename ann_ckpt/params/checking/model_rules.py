@@ -20,10 +20,13 @@ import numpy as np
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.findings import Related, pointer
 from ann_ckpt.params.schema.schema import Schema
-from ann_ckpt.params.text.document import Document, Path, Problems
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.text.document import Document, Path, Problems, SourceText
 
-__all__ = ["ModelRule", "broken_rules", "rules_of"]
+__all__ = [
+    "ModelRule",
+    "broken_rules",
+    "rules_of",
+]
 
 _LONGEST = 1000
 _MOST_NODES = 200

@@ -17,10 +17,11 @@ from ann_ckpt.errors import printable
 from ann_ckpt.params.description import SECTIONS
 from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.schema.schema import MarksReader, Schema
-from ann_ckpt.params.text.document import Document, Problems
-from ann_ckpt.params.text.numerals import NUMBER, numeral
+from ann_ckpt.params.text.document import NUMBER, Document, Problems, numeral
 
-__all__ = ["in_model_units"]
+__all__ = [
+    "in_model_units",
+]
 
 _NAME = r"[A-Za-zµμΩ°%]{1,20}(?:\s?(?:\^|\*\*)\s?-?[1-9])?"
 _UNITS = re.compile(rf"{_NAME}(?:\s?[*/·]\s?{_NAME}|\s{_NAME}){{0,4}}")

@@ -11,9 +11,11 @@ from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.reports.common import against, over_limit
 from ann_ckpt.params.rules import Severity
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.text.document import SourceText
 
-__all__ = ["human"]
+__all__ = [
+    "human",
+]
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
 """Codes of a terminal's styles (ECMA-48)."""

@@ -12,11 +12,13 @@ from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.file import read_bounded
 from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.schema.vet import DEEPEST_SCHEMA, draft_of, follow, vet
-from ann_ckpt.params.text.decode import decode
-from ann_ckpt.params.text.document import Path, Problems
+from ann_ckpt.params.text.document import Path, Problems, decode
 from ann_ckpt.params.text.json import read_json
 
-__all__ = ["MarksReader", "Schema"]
+__all__ = [
+    "MarksReader",
+    "Schema",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

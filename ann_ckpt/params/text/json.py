@@ -14,10 +14,15 @@ from typing import Any
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.findings import quoted
-from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
-from ann_ckpt.params.text.numerals import NUMBER, numeral
+from ann_ckpt.params.text.document import NUMBER, Document, Items, Mark, Member, Members, Problems, numeral
 
-__all__ = ["DEEPEST", "MOST_ENTRIES", "SURROGATE", "read_json", "too_many"]
+__all__ = [
+    "DEEPEST",
+    "MOST_ENTRIES",
+    "SURROGATE",
+    "read_json",
+    "too_many",
+]
 
 DEEPEST = 32
 """Levels of nesting in the deepest file that is read."""

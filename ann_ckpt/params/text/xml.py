@@ -19,11 +19,20 @@ from xml.parsers import expat
 
 from ann_ckpt.errors import printable
 from ann_ckpt.params.findings import quoted
-from ann_ckpt.params.text.document import Document, Member, Members, Problems, Span
-from ann_ckpt.params.text.numerals import NUMBER, numeral
-from ann_ckpt.params.text.source import SourceText
+from ann_ckpt.params.text.document import (
+    NUMBER,
+    Document,
+    Member,
+    Members,
+    Problems,
+    SourceText,
+    Span,
+    numeral,
+)
 
-__all__ = ["read_xml"]
+__all__ = [
+    "read_xml",
+]
 
 # Python's own reading, which ANNarchy used, takes a sign, a bare point and leading zeros.
 _PYTHON_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")

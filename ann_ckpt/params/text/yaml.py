@@ -15,11 +15,12 @@ from typing import Any
 
 from ann_ckpt.errors import MissingExtraError, printable
 from ann_ckpt.params.findings import quoted
-from ann_ckpt.params.text.document import Document, Items, Mark, Member, Members, Problems
+from ann_ckpt.params.text.document import NUMBER, Document, Items, Mark, Member, Members, Problems, numeral
 from ann_ckpt.params.text.json import DEEPEST, MOST_ENTRIES, SURROGATE, too_many
-from ann_ckpt.params.text.numerals import NUMBER, numeral
 
-__all__ = ["read_yaml"]
+__all__ = [
+    "read_yaml",
+]
 
 # The core schema of YAML 1.2, numbers left out: those are JSON's.
 _CONSTANTS = {

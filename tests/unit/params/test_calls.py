@@ -23,9 +23,8 @@ from ann_ckpt.params import (
     parse,
     save_parameters,
 )
-from ann_ckpt.params.apply import changed_state
 from ann_ckpt.params.description import describe
-from ann_ckpt.params.plan import plan_changes
+from ann_ckpt.params.plan import changed_state, plan_changes
 from ann_ckpt.selection import EVERYTHING, Selection
 from tests.unit.params.networks import network
 

@@ -15,8 +15,8 @@ import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
 from ann_ckpt.errors import ParameterFileError
 from ann_ckpt.params import ParameterFile, apply, diff, parse
+from ann_ckpt.params.calls import dump_parameters, extract
 from ann_ckpt.params.description import describe
-from ann_ckpt.params.extract import dump_parameters, extract
 from tests.strategies import networks
 from tests.unit.params.networks import network
 

@@ -12,9 +12,9 @@ import pytest
 from ann_ckpt.errors import MissingExtraError, OptionError
 from ann_ckpt.params import Schema, parse, schema_for, validate
 from ann_ckpt.params.api import schema_of
+from ann_ckpt.params.calls import extract
 from ann_ckpt.params.checking.checker import Checker
 from ann_ckpt.params.description import describe
-from ann_ckpt.params.extract import extract
 from tests.unit.params.networks import network
 
 NAMES = ["inp", "inpt", "out", "grid", "ff", "tau", "nb", "on", "noise", "eta", "w", "theta", "K", ""]

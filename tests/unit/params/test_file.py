@@ -11,7 +11,7 @@ import pytest
 
 from ann_ckpt.errors import OptionError
 from ann_ckpt.params import load, parse
-from ann_ckpt.params.text.decode import LARGEST
+from ann_ckpt.params.text.document import LARGEST
 from tests.legacy.truth import SHARED
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ann_ckpt import NetworkState, differences
 from ann_ckpt.errors import ParameterFileError
 from ann_ckpt.params import apply, parse, schema_for, validate
+from ann_ckpt.params.calls import dump_parameters, extract
 from ann_ckpt.params.description import SECTIONS, describe
-from ann_ckpt.params.extract import dump_parameters, extract
 from tests.strategies import networks, parameter_networks
 
 Path = tuple[str, ...]
