@@ -190,6 +190,17 @@ def test_register_joins_the_registry_that_save_asks(monkeypatch: pytest.MonkeyPa
         ann_ckpt.simulators.register("Brain", lambda network, net_id: None)
 
 
+def test_an_installed_package_is_asked_once(site: Path) -> None:
+    install(
+        site, "ring-sim", "asked = []\ndef adapt(network, net_id): asked.append(network)", "ring_sim:adapt"
+    )
+    registry, brain = Simulators(GROUP), Brain()
+    for times in (1, 2):
+        with pytest.raises(SimulatorError):
+            registry.find(brain)
+        assert sys.modules["ring_sim"].asked == [brain] * times
+
+
 # --- models that are run on the user's behalf ----------------------------------------
 
 

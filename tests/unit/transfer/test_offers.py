@@ -249,3 +249,9 @@ def test_differing_equations_are_a_note() -> None:
     assert made.problems == ()
     text = "the file has another text for 'equations' than the network"
     assert [(n.path, n.text) for n in made.notes] == [("populations/a", text), ("projections/p", text)]
+
+
+def test_of_an_object_without_attributes_nothing_is_set() -> None:
+    bare = NetworkState(populations=[PopulationState("a", (2,))], time_step=1)
+    made = plan_load(Reading(bare), Reading(bare), refusal=lambda _: None, offers=Whole(side=4))
+    assert [action.path for action in made.actions] == ["time_step"]
