@@ -14,13 +14,12 @@ from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.live import live_reading
-from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.durable import check_target
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
 from ann_ckpt.provenance import now, provenance
-from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import check_single, write_single
 from ann_ckpt.store.folder import split_store_path, store_target
@@ -186,10 +185,9 @@ def save(
                 progress=progress,
             )
     check_savable(filename)
-    reading, origin = live_reading(network, net_id, Selection(populations, projections), barrier=barrier)
-    if metadata:
-        together = {**reading.state.metadata, **metadata}
-        reading = Reading(replace(reading.state, metadata=together), reading.notes)
+    reading, origin = live_reading(
+        network, net_id, Selection(populations, projections), barrier=barrier, metadata=metadata
+    )
     if Path(filename).suffix in legacy.SUFFIXES:
         return legacy.write(reading, filename)
     return write_single(
@@ -285,15 +283,13 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     began = time.perf_counter()
     seen: dict[str, None] = {}
     damaged = []
-    done = 0
     with open(path) as checkpoint:
         checkpoint.check_place()
         total = sum(array.nbytes for array in checkpoint.arrays.values()) if progress else 0
+        meter = Meter(progress, total)
         for what, count, error in checkpoint.verify():
             seen[what] = None
-            done += count
             if error is not None:
                 damaged.append(Note(what, error.fact))
-            if progress:
-                progress(what, done, total)
-    return VerifyReport(os.fspath(path), len(seen), tuple(damaged), done, time.perf_counter() - began)
+            meter.tick(what, count)
+    return VerifyReport(os.fspath(path), len(seen), tuple(damaged), meter.done, time.perf_counter() - began)

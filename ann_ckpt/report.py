@@ -8,12 +8,46 @@ from typing import Any
 
 from ann_ckpt.errors import printable
 
-__all__ = ["LoadReport", "Loss", "Note", "Progress", "Report", "SaveReport", "VerifyReport", "human_bytes"]
+__all__ = [
+    "LoadReport",
+    "Loss",
+    "Meter",
+    "Note",
+    "Progress",
+    "Report",
+    "SaveReport",
+    "VerifyReport",
+    "human_bytes",
+]
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``: the object at work, and bytes done of the bytes in all."""
 
 _SHOWN = 8
+
+
+class Meter:
+    """Counts bytes, and tells a progress callback.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called after each step.
+    total : int
+        Bytes expected in all; if there are more, the total grows with them.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self.done = 0
+        """Bytes so far."""
+
+    def tick(self, what: str, count: int) -> None:
+        """Add bytes of one object."""
+        self.done += count
+        if self._progress is not None:
+            self._progress(what, self.done, max(self._total, self.done))
 
 
 @dataclass(frozen=True, slots=True)

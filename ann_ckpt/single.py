@@ -15,7 +15,7 @@ from ann_ckpt.format import chunking, layout
 from ann_ckpt.format.plan import plan_file
 from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import NetworkState
-from ann_ckpt.report import Progress, SaveReport
+from ann_ckpt.report import Meter, Progress, SaveReport
 
 __all__ = ["check_single", "object_paths", "write_single"]
 
@@ -56,17 +56,14 @@ def write_single(
         provenance=provenance,
         tag=tag,
     )
-    done, total = 0, plan.nbytes
+    meter = Meter(progress, plan.nbytes)
     with atomic_write(path) as temporary:
         with Flusher(temporary) as flusher:
 
             def tick(what: str, count: int) -> None:
-                nonlocal done
-                done += count
                 flusher.wrote(count)
-                if progress is not None:
-                    with code_of_others():
-                        progress(what, done, total)
+                with code_of_others():
+                    meter.tick(what, count)
 
             write_file(plan, os.fspath(temporary), tick=tick)
         size = temporary.stat().st_size

@@ -54,7 +54,8 @@ from ann_ckpt.model import (
     PopulationState,
     ProjectionState,
 )
-from ann_ckpt.model.compare import differences, identical_values
+from ann_ckpt.model.arrays import identical_values
+from ann_ckpt.model.compare import differences
 from ann_ckpt.selection import Selection
 from ann_ckpt.transfer import load_into
 

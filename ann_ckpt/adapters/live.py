@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading
@@ -17,7 +18,12 @@ __all__ = ["live_reading"]
 
 
 def live_reading(
-    network: Any, net_id: int, selection: Selection, *, barrier: bool = False
+    network: Any,
+    net_id: int,
+    selection: Selection,
+    *,
+    barrier: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Reading, str | None]:
     """Return what ``network=`` means as a reading, and the simulator that it comes from.
 
@@ -25,12 +31,22 @@ def live_reading(
     ----------
     barrier : bool
         Reseed the running network first; whoever loads the reading reseeds in the same way.
+    metadata : mapping, optional
+        Added to what the state itself has.
 
     Raises
     ------
     OptionError
         If ``barrier`` and there is nothing running that could be reseeded.
     """
+    reading, origin = _reading(network, net_id, selection, barrier=barrier)
+    if metadata:
+        together = {**reading.state.metadata, **metadata}
+        reading = Reading(replace(reading.state, metadata=together), reading.notes)
+    return reading, origin
+
+
+def _reading(network: Any, net_id: int, selection: Selection, *, barrier: bool) -> tuple[Reading, str | None]:
     if barrier and isinstance(network, NetworkState | Checkpoint):
         raise OptionError("barrier=True needs a live network")
     if isinstance(network, NetworkState):

@@ -187,7 +187,7 @@ def compare_projections(found: Findings, path: str, a: ProjectionState, b: Proje
             of_rows.append((place, one.values, other.values))
         else:
             found.change(compare_values(place, one.values, other.values))
-    if _same_synapses(a.connectivity, b.connectivity):
+    if a.connectivity.equals(b.connectivity, same=same_values):
         for place, before, after in of_rows + of_synapses:
             found.change(compare_values(place, before, after))
     else:
@@ -220,15 +220,6 @@ def _spread(delays: int | Array, connectivity: Connectivity) -> Array:
     if isinstance(delays, int):
         return np.broadcast_to(np.asarray(delays, np.int32), (connectivity.n_synapses,))
     return delays
-
-
-def _same_synapses(a: Connectivity, b: Connectivity) -> bool:
-    """Whether both have the same synapses in the same order."""
-    return (
-        np.array_equal(a.post_ranks, b.post_ranks)
-        and np.array_equal(a.row_ptr, b.row_ptr)
-        and same_values(a.pre_ranks, b.pre_ranks)
-    )
 
 
 def _match_rows(found: Findings, a: Connectivity, b: Connectivity, pairs: Iterable[_Pair]) -> None:

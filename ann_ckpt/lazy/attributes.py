@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
@@ -18,8 +17,6 @@ __all__ = [
     "LazyGroup",
     "attributes_of",
     "dynamics_of",
-    "in_memory",
-    "loaded",
     "resume_from",
     "resume_of",
     "type_info",
@@ -133,11 +130,6 @@ def dynamics_of(reader: FileReader, prefix: str) -> LazyGroup[Array]:
     )
 
 
-def loaded(dynamics: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the same arrays, read."""
-    return {name: np.asarray(values) for name, values in dynamics.items()}
-
-
 def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | None:
     """What the file says about resuming one object; None if nothing."""
     entry = document.get(group, {}).get(name)
@@ -147,11 +139,6 @@ def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | No
 def resume_from(entry: Mapping[str, Any]) -> Resume:
     """Return what is said about resuming from its JSON object."""
     return Resume(entry["exactness"], tuple(entry["reasons"]))
-
-
-def in_memory(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return the same attributes with their arrays read."""
-    return {n: Attribute(np.asarray(a.values), a.locality) for n, a in attributes.items()}
 
 
 def type_info(text: Mapping[str, Any]) -> TypeInfo:

@@ -19,7 +19,6 @@ from ann_ckpt.format.shared.array import BlockPlace, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     dynamics_of,
-    loaded,
     resume_from,
     resume_of,
     type_info,
@@ -242,7 +241,7 @@ class Checkpoint:
         with self._reader.believing(""):
             populations = selection.pick("populations", self.populations)
             projections = selection.pick("projections", self.projections)
-            return NetworkState(
+            state = NetworkState(
                 populations={n: self.populations[n].state(lazy=lazy) for n in populations},
                 projections={n: self.projections[n].state(lazy=lazy) for n in projections},
                 constants=self.constants,
@@ -250,10 +249,11 @@ class Checkpoint:
                 dt=self.dt,
                 seed=self.seed,
                 metadata=self.metadata,
-                dynamics=self.dynamics if lazy else loaded(self.dynamics),
+                dynamics=self.dynamics,
                 resume=self.resume,
                 reseeded=self.reseeded,
             )
+            return state if lazy else state.in_memory()
 
     def verify(self) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Read every stored object against its digest.

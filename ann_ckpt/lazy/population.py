@@ -6,7 +6,7 @@ from typing import Self
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded
+from ann_ckpt.lazy.attributes import attributes_of, dynamics_of
 from ann_ckpt.model import PopulationState, Resume, TypeInfo
 
 __all__ = ["LazyPopulation"]
@@ -38,12 +38,13 @@ class LazyPopulation(PopulationState):
 
     def state(self, *, lazy: bool = False) -> PopulationState:
         """Return the population as a state, every attribute checked, its arrays read or still lazy."""
-        return PopulationState(
+        state = PopulationState(
             self.name,
             self.geometry,
-            parameters=self.parameters if lazy else in_memory(self.parameters),
-            variables=self.variables if lazy else in_memory(self.variables),
-            dynamics=self.dynamics if lazy else loaded(self.dynamics),
+            parameters=self.parameters,
+            variables=self.variables,
+            dynamics=self.dynamics,
             resume=self.resume,
             neuron_type=self.neuron_type,
         )
+        return state if lazy else state.in_memory()

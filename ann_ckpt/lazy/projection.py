@@ -13,7 +13,7 @@ from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import attributes_of, dynamics_of, in_memory, loaded
+from ann_ckpt.lazy.attributes import attributes_of, dynamics_of
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -175,22 +175,16 @@ class LazyProjection(RowAccess):
     def state(self, *, lazy: bool = False) -> ProjectionState:
         """Return the projection as a state, its arrays read or still lazy."""
         with self._reader.believing(self._path):
-            connectivity = self.connectivity
-            if not lazy:
-                connectivity = Connectivity(
-                    connectivity.post_ranks, connectivity.row_ptr, np.asarray(self.pre_ranks)
-                )
-            delays = self.delays
-            return ProjectionState(
+            state = ProjectionState(
                 self.name,
                 self.pre,
                 self.post,
                 self.target,
-                connectivity,
-                delays=delays if lazy or not isinstance(delays, LazyArray) else np.asarray(delays),
-                parameters=self.parameters if lazy else in_memory(self.parameters),
-                variables=self.variables if lazy else in_memory(self.variables),
-                dynamics=self.dynamics if lazy else loaded(self.dynamics),
+                self.connectivity,
+                delays=self.delays,
+                parameters=self.parameters,
+                variables=self.variables,
+                dynamics=self.dynamics,
                 resume=self.resume,
                 pre_size=self.pre_size,
                 post_size=self.post_size,
@@ -198,6 +192,7 @@ class LazyProjection(RowAccess):
                 post_view=_loaded(self._array(layout.POST_VIEW)),
                 synapse_type=self.synapse_type,
             )
+            return state if lazy else state.in_memory()
 
     def tocsr(self, attribute: str = "w") -> csr_array:
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""

@@ -1,6 +1,16 @@
 """The model in the middle: pure numpy, no HDF5, no simulator."""
 
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, blocks, in_memory, nbytes, plain_array
+from ann_ckpt.model.arrays import (
+    Array,
+    Attribute,
+    Locality,
+    as_array,
+    blocks,
+    identical_values,
+    in_memory,
+    nbytes,
+    plain_array,
+)
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.model.metadata import metadata_from_json, metadata_to_json, plain_metadata
 from ann_ckpt.model.resume import Exactness, Resume
@@ -30,6 +40,7 @@ __all__ = [
     "TypeInfo",
     "as_array",
     "blocks",
+    "identical_values",
     "in_memory",
     "metadata_from_json",
     "metadata_to_json",

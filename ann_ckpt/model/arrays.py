@@ -26,6 +26,7 @@ __all__ = [
     "Locality",
     "as_array",
     "blocks",
+    "identical_values",
     "in_memory",
     "is_lazy",
     "nbytes",
@@ -197,3 +198,13 @@ def blocks(array: Array, *, at_most: int = BLOCK_BYTES) -> Iterator[tuple[int, N
     step = max(1, at_most // entry)
     for start in range(0, length, step):
         yield start, plain_array(array[start : min(start + step, length)])
+
+
+def identical_values(a: Array, b: Array) -> bool:
+    """Whether shape, type and every bit agree, NaN payloads and -0.0 included.
+
+    Lazy arrays are read block by block, both in step.
+    """
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return all(x.tobytes() == y.tobytes() for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True))

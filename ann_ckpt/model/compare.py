@@ -7,22 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState, blocks
+from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState, identical_values
 
-__all__ = [
-    "differences",
-    "identical_values",
-]
-
-
-def identical_values(a: Array, b: Array) -> bool:
-    """Whether shape, type and every bit agree, NaN payloads and -0.0 included.
-
-    Lazy arrays are read block by block, both in step.
-    """
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    return all(x.tobytes() == y.tobytes() for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True))
+__all__ = ["differences"]
 
 
 def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ann_ckpt.errors import ConnectivityError, StateError
-from ann_ckpt.model.arrays import Array, is_lazy, plain_array
+from ann_ckpt.model.arrays import Array, identical_values, is_lazy, plain_array
 
 __all__ = ["Connectivity"]
 
@@ -102,6 +102,22 @@ class Connectivity:
     def row_sizes(self) -> NDArray[np.int64]:
         """Number of synapses of each row, shape ``(n_rows,)``."""
         return np.diff(self.row_ptr)
+
+    def equals(self, other: Connectivity, *, same: Callable[[Array, Array], bool] = identical_values) -> bool:
+        """Whether both have the same synapses in the same order.
+
+        Parameters
+        ----------
+        other : Connectivity
+            Lazy or not.
+        same : callable
+            Compares the pre ranks, which may be large; by default in blocks, and only where rows agree.
+        """
+        return (
+            np.array_equal(self.post_ranks, other.post_ranks)
+            and np.array_equal(self.row_ptr, other.row_ptr)
+            and same(self.pre_ranks, other.pre_ranks)
+        )
 
     def row(self, index: int) -> NDArray[np.int32]:
         """Pre ranks of row ``index`` (a row number, not a post rank)."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, plain_array
+from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, is_lazy, plain_array
 from ann_ckpt.model.checks import (
     bound,
     check_kind,
@@ -135,6 +135,20 @@ class _WithAttributes:
     def attributes(self) -> dict[str, Attribute]:
         """Parameters and variables together, parameters first."""
         return {**self.parameters, **self.variables}
+
+    def in_memory(self) -> Self:
+        """Return the same object with every lazy array read; itself if there is none."""
+        read = self._read_arrays()
+        return replace(self, **read) if read else self
+
+    def _read_arrays(self) -> dict[str, Any]:
+        """Fields of which a part was lazy, in memory."""
+        read: dict[str, Any] = {}
+        for group in ("parameters", "variables"):
+            attributes = getattr(self, group)
+            if any(is_lazy(a.values) for a in attributes.values()):
+                read[group] = {n: Attribute(np.asarray(a.values), a.locality) for n, a in attributes.items()}
+        return read | _read_mappings(self, "dynamics")
 
     @property
     def _title(self) -> str:
@@ -258,6 +272,14 @@ class ProjectionState(_WithAttributes, RowAccess):
 
     def _all_rows(self) -> Connectivity:
         return self.connectivity
+
+    def _read_arrays(self) -> dict[str, Any]:
+        read = _WithAttributes._read_arrays(self)  # super() does not know the class that slots made
+        if is_lazy(self.connectivity.pre_ranks):
+            read["connectivity"] = replace(self.connectivity, pre_ranks=np.asarray(self.pre_ranks))
+        if is_lazy(self.delays):
+            read["delays"] = np.asarray(self.delays)
+        return read
 
     @property
     def post_ranks(self) -> Array:
@@ -388,6 +410,15 @@ class NetworkState:
         """Simulated time in ms, where both ``time_step`` and ``dt`` are known."""
         return None if self.time_step is None or self.dt is None else self.time_step * self.dt
 
+    def in_memory(self) -> NetworkState:
+        """Return the same network with every lazy array read, for after its source was closed or goes on."""
+        return replace(
+            self,
+            populations={n: p.in_memory() for n, p in self.populations.items()},
+            projections={n: p.in_memory() for n, p in self.projections.items()},
+            **_read_mappings(self, "constants", "dynamics"),
+        )
+
     def population(self, name: str) -> PopulationState:
         """Return one population, or say which names are near."""
         if name not in self.populations:
@@ -443,6 +474,16 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
     if isinstance(given, Mapping) and list(given) != list(named):
         raise StateError(f"{group}: a key differs from the name of what it holds")
     return named
+
+
+def _read_mappings(owner: object, *names: str) -> dict[str, Any]:
+    """Mappings of arrays by name in which one was lazy, read."""
+    mappings = {name: getattr(owner, name) for name in names}
+    return {
+        name: {key: np.asarray(array) for key, array in arrays.items()}
+        for name, arrays in mappings.items()
+        if any(map(is_lazy, arrays.values()))
+    }
 
 
 def _settled_arrays(what: str, given: Mapping[str, object]) -> dict[str, Array]:

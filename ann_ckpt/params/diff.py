@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ann_ckpt.errors import ParameterFileError, printable
-from ann_ckpt.model.compare import identical_values
+from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array, Attribute, NetworkState
-from ann_ckpt.model.compare import identical_values
+from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.params.description import FREE, SECTIONS, NetworkDescription, ParameterDescription
 from ann_ckpt.transfer.interrupt import finishing
 

@@ -18,7 +18,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.shared.array import BlockPlace
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
-from ann_ckpt.report import Note, Progress, VerifyReport, human_bytes
+from ann_ckpt.report import Meter, Note, Progress, VerifyReport, human_bytes
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
 from ann_ckpt.store.waiting import WaitingCheckpoint
@@ -270,19 +270,17 @@ def verify_store(store: SeriesView, *, progress: Progress | None = None) -> Veri
     seen: set[BlockPlace] = set()
     checked: set[str] = set()
     damaged: list[Note] = []
-    done = 0
+    meter = Meter(progress, total)
     for info in infos:
         try:
             with open_inside(info.path) as checkpoint:
                 for path, count, error in checkpoint._verify(seen):
                     checked.add(f"{info.name}/{path}")
-                    done += count
                     if error is not None:
                         damaged.append(Note(f"{info.name}:/{path}", error.fact))
-                    if progress is not None:
-                        progress(f"{info.name}/{path}", done, max(total, done))
+                    meter.tick(f"{info.name}/{path}", count)
         except (FileMissingError, PrunedError):
             continue
         except CheckpointError as error:
             damaged.append(Note(info.name, error.fact))
-    return VerifyReport(store.path, len(checked), tuple(damaged), done, time.perf_counter() - began)
+    return VerifyReport(store.path, len(checked), tuple(damaged), meter.done, time.perf_counter() - began)

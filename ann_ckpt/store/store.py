@@ -237,11 +237,8 @@ class CheckpointStore(Upkeep):
         tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
             reading, origin = live_reading(
-                network, net_id, Selection(populations, projections), barrier=barrier
+                network, net_id, Selection(populations, projections), barrier=barrier, metadata=metadata
             )
-            if metadata:
-                together = {**reading.state.metadata, **metadata}
-                reading = Reading(replace(reading.state, metadata=together), reading.notes)
             snapshot = Snapshot(reading, now(), provenance(origin), tag)
             pending = self._write(writer, snapshot, background=background, progress=progress)
             return pending if background else pending.wait()

@@ -26,7 +26,7 @@ from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.format.shared.objects import ObjectWriter, is_whole
 from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
-from ann_ckpt.report import Note, Progress
+from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import Lane
 from ann_ckpt.store.batch import ObjectBatch
@@ -156,7 +156,7 @@ class SeriesWriter:
         cleanup.push(lambda kind, *_: batch.discard() if kind and not path.exists() else None)
         entries: dict[str, Entry] = {entry.path: entry for entry in plan.entries}
         arrays: dict[str, ArrayPlan] = {entry.path: _inline(entry) for entry in plan.arrays}
-        tick = _ticker(plan.nbytes, progress)
+        tick = Meter(progress, plan.nbytes).tick
         bounds_of = {entry.path: bounds for entry, bounds in _arrays(plan, snapshot.reading.state)}
         # What a simulation changes comes first: it waits for the disk while the rest is hashed.
         for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
@@ -286,18 +286,6 @@ def _is_changing(entry: ArrayEntry) -> bool:
 def _inline(entry: ArrayEntry) -> ArrayPlan:
     size = nbytes(entry.array)
     return ArrayPlan(entry.path, ArrayAction.INLINE, size, size, 0)
-
-
-def _ticker(total: int, progress: Progress | None) -> Callable[[str, int], None]:
-    done = 0
-
-    def tick(what: str, count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(what, done, total)
-
-    return tick
 
 
 def _read_base(folder: StoreFolder, slot: Slot) -> _Base:

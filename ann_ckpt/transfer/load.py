@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,8 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Simulator
 from ann_ckpt.errors import CheckpointError, MismatchError, SimulatorError, printable
 from ann_ckpt.model import Array, blocks, nbytes
-from ann_ckpt.report import LoadReport, Progress
+from ann_ckpt.report import LoadReport, Meter, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
-from ann_ckpt.transfer.actions import Watch
 from ann_ckpt.transfer.fitting import Cast
 from ann_ckpt.transfer.interrupt import finishing
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
@@ -90,29 +90,32 @@ def load_into(
     )
     if strict and plan.problems:
         raise _mismatch(plan, path, time.perf_counter() - began)
-    meter = _Meter(progress, plan)
+    meter = Meter(progress, _bytes_to_do(plan))
     kept = _preflight(plan, meter)
     with finishing(_WHOLE, _PARTLY):
-        _execute(plan, simulator, lambda array: meter.watched(kept.instead_of(array)), meter)
+        _execute(plan, simulator, kept, meter if progress else None)
     loaded = tuple(p for action in plan.actions for p in action.loads)
     return _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
 
 
-def _preflight(plan: LoadPlan, meter: _Meter) -> _Kept:
+def _preflight(plan: LoadPlan, meter: Meter) -> _Kept:
     """Read every lazy array once; whatever is damaged says so here."""
     kept = _Kept(_KEPT_BYTES)
     for action in plan.actions:
-        meter.what = action.path
         for array in action.arrays:
             if (lazy := _lazy(array)) is not None:
                 for count in kept.read(lazy) or _checked(lazy):
-                    meter.tick(count)
+                    meter.tick(action.path, count)
     return kept
 
 
-def _execute(plan: LoadPlan, simulator: Simulator, watch: Watch, meter: _Meter) -> None:
+def _execute(plan: LoadPlan, simulator: Simulator, kept: _Kept, meter: Meter | None) -> None:
     for action in plan.actions:
-        meter.what = action.path
+
+        def watch(array: Array, path: str = action.path) -> Array:
+            array = kept.instead_of(array)
+            return array if meter is None else _Watched(array, partial(meter.tick, path))
+
         try:
             action.apply(simulator, watch)
         except CheckpointError as error:
@@ -173,48 +176,33 @@ class _Kept:
         return Cast(values, array.dtype) if isinstance(array, Cast) else values
 
 
-class _Meter:
-    """Counts bytes for a progress callback: once for checking what is lazy, once for setting."""
-
-    def __init__(self, progress: Progress | None, plan: LoadPlan) -> None:
-        lazy = (_lazy(array) for action in plan.actions for array in action.arrays)
-        self._progress = progress
-        self._total = plan.nbytes + sum(nbytes(array) for array in lazy if array is not None)
-        self._done = 0
-        self.what = ""
-
-    def tick(self, count: int) -> None:
-        """Add bytes that were dealt with."""
-        self._done = min(self._done + count, self._total)
-        if self._progress is not None:
-            self._progress(self.what, self._done, self._total)
-
-    def watched(self, array: Array) -> Array:
-        """Return ``array`` so that taking parts of it counts."""
-        return array if self._progress is None else _Watched(array, self)
+def _bytes_to_do(plan: LoadPlan) -> int:
+    """Bytes of all values: once for checking what is lazy, once for setting."""
+    lazy = (_lazy(array) for action in plan.actions for array in action.arrays)
+    return plan.nbytes + sum(nbytes(array) for array in lazy if array is not None)
 
 
 class _Watched:
     """An array that reports how much of it was taken."""
 
-    __slots__ = ("_array", "_meter", "dtype", "shape")
+    __slots__ = ("_array", "_tick", "dtype", "shape")
 
-    def __init__(self, array: Array, meter: _Meter) -> None:
+    def __init__(self, array: Array, tick: Callable[[int], None]) -> None:
         self._array = array
-        self._meter = meter
+        self._tick = tick
         self.shape = array.shape
         self.dtype = array.dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         part = np.asarray(self._array[key])
-        self._meter.tick(part.nbytes)
+        self._tick(part.nbytes)
         return part
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a watched array cannot be had without a copy")
         whole = np.asarray(self._array)
-        self._meter.tick(whole.nbytes)
+        self._tick(whole.nbytes)
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
 

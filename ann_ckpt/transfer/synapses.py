@@ -10,7 +10,6 @@ import numpy as np
 from ann_ckpt.adapters.protocol import SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
-from ann_ckpt.model.compare import identical_values
 from ann_ckpt.report import Note
 from ann_ckpt.transfer.actions import Connect, SetAttributes, SetDelays, SetProjectionAttribute
 from ann_ckpt.transfer.fitting import Findings, fitting_attributes, refused_values
@@ -68,7 +67,7 @@ def plan_projection(
     )
     values = {name: attribute.values for name, attribute in fits.items()}
     refused = refused_values(findings, path, candidate, values, offers)
-    if _same_synapses(stored.connectivity, live.connectivity):
+    if stored.connectivity.equals(live.connectivity):
         _plan_delays(findings, path, candidate, live, refusal)
     elif refused or not _plan_rebuilding(findings, path, candidate, live, refusal):
         return
@@ -111,15 +110,6 @@ def _inside(synapses: Connectivity, side: str, view: set[int]) -> bool:
     if side == "post_view":
         return view.issuperset(synapses.post_ranks.tolist())
     return all(view.issuperset(np.unique(block).tolist()) for _, block in blocks(synapses.pre_ranks))
-
-
-def _same_synapses(stored: Connectivity, live: Connectivity) -> bool:
-    """Whether rows and ranks agree in number and order; ranks are read side by side in blocks."""
-    return (
-        np.array_equal(stored.post_ranks, live.post_ranks)
-        and np.array_equal(stored.row_ptr, live.row_ptr)
-        and identical_values(stored.pre_ranks, live.pre_ranks)
-    )
 
 
 def _plan_delays(

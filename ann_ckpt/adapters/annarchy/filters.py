@@ -18,7 +18,7 @@ from ann_ckpt.adapters.annarchy.describe import described
 from ann_ckpt.adapters.annarchy.exactness import resuming
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Connectivity, ProjectionState
-from ann_ckpt.model.compare import identical_values
+from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.report import Note
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -25,7 +24,6 @@ from ann_ckpt.adapters.annarchy.rows import BulkSynapses, Fetch, Synapses, rows_
 from ann_ckpt.adapters.annarchy.storage import as_arrays, as_lists, rules_for, sets_single_rows
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
-from ann_ckpt.model.compare import identical_values
 from ann_ckpt.model.connectivity import row_pointers
 from ann_ckpt.report import Note
 
@@ -282,7 +280,7 @@ class LiveProjection:
         if (carried := self._carried) is not None and has_run:
             carried.forget(self._row_ptr())
         elif has_run and is_event_driven(self._projection):
-            state = _in_memory(self.state())
+            state = self.state().in_memory()
             if next(self._against_synapses(state, state.connectivity), None) is None:
                 self.connect(state)
                 for name, attribute in state.attributes.items():
@@ -314,13 +312,11 @@ class LiveProjection:
 
     def refusal(self, projection: ProjectionState) -> str | None:
         """Say why these synapses and delays cannot replace the live ones."""
-        synapses, live = projection.connectivity, self._connectivity()
-        same = np.array_equal(synapses.post_ranks, live.post_ranks) and (
-            np.array_equal(synapses.row_ptr, live.row_ptr)
-            and identical_values(synapses.pre_ranks, live.pre_ranks)
-        )
+        live = self._connectivity()
         reasons = self._against_delays(projection.delays)
-        return next(reasons if same else chain(self._against_synapses(projection, live), reasons), None)
+        if not projection.connectivity.equals(live):
+            reasons = chain(self._against_synapses(projection, live), reasons)
+        return next(reasons, None)
 
     def _against_synapses(self, projection: ProjectionState, live: Connectivity) -> Iterator[str]:
         weight = next((a for a in self._declared() if a.name == "w"), None)
@@ -379,20 +375,6 @@ def _end(population: Any) -> tuple[Any, NDArray[np.int32] | None]:
     if type(population).__name__ == "PopulationView":
         return population.population, np.array(population.ranks, _RANK)
     return population, None
-
-
-def _in_memory(state: ProjectionState) -> ProjectionState:
-    def copied(group: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        return {name: Attribute(np.asarray(a.values), a.locality) for name, a in group.items()}
-
-    synapses = state.connectivity
-    return replace(
-        state,
-        connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, np.asarray(synapses.pre_ranks)),
-        parameters=copied(state.parameters),
-        variables=copied(state.variables),
-        delays=state.delays if isinstance(state.delays, int) else np.asarray(state.delays),
-    )
 
 
 def _target(target: str | list[str]) -> str:

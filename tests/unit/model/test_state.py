@@ -292,3 +292,65 @@ def test_every_error_survives_pickling_and_has_its_own_code(cls):
     codes = [other.code for other in set(all_errors())]
     assert codes.count(cls.code) == 1
     assert 1 <= cls.exit_status < 64
+
+
+class Late:
+    """An array whose values are there when they are asked for."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.shape, self.dtype = self.values.shape, self.values.dtype
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    def __array__(self, dtype=None, *, copy=None):
+        return np.array(self.values, dtype)
+
+
+def lazy_and_eager():
+    def network(made):
+        population = PopulationState("p", (3,), variables={"v": made(np.arange(3.0))}, parameters={"k": 1.0})
+        synapses = Connectivity([0, 2], [0, 2, 3], made(np.array([1, 0, 2], np.int32)))
+        projection = ProjectionState(
+            "j",
+            "p",
+            "p",
+            "exc",
+            synapses,
+            variables={"w": made(np.arange(3.0))},
+            dynamics={"queue": made(np.arange(4.0))},
+            delays=made(np.array([1, 2, 3], np.int32)),
+        )
+        return NetworkState(
+            populations=[population],
+            projections=[projection],
+            constants={"c": made(np.arange(2.0))},
+            dynamics={"rng": made(np.arange(5))},
+            metadata={"a": 1},
+            time_step=7,
+        )
+
+    return network(Late), network(np.asarray)
+
+
+def test_a_network_in_memory_says_the_same_and_holds_plain_arrays():
+    lazy, eager = lazy_and_eager()
+    read = lazy.in_memory()
+    assert not list(differences(read, eager))
+    population, projection = read.populations["p"], read.projections["j"]
+    held = [population["v"], projection["w"], projection.delays, projection.pre_ranks]
+    held += [projection.dynamics["queue"], read.constants["c"], read.dynamics["rng"]]
+    assert {type(array) for array in held} == {np.ndarray}
+    assert population.in_memory() is population
+    assert projection.in_memory() is projection
+
+
+def test_synapses_are_equal_where_rows_and_order_are():
+    lazy, eager = lazy_and_eager()
+    a, b = lazy.projections["j"].connectivity, eager.projections["j"].connectivity
+    assert a.equals(b)
+    assert b.equals(a)
+    others = ([0, 1], [0, 2, 3], [1, 0, 2]), ([0, 2], [0, 1, 3], [1, 0, 2]), ([0, 2], [0, 2, 3], [0, 1, 2])
+    assert not any(a.equals(Connectivity(*other)) for other in others)
+    assert not any(Connectivity(*other).equals(a) for other in others)
