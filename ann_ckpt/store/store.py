@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, cast
 
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
@@ -149,7 +149,6 @@ class CheckpointStore(Upkeep):
 
     # --- Saving -------------------------------------------------------------------
 
-    @overload
     def save(
         self,
         network: Any = None,
@@ -162,36 +161,7 @@ class CheckpointStore(Upkeep):
         barrier: bool = False,
         background: Literal[False] = False,
         progress: Progress | None = None,
-    ) -> StoreReport: ...
-
-    @overload
-    def save(
-        self,
-        network: Any = None,
-        *,
-        tag: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        populations: Which = True,
-        projections: Which = True,
-        net_id: int = 0,
-        barrier: bool = False,
-        background: bool,
-        progress: Progress | None = None,
-    ) -> StoreReport | BackgroundSave: ...
-
-    def save(
-        self,
-        network: Any = None,
-        *,
-        tag: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        populations: Which = True,
-        projections: Which = True,
-        net_id: int = 0,
-        barrier: bool = False,
-        background: bool = False,
-        progress: Progress | None = None,
-    ) -> StoreReport | BackgroundSave:
+    ) -> StoreReport:
         """Add a checkpoint; only what changed since the last one is written.
 
         Parameters
@@ -210,21 +180,20 @@ class CheckpointStore(Upkeep):
         barrier : bool
             Reseed the running network first; see :func:`ann_ckpt.save`.
         background : bool
-            Return once everything is read and compared, and write while the caller goes
-            on. What waits to be written is a copy, at most 256 MiB of it at a time; this
-            call waits for the disk as far as more has changed.
+            True: the same as :meth:`save_in_background`, whose result a type checker knows.
         progress : callable, optional
             Called as ``progress(what, done, total)`` with bytes that were compared.
 
         Returns
         -------
-        StoreReport, or BackgroundSave if ``background``
+        StoreReport
+            What was written.
 
         Raises
         ------
         NotWritableError
-            If the system does not take it, now or in the background since the last
-            call. The store is as it was.
+            If the system does not take it, or did not take what was saved in the background
+            since the last call. The store is as it was.
         LockedError
             If another process changes the store and does not come to an end, or the lock of
             this one was removed.
@@ -232,16 +201,57 @@ class CheckpointStore(Upkeep):
             If this thread is in the middle of another change of the store, so that this is a
             signal handler or a callback.
         """
+        pending = self._save(
+            network, tag, metadata, Selection(populations, projections), net_id, barrier, background, progress
+        )
+        # Callers from before there were two methods get what the other one gives.
+        return cast("StoreReport", pending) if background else pending.wait()
+
+    def save_in_background(
+        self,
+        network: Any = None,
+        *,
+        tag: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        populations: Which = True,
+        projections: Which = True,
+        net_id: int = 0,
+        barrier: bool = False,
+        progress: Progress | None = None,
+    ) -> BackgroundSave:
+        """Add a checkpoint that is written while the caller goes on; parameters and errors as for `save`.
+
+        This returns once everything is read and compared. What waits to be written is a copy, at
+        most 256 MiB of it at a time; this call waits for the disk as far as more has changed.
+
+        Returns
+        -------
+        BackgroundSave
+            Whether it was committed. What fails after this call is raised by the next one that
+            changes the store, or by :meth:`close`.
+        """
+        return self._save(
+            network, tag, metadata, Selection(populations, projections), net_id, barrier, True, progress
+        )
+
+    def _save(
+        self,
+        network: Any,
+        tag: str | None,
+        metadata: Mapping[str, Any] | None,
+        selection: Selection,
+        net_id: int,
+        barrier: bool,
+        background: bool,
+        progress: Progress | None,
+    ) -> BackgroundSave:
         # Before anything happens to the network: a barrier reseeds it.
         metadata = {} if metadata is None else plain_metadata(metadata)
         tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
-            reading, origin = live_reading(
-                network, net_id, Selection(populations, projections), barrier=barrier, metadata=metadata
-            )
+            reading, origin = live_reading(network, net_id, selection, barrier=barrier, metadata=metadata)
             snapshot = Snapshot(reading, now(), provenance(origin), tag)
-            pending = self._write(writer, snapshot, background=background, progress=progress)
-            return pending if background else pending.wait()
+            return self._write(writer, snapshot, background=background, progress=progress)
 
     def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
         """Compare a network with the newest checkpoint and say what :meth:`save` would write."""

@@ -35,7 +35,7 @@ def slow_disk(monkeypatch):
 
 
 def test_it_returns_before_the_disk_does_and_is_committed_when_it_is_done(store, slow_disk):
-    pending = store.save(state(0), background=True)
+    pending = store.save_in_background(state(0))
     assert isinstance(pending, BackgroundSave)
     assert not pending.done
     assert len(store) == 0
