@@ -12,14 +12,50 @@ from __future__ import annotations
 import errno
 import io
 import os
-from typing import Any
+from typing import Any, Protocol
 
 from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, printable
 
-__all__ = ["FileBytes", "NewFile"]
+__all__ = ["Bytes", "FileBytes", "NewFile"]
 
 _REMEMBERED_BYTES = 1 << 20
 """After a failed write, smaller writes are kept in memory: HDF5 may read its own structures again."""
+
+
+class Bytes(Protocol):
+    """What reading asks of a file, wherever it lies; :class:`FileBytes` is one on a disk.
+
+    Any thread may read at any time. The bytes never change while they are open.
+    """
+
+    @property
+    def path(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+
+    def close(self) -> None:
+        """Refuse further reads; those in flight end first. May be called again."""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``offset`` on, fewer where the file ends.
+
+        Raises
+        ------
+        ClosedCheckpointError
+            If it was closed.
+        NotReadableError
+            If the bytes do not come.
+        """
+
+    def read_into(self, buffer: Any, offset: int) -> int:
+        """Fill a buffer of bytes from ``offset`` on; return how many there were. Raises as :meth:`read`."""
 
 
 class _Descriptor:

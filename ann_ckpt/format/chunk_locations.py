@@ -10,7 +10,7 @@ from h5py import h5d
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.guard import Layout
 
 __all__ = [
@@ -125,7 +125,7 @@ class NotedPlaces:
 
     Parameters
     ----------
-    file : FileBytes
+    file : Bytes
         The file.
     first : int
         Offset of the dataset's first record in it, in bytes.
@@ -137,7 +137,7 @@ class NotedPlaces:
         File and path for messages.
     """
 
-    def __init__(self, file: FileBytes, first: int, *, end: int, layout: Layout, where: str) -> None:
+    def __init__(self, file: Bytes, first: int, *, end: int, layout: Layout, where: str) -> None:
         self._file = file
         self._first = first
         self._end = end

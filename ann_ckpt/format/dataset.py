@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import AskedPlaces, Place, Places
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 
@@ -123,7 +123,7 @@ class StoredArray:
         Where its bytes lie; None if only HDF5 can find or decode them.
     dataset : h5py.h5d.DatasetID, optional
         The dataset; not needed where its places are known.
-    file : FileBytes
+    file : Bytes
         The same file.
     count : callable
         Told the number of bytes of each read.
@@ -137,7 +137,7 @@ class StoredArray:
         places: Places | None,
         *,
         dataset: Any = None,
-        file: FileBytes,
+        file: Bytes,
         count: Callable[[int], None],
         where: str,
     ) -> None:
@@ -151,7 +151,7 @@ class StoredArray:
         self._where = where
 
     @classmethod
-    def opened(cls, dataset: Any, *, file: FileBytes, count: Callable[[int], None], where: str) -> Self:
+    def opened(cls, dataset: Any, *, file: Bytes, count: Callable[[int], None], where: str) -> Self:
         """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
         layout = check_dataset(dataset, file.size, where)
         readable = layout.in_chunks_of_rows and _without_padding(layout.dtype) == layout.dtype

@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format import codec, h5, layout
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes
 
 __all__ = [
     "Layout",
@@ -75,13 +75,13 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
     ----------
     where : str
         File and path for messages.
-    file : FileBytes, optional
+    file : Bytes, optional
         If it was closed meanwhile, that is the reason for whatever was raised.
     """
 
     __slots__ = ("_file", "_where")
 
-    def __init__(self, where: str, file: FileBytes | None = None) -> None:
+    def __init__(self, where: str, file: Bytes | None = None) -> None:
         self._where = where
         self._file = file
 
@@ -111,7 +111,7 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
             ) from error
 
 
-def check_superblock(file: FileBytes) -> int:
+def check_superblock(file: Bytes) -> int:
     """Refuse what is no HDF5 file, or shorter than it says itself, before HDF5 opens it.
 
     A failed open can leave a file half open inside HDF5 and spoil later opens of it, so

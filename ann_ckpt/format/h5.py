@@ -21,7 +21,7 @@ from h5py import h5a, h5d, h5f, h5fd, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import UnsafeFileError, printable
-from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.format.bytes import Bytes, NewFile
 
 __all__ = [
     "attribute_names",
@@ -60,7 +60,7 @@ def create_file(file: NewFile) -> Any:
     return _registered(h5f.create(b"new", h5f.ACC_TRUNC, h5p.create(h5p.FILE_CREATE), access))
 
 
-def open_file(file: FileBytes) -> Any:
+def open_file(file: Bytes) -> Any:
     """Open for reading the very file that is open already, whatever became of its name; return its id.
 
     HDF5 would share a file that it opens by name with everybody else in this process who
@@ -92,7 +92,7 @@ def _close_all() -> None:
 class _ReadByHdf5(io.RawIOBase):
     """An open file in the form in which HDF5 reads one."""
 
-    def __init__(self, file: FileBytes) -> None:
+    def __init__(self, file: Bytes) -> None:
         super().__init__()
         self._file = file
         self._at = 0

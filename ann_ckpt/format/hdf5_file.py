@@ -16,7 +16,7 @@ from h5py import h5d, h5g
 
 from ann_ckpt.errors import CorruptFileError, UnknownFormatError, printable
 from ann_ckpt.format import guard, h5
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.trailer import Trailer
 
@@ -30,13 +30,13 @@ class OpenFile:
 
     Parameters
     ----------
-    file : FileBytes
+    file : Bytes
         Its bytes; closed with it.
     count : callable
         Told the number of bytes of each read of values.
     """
 
-    def __init__(self, file: FileBytes, *, count: Callable[[int], None]) -> None:
+    def __init__(self, file: Bytes, *, count: Callable[[int], None]) -> None:
         self.file = file
         self._path = file.path
         self._count = count

@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.block_digests import FIRST_DIGEST, ArrayDigest, BlockDigests, block_entries
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes, FileBytes
 from ann_ckpt.format.checked import CheckedArray
 from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
@@ -52,6 +52,13 @@ _HEADER_DIGEST_SINCE = 2
 class FileReader:
     """A checkpoint file; many may be open on one file, in threads and processes.
 
+    Parameters
+    ----------
+    path : path-like
+        The file; objects of a store are found from there.
+    file : Bytes, optional
+        Its bytes, if they do not lie on a disk; closed with the reader.
+
     Raises
     ------
     UnrecognisedFileError
@@ -64,11 +71,14 @@ class FileReader:
 
     _opened: OpenObjects | None = None
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], file: Bytes | None = None) -> None:
         self.path = os.fspath(path)
-        self._place = absolute(path)  # objects lie beside it, wherever this process goes
+        self._place: str | os.PathLike[str] = self.path
         self._tally = _Tally()
-        self._file = OpenFile(FileBytes(open_regular(self.path), self.path), count=self._tally.add)
+        if file is None:
+            self._place = absolute(path)  # objects lie beside it, wherever this process goes
+            file = FileBytes(open_regular(self.path), self.path)
+        self._file = OpenFile(file, count=self._tally.add)
         try:
             with self.believing(""):
                 self.header = self._read_header()
@@ -301,10 +311,15 @@ class FileReader:
         self._opened = OpenObjects(
             os.fspath(self._place),
             self._shared.objects,
-            still_there=partial(self._file.file.is_at, self._place),
+            still_there=self._is_still_there,
             count=self._tally.add,
         )
         return self._opened
+
+    def _is_still_there(self) -> bool:
+        """Whether the file has not been removed from its store; no question where it lies on no disk."""
+        file = self._file.file
+        return not isinstance(file, FileBytes) or file.is_at(self._place)
 
     def _table(self, path: str) -> NDArray[np.void]:
         table = self._rows(path, 0)

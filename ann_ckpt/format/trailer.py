@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import PLACE, AskedPlaces, NotedPlaces
 from ann_ckpt.format.digest import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
@@ -106,7 +106,7 @@ class Trailer:
 
     Parameters
     ----------
-    file : FileBytes
+    file : Bytes
         The file.
     records : structured array
         One record for each dataset.
@@ -114,13 +114,13 @@ class Trailer:
         Offset of the first chunk's record, where values end.
     """
 
-    def __init__(self, file: FileBytes, records: NDArray[np.void], places: int) -> None:
+    def __init__(self, file: Bytes, records: NDArray[np.void], places: int) -> None:
         self._file = file
         self._records = records
         self._places = places
 
     @classmethod
-    def read(cls, file: FileBytes, *, end: int) -> Self | None:
+    def read(cls, file: Bytes, *, end: int) -> Self | None:
         """Return the trailer of an open file; None if there is none.
 
         Parameters

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import BlockPlace, SharedArray
 from ann_ckpt.lazy.array import LazyArray
@@ -84,10 +85,17 @@ class Checkpoint:
     """One instant of a network in a file, read-only and lazy. Made by :func:`ann_ckpt.open`.
 
     Use it as a context manager, or call :meth:`close`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    file : Bytes, optional
+        Its bytes, if they do not lie on a disk; closed with the checkpoint.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._reader = FileReader(path)
+    def __init__(self, path: str | os.PathLike[str], file: Bytes | None = None) -> None:
+        self._reader = FileReader(path, file)
         self.path = self._reader.path
         self._types: dict[int, TypeInfo] = {}
         try:

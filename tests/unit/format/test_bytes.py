@@ -15,11 +15,13 @@ import pytest
 from h5py import h5g
 
 import ann_ckpt
-from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt import Checkpoint, NetworkState, PopulationState
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, NotWritableError
 from ann_ckpt.format import h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.model.compare import differences
+from tests.golden.networks import NETWORKS
 
 
 @pytest.fixture
@@ -101,6 +103,68 @@ def test_a_checkpoint_on_a_disk_that_fails_raises_not_readable(tmp_path, monkeyp
     assert np.array_equal(ann_ckpt.read(path).populations["p"]["x"], values)
 
 
+class InMemory:
+    """A file that lies on no disk, as one behind a network would."""
+
+    path = "memory://net.h5"
+
+    def __init__(self, data):
+        self.data = data
+        self.size = len(data)
+        self.closed = False
+        self.left = None
+
+    def close(self):
+        self.closed = True
+
+    def read(self, offset, count):
+        buffer = bytearray(max(0, min(count, self.size - offset)))
+        del buffer[self.read_into(buffer, offset) :]
+        return bytes(buffer)
+
+    def read_into(self, buffer, offset):
+        if self.closed:
+            raise ClosedCheckpointError("closed")
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise NotReadableError("connection reset")
+        view = memoryview(buffer).cast("B")
+        part = self.data[offset : offset + len(view)]
+        view[: len(part)] = part
+        return len(part)
+
+
+@pytest.mark.parametrize("name", ["complete", "bare"])
+def test_a_checkpoint_is_read_from_bytes_that_lie_on_no_disk(tmp_path, name):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(NETWORKS[name](), path)
+    data = path.read_bytes()
+    path.unlink()
+    with Checkpoint("memory://net.h5", source := InMemory(data)) as checkpoint:
+        assert not list(differences(checkpoint.state(), NETWORKS[name]()))
+        assert not [error for *_, error in checkpoint.verify() if error is not None]
+        assert checkpoint.file_bytes == len(data)
+        assert "memory://net.h5" in repr(checkpoint)
+    assert source.closed
+
+
+def test_bytes_that_do_not_come_are_not_called_damage(tmp_path):
+    path = tmp_path / "net.h5"
+    ann_ckpt.write(NETWORKS["complete"](), path)
+    data = path.read_bytes()
+    whole = InMemory(data)
+    whole.left = 10**6
+    with Checkpoint(whole.path, whole) as checkpoint:
+        checkpoint.state()
+    reads = 10**6 - whole.left
+    for failing in {*range(8), *range(8, reads, max(1, reads // 40))}:
+        source = InMemory(data)
+        source.left = failing
+        with pytest.raises(NotReadableError, match="connection reset"), Checkpoint(source.path, source) as c:
+            c.state()
+
+
 class Refusing:
     """Fails the n-th write and no other."""
 
@@ -173,7 +237,7 @@ def test_one_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
 def test_a_checkpoint_that_is_open_when_python_ends_ends_well(tmp_path):
     code = textwrap.dedent("""
         import sys, threading, time, numpy as np, ann_ckpt
-        from ann_ckpt import NetworkState, PopulationState
+        from ann_ckpt import Checkpoint, NetworkState, PopulationState
         state = NetworkState(populations=[PopulationState("p", (9000,), variables={"x": np.zeros(9000)})])
         ann_ckpt.write(state, sys.argv[1])
         checkpoint = ann_ckpt.open(sys.argv[1])
