@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ class GroupEntry:
 
     path: str
     attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    locality: ClassVar[str] = ""
+    encoding: ClassVar[str] = layout.E_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class TextEntry:
 
     path: str
     text: str
+    locality: ClassVar[str] = ""
+    encoding: ClassVar[str] = layout.E_TEXT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,7 @@ class SharedEntry:
     path: str
     array: SharedArray
     locality: str = ""
+    encoding: ClassVar[str] = layout.E_SHARED
 
 
 Entry = GroupEntry | TextEntry | ArrayEntry | SharedEntry

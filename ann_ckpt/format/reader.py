@@ -6,12 +6,13 @@ by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,17 +168,21 @@ class FileReader:
     def array(self, path: str) -> CheckedArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.believing(path):
-            if self.index[path].encoding != layout.E_SHARED:
-                return self._checked(path, self._open_known(path))
-            self._check_encoding(path)
-            dtype, shape = self._shared.describe(self._shared_numbers[path])
-            return SharedReader(
-                dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
-            )
+            return _ENCODINGS.get(self.index[path].encoding, _UNKNOWN).open(self, path)
+
+    def _open_stored(self, path: str) -> CheckedArray:
+        return self._checked(path, self._open_known(path))
+
+    def _open_shared(self, path: str) -> SharedReader:
+        self._check_encoding(path)
+        dtype, shape = self._shared.describe(self._shared_numbers[path])
+        return SharedReader(
+            dtype, shape, lambda: (self.layout_of(path), self._objects), where=self.where(path)
+        )
 
     def _checked(self, path: str, stored: StoredArray) -> CheckedArray:
         row, where = self.index[path], self.where(path)
-        if row.encoding != layout.E_ARRAY or row.version == 1:
+        if row.version < _ENCODINGS.get(row.encoding, _UNKNOWN).blocks_since:
             return CheckedArray(stored, row.digest, partial(Digest, stored.dtype), where=where)
         blocks = None
         if block_entries(stored.dtype.itemsize, stored.shape):
@@ -248,20 +253,22 @@ class FileReader:
             Blocks of objects that were found intact before; they are not read again, and
             those that are read are added.
         """
-        row = self.index[path]
-        if row.encoding == layout.E_GROUP:
-            self.attributes(path)
-            if not path:  # arrays are checked with their values
-                with self.believing(layout.INDEX):
-                    self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
-        elif row.encoding == layout.E_TEXT:
-            self.text(path)
-        elif row.encoding == layout.E_SHARED:
-            yield from self._verify_shared(path, set() if seen is None else seen)
-        elif row.encoding == layout.E_TABLE:
-            yield from (0 for _ in self._verify_array(path))  # none of the network's values
-        else:
-            yield from self._verify_array(path)
+        encoding = _ENCODINGS.get(self.index[path].encoding, _UNKNOWN)
+        return encoding.verify(self, path, set() if seen is None else seen)
+
+    def _verify_group(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
+        self.attributes(path)
+        if not path:  # arrays are checked with their values
+            with self.believing(layout.INDEX):
+                self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
+        yield from ()
+
+    def _verify_text(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
+        self.text(path)
+        yield from ()
+
+    def _verify_table(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
+        yield from (0 for _ in self._verify_array(path, seen))  # none of the network's values
 
     def _verify_shared(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
         """Check that HDF5 sees the array where its pieces are, then every block not seen yet."""
@@ -281,7 +288,7 @@ class FileReader:
         """File and path for messages."""
         return self._file.where(path)
 
-    def _verify_array(self, path: str) -> Iterator[int]:
+    def _verify_array(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
         with self.believing(path):
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
@@ -381,6 +388,27 @@ class FileReader:
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
         return guard.believing(self.where(path), self._file.file)
+
+
+class _Encoding(NamedTuple):
+    """How what has one encoding is read."""
+
+    verify: Callable[[FileReader, str, set[BlockPlace]], Iterator[int]]
+    open: Callable[[FileReader, str], CheckedArray | SharedReader] = FileReader._open_stored
+    blocks_since: float = math.inf
+    """Version from which on parts of it have digests of their own."""
+
+
+_UNKNOWN = _Encoding(FileReader._verify_array)
+"""Reading refuses it, once it is known to be there."""
+_ENCODINGS: Mapping[str, _Encoding] = {
+    layout.E_GROUP: _Encoding(FileReader._verify_group),
+    layout.E_TEXT: _Encoding(FileReader._verify_text),
+    layout.E_TABLE: _Encoding(FileReader._verify_table),
+    layout.E_GLOBALS: _Encoding(FileReader._verify_array),
+    layout.E_ARRAY: _Encoding(FileReader._verify_array, blocks_since=2),
+    layout.E_SHARED: _Encoding(FileReader._verify_shared, FileReader._open_shared),
+}
 
 
 class _Tally:

@@ -84,16 +84,8 @@ class _Writer:
     def write(self, plan: FilePlan) -> list[NotedDataset]:
         """Write everything; return where the datasets lie that the trailer notes."""
         for entry in plan.entries:
-            if isinstance(entry, GroupEntry):
-                self._record(entry.path, layout.E_GROUP, self._group(entry))
-            elif isinstance(entry, TextEntry):
-                stored = h5.write_text(*self._place(entry.path), entry.text)
-                self._record(entry.path, layout.E_TEXT, digest_of(stored))
-            elif isinstance(entry, SharedEntry):
-                create_shared_link(*self._place(entry.path), entry.array)
-                self._record(entry.path, layout.E_SHARED, entry.array.digest, entry.locality)
-            else:
-                self._record(entry.path, entry.encoding, self._array(entry), entry.locality)
+            digest = _WRITING[entry.encoding](self, entry)
+            self._record(entry.path, entry.encoding, digest, entry.locality)
         if plan.shared:
             self._tables(layout.SHARED, shared_tables([entry.array for entry in plan.shared]))
         if self._digests:
@@ -141,6 +133,13 @@ class _Writer:
             h5.write_attribute(self._groups[entry.path], name, value)
         return digest_of_attributes(entry.attributes)
 
+    def _text(self, entry: TextEntry) -> str:
+        return digest_of(h5.write_text(*self._place(entry.path), entry.text))
+
+    def _shared(self, entry: SharedEntry) -> str:
+        create_shared_link(*self._place(entry.path), entry.array)
+        return entry.array.digest
+
     def _array(self, entry: ArrayEntry) -> str:
         parent, link = self._place(entry.path)
         array = entry.array
@@ -186,6 +185,16 @@ class _Writer:
         for start, block in pieces:
             stream.put(start, block)
         stream.finish()
+
+
+_WRITING: Mapping[str, Callable[[_Writer, Any], str]] = {
+    layout.E_GROUP: _Writer._group,
+    layout.E_TEXT: _Writer._text,
+    layout.E_SHARED: _Writer._shared,
+    layout.E_ARRAY: _Writer._array,
+    layout.E_GLOBALS: _Writer._array,
+}
+"""How what has an encoding is written; returns its digest. Tables are written by the writer itself."""
 
 
 def _read(array: Array) -> Pieces:
