@@ -103,20 +103,20 @@ class Connectivity:
         """Number of synapses of each row, shape ``(n_rows,)``."""
         return np.diff(self.row_ptr)
 
-    def equals(self, other: Connectivity, *, same: Callable[[Array, Array], bool] = identical_values) -> bool:
+    def equals(self, other: Connectivity, *, same: Callable[[Array, Array], bool] | None = None) -> bool:
         """Whether both have the same synapses in the same order.
 
         Parameters
         ----------
         other : Connectivity
             Lazy or not.
-        same : callable
+        same : callable, optional
             Compares the pre ranks, which may be large; by default in blocks, and only where rows agree.
         """
         return (
             np.array_equal(self.post_ranks, other.post_ranks)
             and np.array_equal(self.row_ptr, other.row_ptr)
-            and same(self.pre_ranks, other.pre_ranks)
+            and (same or identical_values)(self.pre_ranks, other.pre_ranks)
         )
 
     def row(self, index: int) -> NDArray[np.int32]:
