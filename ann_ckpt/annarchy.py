@@ -121,7 +121,7 @@ def from_file(
     where = os.fspath(path)
     if name is None:
         if len(stored) > 1:
-            raise OptionError("the file holds several projections; name= says which", where=where)
+            raise OptionError("the file holds several projections; name= must select one", where=where)
         name = next(iter(stored), "")
     if name not in stored:
         raise ObjectNotFoundError.among("the file", "projection", name, stored, where=where)

@@ -158,7 +158,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     """
     root, target = Path(local_path(src)), Path(local_path(dst))
     if not root.is_dir():
-        raise NotReadableError("that is no folder", where=os.fspath(src))
+        raise NotReadableError("the path is not a folder", where=os.fspath(src))
     for folder, _, names in os.walk(root):
         here = Path(folder)
         old = sorted(name for name in names if _is_old(here / name))
@@ -181,4 +181,4 @@ def _stem(name: str) -> str:
 
 def _refuse_same(src: StrPath, dst: StrPath) -> None:
     if Path(dst).exists() and Path(src).exists() and Path(src).samefile(dst):
-        raise OptionError("the new file would replace the old one", where=os.fspath(src))
+        raise OptionError("the output would overwrite the input", where=os.fspath(src))

@@ -60,7 +60,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise FileMissingError("there is no such file", where=where) from error
+        raise FileMissingError("the file does not exist", where=where) from error
     except (OSError, ValueError) as error:
         raise NotReadableError(f"cannot read: {getattr(error, 'strerror', error)}", where=where) from error
     try:
@@ -71,7 +71,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise NotReadableError(f"this is {what}, not a file", where=where)
+        raise NotReadableError(f"the path is {what}, not a file", where=where)
     return descriptor
 
 
@@ -121,7 +121,7 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             if os.getpid() != process:
                 raise NotWritableError(
-                    "this process was forked while its parent wrote the file; only the parent finishes it",
+                    "this process was forked while its parent wrote the file; only the parent can finish it",
                     where=os.fspath(final),
                 )
             _keep_attributes(final, temporary)
@@ -151,7 +151,7 @@ def check_target(target: str | os.PathLike[str]) -> Path:
     text = local_path(target)
     with explained(Path(text)):
         if text.endswith(os.sep):
-            raise IsADirectoryError(errno.EISDIR, "the path is that of a folder")
+            raise IsADirectoryError(errno.EISDIR, "the path is a folder")
         final = Path(os.path.realpath(text))
         status = None
         with contextlib.suppress(FileNotFoundError):
@@ -172,7 +172,9 @@ def _check_replaceable(final: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, f"this is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")
+        raise OSError(
+            errno.EINVAL, f"the path is {_KINDS.get(stat.S_IFMT(mode), 'of an unknown type')}, not a file"
+        )
     # The superuser may write everything; that a file is protected is meant for him, too.
     if not mode & 0o222 or not os.access(final, os.W_OK):
         raise PermissionError(errno.EACCES, f"the file is write-protected (mode {stat.S_IMODE(mode):o})")
@@ -212,7 +214,7 @@ def _make_name_durable(final: Path) -> None:
         raised = not_writable(final, error)
         raised.details = {
             "found": "the new file is in place and complete, but its folder could not be synced",
-            "hint": "until a later save succeeds, a power cut may bring back what stood there before",
+            "hint": "until a later save succeeds, a power cut may bring back the previous file",
         }
         raise raised from error
 
@@ -301,7 +303,7 @@ def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableErr
     reason = error.strerror or str(error)
     wrapped = NotWritableError(
         f"cannot write: {reason}",
-        details={"kept": "whatever stood there before is untouched"},
+        details={"kept": "the previous file is unchanged"},
         where=printable(path, 400),
     )
     wrapped.errno = error.errno

@@ -39,13 +39,13 @@ def local_path(path: str | os.PathLike[str]) -> str:
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        raise OptionError("the path holds a character that no file name can hold", where=where)
+        raise OptionError("the path contains a character that is not allowed in file names", where=where)
     found = _SCHEME.match(text)
     if found and not (found[2] == "/" and os.path.lexists(f"{found[1]}:")):
         raise OptionError(
             f"the scheme {printable(found[1])!r} is not supported",
             details={
-                "expected": "a path of this machine",
+                "expected": "a path on this machine",
                 "hint": f"a folder that is called {printable(found[1])}: is written ./{printable(found[0])}",
             },
             where=where,
@@ -68,7 +68,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         return given.absolute()
     except OSError as error:
         raise OptionError(
-            f"a relative path, and the working folder cannot be found: {error.strerror}",
+            f"relative path, but the working directory cannot be determined: {error.strerror}",
             details={"hint": "pass an absolute path"},
             where=printable(given, 400),
         ) from error

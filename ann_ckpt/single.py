@@ -92,7 +92,7 @@ def check_single(path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix
     if suffix not in layout.SUFFIXES:
         raise OptionError(
-            f"the extension {printable(suffix)!r} names no format that can be written",
+            f"the extension {printable(suffix)!r} is not a format that can be written",
             details={"known": ".h5, .hdf5; .ckpt for a store; ANNarchy's .data, .txt, .gz, .npz, .mat"},
             where=printable(path, 400),
         )

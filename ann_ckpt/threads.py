@@ -67,7 +67,7 @@ class Threads(Executor):
             After :meth:`shutdown`.
         """
         if self._closed:
-            raise RuntimeError("these threads were ended")
+            raise RuntimeError("the thread pool was shut down")
         task = _Task(partial(fn, *args, **kwargs))
         if len(self._threads) < self._workers:
             self._start()
@@ -138,7 +138,7 @@ class _Task(Future[_T]):
         """See to it that waiting comes to an end."""
         self.run()
         if not self.done() and self._process != os.getpid():
-            raise RuntimeError("a thread of the parent process does this work")
+            raise RuntimeError("this work runs in a thread of the parent process")
 
     def result(self, timeout: float | None = None) -> _T:
         self._begun()

@@ -116,7 +116,7 @@ class Simulators:
             If there is one of that name already.
         """
         if name in self._adapters:
-            raise OptionError(f"a simulator called {printable(name)!r} is registered already")
+            raise OptionError(f"a simulator named {printable(name)!r} is already registered")
         self._adapters[name] = adapt
         if prepare is not None:
             self._prepare[name] = prepare
@@ -194,10 +194,10 @@ class Simulators:
 
     def _nobody(self, search: _Search) -> SimulatorError:
         if search.network is None:
-            fact = "there is no network: no simulator that is imported keeps one globally"
+            fact = "no network was given, and no imported simulator has a global one"
         else:
             kind = type(search.network)
-            fact = f"no simulator takes a {kind.__module__}.{kind.__qualname__}"
+            fact = f"no registered simulator accepts a {kind.__module__}.{kind.__qualname__}"
         details = {"known": ", ".join(self.names) or "none"}
         for who, why in search.failures.items():
             details[who] = printable(

@@ -131,7 +131,7 @@ def find(checkpoint: Checkpoint, path: str) -> Entry | PopulationState | LazyPro
                 "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, constants/NAME, metadata, provenance"
             )
             raise ObjectNotFoundError(
-                f"nothing stands at {printable(path)!r}", details={"forms": forms}, where=checkpoint.path
+                f"there is nothing at {printable(path)!r}", details={"forms": forms}, where=checkpoint.path
             )
     kind = _LEVELS[tuple(level)]
     wanted = (e for e in candidates if kind in ("", e.kind))

@@ -107,7 +107,7 @@ def _statuses() -> list[tuple[str, str]]:
     meanings[2].insert(0, "wrong usage")
     meanings[INTERNAL] = ["a fault in ann-ckpt itself"]
     meanings[INTERRUPTED] = ["interrupted"]
-    meanings[BROKEN_PIPE] = ["nobody reads the output any more"]
+    meanings[BROKEN_PIPE] = ["the output was closed by its reader"]
     return [(str(status), ", ".join(meanings[status])) for status in sorted(meanings)]
 
 
@@ -152,6 +152,6 @@ def _unsaid(error: OSError, status: int) -> int:
     """Exit status of a command that could not say everything it had to say."""
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
-    unsaid = NotWritableError(f"standard output could not be written: {error.strerror}")
+    unsaid = NotWritableError(f"cannot write to standard output: {error.strerror}")
     # That something differs, or that all is well, is no answer where nobody can read it.
     return report_error(unsaid) if status in (0, 1) else status

@@ -106,7 +106,7 @@ def row_range(text: str) -> slice:
     if colon:
         return slice(start, stop)
     if start is None:
-        raise click.BadParameter(f"{printable(text)!r} is no range of rows; write 10:20, :5, -3: or 7")
+        raise click.BadParameter(f"{printable(text)!r} is not a range of rows; write 10:20, :5, -3: or 7")
     return slice(start, start + 1 or None)
 
 

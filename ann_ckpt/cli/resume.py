@@ -30,7 +30,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in the st
             return value
         match = _DURATION.fullmatch(str(value).strip())
         if match is None:
-            self.fail(f"{value!r} is no time such as 100ms, 2.5s or 1min", param, ctx)
+            self.fail(f"{value!r} is not a time such as 100ms, 2.5s or 1min", param, ctx)
         return float(match[1]) * _MS[match[2] or "ms"]
 
 

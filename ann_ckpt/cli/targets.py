@@ -76,7 +76,7 @@ def _size(target: str) -> int:
 def _refuse_source(target: str, source: str) -> None:
     new, old = Path(local_path(target)), Path(local_path(source))
     if new.exists() and old.exists() and new.samefile(old) and not old.is_dir():
-        raise OptionError("the new file would replace the one that is read", where=printable(target, 400))
+        raise OptionError("the output would overwrite the input", where=printable(target, 400))
 
 
 def _is_checkpoint(path: str) -> bool:

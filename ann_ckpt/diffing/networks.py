@@ -148,7 +148,7 @@ def compare_networks(
     for group in ("populations", "projections"):
         one, other = getattr(a, group), getattr(b, group)
         if [name for name in one if name in other] != [name for name in other if name in one]:
-            found.note(group, "stand in another order")
+            found.note(group, "are in a different order")
     found.arrays("constants", a.constants, b.constants)
     found.arrays("dynamics", a.dynamics, b.dynamics)
     for path, population, its_like in found.common("populations", a.populations, b.populations):

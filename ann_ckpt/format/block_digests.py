@@ -186,4 +186,4 @@ def _group_digests(leaves: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _mismatch() -> CorruptFileError:
-    return CorruptFileError("checksum mismatch", details={"found": "the digests of its blocks are damaged"})
+    return CorruptFileError("checksum mismatch", details={"found": "damaged block digests"})

@@ -254,7 +254,7 @@ class NewFile(io.RawIOBase):
     def _refuse_in_child(self) -> None:
         """Leave the file to the parent: HDF5 flushes what it holds when a forked child ends."""
         if self._error is None and os.getpid() != self._process:
-            self._error = OSError(errno.EPERM, "the process that this one was forked from writes the file")
+            self._error = OSError(errno.EPERM, "the file is being written by the parent process")
 
     def _write(self, view: memoryview) -> None:
         done = 0

@@ -160,7 +160,7 @@ class NotedPlaces:
         raw = self._file.read(self._first + chunks.start * PLACE.itemsize, len(chunks) * PLACE.itemsize)
         found: NDArray[np.void] = np.frombuffer(raw, PLACE)
         if len(found) != len(chunks) or np.any(found["offset"] > self._end - found["size"].astype(np.int64)):
-            raise CorruptFileError("chunks are noted to lie outside the file", where=self._where)
+            raise CorruptFileError("invalid chunk index: a chunk lies outside the file", where=self._where)
         return found
 
 

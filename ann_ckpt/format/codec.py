@@ -217,7 +217,7 @@ def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
         out: bytes = stream.decompress(data, expected + 1)
         whole = len(out) == expected and (stream.eof or not stream.decompress(stream.unconsumed_tail, 1))
     except _INFLATE_ERROR as error:
-        raise CorruptFileError(f"a chunk does not inflate: {error}") from error
+        raise CorruptFileError(f"a chunk cannot be decompressed: {error}") from error
     if not (whole and stream.eof):
-        raise CorruptFileError(f"a chunk does not inflate to {expected} bytes")
+        raise CorruptFileError(f"a chunk does not decompress to {expected} bytes")
     return out

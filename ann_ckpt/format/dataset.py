@@ -270,7 +270,7 @@ class StoredArray:
         try:
             h5py.Dataset(self._dataset).read_direct(out, np.s_[start : start + len(out)])
         except (OSError, RuntimeError, ValueError) as error:
-            raise CorruptFileError(f"HDF5 cannot read it: {error}", where=self._where) from error
+            raise CorruptFileError(f"HDF5 cannot read the dataset: {error}", where=self._where) from error
         self._count(out.nbytes)
 
 

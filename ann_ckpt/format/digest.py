@@ -62,7 +62,7 @@ def described(
     """
     text = dtype.decode()
     if not _NUMBER.fullmatch(text) and not (compounds and _BYTES.fullmatch(text)):
-        raise ValueError(f"{text!r} is no type of a stored array")
+        raise ValueError(f"{text!r} is not the type of a stored array")
     lengths = shape.decode("ascii")
     sizes = tuple(map(int, lengths.split("x"))) if _SHAPE.fullmatch(lengths) else ()
     element = np.dtype(text)
@@ -71,7 +71,7 @@ def described(
         or len(sizes) > _MOST_AXES
         or math.prod(n or 1 for n in sizes) * element.itemsize > _MOST_BYTES
     ):
-        raise ValueError(f"{lengths!r} is no shape of a stored array")
+        raise ValueError(f"{lengths!r} is not the shape of a stored array")
     return element, sizes
 
 

@@ -90,16 +90,18 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, _NONSENSE) and self._file is not None and self._file.closed:
-            raise ClosedCheckpointError("the checkpoint was closed meanwhile", where=self._where) from error
+            raise ClosedCheckpointError(
+                "the checkpoint was closed during the read", where=self._where
+            ) from error
         if isinstance(error, StateError):
             raise CorruptFileError(
-                "what is stored makes no sense", details={"found": error.fact}, where=self._where
+                "the stored values are invalid", details={"found": error.fact}, where=self._where
             ) from error
         if isinstance(error, CheckpointError):
             error.where = error.where or self._where
         elif isinstance(error, MemoryError):
             raise UnsafeFileError(
-                "there is not enough memory for what the file says it holds", where=self._where
+                "not enough memory for the sizes that the file declares", where=self._where
             ) from error
         elif isinstance(error, OSError) and error.errno is not None:
             raise NotReadableError(f"cannot read: {error.strerror}", where=self._where) from error
@@ -177,13 +179,13 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
         name = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}.get(
             kind, "an unknown link"
         )
-        raise UnsafeFileError(f"{name} stands where data should be", where=f"{where}:/{printable(path)}")
+        raise UnsafeFileError(f"{name} in place of a dataset or group", where=f"{where}:/{printable(path)}")
 
 
 def check_group(parent: Any, link: bytes, path: str, where: str) -> None:
     """Refuse what is no group."""
     if h5o.get_info(parent, link).type != h5o.TYPE_GROUP:
-        raise CorruptFileError("a group was expected", where=f"{where}:/{printable(path)}")
+        raise CorruptFileError("not a group", where=f"{where}:/{printable(path)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,7 @@ def layout_of(dataset: Any, where: str) -> Layout:
     own = [f for f in filters if f in _OWN_FILTERS]
     unknown = set(filters) - set(own) - set(PLUGIN_FILTERS)
     if unknown or len(filters) > 2 or own != [f for f in _OWN_FILTERS if f in own]:
-        raise UnsafeFileError(f"filters {list(filters)} are none that a checkpoint uses", where=where)
+        raise UnsafeFileError(f"unsupported HDF5 filters {list(filters)}", where=where)
     try:
         dtype = h5.memory_dtype(dataset.get_type())
     except UnsafeFileError as error:
@@ -267,7 +269,7 @@ def layout_of(dataset: Any, where: str) -> Layout:
         raise
     space = dataset.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
-        raise UnsafeFileError("a dataset without a dataspace", where=where)
+        raise UnsafeFileError("a dataset has no dataspace", where=where)
     chunk = creation.get_chunk() if kind == h5d.CHUNKED else ()
     return Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
 
@@ -302,4 +304,4 @@ def check_size(found: Layout, stored: int, file_size: int, where: str) -> None:
             where=where,
         )
     if math.prod(found.chunk) * found.dtype.itemsize > _CHUNK_BYTES:
-        raise UnsafeFileError("a chunk is larger than any that this format writes", where=where)
+        raise UnsafeFileError("a chunk is larger than the format allows", where=where)

@@ -160,9 +160,7 @@ def _memory_dtype(encoded: bytes) -> np.dtype[Any]:
         kinds = "b" if cls == h5t.ENUM else "iuf"
         if dtype.kind in kinds and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
             return dtype
-    raise UnsafeFileError(
-        "a stored type is none that a checkpoint uses", details={"type": printable(type(kind).__name__)}
-    )
+    raise UnsafeFileError("unsupported HDF5 type", details={"type": printable(type(kind).__name__)})
 
 
 def write_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
@@ -178,7 +176,7 @@ def read_attribute(owner: Any, name: str) -> NDArray[Any]:
     dtype = memory_dtype(kind)
     space = attribute.get_space()
     if space.get_simple_extent_type() == h5s.NULL or attribute.get_storage_size() > _ATTRIBUTE_BYTES:
-        raise UnsafeFileError(f"attribute {printable(name)!r} has no ordinary size")
+        raise UnsafeFileError(f"attribute {printable(name)!r} has an unsupported size")
     value = np.empty(space.get_simple_extent_dims(), dtype)
     attribute.read(value, kind)
     return value
@@ -237,7 +235,7 @@ def text_of(value: NDArray[Any]) -> str:
         If the value is no UTF-8 text.
     """
     if value.dtype.kind != "S" or value.shape != ():
-        raise ValueError("a text was expected")
+        raise ValueError("expected a text")
     return bytes(value[()]).decode()
 
 

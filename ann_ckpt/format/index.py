@@ -55,7 +55,7 @@ def index_type(itemsize: int) -> np.dtype[np.void]:
 
 def _type(width: int) -> np.dtype[np.void]:
     if width < 1:
-        raise ValueError("the index has other columns than the format says")
+        raise ValueError("the columns of the index differ from the format")
     columns = (f"S{width}", "S8", "<u2", "S10", "S32")
     return np.dtype(list(zip(_FIELDS, columns, strict=True)))
 
@@ -71,12 +71,12 @@ class Index(Mapping[str, IndexRow]):
 
     def __init__(self, table: NDArray[np.void]) -> None:
         if table.dtype.names != _FIELDS or table.ndim != 1:
-            raise ValueError("the index has other columns than the format says")
+            raise ValueError("the columns of the index differ from the format")
         paths = [path.decode() for path in table["path"].tolist()]
         self._table = table
         self._places = {path: place for place, path in enumerate(paths)}
         if len(self._places) != len(paths):
-            raise ValueError("a path stands twice in the index")
+            raise ValueError("duplicate path in the index")
 
     def __getitem__(self, path: str) -> IndexRow:
         _, encoding, version, locality, digest = self._table[self._places[path]].item()

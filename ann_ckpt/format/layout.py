@@ -159,7 +159,7 @@ def unescape(link: str) -> str:
     """
     name = "" if link == _EMPTY else _ESCAPED.sub(lambda m: chr(int(m.group(1), 16)), link)
     if escape(name) != link:
-        raise ValueError(f"{link!r} is no escaped name")
+        raise ValueError(f"{link!r} is not an escaped name")
     return name
 
 

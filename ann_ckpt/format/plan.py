@@ -326,7 +326,7 @@ def _text(text: str) -> NDArray[np.bytes_]:
     if text.endswith("\0") or len(text.encode()) > layout.NAME_BYTES:
         raise StateError(
             f"the text {printable(text, 40)!r} cannot be stored",
-            details={"expected": f"at most {layout.NAME_BYTES} bytes of UTF-8, and no NUL at the end"},
+            details={"expected": f"at most {layout.NAME_BYTES} bytes of UTF-8, without a trailing NUL"},
         )
     return np.array(text.encode() or b"\0")
 

@@ -194,7 +194,7 @@ class FileReader:
         row = self.index.number(path)
         first = self._first_digests.get(row)
         if first is None:
-            raise CorruptFileError("the digests of its blocks are missing")
+            raise CorruptFileError("the block digests are missing")
         digests = self._open_known(layout.DIGESTS_BLOCKS)
 
         def read(start: int, stop: int) -> NDArray[np.uint64]:
@@ -239,7 +239,7 @@ class FileReader:
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
             if names is None or packed.shape != ():
-                raise ValueError("a structured value was expected")
+                raise ValueError("expected a structured value")
             return {layout.unescape(n): np.array(packed[n]) for n in names}
 
     def verify(self, path: str, seen: set[BlockPlace] | None = None) -> Iterator[int]:
@@ -305,7 +305,7 @@ class FileReader:
             lambda start, stop: self._rows(layout.SHARED_BLOCKS, start, stop),
         )
         if len(tables) != len(self._shared_numbers):
-            raise ValueError("the table of shared arrays is not that of the index")
+            raise ValueError("the table of shared arrays does not match the index")
         return tables
 
     @cached_property
@@ -343,7 +343,7 @@ class FileReader:
         row = self.index[path]
         if row.version > layout.ENCODINGS.get(row.encoding, 0):
             raise FormatVersionError(
-                f"encoding {printable(row.encoding)!r} version {row.version} is not known here",
+                f"encoding {printable(row.encoding)!r} version {row.version} is not supported",
                 details={"hint": "update ann_ckpt"},
             )
 
@@ -355,7 +355,7 @@ class FileReader:
         root = self._file.group("")
         if not _is_ours(root):
             raise UnrecognisedFileError(
-                "an HDF5 file, but not one of this format",
+                "an HDF5 file, but not a checkpoint of this package",
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
                 where=self.path,
             )

@@ -173,7 +173,7 @@ class Trailer:
             (chunk, *sizes[1:]) if kind == h5d.CHUNKED else (),
         )
         if not layout.in_chunks_of_rows:
-            raise ValueError("a dataset is noted to lie as none does")
+            raise ValueError("invalid dataset record in the trailer")
         check_size(layout, layout.nbytes, self._places, where)
         start = self._places + first * PLACE.itemsize
         return layout, NotedPlaces(self._file, start, end=self._places, layout=layout, where=where)
@@ -190,17 +190,15 @@ class Trailer:
             found = self.find(row, where)
         except (UnsafeFileError, ValueError) as error:
             raise CorruptFileError(
-                f"what the file notes makes no sense: {getattr(error, 'fact', error)}", where=where
+                f"invalid chunk index: {getattr(error, 'fact', error)}", where=where
             ) from error
         if found is None:
             return
         seen = note(dataset, row, where)
         layout, places = found
         if seen is None or seen.layout != layout or not np.array_equal(seen.places, places.all()):
-            raise CorruptFileError("HDF5 sees the values elsewhere than the file notes", where=where)
+            raise CorruptFileError("the chunk index does not match HDF5's own chunk locations", where=where)
 
 
 def _damaged() -> CorruptFileError:
-    return CorruptFileError(
-        "the trailer behind the HDF5 part of the file is damaged; values are found without it"
-    )
+    return CorruptFileError("the trailer (chunk index) is damaged; values are read without it")

@@ -98,7 +98,7 @@ class LazyArray:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("a single value has no length")
+            raise TypeError("a scalar has no length")
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
@@ -131,7 +131,7 @@ class LazyArray:
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole array and check its digest."""
         if copy is False:
-            raise ValueError("an array in a file cannot be had without a copy")
+            raise ValueError("an array in a file cannot be returned without a copy")
         with self._reader.believing(self._path):
             out = np.empty(self.shape, self.dtype)
         self.read_into(out)

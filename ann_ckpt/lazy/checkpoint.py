@@ -347,5 +347,5 @@ class Checkpoint:
         with self._reader.believing(path):
             value = json.loads(self._reader.text(path))
             if not isinstance(value, dict):
-                raise TypeError("a JSON object was expected")
+                raise TypeError("expected a JSON object")
             return value

@@ -153,7 +153,7 @@ def _check_class(array: NDArray[Any]) -> None:
         )
     if type(array) not in _CLASSES:
         raise StateError(
-            f"an array of the class {type(array).__name__} may say more than its values do",
+            f"arrays of class {type(array).__name__} may carry information besides their values",
             details={"expected": "a numpy.ndarray; numpy.asarray(...) gives the values alone"},
         )
 

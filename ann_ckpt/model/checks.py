@@ -65,7 +65,7 @@ def stored_text(what: str, text: object) -> str:
     """Return a text that files hold in a fixed length, filled up with NULs."""
     checked = check_text(what, text)
     if checked.endswith("\0"):
-        raise StateError(f"{what} is {printable(checked)!r}; a NUL at the end cannot be stored")
+        raise StateError(f"{what} is {printable(checked)!r}; a trailing NUL cannot be stored")
     return checked
 
 

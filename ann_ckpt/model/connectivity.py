@@ -44,10 +44,10 @@ class Connectivity:
         elif pre.dtype != RANK or len(pre.shape) != 1:
             raise ConnectivityError(f"pre_ranks must be int32 and flat, not {pre.dtype} {pre.shape}")
         if np.unique(post).size != post.size:
-            raise ConnectivityError("a post rank stands twice; each dendrite has one row")
+            raise ConnectivityError("duplicate post rank; each dendrite has one row")
         if ptr.size != post.size + 1 or ptr[0] != 0 or np.any(ptr[1:] < ptr[:-1]):
             raise ConnectivityError(
-                f"row_ptr must rise from 0 over {post.size + 1} entries for {post.size} rows",
+                f"row_ptr must increase from 0 over {post.size + 1} entries for {post.size} rows",
                 details={"given": f"{ptr.size} entries"},
             )
         if ptr[-1] != pre.shape[0]:

@@ -105,10 +105,10 @@ def _mapping(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]
     for key, value in given.items():
         name = _key(key, where)
         if name in plain:
-            raise StateError(f"two keys of {where} are the text {printable(name)!r}")
+            raise StateError(f"two keys of {where} become the same text {printable(name)!r}")
         plain[name] = _plain(value, f"{where}[{printable(name, 60)!r}]", depth + 1)
     if _is_mark(plain):
-        raise StateError(f"{where} has the form that stands for {plain[NONFINITE]}: give the number itself")
+        raise StateError(f"{where} has the form reserved for {plain[NONFINITE]}; pass the number itself")
     return plain
 
 
@@ -119,7 +119,7 @@ def _key(key: Any, where: str) -> str:
         return check_text(what, key)
     plain = _plain(key, what, 0)
     if isinstance(plain, list | dict):
-        raise StateError(f"{what} is no text")
+        raise StateError(f"{what} is not a text")
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
@@ -127,7 +127,9 @@ def _list(values: np.ndarray[Any, Any], where: str) -> Any:
     if values.size > _ARRAY_VALUES:
         raise StateError(
             f"{where} is an array of {values.size:,} values",
-            details={"expected": f"at most {_ARRAY_VALUES:,}; more are a constant of the state"},
+            details={
+                "expected": f"at most {_ARRAY_VALUES:,}; store larger arrays as a constant of the state"
+            },
         )
     if np.ma.is_masked(values) or values.dtype.kind not in "biufUM":
         raise _unknown(values, where)
@@ -156,7 +158,7 @@ def _is_mark(value: Mapping[str, Any]) -> bool:
 
 def _unknown(value: object, where: str) -> StateError:
     return StateError(
-        f"{where} is {_type(value)}, which has no form in JSON",
+        f"{where} is {_type(value)}, which cannot be represented in JSON",
         details={"expected": "texts, numbers, bools, None, lists and mappings of them, paths, dates"},
     )
 

@@ -34,10 +34,10 @@ class Resume:
         try:
             object.__setattr__(self, "exactness", Exactness(self.exactness))
         except ValueError as error:
-            raise StateError(f"resuming cannot be {printable(self.exactness)!r}") from error
+            raise StateError(f"unknown exactness {printable(self.exactness)!r}") from error
         object.__setattr__(self, "reasons", tuple(check_text("a reason", r) for r in self.reasons))
         if (self.exactness is Exactness.EXACT) != (not self.reasons):
-            raise StateError(f"{self.exactness} resuming with {len(self.reasons)} reasons against it")
+            raise StateError(f"exactness is {self.exactness}, with {len(self.reasons)} reasons against it")
 
     def __str__(self) -> str:
         return f"{self.exactness}: {', '.join(self.reasons)}" if self.reasons else str(self.exactness)

@@ -168,7 +168,7 @@ class _WithAttributes:
         check_kind(f"{self._title}: resume", self.resume, Resume | None)
         twice = self.parameters.keys() & self.variables.keys()
         if twice:
-            raise StateError(f"{self._title}: {sorted(twice)} both parameters and variables")
+            raise StateError(f"{self._title}: {sorted(twice)} are both parameters and variables")
         for group in ("parameters", "variables"):
             settled = {str(k): self._settle(k, v) for k, v in getattr(self, group).items()}
             object.__setattr__(self, group, settled)
@@ -452,7 +452,7 @@ class NetworkState:
             size = getattr(projection, f"{side}_size")
             if population is not None and size not in (None, population.size):
                 raise StateError(
-                    f"projection {printable(projection.name)!r} takes its {side} population "
+                    f"projection {printable(projection.name)!r} has its {side} population "
                     f"{printable(population.name)!r} for {size} neurons",
                     details={"expected": f"{population.size}, the population's own size"},
                 )
@@ -469,10 +469,10 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
         if not isinstance(member, cls):
             raise StateError(f"{group} hold {cls.__name__} objects, not {type(member).__name__}")
         if member.name in named:
-            raise StateError(f"{group}: the name {printable(member.name)!r} stands twice")
+            raise StateError(f"{group}: duplicate name {printable(member.name)!r}")
         named[member.name] = member
     if isinstance(given, Mapping) and list(given) != list(named):
-        raise StateError(f"{group}: a key differs from the name of what it holds")
+        raise StateError(f"{group}: a key differs from the name of its object")
     return named
 
 

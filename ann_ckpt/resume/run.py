@@ -62,7 +62,7 @@ def _network(script: Path, function: str, directory: str) -> Any:
     sys.path.insert(0, str(script.parent))
     spec = importlib.util.spec_from_file_location(f"_model_{script.stem}", script)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{script} is no Python script")
+        raise ImportError(f"{script} is not a Python script")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return SIMULATORS.prepare(getattr(module, function)(), directory)

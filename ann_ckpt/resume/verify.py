@@ -105,7 +105,7 @@ def verify_resume(
     SimulatorError
         If a run fails; the message ends with what it printed.
     FileMissingError, OptionError
-        If there is no such script, it is no Python, or ``build`` cannot be found again in a new process.
+        If the script does not exist, it is no Python, or ``build`` cannot be found again in a new process.
     """
     script, function = _place(build)
     if not (at >= 0 and duration > 0):
@@ -148,13 +148,13 @@ def _place(build: Callable[[], Any] | str) -> tuple[Path, str]:
     else:
         script, function = inspect.getsourcefile(build) or "", build.__qualname__
         if not script or not function.isidentifier():
-            raise OptionError(f"{printable(function)} does not stand at the top of a script")
+            raise OptionError(f"{printable(function)} is not defined at the top level of a script")
     path = absolute(script)
     if not path.is_file():
-        raise FileMissingError("there is no such script", where=printable(path, 400))
+        raise FileMissingError("the script does not exist", where=printable(path, 400))
     # Python goes by the name; asked here, because a run that fails answers with all that it printed.
     if importlib.util.spec_from_file_location("_model", path) is None:
-        raise OptionError("the file is no Python script", where=printable(path, 400))
+        raise OptionError("the file is not a Python script", where=printable(path, 400))
     return path, function
 
 

@@ -54,8 +54,8 @@ class _Hooked:
     def __init__(self, store: _Saves, simulator: Simulator, period: float) -> None:
         if not isinstance(simulator, CallsBack):
             raise SimulatorError(
-                f"{simulator.label} offers no way to be called between steps",
-                details={"hint": "call save() between two calls that simulate"},
+                f"{simulator.label} does not support calls between steps",
+                details={"hint": "call save() between two calls of simulate"},
             )
         dt = clock_of(simulator).dt
         if dt is not None and period < dt:
@@ -194,7 +194,7 @@ def load_newest(
         except FormatVersionError:
             raise  # intact, and newer than this package: not to be passed over
         except _DAMAGED as error:
-            passed.append(Note(info.name, f"passed over: {error.fact}"))
+            passed.append(Note(info.name, f"skipped: {error.fact}"))
     if passed:
         raise CorruptFileError(
             "no checkpoint of the store can be loaded",

@@ -247,8 +247,8 @@ class BackgroundSave:
     def _check_process(self) -> None:
         if self._process != os.getpid():
             raise OptionError(
-                "this save goes on in the process that began it",
-                details={"found": f"process {os.getpid()}, begun by process {self._process}"},
+                "this save belongs to the process that started it",
+                details={"found": f"process {os.getpid()}, started by process {self._process}"},
             )
 
 
@@ -260,7 +260,9 @@ def _say_what_failed() -> None:
         try:
             save.wait()
         except Exception:
-            logging.getLogger("ann_ckpt").exception("a save in the background failed; nobody had asked")
+            logging.getLogger("ann_ckpt").exception(
+                "a background save failed, and its result was never collected"
+            )
 
 
 atexit.register(_say_what_failed)

@@ -122,7 +122,7 @@ class ObjectBatch:
     def _refuse_in_child(self) -> None:
         if self._process != os.getpid():
             raise NotWritableError(
-                "this process was forked while its parent saved; only the parent goes on with that",
+                "this process was forked while its parent saved; only the parent can finish the save",
                 where=os.fspath(self._folder.path),
             )
 

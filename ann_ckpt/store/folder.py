@@ -178,7 +178,7 @@ class StoreFolder:
             return names_in(folder)
         except FileMissingError as error:
             if not self.exists():
-                raise FileMissingError("there is no store", where=printable(self.path, 400)) from error
+                raise FileMissingError("the store does not exist", where=printable(self.path, 400)) from error
             return []
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
@@ -326,13 +326,13 @@ class StoreFolder:
         try:
             text = read_small(self.settings_path, _SETTINGS_BYTES)
         except FileMissingError as error:
-            raise FileMissingError("there is no store", where=where) from error
+            raise FileMissingError("the store does not exist", where=where) from error
         try:
             found = json.loads(text.decode())
         except (ValueError, RecursionError) as error:
             raise CorruptFileError("store.json is not JSON", where=where) from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise UnknownFormatError("store.json is that of something else", where=where)
+            raise UnknownFormatError("store.json does not belong to a store of this package", where=where)
         if found.get("version") != _VERSION:
             raise FormatVersionError(
                 f"the store has format version {printable(found.get('version'))}",

@@ -30,7 +30,7 @@ def check_file(path: Path) -> os.stat_result:
     found = _look(path)
     if not stat.S_ISREG(found.st_mode):
         raise NotReadableError(
-            "this is not an ordinary file",
+            "not a regular file",
             details={"found": _kind(found.st_mode), "expected": "a file of a store"},
             where=printable(path, 400),
         )
@@ -42,7 +42,7 @@ def check_folder(path: Path) -> None:
     found = _look(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotReadableError(
-            "this is not a folder",
+            "not a folder",
             details={"found": _kind(found.st_mode), "expected": "a folder of a store"},
             where=printable(path, 400),
         )
@@ -81,7 +81,7 @@ def read_small(path: Path, limit: int) -> bytes:
         raise _refused(path, error) from error
     if len(content) > limit:
         raise UnsafeFileError(
-            "the file is larger than any such file of a store",
+            "the file is larger than the format allows",
             details={"expected": f"at most {limit} bytes"},
             where=printable(path, 400),
         )
@@ -95,7 +95,7 @@ def _look(path: Path) -> os.stat_result:
         raise _refused(path, error) from error
     if stat.S_ISLNK(found.st_mode):
         raise UnsafeFileError(
-            "a symbolic link stands inside a store, and could lead out of it", where=printable(path, 400)
+            "symbolic link inside a store; links could lead out of it", where=printable(path, 400)
         )
     return found
 
@@ -103,7 +103,7 @@ def _look(path: Path) -> os.stat_result:
 def _refused(path: Path, error: Exception) -> FileMissingError | NotReadableError:
     where = printable(path, 400)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return FileMissingError("there is no such file in the store", where=where)
+        return FileMissingError("the store has no such file", where=where)
     return NotReadableError(f"cannot read: {getattr(error, 'strerror', None) or error}", where=where)
 
 

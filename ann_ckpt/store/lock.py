@@ -209,7 +209,7 @@ class FileLock:
         else:
             advice = f"wait=SECONDS waits for it; {unlock} says who it is"
         return LockedError(
-            f"somebody else {found.purpose or self._purpose}",
+            f"another process {found.purpose or self._purpose}",
             details={"holder": found.name, "hint": advice},
             where=printable(self._path, 400),
         )
@@ -219,7 +219,7 @@ def _plain(descriptor: int) -> int:
     """Return the descriptor of an ordinary file; a pipe or a device holds no text, and no lock is one."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         _close(descriptor)
-        raise OSError(errno.EINVAL, "something else than a lock file stands here")
+        raise OSError(errno.EINVAL, "the path exists and is not a lock file")
     return descriptor
 
 
@@ -297,7 +297,7 @@ def break_lock(holder: Holder) -> None:
         return
     if replace(found, alive=holder.alive) != holder:
         raise LockedError(
-            "the lock changed hands just now",
+            "the lock was taken by another process just now",
             details={"holder": found.name},
             where=printable(holder.path, 400),
         )

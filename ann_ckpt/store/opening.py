@@ -110,8 +110,10 @@ def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
         head, at, which = text.rpartition("@")
         if at and "/" not in which and os.path.lexists(head) and not os.path.lexists(text):
             raise FileMissingError(
-                "there is no such file",
-                details={"hint": f"'@' chooses a checkpoint of a store, and {printable(head, 200)} is none"},
+                "the file does not exist",
+                details={
+                    "hint": f"'@' selects a checkpoint of a store, and {printable(head, 200)} is not a store"
+                },
                 where=printable(text, 400),
             )
     return place

@@ -39,7 +39,7 @@ def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str
     for info in staying:
         if info.problem is not None:
             raise CorruptFileError(
-                "a checkpoint cannot be read, so no object is known to be unneeded",
+                "a checkpoint cannot be read, so it is unknown which objects are still needed",
                 details={
                     "found": info.problem,
                     "hint": "restore the file, or remove it by hand if it is lost",
@@ -238,6 +238,8 @@ class Upkeep(SeriesView):
             with self._remembering():
                 collect(self._folder, objects)
         except CheckpointError as error:
-            return (Note("", f"leftovers of an interrupted save stay: {error.fact} ({error.where})"),)
+            return (
+                Note("", f"leftovers of an interrupted save were not removed: {error.fact} ({error.where})"),
+            )
         self._swept()
-        return (Note("", f"swept what an interrupted save left: {len(objects)} objects"),)
+        return (Note("", f"removed the leftovers of an interrupted save: {len(objects)} objects"),)

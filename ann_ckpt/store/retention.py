@@ -37,7 +37,7 @@ class Retention:
                 raise OptionError(f"{name}={number}; expected at least 1")
         if self.keep_last is None and self.keep_every is None and self.keep is None:
             raise OptionError(
-                "nothing says which checkpoints stay", details={"expected": "keep_last, keep_every or keep"}
+                "no retention rule given", details={"expected": "keep_last, keep_every or keep"}
             )
 
     def doomed(self, infos: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:

@@ -61,7 +61,7 @@ def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
                 checkpoint.close()
     where = printable(folder.path, 400)
     if isinstance(which, int):
-        raise FileMissingError("the checkpoint is listed, but not there", where=where)
+        raise FileMissingError("the checkpoint is listed, but its file is missing", where=where)
     raise ObjectNotFoundError.among(
         printable(folder.path.name, 80), "checkpoint", which, _names(Catalog(folder).all()), where=where
     )
@@ -148,7 +148,7 @@ class SeriesView:
             return self[-1]
         except IndexError:
             raise FileMissingError(
-                "the store holds no checkpoint yet", where=printable(self.path, 400)
+                "the store has no checkpoints yet", where=printable(self.path, 400)
             ) from None
 
     def __len__(self) -> int:

@@ -62,7 +62,7 @@ class Session:
         try:
             status = folder.path.stat()
         except OSError as error:
-            raise FileMissingError("there is no store", where=printable(folder.path, 400)) from error
+            raise FileMissingError("the store does not exist", where=printable(folder.path, 400)) from error
         key = (status.st_dev, status.st_ino)
         with _AT_WORK:
             found = _SESSIONS.get(key)
@@ -151,8 +151,7 @@ class Session:
         thread = threading.get_ident()
         if thread in self._inside:
             raise BusyError(
-                "this thread is in the middle of another call that changes the store, "
-                "and cannot wait for itself",
+                "this thread is already inside a call that changes the store, and cannot wait for itself",
                 details={
                     "hint": "in a signal handler or a callback only take note; "
                     "save when the call has returned (on_signal does so)"

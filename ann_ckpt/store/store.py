@@ -326,7 +326,7 @@ class CheckpointStore(Upkeep):
         """Return what writes, if this store object may."""
         if self._process != os.getpid() and self.mode in ("a", "w"):
             raise OptionError(
-                "this store was opened by another process, from which this one was forked",
+                "this store was opened before the fork, by the parent process",
                 details={"hint": "open it again in this process"},
                 where=self.path,
             )

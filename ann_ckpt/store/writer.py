@@ -297,7 +297,7 @@ def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
             whole = {o.name for o in reader.objects if is_whole(str(folder.object_path(o.name)), o.size)}
             layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
     except CheckpointError as error:
-        return _Base(slot, notes=(Note("", f"the newest checkpoint was not built upon: {error.fact}"),))
+        return _Base(slot, notes=(Note("", f"nothing is shared with the newest checkpoint: {error.fact}"),))
     sound = {p: array for p, array in layouts.items() if whole.issuperset(array.objects)}
-    notes = [Note(p, "objects are missing or cut; written anew") for p in layouts if p not in sound]
+    notes = [Note(p, "objects are missing or truncated; written again") for p in layouts if p not in sound]
     return _Base(slot, sound, tuple(notes))

@@ -58,7 +58,7 @@ class Cast:
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("a converted array cannot be had without a copy")
+            raise ValueError("a converted array cannot be returned without a copy")
         whole = np.asarray(self.source).astype(self.dtype)
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
@@ -74,7 +74,7 @@ def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:
     --------
     >>> cast_refusal(np.array([1.0, 2.0]), np.dtype(np.int32))
     >>> cast_refusal(np.array([1.0, 2.5]), np.dtype(np.int32))
-    '2.5 is no int32'
+    '2.5 cannot be represented as int32'
     """
     if _always_fits(values.dtype, dtype):
         return None
@@ -82,7 +82,7 @@ def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:
     for _, block in blocks(values):
         lost = _overflows(block, dtype) if rounding else _differs(block, dtype)
         if np.any(lost):
-            return f"{block[lost].ravel()[0] if block.shape else block[()]} is no {dtype}"
+            return f"{block[lost].ravel()[0] if block.shape else block[()]} cannot be represented as {dtype}"
     return None
 
 

@@ -200,7 +200,7 @@ class _Watched:
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("a watched array cannot be had without a copy")
+            raise ValueError("a watched array cannot be returned without a copy")
         whole = np.asarray(self._array)
         self._tick(whole.nbytes)
         return whole if dtype is None else whole.astype(dtype, copy=False)

@@ -59,14 +59,14 @@ def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: Exac
         return
     reason = "this simulator takes none of it back" if exact is None else exact.cannot_take(stored)
     if exact is None or reason is not None:
-        findings.note(path, f"what the file keeps for an exact resume is not used: {reason}")
+        findings.note(path, f"the dynamics in the file are not used:  {reason}")
         return
     if (fault := exact.refuse_dynamics(stored)) is not None:
         findings.mismatch(f"{path}/dynamics".lstrip("/"), fault)
         return
     findings.do(SetDynamics(f"{path}/dynamics".lstrip("/"), exact, stored))
     if left := [name for name in live.dynamics if name not in stored.dynamics]:
-        findings.note(path, f"the file does not have {', '.join(left)}, which stays as it is")
+        findings.note(path, f"the file does not have {', '.join(left)}; kept as it is")
 
 
 def _doubts(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
@@ -78,7 +78,7 @@ def _doubts(findings: Findings, path: str, stored: Owner, live: Owner, exact: Ex
         findings.note(path, f"the file says that resuming is {said}")
     lost = [reason for reason in (live.resume.reasons if live.resume else ()) if reason not in known]
     if lost:
-        findings.note(path, f"a resumed run may differ, because this cannot be put back: {', '.join(lost)}")
+        findings.note(path, f"a resumed run may differ, because this cannot be restored: {', '.join(lost)}")
 
 
 def _owners(stored: NetworkState, live: NetworkState) -> Iterator[tuple[str, Owner, Owner]]:

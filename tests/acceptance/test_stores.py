@@ -67,7 +67,7 @@ def test_log_of_what_is_no_store_says_so(run: Run, demo_file: Path, store_folder
     for place in (demo_file, f"{store_folder}@5", "absent.ckpt"):
         answer = run("log", place)
         assert answer.status == 3
-        assert "there is no store" in answer.err
+        assert "the store does not exist" in answer.err
 
 
 # --- diff -------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_export_keeps_to_the_compression_asked_for(run: Run, store_folder: Path,
 def test_export_takes_stores_only(run: Run, demo_file: Path, tmp_path: Path) -> None:
     answer = run("export", demo_file, tmp_path / "net.h5")
     assert answer.status == 3
-    assert "there is no store" in answer.err
+    assert "the store does not exist" in answer.err
     assert not (tmp_path / "net.h5").exists()
 
 
@@ -197,7 +197,7 @@ def test_pruning_goes_on_beside_a_writer(run: Run, store_folder: Path) -> None:
 def test_pruning_needs_a_rule(run: Run, store_folder: Path) -> None:
     answer = run("prune", store_folder)
     assert answer.status == 2
-    assert "nothing says which checkpoints stay" in answer.err
+    assert "no retention rule given" in answer.err
 
 
 def test_garbage_is_counted_and_removed(run: Run, store_folder: Path) -> None:
@@ -357,7 +357,7 @@ def test_unlock_of_what_is_no_store_says_so(run: Run, demo_file: Path) -> None:
     for place in (demo_file, "absent.ckpt"):
         answer = run("unlock", place)
         assert answer.status == 3
-        assert "there is no store" in answer.err
+        assert "the store does not exist" in answer.err
 
 
 def test_unlock_survives_a_lock_that_is_none(run: Run, store_folder: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_checkpoint_taken_out_of_its_store_says_so(run: Run, store_folder: Pat
     for command, *further in (("verify",), ("show", "projections/forward/w")):
         answer = run(command, taken, *further)
         assert answer.status == 3
-        assert "error[outside-store]: this checkpoint belongs to a store" in answer.err
+        assert "error[outside-store]: the checkpoint was moved out of its store" in answer.err
         assert "ann-ckpt export" in answer.err
         assert "DAMAGED" not in answer.out
     assert "are in the store that this file was taken from" in run("info", taken).out

@@ -56,7 +56,7 @@ def test_output_that_cannot_be_written(shell: Run, unicode_file: Path, end: str)
     answer = shell(all_lines(end))
     assert "Traceback" not in answer.err
     assert statuses(answer.err) == [9] * len(LINES)
-    assert answer.err.count("error[not-writable]: standard output could not be written: ") == len(LINES)
+    assert answer.err.count("error[not-writable]: cannot write to standard output: ") == len(LINES)
     assert answer.out == ""
 
 

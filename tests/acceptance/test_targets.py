@@ -91,7 +91,7 @@ def test_apply_leaves_the_checkpoint_that_it_reads(run: Run, here: Path, name: s
     before = Path("a.h5").read_bytes()
     answer = run(*COMMANDS["apply"], name)
     assert answer.status == 2
-    assert "would replace the one that is read" in answer.err
+    assert "would overwrite the input" in answer.err
     assert Path("a.h5").read_bytes() == before
 
 

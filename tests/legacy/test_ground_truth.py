@@ -54,7 +54,7 @@ def test_unfinished_file_is_refused_or_called_partial(path: Path) -> None:
         said = " ".join(note.text for note in read(path, dt=truth.net_of(path).dt).notes)
     except CorruptFileError as error:
         said = str(error)
-    assert "ANNarchy stopped while it wrote" in said or "ANNarchy did not finish" in said
+    assert "ANNarchy stopped while writing" in said or "ANNarchy did not finish" in said
 
 
 def check_network(net: truth.Net, reading: Reading) -> None:

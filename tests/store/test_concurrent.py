@@ -31,7 +31,7 @@ for call in (
     try:
         call()
     except LockedError as error:
-        assert "somebody else saves to the store" in str(error), error
+        assert "another process saves to the store" in str(error), error
         assert "ann-ckpt unlock" in str(error), error
     else:
         sys.exit("not refused")

@@ -406,7 +406,7 @@ def test_sweeping_leaves_files_of_others(path):
     left.touch()
     (path / "lock.change").write_text(f'{{"host": "{os.uname().nodename}", "pid": 1}}')
     with CheckpointStore(path, "a") as store:
-        assert "swept" in str(store.save(state(1)))
+        assert "removed the leftovers" in str(store.save(state(1)))
         same(store, 0, 1)
     assert not left.exists()
     assert all(file.read_bytes() == b"\0\5\x16\7" for file in put)
@@ -436,7 +436,7 @@ def test_empty_folders_that_a_copy_left_out(path, missing):
         assert store.verify().ok
         assert "0 checkpoints" in repr(store)
         assert store.gc(dry_run=True).objects == 0
-        with pytest.raises(FileMissingError, match="no checkpoint yet"):
+        with pytest.raises(FileMissingError, match="no checkpoints yet"):
             _ = store.latest
     with CheckpointStore(path, "prune") as store:
         assert store.prune(keep_last=1).removed == ()
@@ -462,7 +462,7 @@ def test_a_store_that_vanishes_while_it_is_open_is_said_to_be_missing(path):
     ann_ckpt.save(path, network=state(1))
     with CheckpointStore(path) as store:
         shutil.rmtree(path)
-        with pytest.raises(FileMissingError, match="there is no store"):
+        with pytest.raises(FileMissingError, match="the store does not exist"):
             len(store)
 
 
@@ -471,7 +471,7 @@ def test_a_file_in_place_of_a_folder_is_said(path, name):
     CheckpointStore(path, "a").close()
     (path / name).rmdir()
     (path / name).write_text("what is this?")
-    with pytest.raises(NotReadableError, match="this is not a folder"), CheckpointStore(path) as store:
+    with pytest.raises(NotReadableError, match="not a folder"), CheckpointStore(path) as store:
         _ = store.gc(dry_run=True)
     with CheckpointStore(path, "a") as store, pytest.raises((NotReadableError, NotWritableError)):
         store.save(state(1))
@@ -526,7 +526,7 @@ def test_what_prune_could_not_remove_is_removed_later(path, pruned, refused, the
             pruner.prune(keep_last=1)
     if then != "gc":
         with CheckpointStore(path, "a") as store:
-            assert "swept" in str(store.save(state(2)))
+            assert "removed the leftovers" in str(store.save(state(2)))
             store.prune(keep_last=1)
             (last,) = store.checkpoints
         assert last.name == "000000000002-1"
@@ -545,7 +545,7 @@ def test_what_a_failed_save_could_not_remove_is_removed_by_the_next(path):
             with pytest.raises(NotWritableError):
                 store.save(state(500))
     with CheckpointStore(path, "a") as store:
-        assert "swept" in str(store.save(state(1)))
+        assert "removed the leftovers" in str(store.save(state(1)))
         assert store.gc(dry_run=True).objects == 0
         same(store, 0, 1)
     assert not (path / "unswept").exists()
@@ -586,5 +586,5 @@ def test_a_save_that_committed_does_not_fail_because_retention_does(path, error,
         assert "pruning was not completed" in str(report)
         assert "untouched" not in str(report)
         same(store, 0, 1)
-        assert "swept" in str(store.save(state(2)))
+        assert "removed the leftovers" in str(store.save(state(2)))
         same(store, 2)

@@ -145,7 +145,7 @@ def test_a_failure_in_the_background_that_nobody_asks_for_is_said_at_the_end(tmp
         store.save(net(1), background=True)
         """,
     )
-    assert "a save in the background failed" in answer.stderr
+    assert "a background save failed" in answer.stderr
     assert "Input/output error" in answer.stderr
     assert steps(tmp_path / "run.ckpt") == []
 

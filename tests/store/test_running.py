@@ -90,7 +90,7 @@ def test_two_periods_at_once_save_each_step_once(store, net):
 
 
 def test_a_simulator_without_callbacks_and_a_period_without_steps_are_refused(store, net):
-    with pytest.raises(SimulatorError, match="no way to be called between steps"):
+    with pytest.raises(SimulatorError, match="not support calls between steps"):
         store.every(10.0, network=DemoNetwork(side=4))
     with pytest.raises(OptionError, match=r"0.1 ms is shorter than a step of 1.0 ms"):
         store.every(0.1, network=net)

@@ -251,7 +251,7 @@ def test_a_number_that_no_step_can_be_is_not_there(store):
 
 
 def test_what_is_not_there_is_said_with_what_is_near(store):
-    with pytest.raises(FileMissingError, match="no checkpoint yet"):
+    with pytest.raises(FileMissingError, match="no checkpoints yet"):
         store.latest  # noqa: B018
     for step in (0, 100, 200):
         store.save(state(step), tag=f"at {step}")
@@ -277,7 +277,7 @@ def test_an_at_sign_behind_a_plain_file_is_explained(tmp_path):
     path = tmp_path / "net.h5"
     ann_ckpt.write(state(1), path)
     for call in (ann_ckpt.open, ann_ckpt.read, ann_ckpt.verify):
-        with pytest.raises(FileMissingError, match="chooses a checkpoint of a store"):
+        with pytest.raises(FileMissingError, match="selects a checkpoint of a store"):
             call(f"{path}@1")
     with pytest.raises(FileMissingError) as caught:
         ann_ckpt.open(tmp_path / "nothing@1")

@@ -300,7 +300,7 @@ def test_texts_and_exports_and_conversions_are_refused_alike(tmp_path, make):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_path_that_ends_like_a_folder_is_no_file(tmp_path, suffix):
-    with pytest.raises(NotWritableError, match="the path is that of a folder"):
+    with pytest.raises(NotWritableError, match="the path is a folder"):
         ann_ckpt.save(f"{tmp_path}/net{suffix}/", network=UNREAD)
     assert list(tmp_path.iterdir()) == []
 

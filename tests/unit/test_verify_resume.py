@@ -149,7 +149,7 @@ def test_a_file_that_is_no_script_is_refused_before_any_run(
     assert caught.value.code == 2
     printed = capfd.readouterr()
     assert not printed.out
-    assert "the file is no Python script" in printed.err
+    assert "the file is not a Python script" in printed.err
     assert "Traceback" not in printed.err
 
 
@@ -163,4 +163,4 @@ def test_the_command_has_a_status_for_each(script: Path) -> None:
     assert (found["ok"], found["at"], found["duration"]) == (False, 10.0, 5.0)
     wrong = runner.invoke(verify_resume_command, [f"{script}:build", "--at", "soon", "--for", "1ms"])
     assert wrong.exit_code == 2
-    assert "no time such as" in wrong.output
+    assert "not a time such as" in wrong.output

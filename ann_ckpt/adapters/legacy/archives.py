@@ -67,13 +67,13 @@ def read_npy(stream: Stream, budget: Budget, *, encoding: str | None) -> tuple[V
 def _header(stream: Stream) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
     start = read_exactly(stream, 8)
     if start[:6] != _MAGIC or start[6] not in _LENGTH_BYTES:
-        raise CorruptFileError("the member is no .npy array")
+        raise CorruptFileError("the member is not a .npy array")
     length = int.from_bytes(read_exactly(stream, _LENGTH_BYTES[start[6]]), "little")
     if length > _MAX_HEADER:
         raise UnsafeFileError(f"the header of an array has {length} bytes")
     match = _HEADER.fullmatch(read_exactly(stream, length).decode("latin1"))
     if match is None:
-        raise CorruptFileError("the header of an array is not as numpy writes it")
+        raise CorruptFileError("the header of an array differs from numpy's format")
     descr, fortran, axes = match.groups()
     shape = tuple(int(n) for n in re.findall(r"\d+", axes))
     if len(shape) > _MAX_AXES:
@@ -158,7 +158,7 @@ class _MemberStream:
     def expect(self, count: int) -> None:
         """Refuse a length beyond the end of the member."""
         if count > self.left:
-            raise CorruptFileError(f"{count} bytes should follow, but {self.left} do")
+            raise CorruptFileError(f"expected {count} more bytes, found {self.left}")
 
 
 def _contents(
@@ -191,14 +191,14 @@ def _check_directory(file: BinaryIO, name: str, budget: Budget) -> None:
     file.seek(max(0, budget.stored - _END.size - _LOCATOR.size))
     tail = file.read(_END.size + _LOCATOR.size)
     if len(tail) < _END.size or tail[-_END.size :][:4] != b"PK\x05\x06":
-        raise CorruptFileError("the archive is cut short, or data follows its end", where=name)
+        raise CorruptFileError("the archive is truncated, or data follows its end", where=name)
     size = _END.unpack(tail[-_END.size :])[5]
     if len(tail) > _END.size and tail.startswith(b"PK\x06\x07"):
         offset = _LOCATOR.unpack(tail[: _LOCATOR.size])[2]
         file.seek(min(offset, budget.stored))
         end = file.read(_END64.size)
         if len(end) < _END64.size or end[:4] != b"PK\x06\x06":
-            raise CorruptFileError("the archive's directory is not where it should be", where=name)
+            raise CorruptFileError("the archive's directory is at the wrong offset", where=name)
         size = max(size if size != 0xFFFFFFFF else 0, _END64.unpack(end)[8])
     if size > _DIRECTORY_BYTES:
         raise UnsafeFileError(f"the archive's directory has {size} bytes", where=name)
@@ -219,9 +219,9 @@ def _check_members(members: Sequence[zipfile.ZipInfo], name: str, budget: Budget
         ):
             raise UnsafeFileError(f"{shown} is encrypted or packed in an unusual way", where=name)
         if not member.orig_filename.endswith(".npy") or "\0" in member.orig_filename:
-            raise CorruptFileError(f"{shown} is no .npy array", where=name)
+            raise CorruptFileError(f"{shown} is not a .npy array", where=name)
         if member.orig_filename in seen:
-            raise CorruptFileError(f"{shown} is there twice", where=name)
+            raise CorruptFileError(f"{shown} is a duplicate member", where=name)
         seen.add(member.orig_filename)
         if member.header_offset < end:
             raise UnsafeFileError(f"{shown} overlaps another", where=name)

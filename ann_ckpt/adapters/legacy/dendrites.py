@@ -81,7 +81,7 @@ def _as_list(value: Value) -> list[Table]:
         raise CorruptFileError(f"the dendrites are {kind_of(value)}; expected a list of dicts")
     tables = [dendrite for dendrite in value if isinstance(dendrite, dict)]
     if len(tables) != len(value):
-        raise CorruptFileError("some dendrites are no dicts")
+        raise CorruptFileError("some dendrites are not dicts")
     return tables
 
 

@@ -27,7 +27,7 @@ __all__ = [
 def check_dt(dt: float | None) -> None:
     """Refuse a dt that is no length of time."""
     if dt is not None and not (isinstance(dt, (int, float)) and math.isfinite(dt) and dt > 0):
-        raise OptionError(f"dt={dt!r} is no length of a step in ms; expected a positive number")
+        raise OptionError(f"dt={dt!r} is not a valid time step; expected a positive number of ms")
 
 
 def interpret(document: Document, budget: Budget, *, dt: float | None, name: str) -> Reading:
@@ -53,7 +53,7 @@ def interpret(document: Document, budget: Budget, *, dt: float | None, name: str
     kind = kind_of_table(table) if isinstance(table, dict) else None
     if not isinstance(table, dict) or kind is None:
         raise UnrecognisedFileError(
-            "the file holds no network, population, projection or connectivity of ANNarchy's"
+            "the file holds no ANNarchy network, population, projection or connectivity"
         )
     try:
         reading = _Interpreter(document, budget, name).read(table, kind, dt)
@@ -109,7 +109,7 @@ class _Interpreter:
             # In a MATLAB file the key is an identifier that may only resemble the name.
             name = text(entry["name"], "a name") if self._matlab and "name" in entry else key
             if name in self._populations or name in self._drafts:
-                raise CorruptFileError(f"two objects are called {printable(name)!r}")
+                raise CorruptFileError(f"two objects have the name {printable(name)!r}")
             self._object(entry, kind, name)
         for key in sorted(table.keys() - tables.keys() - NETWORK_ENTRIES):
             self._lost("is neither a population nor a projection; left out", key)

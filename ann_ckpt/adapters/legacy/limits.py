@@ -82,7 +82,7 @@ class Budget:
             )
         if self._objects > self.limits.free_objects + self.stored // 4:
             raise UnsafeFileError(
-                f"the file makes over {self._objects} objects out of {self.stored} bytes on disk"
+                f"the file creates over {self._objects} objects from {self.stored} bytes on disk"
             )
 
     def expand(self, values: int) -> None:

@@ -93,7 +93,7 @@ def _matrix(value: Any, name: str = "") -> Pieces:
 def _struct(table: dict[str, Any], name: str) -> Pieces:
     for key in table:
         if not _NAME.fullmatch(key):
-            raise StateError(f"{printable(key)!r} is no name in MATLAB; other formats hold it")
+            raise StateError(f"{printable(key)!r} is not a valid MATLAB name; use another format")
     width = _element(_INT32, struct.pack("<i", _FIELD))
     fields = _element(_INT8, b"".join(key.encode().ljust(_FIELD, b"\0") for key in table))
     children = [piece for entry in table.values() for piece in _matrix(entry)]

@@ -60,11 +60,11 @@ def _inflated(data: bytes, order: str, budget: Budget) -> bytes:
     compressed = False
     while at < len(data):
         if at + 8 > len(data):
-            raise CorruptFileError("the MATLAB file is cut short")
+            raise CorruptFileError("the MATLAB file is truncated")
         kind, length = struct.unpack_from(f"{order}II", data, at)
         end = at + 8 + length
         if end > len(data):
-            raise CorruptFileError(f"an element says that {length} bytes follow, but {len(data) - at - 8} do")
+            raise CorruptFileError(f"an element declares {length} bytes, found {len(data) - at - 8}")
         compressed |= kind == _COMPRESSED
         piece = _inflate(data[at + 8 : end], cap - size) if kind == _COMPRESSED else data[at:end]
         pieces.append(piece)
@@ -88,7 +88,7 @@ def _inflate(stored: bytes, cap: int) -> bytes:
             if size > cap:
                 raise UnsafeFileError(f"compressed data grows beyond {cap} bytes")
             if not piece and not stored and not inflater.eof:
-                raise CorruptFileError("a compressed element is cut short")
+                raise CorruptFileError("a compressed element is truncated")
             pieces.append(piece)
     except zlib.error as error:
         raise CorruptFileError(f"a compressed element is damaged: {error}") from error
@@ -124,16 +124,16 @@ class _Walk:
     def _element(self, at: int, stop: int) -> tuple[int, int, int, int]:
         """Return type, start and end of the data of the element at ``at``, and where the next begins."""
         if at + 8 > stop:
-            raise CorruptFileError("the MATLAB file is cut short")
+            raise CorruptFileError("the MATLAB file is truncated")
         kind, length = self._tag.unpack_from(self._data, at)
         small = kind >> 16
         if small:
             if small > 4:
-                raise CorruptFileError(f"a small element says that it has {small} bytes")
+                raise CorruptFileError(f"a small element declares {small} bytes")
             return kind & 0xFFFF, at + 4, at + 4 + small, at + 8
         start, end = at + 8, at + 8 + length
         if end > stop:
-            raise CorruptFileError(f"an element says that {length} bytes follow, but {stop - start} do")
+            raise CorruptFileError(f"an element declares {length} bytes, found {stop - start}")
         # Only the last element of a file may lack the padding behind it.
         return kind, start, end, min(stop, end + -length % 8)
 
@@ -150,7 +150,7 @@ class _Walk:
         elif form == _STRUCT:
             fields, at = self._fields(at, stop)
             if not fields and count > 1:
-                raise UnsafeFileError(f"there are {count} structs without a field")
+                raise UnsafeFileError(f"{count} structs have no fields")
             at = self._cells(count * fields, at, stop, depth)
         else:
             at = self._numbers(form, count, at, stop)
@@ -171,7 +171,7 @@ class _Walk:
         kind, start, end, after = self._element(at, stop)
         axes, rest = divmod(end - start, 4)
         if kind != _INT32 or rest or not 2 <= axes <= _MAX_AXES:
-            raise CorruptFileError("the dimensions of an array make no sense")
+            raise CorruptFileError("invalid array dimensions")
         dims = struct.unpack_from(f"{self._order}{axes}i", self._data, start)
         if min(dims) < 0:
             raise CorruptFileError(f"an array has the dimensions {dims}")
@@ -180,17 +180,17 @@ class _Walk:
     def _name(self, at: int, stop: int) -> int:
         kind, start, end, after = self._element(at, stop)
         if kind not in (_INT8, 16) or end - start > self._limits.text_bytes:
-            raise CorruptFileError("the name of an array makes no sense")
+            raise CorruptFileError("invalid array name")
         return after
 
     def _fields(self, at: int, stop: int) -> tuple[int, int]:
         kind, start, end, at = self._element(at, stop)
         if kind != _INT32 or end - start != 4:
-            raise CorruptFileError("a struct does not say how long the names of its fields are")
+            raise CorruptFileError("a struct has no field name length")
         length = struct.unpack_from(f"{self._order}i", self._data, start)[0]
         kind, start, end, after = self._element(at, stop)
         if kind != _INT8 or length <= 0 or (end - start) % length:
-            raise CorruptFileError("the names of a struct's fields make no sense")
+            raise CorruptFileError("invalid field names in a struct")
         fields = (end - start) // length
         if fields > self._limits.fields:
             raise UnsafeFileError(f"a struct has {fields} fields")
@@ -214,10 +214,10 @@ class _Walk:
         stored = (end - start) // width
         # A character may take several bytes of UTF-8, hence several units.
         if stored < count if form == _CHAR else stored != count:
-            raise CorruptFileError(f"an array has {stored} values where its dimensions ask for {count}")
+            raise CorruptFileError(f"an array has {stored} values; its dimensions require {count}")
         self._values += stored
         if self._values > self._most_values:
-            raise UnsafeFileError(f"the MATLAB file makes over {self._values} numbers out of few bytes")
+            raise UnsafeFileError(f"the MATLAB file expands to over {self._values} numbers from few bytes")
         return after
 
 

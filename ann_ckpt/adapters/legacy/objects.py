@@ -84,7 +84,7 @@ class Draft:
             self.lost(
                 "its delays are in ms, and nothing tells how long a step is; dt= does"
                 if dt is None
-                else f"its delays are no whole number of steps of {dt:g} ms; left out"
+                else f"its delays are not whole numbers of steps of {dt:g} ms; left out"
             )
         return ProjectionState(
             self.name,
@@ -215,9 +215,7 @@ def _geometry(table: Table) -> tuple[int, ...]:
         and size is not None
         and whole(size, "size") != math.prod(geometry)
     ):
-        raise CorruptFileError(
-            f"a population of geometry {geometry} says that it has {whole(size, 'size')} neurons"
-        )
+        raise CorruptFileError(f"a population of geometry {geometry} declares {whole(size, 'size')} neurons")
     return geometry
 
 
@@ -241,7 +239,7 @@ def _of_population(value: Value, geometry: tuple[int, ...], size: int, *, matlab
     if single is not None:
         return Attribute(single, Locality.GLOBAL)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iufb":
-        return f"is {kind_of(value)}, which is no attribute's value; left out"
+        return f"is {kind_of(value)}, not a valid attribute value; left out"
     one_cell = matlab and value.shape == (1, 1)
     if one_cell and size != 1:
         return Attribute(value.reshape(()), Locality.GLOBAL)
@@ -293,7 +291,7 @@ def _connectivity(table: Table, budget: Budget) -> Connectivity:
         if key not in table:
             raise CorruptFileError(
                 f"a projection has no {key}",
-                details={"hint": "ANNarchy stopped while it wrote this file; what is there are names only"},
+                details={"hint": "ANNarchy stopped while writing this file; it holds names only"},
             )
     post = ranks(table["post_ranks"], "post_ranks")
     rows = rows_of(table["pre_ranks"], post.size)
@@ -317,7 +315,7 @@ def _check_count(value: Value, rows: Rows, key: str) -> None:
     said = ranks(_flat(value), key)
     actual = np.diff(rows.row_ptr) if said.size == rows.n_rows else np.array([rows.values.size])
     if not np.array_equal(said, actual):
-        raise CorruptFileError(f"{key} does not agree with the {rows.values.size} synapses that are there")
+        raise CorruptFileError(f"{key} does not match the {rows.values.size} synapses in the file")
 
 
 def _read_delays(draft: Draft, table: Table) -> None:

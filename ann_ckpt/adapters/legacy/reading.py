@@ -238,7 +238,7 @@ def _named(path: StrPath) -> Iterator[None]:
     except OSError as error:
         raise NotReadableError(f"the file cannot be read: {error.strerror or error}", where=name) from error
     except MemoryError as error:
-        raise UnsafeFileError("the file asks for more memory than there is", where=name) from error
+        raise UnsafeFileError("the file requires more memory than is available", where=name) from error
     except CheckpointError:
         raise
     except Exception as error:
@@ -259,7 +259,7 @@ def _document(
         content = read_matlab(file, name, budget)
     else:
         raise UnrecognisedFileError(
-            "the file is no pickle, gzip file, .npz archive or MATLAB file",
+            "the file is not a pickle, gzip file, .npz archive or MATLAB file",
             details={"found": f"first bytes {printable(_head(file)[:16])}"},
             where=name,
         )

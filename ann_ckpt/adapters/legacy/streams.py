@@ -88,7 +88,7 @@ class PlainStream:
     def expect(self, count: int) -> None:
         """Refuse a length beyond the end of the file."""
         if count > self.left:
-            raise CorruptFileError(f"{count} bytes should follow, but {self.left} do")
+            raise CorruptFileError(f"expected {count} more bytes, found {self.left}")
 
 
 class GzipStream:
@@ -129,7 +129,7 @@ class GzipStream:
         """Refuse a length that no file of this size may grow to."""
         if count > self.left:
             raise UnsafeFileError(
-                f"{count} bytes should follow in a compressed file that may grow to {self._cap}"
+                f"{count} more bytes are declared in a compressed file limited to {self._cap}"
             )
 
     def _inflate(self, count: int) -> bytes:
@@ -142,7 +142,7 @@ class GzipStream:
         except zlib.error as error:
             raise CorruptFileError(f"the gzip stream is damaged: {error}", where=self.name) from error
         if not (data or stored or self._zlib.eof):
-            raise CorruptFileError("the gzip stream is cut short", where=self.name)
+            raise CorruptFileError("the gzip stream is truncated", where=self.name)
         return data
 
 
@@ -170,5 +170,5 @@ def read_exactly(stream: Stream, count: int, *, behind: bytes = b"") -> bytes:
             count -= len(piece)
         data = large  # type: ignore[assignment] # read like bytes, without a copy
     if count:
-        raise CorruptFileError(f"the data is cut short: {count} more bytes should follow")
+        raise CorruptFileError(f"the data is truncated: {count} more bytes are expected")
     return data

@@ -182,7 +182,7 @@ _PLACELESS: Final = (
 def _without_a_place(state: NetworkState) -> Iterator[Note]:
     for field, what in _PLACELESS:
         if getattr(state, field) not in (None, {}):
-            yield Note("", f"{what} cannot stand in ANNarchy's own formats; left out")
+            yield Note("", f"{what} cannot be stored in ANNarchy's own formats; left out")
     groups: Mapping[str, Mapping[str, PopulationState | ProjectionState]] = {
         "populations": state.populations,
         "projections": state.projections,
@@ -190,4 +190,4 @@ def _without_a_place(state: NetworkState) -> Iterator[Note]:
     for group, objects in groups.items():
         for name, owner in objects.items():
             if owner.dynamics:
-                yield Note(f"{group}/{name}", "what it carries between steps cannot stand there; left out")
+                yield Note(f"{group}/{name}", "its dynamics cannot be stored there; left out")

@@ -100,16 +100,16 @@ def array_value(array: NDArray[Any], budget: Budget) -> Value:
         if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
             codes = np.ascontiguousarray(array).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
             if codes.max() > sys.maxunicode:
-                raise CorruptFileError("an array of texts holds what is no text")
+                raise CorruptFileError("an array of texts holds a value that is not a text")
         try:
             texts = [
                 t.decode("utf-8") if isinstance(t, bytes) else str(t) for t in array.reshape(-1).tolist()
             ]
         except (ValueError, OverflowError) as error:
-            raise CorruptFileError("an array of texts holds what is no text") from error
+            raise CorruptFileError("an array of texts holds a value that is not a text") from error
         return tuple(texts) if array.ndim else texts[0]
     if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
-        raise CorruptFileError("an array of bools holds what is neither true nor false")
+        raise CorruptFileError("an array of bools holds a value other than true and false")
     if not array.dtype.isnative:
         budget.expand(array.size)
         array = array.astype(array.dtype.newbyteorder("="))
@@ -120,10 +120,12 @@ def _numbers(items: Sequence[Any]) -> NDArray[Any]:
     try:
         array = np.array(items)
     except (OverflowError, ValueError) as error:
-        raise CorruptFileError("a list of numbers holds one that no array can hold") from error
+        raise CorruptFileError(
+            "a list of numbers holds one that cannot be represented in an array"
+        ) from error
     integers = not any(isinstance(item, float) for item in items)
     if array.dtype.kind not in ("iub" if integers else "f"):
-        raise CorruptFileError("the numbers of a list do not fit into one type")
+        raise CorruptFileError("the numbers of a list do not share one type")
     return array
 
 

@@ -69,7 +69,7 @@ class StoredObject:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name of an object")
+            raise ValueError(f"{self.name!r} is not the name of an object")
 
 
 class Piece(NamedTuple):
@@ -114,23 +114,23 @@ class SharedArray:
 
     def __post_init__(self) -> None:
         if not self.shape or self.shape[0] <= 0:
-            raise ValueError("a shared array has at least one entry")
+            raise ValueError("a shared array needs at least one entry")
         if self.block_starts[-1] != self.shape[0] or not np.all(np.diff(self.block_starts) > 0):
-            raise ValueError("blocks do not add up to the array")
+            raise ValueError("the blocks do not add up to the array")
         counts = np.diff(self.piece_starts)
         if self.piece_starts[-1] != self.shape[0] or not np.all(counts > 0):
-            raise ValueError("pieces do not add up to the array")
+            raise ValueError("the pieces do not add up to the array")
         entries = np.array([item.entries for item in self.objects.values()])[self._piece_sources]
         if not np.all((self._piece_places >= 0) & (self._piece_places <= entries - counts)):
-            raise ValueError("a piece leaves its object")
+            raise ValueError("a piece extends beyond its object")
         places = np.searchsorted(self.block_starts, self.piece_starts)
         if not np.array_equal(self.block_starts[places], self.piece_starts):
-            raise ValueError("a block lies across two pieces")
+            raise ValueError("a block spans two pieces")
         order = np.lexsort((self._piece_places, self._piece_sources))
         source, start = self._piece_sources[order], self._piece_places[order]
         end = start + counts[order]
         if np.any((source[1:] == source[:-1]) & (start[1:] < end[:-1])):
-            raise ValueError("two pieces share entries of an object")
+            raise ValueError("two pieces overlap in an object")
 
     @cached_property
     def block_starts(self) -> NDArray[np.int64]:
@@ -293,7 +293,7 @@ class SharedTables:
     ) -> None:
         for table, expected in ((objects, _OBJECT), (arrays, _ARRAY), (pieces, _PIECE)):
             if table.ndim != 1 or table.dtype != expected:
-                raise ValueError("a table of a store has other columns than the format says")
+                raise ValueError("the columns of a store table differ from the format")
         self.objects = [StoredObject(name.decode(), *rest) for name, *rest in objects.tolist()]
         self._arrays = arrays
         self._pieces = pieces
@@ -301,7 +301,7 @@ class SharedTables:
         self._piece_ends = _running(arrays["pieces"])
         self._block_ends = _running(arrays["blocks"])
         if self._piece_ends[-1] != pieces.size:
-            raise ValueError("the pieces are not those of the arrays")
+            raise ValueError("the piece table does not match the array table")
 
     def __len__(self) -> int:
         return int(self._arrays.size)
@@ -315,7 +315,7 @@ class SharedTables:
         rows = self._pieces[self._piece_ends[number] : self._piece_ends[number + 1]]
         blocks = self._blocks(int(self._block_ends[number]), int(self._block_ends[number + 1]))
         if blocks.dtype != BLOCK:
-            raise ValueError("the table of blocks has other columns than the format says")
+            raise ValueError("the columns of the piece table differ from the format")
         sources = map(self.objects.__getitem__, rows["object"].tolist())
         pieces = tuple(map(Piece, sources, rows["start"].tolist(), rows["count"].tolist()))
         return SharedArray(*self.describe(number), pieces, blocks)
@@ -326,5 +326,5 @@ def _running(counts: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
     given = np.asarray(counts, np.uint64)
     total = np.concatenate((np.zeros(1, np.float64), np.cumsum(given, dtype=np.float64)))
     if total[-1] > 2**62:
-        raise ValueError("counts beyond any file")
+        raise ValueError("implausibly large counts")
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(given.astype(np.int64))))

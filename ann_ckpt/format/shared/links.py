@@ -74,7 +74,7 @@ def check_shared_link(parent: Any, link: str, array: SharedArray, where: str) ->
     for name, runs in _runs(array).items():
         expected[layout.object_path(name)] = _joined(runs)
     if found != expected:
-        raise CorruptFileError("HDF5 sees other values here than the tables describe", where=where)
+        raise CorruptFileError("the HDF5 links do not match the piece tables", where=where)
 
 
 def _external(parent: Any, link: str, array: SharedArray) -> dict[str, list[_Run]]:

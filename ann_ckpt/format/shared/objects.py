@@ -220,7 +220,7 @@ class OpenObjects:
         around = (layout.STORE_FILE, layout.OBJECTS)
         if not any(os.path.lexists(f"{self._folder}/../{name}") for name in around):
             raise OutsideStoreError(
-                "this checkpoint belongs to a store, and its objects are not here",
+                "the checkpoint was moved out of its store; the objects with its arrays are missing",
                 details={
                     "hint": "in the store, `ann-ckpt export run.ckpt@STEP net.h5` writes one whole file"
                 },
@@ -297,7 +297,7 @@ class _OpenObject:
         if self._file.file.size != item.size and not self._file.is_complete():
             self.close()
             raise CorruptFileError(
-                f"the object {item.name} is not as long as it was written",
+                f"the object {item.name} has the wrong size",
                 details={"expected": f"{item.size} bytes", "found": f"{self._file.file.size} bytes"},
                 where=self._where,
             )
@@ -314,7 +314,7 @@ class _OpenObject:
         expected = (array.dtype, (self._item.entries, *array.shape[1:]))
         if (self._values.dtype, self._values.shape) != expected:
             raise CorruptFileError(
-                f"the object {self._item.name} holds values of another type or shape",
+                f"the object {self._item.name} has the wrong type or shape",
                 details={
                     "expected": f"{expected[0]} {expected[1]}",
                     "found": f"{self._values.dtype} {self._values.shape}",
@@ -372,7 +372,7 @@ def _open_plain(path: str) -> int:
     where = printable(path, 400)
     folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)
     if any(map(os.path.islink, (path, folder, os.path.dirname(folder)))):  # noqa: PTH120
-        raise UnsafeFileError("a symbolic link stands where an object should be", where=where)
+        raise UnsafeFileError("symbolic link in place of an object", where=where)
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -382,5 +382,5 @@ def _open_plain(path: str) -> int:
         raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise NotReadableError("this is a folder, a pipe or a device, not an object", where=where)
+        raise NotReadableError("the path is a folder, a pipe or a device, not an object", where=where)
     return descriptor

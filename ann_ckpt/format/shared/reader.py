@@ -125,7 +125,7 @@ class _Blocks:
         wrong = np.flatnonzero(block_records(ends - places, digests) != array.blocks[span.numbers])
         if wrong.size:
             raise CorruptFileError(
-                f"values in the object {span.source.name} differ from their digest",
+                f"checksum mismatch in the object {span.source.name}",
                 details={"entries": f"{span.starts[wrong[0]]} to {span.stops[wrong[0]]} of the object"},
                 where=self._where,
             )

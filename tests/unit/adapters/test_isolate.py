@@ -116,7 +116,7 @@ def test_errors_of_the_caller_arrive_too(old: Path, tmp_path: Path) -> None:
 
 def test_time_is_limited(old: Path) -> None:
     limits = WorkerLimits(memory_bytes=4 << 30, cpu_seconds=60, wall_seconds=0.01)
-    with pytest.raises(WorkerTimeoutError, match=r"over 0\.01 s and was ended"):
+    with pytest.raises(WorkerTimeoutError, match=r"over 0\.01 s and was stopped"):
         examine_isolated(old, limits=limits)
 
 
@@ -167,7 +167,7 @@ def test_a_worker_can_neither_write_nor_compute_for_ever(
         "while True: pass\n",
     )
     limits = WorkerLimits(memory_bytes=4 << 30, cpu_seconds=1, wall_seconds=60)
-    with pytest.raises(WorkerTimeoutError, match="over 1 s of computing"):
+    with pytest.raises(WorkerTimeoutError, match="over 1 s of CPU time"):
         examine_isolated(old, limits=limits)
     assert not target.exists() or target.read_bytes() == b""
 

@@ -93,7 +93,7 @@ def test_damaged_streams_are_corrupt(spoil):
 
 def test_a_stream_that_inflates_to_more_is_stopped():
     bomb = zlib.compress(bytes(100 << 20))
-    with pytest.raises(CorruptFileError, match="does not inflate to 800 bytes"):
+    with pytest.raises(CorruptFileError, match="does not decompress to 800 bytes"):
         decoded(bomb, 0, np.float64, 100)
 
 

@@ -41,11 +41,11 @@ def test_what_was_described_comes_back(kind, lengths):
     ],
 )
 def test_what_is_no_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"no shape|ascii"):
+    with pytest.raises(ValueError, match=r"not the shape|ascii"):
         described(b"|i1", shape)
 
 
 @pytest.mark.parametrize("dtype", [b"", b"O", b"|O8", b"<c8", b">f8", b"V8", b"|V8", b"<i16", b"\xff"])
 def test_what_is_no_type_is_refused(dtype):
-    with pytest.raises(ValueError, match=r"no type|utf-8"):
+    with pytest.raises(ValueError, match=r"not the type|utf-8"):
         described(dtype, b"3")

@@ -55,7 +55,7 @@ def test_a_layout_that_keeps_all_rules() -> None:
         ([(ONE, 2, 5), (TWO, 1, 6), (ONE, 7, 3)], COUNTS, (14,), "leaves its object"),
         ([(ONE, -1, 5), (TWO, 0, 6), (ONE, 7, 3)], COUNTS, (14,), "leaves its object"),
         ([(ONE, 2, 5), (TWO, 0, 6), (ONE, 8, 3)], COUNTS, (14,), "leaves its object"),
-        (GOOD, [2, 4, 5, 3], (14,), "across two pieces"),
+        (GOOD, [2, 4, 5, 3], (14,), "spans two pieces"),
         ([(ONE, 2, 5), (TWO, 0, 6), (ONE, 6, 3)], COUNTS, (14,), "share entries"),
         ([(ONE, 0, 5), (ONE, 4, 6), (TWO, 0, 3)], [5, 6, 3], (14,), "share entries"),
     ],
@@ -75,7 +75,7 @@ def test_pieces_that_touch_share_nothing() -> None:
     "name", ["", "1" * 31, "1" * 33, "G" * 32, "A" * 32, "../" + "1" * 29, "1" * 32 + "\n"]
 )
 def test_what_is_no_name_of_an_object_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no name of an object"):
+    with pytest.raises(ValueError, match="not the name of an object"):
         StoredObject(name, 1, 1)
 
 
@@ -144,11 +144,11 @@ O, A, P, B = layout.SHARED_OBJECTS, layout.SHARED_ARRAYS, layout.SHARED_PIECES, 
     [
         *((_retyped(table), "other columns") for table in (O, A, P)),
         *((_matrix(table), "other columns") for table in (O, A, P)),
-        (_set(O, 0, "name", b"../../etc/passwd"), "no name of an object"),
-        (_set(A, 0, "pieces", 2), "not those of the arrays"),
-        (_longer(P), "not those of the arrays"),
-        (_set(A, 0, "pieces", 2**63), "beyond any file"),
-        (_set(A, 0, "blocks", 2**63), "beyond any file"),
+        (_set(O, 0, "name", b"../../etc/passwd"), "not the name of an object"),
+        (_set(A, 0, "pieces", 2), "does not match the array table"),
+        (_longer(P), "does not match the array table"),
+        (_set(A, 0, "pieces", 2**63), "implausibly large"),
+        (_set(A, 0, "blocks", 2**63), "implausibly large"),
     ],
 )
 def test_tables_that_break_a_rule_are_refused_at_once(
@@ -164,12 +164,12 @@ def test_tables_that_break_a_rule_are_refused_at_once(
     ("change", "said"),
     [
         (_retyped(B), "other columns"),
-        (_set(A, 0, "dtype", b"|O"), "no type"),
-        (_set(A, 0, "shape", b"14x-2"), "no shape"),
+        (_set(A, 0, "dtype", b"|O"), "not the type"),
+        (_set(A, 0, "shape", b"14x-2"), "not the shape"),
         (_set(A, 0, "shape", b"13x2"), "do not add up"),
         (_set(A, 0, "blocks", 3), "blocks do not add up"),
         (_set(P, 0, "count", 4), "pieces do not add up"),
-        (_set(P, 0, "count", 2**64 - 1), "beyond any file"),
+        (_set(P, 0, "count", 2**64 - 1), "implausibly large"),
         (_set(P, 1, "start", 1), "leaves its object"),
         (_set(B, 0, "count", 3), "do not add up"),
     ],

@@ -89,7 +89,7 @@ def test_numbers_that_json_does_not_have_come_back_and_compare_equal(tmp_path):
 
 
 def test_an_object_that_looks_like_such_a_number_is_refused_and_no_other_is():
-    with pytest.raises(StateError, match="stands for nan"):
+    with pytest.raises(StateError, match="reserved for nan"):
         plain_metadata({"x": {"__float__": "nan"}})
     for other in ({"__float__": "NaN"}, {"__float__": []}, {"__float__": "nan", "y": 1}):
         assert metadata_from_json(json.loads(metadata_to_json({"x": other}))) == {"x": other}

@@ -58,7 +58,12 @@ def test_from_rows_refuses(post, rows, message):
 
 @pytest.mark.parametrize(
     ("pointers", "message"),
-    [([0, 2], "over 3 entries"), ([1, 2, 3], "rise from 0"), ([0, 2, 1], "rise"), ([0, 1, 2], "ends at 2")],
+    [
+        ([0, 2], "over 3 entries"),
+        ([1, 2, 3], "increase from 0"),
+        ([0, 2, 1], "increase"),
+        ([0, 1, 2], "ends at 2"),
+    ],
 )
 def test_row_pointers_have_to_fit(pointers, message):
     with pytest.raises(ConnectivityError, match=message):
@@ -143,7 +148,7 @@ def test_nonsense_is_refused(make):
 @pytest.mark.parametrize("side", ["pre", "post", "target"])
 def test_a_nul_at_the_end_of_a_stored_text_is_refused_and_one_inside_is_kept(side, tmp_path):
     for lost in ("a\0", "\0", "a\0\0"):
-        with pytest.raises(StateError, match=f"{side} .*NUL at the end"):
+        with pytest.raises(StateError, match=f"{side} .*trailing NUL"):
             projection(**{side: lost})
     inside = projection(**{side: "\0a\0b"})
     write(NetworkState(projections=[inside]), tmp_path / "net.h5")

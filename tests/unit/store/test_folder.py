@@ -75,7 +75,7 @@ def test_what_is_not_there_is_said(run, tmp_path):
         ann_ckpt.open(tmp_path / "nothing.ckpt@100")
     with (
         CheckpointStore(tmp_path / "empty.ckpt", "a"),
-        pytest.raises(FileMissingError, match="no checkpoint yet"),
+        pytest.raises(FileMissingError, match="no checkpoints yet"),
     ):
         ann_ckpt.open(tmp_path / "empty.ckpt")
 
@@ -168,7 +168,7 @@ def test_a_file_in_a_folder_with_an_at_is_that_file(run, tmp_path):
     assert [p.name for p in folder.iterdir()] == ["net.h5"]
     assert len(CheckpointStore(run)) == 2
     assert ann_ckpt.open(folder / "net.h5").time_step == 7
-    with pytest.raises(FileMissingError, match="there is no such file"):
+    with pytest.raises(FileMissingError, match="the file does not exist"):
         ann_ckpt.open(folder / "other.h5")
 
 

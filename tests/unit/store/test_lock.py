@@ -56,7 +56,7 @@ def test_a_second_one_learns_who_holds_it_where_and_since_when(path, other):
         rf"process {other.pid} on host {re.escape(socket.gethostname())}, since 20\d\d-\d\d-\d\dT.*\+00:00"
     )
     assert re.search(expected, str(caught.value))
-    assert "somebody else saves to the store" in str(caught.value)
+    assert "another process saves to the store" in str(caught.value)
     assert str(path) in str(caught.value)
     assert caught.value.exit_status == 10
 

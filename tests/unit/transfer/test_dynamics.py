@@ -154,7 +154,7 @@ def test_after_a_barrier_nothing_is_said_against_it() -> None:
     live = replace(state(), resume=Resume(Exactness.APPROXIMATE, ("the generator", "its dreams")))
     made = plan_load(Reading(stored), Reading(live), refusal=lambda _: None, exact=Simulator())
     assert [note.text for note in made.notes] == [
-        "a resumed run may differ, because this cannot be put back: its dreams"
+        "a resumed run may differ, because this cannot be restored: its dreams"
     ]
 
 

@@ -61,7 +61,7 @@ class ListNode:
     def extend(self, elements: list[Any], arena: Arena, limit: int) -> None:
         """Add elements, which may be numbers, texts or nodes."""
         if self.closed:
-            raise CorruptFileError("a list grows after it was used; genuine files never do that")
+            raise CorruptFileError("a list is extended after use; files from ANNarchy never do that")
         if self.items is None:
             elements = elements[self._taken(elements, arena) :]
             if not elements:
@@ -73,7 +73,7 @@ class ListNode:
     def extend_run(self, run: Run, arena: Arena) -> None:
         """Add numbers that are in the arena already."""
         if self.closed:
-            raise CorruptFileError("a list grows after it was used; genuine files never do that")
+            raise CorruptFileError("a list is extended after use; files from ANNarchy never do that")
         if self.items is not None or not self._joined(run):
             self._spread(arena)
             self.items += arena.numbers(*run)  # type: ignore[operator] # _spread made it a list
@@ -117,7 +117,7 @@ class DictNode:
     def set(self, key: Any, element: Any, limit: int) -> None:
         """Add or replace one entry."""
         if self.closed:
-            raise CorruptFileError("a dict grows after it was used; genuine files never do that")
+            raise CorruptFileError("a dict is extended after use; files from ANNarchy never do that")
         if not isinstance(key, str):
             raise UnsafeFileError(f"a dict has a key of type {type(key).__name__}; expected a text")
         self.entries[key] = element
@@ -178,7 +178,7 @@ def depth_with(elements: Iterable[Any], limit: int) -> int:
         if type(element) not in _NODES:
             continue
         if type(element) is ArrayNode and element.is_open:
-            raise CorruptFileError("an array is used before it has any content")
+            raise CorruptFileError("an array is used before its contents are set")
         element.closed = True
         deepest = max(deepest, element.depth)
     if deepest >= limit:
@@ -218,7 +218,7 @@ class Settler:
         if isinstance(node, ListNode) and node.items is None:
             return self._run(node)
         if not isinstance(node, (ListNode, DictNode, ArrayNode)):
-            raise UnsafeFileError("the file holds a function or a type where a value belongs")
+            raise UnsafeFileError("the file holds a function or a type in place of a value")
         if id(node) not in self._done:
             self._done[id(node)] = (node, self._settled(node))
         return self._done[id(node)][1]

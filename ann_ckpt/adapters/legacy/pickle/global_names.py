@@ -89,7 +89,7 @@ def call(token: object, args: Sequence[Any]) -> Any:
     """Return what calling a known global with these arguments would give."""
     maker = _MAKERS.get(token) if isinstance(token, Token) else None
     if maker is None:
-        raise UnsafeFileError("the file calls what is no function that numpy arrays need")
+        raise UnsafeFileError("the file calls something other than numpy's array constructors")
     return maker(args)
 
 
@@ -104,11 +104,11 @@ def build(target: object, state: object, depth: int) -> None:
     elif isinstance(target, ArrayNode) and items is not None:
         _fill(target, items, depth)
     else:
-        raise UnsafeFileError("the file sets the state of an object that numpy arrays do not need")
+        raise UnsafeFileError("the file sets the state of an object that is not a numpy array or dtype")
 
 
 def _bad(what: str) -> CorruptFileError:
-    return CorruptFileError(f"{what} is not as numpy writes it")
+    return CorruptFileError(f"{what} differs from numpy's format")
 
 
 def _reconstruct(args: Sequence[Any]) -> ArrayNode:

@@ -275,7 +275,7 @@ class Unpickler:
 
     def _decimal(self, line: bytes) -> int:
         if not _DECIMAL.fullmatch(line):
-            raise CorruptFileError(f"{printable(line[:40])} is no integer")
+            raise CorruptFileError(f"{printable(line[:40])} is not an integer")
         return int(line.rstrip(b"L"))
 
     def _op_binfloat(self) -> None:
@@ -284,7 +284,7 @@ class Unpickler:
     def _op_float(self) -> None:
         line = self._window.line()
         if not _REAL.fullmatch(line):
-            raise CorruptFileError(f"{printable(line[:40])} is no number")
+            raise CorruptFileError(f"{printable(line[:40])} is not a number")
         self._stack.push(float(line))
 
     # Texts and bytes -------------------------------------------------------------------
@@ -298,7 +298,7 @@ class Unpickler:
             if self._encoding is not None:
                 raise CorruptFileError(
                     f"a name is not {printable(self._encoding)}: {error.reason}",
-                    details={"hint": "another encoding= may fit; latin1 fits always"},
+                    details={"hint": "try another encoding=; latin1 always works"},
                 ) from error
             self._traits.add("guessed-encoding")
             return data.decode("latin1")
@@ -312,7 +312,7 @@ class Unpickler:
 
     def _check_length(self, size: int) -> None:
         if size > self._budget.limits.text_bytes:
-            raise UnsafeFileError(f"a text of {size} bytes stands where names belong")
+            raise UnsafeFileError(f"a name has {size} bytes")
 
     def _old_text(self, size: int) -> None:
         self._traits.add("python2")
@@ -436,7 +436,7 @@ class Unpickler:
             raise UnsafeFileError(
                 f"the pickle uses the opcode {_PYTHONS_OWN[code]}, which numbers and texts do not need",
             )
-        raise CorruptFileError(f"byte {code:#04x} is no opcode of a pickle")
+        raise CorruptFileError(f"byte {code:#04x} is not a pickle opcode")
 
 
 def checked_encoding(encoding: str | None) -> str | None:
@@ -447,7 +447,7 @@ def checked_encoding(encoding: str | None) -> str | None:
     except UnicodeError:
         pass  # an encoding, only not of these two letters
     except (LookupError, ValueError) as error:
-        raise OptionError(f"encoding= names no text encoding: {printable(encoding)!r}") from error
+        raise OptionError(f"encoding= is not a text encoding: {printable(encoding)!r}") from error
     return encoding
 
 

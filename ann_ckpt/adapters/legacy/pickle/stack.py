@@ -62,7 +62,7 @@ class Window:
             pieces.append(piece)
             size += len(piece)
         if not size:
-            raise CorruptFileError("the pickle is cut short")
+            raise CorruptFileError("the pickle is truncated")
         self._base += self.pos
         self.data, self.pos = b"".join(pieces), 0
         self.turn = size if size < _PIECE else size - _AHEAD
@@ -95,7 +95,7 @@ class Window:
             kept = self.data[self.pos :]
             piece = self._stream.read(max(_PIECE, len(kept)))
             if not piece:
-                raise CorruptFileError("a line of the pickle does not end")
+                raise CorruptFileError("a line of the pickle is not terminated")
             self._base += self.pos
             self.data, self.pos, self.turn = kept + piece, 0, 0
             end = self.data.find(b"\n", len(kept))
@@ -132,14 +132,14 @@ class Stack:
     def pop(self) -> Any:
         """Take the last object, if it stands above the last mark."""
         if len(self.items) <= self._floor:
-            raise CorruptFileError("the pickle takes more from its stack than is there")
+            raise CorruptFileError("the pickle pops from an empty stack")
         return self.items.pop()
 
     def top(self, kind: type[Any]) -> Any:
         """Return the last object, which must be of a certain kind."""
         top = self.items[-1] if len(self.items) > self._floor else None
         if type(top) is not kind:
-            raise CorruptFileError("the pickle adds to what is no container")
+            raise CorruptFileError("the pickle adds items to an object that is not a container")
         return top
 
     def mark(self) -> None:
@@ -155,7 +155,7 @@ class Stack:
     def pop_to_mark(self) -> list[Any]:
         """Take everything above the last mark."""
         if not self._marks:
-            raise CorruptFileError("the pickle goes back to a mark that it never set")
+            raise CorruptFileError("the pickle pops to a mark that was never set")
         mark = self._marks.pop()
         items = self.items[mark:]
         del self.items[mark:]
@@ -164,7 +164,7 @@ class Stack:
     def check_size(self) -> None:
         """Refuse a pile that no pickler makes."""
         if len(self.items) > self._limits.stack_items:
-            raise UnsafeFileError(f"the pickle piles up {len(self.items)} objects")
+            raise UnsafeFileError(f"the pickle's stack holds {len(self.items)} objects")
 
     def finish(self) -> Any:
         """Return the one object that is left, and forget all others."""
@@ -176,13 +176,13 @@ class Stack:
     def memoize(self) -> None:
         """Keep the last object under the next number."""
         if not self.items:
-            raise CorruptFileError("the pickle remembers nothing")
+            raise CorruptFileError("the pickle stores an empty stack in its memo")
         self._memo.append(self.items[-1])
 
     def remember(self, index: int, bound: int) -> None:
         """Keep the last object under a number, which cannot exceed the bytes read so far."""
         if not 0 <= index <= bound:
-            raise UnsafeFileError(f"the pickle remembers an object under the number {index}")
+            raise UnsafeFileError(f"the pickle uses the memo index {index}")
         memo = self._memo
         while len(memo) < index:
             memo.append(_NOTHING)
@@ -195,10 +195,10 @@ class Stack:
         """Put an object on the stack again; it takes no more elements from now on."""
         item = self._memo[index] if 0 <= index < len(self._memo) else _NOTHING
         if item is _NOTHING:
-            raise CorruptFileError(f"the pickle recalls the object {index} that it never kept")
+            raise CorruptFileError(f"the pickle reads memo index {index}, which was never set")
         if isinstance(item, (ListNode, DictNode, ArrayNode)):
             if isinstance(item, ArrayNode) and item.is_open:
-                raise CorruptFileError("an array is used before it has any content")
+                raise CorruptFileError("an array is used before its contents are set")
             item.closed = True
         self.items.append(item)
 

@@ -135,7 +135,8 @@ class _Answer:
         ready, _, _ = select.select([pipe], [], [], max(0.0, self._deadline - time.monotonic()))
         if not ready:
             raise WorkerTimeoutError(
-                f"reading the file took over {self._limits.wall_seconds:g} s and was ended", where=self._name
+                f"reading the file took over {self._limits.wall_seconds:g} s and was stopped",
+                where=self._name,
             )
         return os.read(pipe.fileno(), count)
 
@@ -144,11 +145,11 @@ class _Answer:
         status = self._worker.wait()
         if status == -signal.SIGXCPU:
             return WorkerTimeoutError(
-                f"reading the file took over {self._limits.cpu_seconds} s of computing and was ended",
+                f"reading the file took over {self._limits.cpu_seconds} s of CPU time and was stopped",
                 where=self._name,
             )
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return WorkerCrashedError(f"the process that reads the file ended {how}", where=self._name)
+        return WorkerCrashedError(f"the process reading the file ended {how}", where=self._name)
 
 
 def import_path() -> list[str]:
@@ -165,6 +166,6 @@ def _size(name: str) -> int:
     try:
         return Path(name).stat().st_size
     except FileNotFoundError as error:
-        raise FileMissingError("there is no such file", where=name) from error
+        raise FileMissingError("the file does not exist", where=name) from error
     except OSError as error:
         raise NotReadableError(f"the file cannot be read: {error.strerror}", where=name) from error

@@ -119,9 +119,7 @@ def receive(take: Take, path: str, limit: int) -> OldFile:
     except WorkerCrashedError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as failure:
-        raise WorkerCrashedError(
-            "the process that reads the file answers with what makes no sense", where=path
-        ) from failure
+        raise WorkerCrashedError("invalid answer from the process reading the file", where=path) from failure
     raise error
 
 

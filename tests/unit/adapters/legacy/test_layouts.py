@@ -223,8 +223,8 @@ def test_the_unit_of_connectivity_files(
         ([[0.1, 0.2], [0.1], [0.1 * 3, 0.1, 0.1]], 0.1, [1, 2, 1, 3, 1, 1], "as given"),
         (1.5, None, None, "nothing tells how long a step is"),
         (1.5, 0.5, 3, "as given"),
-        (1.5, 1.0, None, "no whole number of steps"),
-        (float("nan"), 1.0, None, "no whole number of steps"),
+        (1.5, 1.0, None, "not whole numbers of steps"),
+        (float("nan"), 1.0, None, "not whole numbers of steps"),
         ([[1.0], [1.0], [1.0]], 1.0, None, "does not fit"),
     ],
 )

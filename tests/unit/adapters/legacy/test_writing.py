@@ -179,7 +179,7 @@ def test_names_that_matlab_does_not_know(tmp_path: Path) -> None:
     write(Reading(state), tmp_path / "net.mat")
     assert list(read(tmp_path / "net.mat").state.populations) == list(pops)
     odd = NetworkState(populations={"p": PopulationState("p", (2,), variables={"2bad": 1.0})}, time_step=0)
-    with pytest.raises(StateError, match="no name in MATLAB"):
+    with pytest.raises(StateError, match="not a valid MATLAB name"):
         write(Reading(odd), tmp_path / "odd.mat")
 
 
