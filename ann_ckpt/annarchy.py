@@ -1,4 +1,4 @@
-"""ANNarchy networks, read and written at memory speed and resumed exactly.
+"""Functions for ANNarchy users: compile with bindings, load connectivity from old files.
 
     import ann_ckpt
 
@@ -75,7 +75,7 @@ def from_file(
     storage_format: str | None = None,
     storage_order: str | None = None,
 ) -> tuple[Note, ...]:
-    """Connect a projection as a file says, before the network is compiled.
+    """Give a projection the connectivity in a file, before the network is compiled.
 
     ANNarchy's own method of that name unpickles the file, and takes delays in the unit
     of its own version. This one runs nothing, knows which unit the file has, and reads

@@ -1,4 +1,4 @@
-"""The calls that people make: save, load, open, read, write, verify.
+"""The public functions: save, load, open, read, write, verify.
 
 Each finds out what it was given and hands over; the work is done elsewhere.
 """
@@ -201,7 +201,7 @@ def save(
 
 
 def check_savable(filename: PathLike) -> None:
-    """Refuse a target that :func:`save` cannot write, before anything is read for it.
+    """Raise if :func:`save` cannot write to a target, before anything is read.
 
     Raises
     ------

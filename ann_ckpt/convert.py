@@ -1,4 +1,4 @@
-"""Old files into checkpoints: one, or whole folders of them."""
+"""Converts old files, one or whole folders, to checkpoints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class ConvertReport(Report):
-    """What became of one old file."""
+    """Report of converting one old file."""
 
     source: str
     path: str
@@ -51,7 +51,7 @@ class ConvertReport(Report):
 
     @property
     def partial(self) -> bool:
-        """Whether something is missing that such a file should hold."""
+        """Whether something expected in such a file is missing."""
         return bool(self.lost)
 
     def headline(self) -> str:
@@ -74,7 +74,7 @@ def convert(
     compression: str = "auto",
     progress: Progress | None = None,
 ) -> ConvertReport:
-    """Turn a file that ANNarchy wrote, of any version and format, into a checkpoint.
+    """Convert a file that ANNarchy wrote, of any version and format, to a checkpoint.
 
     Nothing in the file is ever run. What the file does not say is in the report, and
     in the new file's metadata under ``converted_from``.
@@ -132,14 +132,14 @@ def convert(
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """One old file in a folder, and where its checkpoint will stand."""
+    """One old file in a folder, and the path of its checkpoint."""
 
     source: Path
     target: Path
 
 
 def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
-    """Yield every old file below a folder with the place of its checkpoint, found by content.
+    """Yield every old file below a folder, recognised by content, with the path of its checkpoint.
 
     ``a/net.data`` becomes ``a/net.h5``; where two files of a folder would meet there,
     ``a/net.data.h5`` and ``a/net.npz.h5``. Files of other kinds are passed over.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all. Knows no HDF5.
+"""Atomic, durable file writes: a file is complete or absent. Independent of HDF5.
 
 The order is the whole point: write a temporary file beside the target, fsync it,
 rename it over the target, fsync the folder. Whatever happens before the rename leaves
@@ -93,7 +93,7 @@ _ACCESS_LIST = "system.posix_acl_access"
 
 @contextlib.contextmanager
 def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path; when the block ends well, it becomes ``target``, durably.
+    """Yield a temporary path; when the block succeeds, it is renamed to ``target``, durably.
 
     A symbolic link stays a link, and what it points to is replaced. The new file takes
     over mode, owner, group and access list of the old one, as far as the system permits.
@@ -136,7 +136,7 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_target(target: str | os.PathLike[str]) -> Path:
-    """Return the file that writing to ``target`` makes or replaces, with links followed.
+    """Return the file that writing to ``target`` creates or replaces, with links followed.
 
     To be asked before anything is read or computed that is to be written there.
 
@@ -220,7 +220,7 @@ def _make_name_durable(final: Path) -> None:
 
 
 class Flusher:
-    """Has a file reach the disk little by little while it is being written, as a context manager.
+    """Flushes a file to disk incrementally while it is written, as a context manager.
 
     So writing and waiting for the disk overlap, and the fsync that makes the file durable
     finds little left to do. Leaving the block waits for the thread that does it, and raises
@@ -242,7 +242,7 @@ class Flusher:
             self._running.result()
 
     def wrote(self, nbytes: int) -> None:
-        """Tell it that about so much more is in the file."""
+        """Report that about ``nbytes`` more were written."""
         self._waiting += nbytes
         if self._waiting >= _FLUSHED_AT_ONCE and (self._running is None or self._running.done()):
             if self._running is not None:
@@ -252,7 +252,7 @@ class Flusher:
 
 
 def sweep(final: Path) -> list[Path]:
-    """Remove what dead writers of ``final`` left beside it; return what was removed."""
+    """Remove temporary files of dead writers of ``final``; return what was removed."""
     prefix = f".{_stem(final.name)}-{_host()}-"
     removed = []
     for left in final.parent.glob(f"{prefix}*.tmp"):
@@ -290,7 +290,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_descriptor(descriptor: int) -> None:
-    """Make what is behind a descriptor durable, where the system can."""
+    """Make the content of an open file durable, where the system can."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -299,7 +299,7 @@ def fsync_descriptor(descriptor: int) -> None:
 
 
 def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableError:
-    """Return the error that says why ``path`` could not be written."""
+    """Return the error for a path that could not be written."""
     reason = error.strerror or str(error)
     wrapped = NotWritableError(
         f"cannot write: {reason}",
@@ -320,7 +320,7 @@ class _OfOthersError(Exception):
 
 @contextlib.contextmanager
 def explained(final: Path) -> Iterator[None]:
-    """Turn what the system refuses into :class:`NotWritableError`.
+    """Convert operating system errors to :class:`NotWritableError`.
 
     Errors of this package pass, and so do those out of :func:`code_of_others`.
     """
@@ -336,7 +336,7 @@ def explained(final: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def code_of_others() -> Iterator[None]:
-    """Mark what is done while a file is written and does not write it: sources, progress callbacks.
+    """Mark code that runs during a write but is not part of it: sources, progress callbacks.
 
     An :class:`OSError` that is raised inside comes out of :func:`explained` as it is, and is not blamed
     on the file.

@@ -1,4 +1,4 @@
-"""Every exception this package raises, by what the caller would do about it.
+"""All exceptions of this package, grouped by how a caller would handle them.
 
 Each class has a stable ``code`` (safe to match in scripts) and an ``exit_status`` for
 the command line. Where a builtin says the same thing (``KeyError``, ``ValueError``,
@@ -107,34 +107,34 @@ def _rebuild(cls: type[CheckpointError], fields: dict[str, Any], args: tuple[Any
 
 
 class StateError(CheckpointError, ValueError):
-    """A :class:`~ann_ckpt.NetworkState` or a part of it does not make sense."""
+    """A :class:`~ann_ckpt.NetworkState` or a part of it is invalid."""
 
     code = "invalid-state"
     exit_status = 2
 
 
 class ConnectivityError(StateError):
-    """Rows, ranks and pointers of a projection do not fit together."""
+    """Rows, ranks and pointers of a projection are inconsistent."""
 
     code = "invalid-connectivity"
 
 
 class OptionError(CheckpointError, ValueError):
-    """An argument has a value that this call does not know."""
+    """An argument has a value that this call does not accept."""
 
     code = "invalid-option"
     exit_status = 2
 
 
 class MissingExtraError(CheckpointError, ImportError):
-    """Something optional is needed and not installed; the message names the extra."""
+    """An optional dependency is not installed; the message names the extra."""
 
     code = "missing-extra"
     exit_status = 2
 
 
 class NotFoundError(CheckpointError, KeyError):
-    """A name is not there; the message offers the nearest ones."""
+    """A name does not exist; the message suggests the nearest ones."""
 
     code = "not-found"
     exit_status = 3
@@ -145,7 +145,7 @@ class NotFoundError(CheckpointError, KeyError):
     def among(
         cls, owner: str, noun: str, name: object, present: Iterable[str], *, where: str | None = None
     ) -> NotFoundError:
-        """Say that ``owner`` has no ``noun`` called ``name`` and list what it has."""
+        """Make the error that ``owner`` has no ``noun`` called ``name``, listing what it has."""
         names = [str(p) for p in present]
         near = difflib.get_close_matches(str(name), names, n=1)
         fact = f"{owner} has no {noun} {printable(name)!r}"
@@ -170,14 +170,14 @@ class AttributeNotFoundError(NotFoundError):
 
 
 class ClosedCheckpointError(CheckpointError, ValueError):
-    """The checkpoint was closed; what was not read before is out of reach."""
+    """The checkpoint was closed; unread data is no longer available."""
 
     code = "closed"
     exit_status = 2
 
 
 class FileMissingError(CheckpointError, FileNotFoundError):
-    """There is no such file."""
+    """The file does not exist."""
 
     code = "no-such-file"
     exit_status = 3
@@ -186,7 +186,7 @@ class FileMissingError(CheckpointError, FileNotFoundError):
 
 
 class PrunedError(CheckpointError, FileNotFoundError):
-    """The checkpoint was removed from its store after it was opened; what was not read is gone."""
+    """The checkpoint was removed from its store after it was opened; unread data is no longer available."""
 
     code = "pruned"
     exit_status = 3
@@ -195,7 +195,7 @@ class PrunedError(CheckpointError, FileNotFoundError):
 
 
 class NotReadableError(CheckpointError, OSError):
-    """The file is there and the system does not let us read it."""
+    """The file exists, but the operating system does not allow reading it."""
 
     code = "not-readable"
     exit_status = 9
@@ -204,60 +204,60 @@ class NotReadableError(CheckpointError, OSError):
 
 
 class UnknownFormatError(CheckpointError, ValueError):
-    """The file is none that this package knows, or not for this purpose."""
+    """Unsupported file format, or not accepted by this call."""
 
     code = "unknown-format"
     exit_status = 4
 
 
 class FormatVersionError(UnknownFormatError):
-    """A newer major version of the format than this package reads."""
+    """The major version of the format is newer than this package supports."""
 
     code = "format-version"
 
 
 class CorruptFileError(CheckpointError, ValueError):
-    """The file is damaged: truncated, a digest that differs, a structure that is broken."""
+    """The file is damaged: truncated, checksum mismatch, or broken structure."""
 
     code = "corrupt-file"
     exit_status = 5
 
 
 class OutsideStoreError(CorruptFileError):
-    """The checkpoint file was taken out of its store, without the objects that hold its large arrays."""
+    """The checkpoint file was moved out of its store, without the objects that hold its large arrays."""
 
     code = "outside-store"
     exit_status = 3
 
 
 class UnsafeFileError(CheckpointError, ValueError):
-    """The file asks for something no checkpoint needs; it was not believed."""
+    """The file contains something that no checkpoint needs, and was rejected."""
 
     code = "unsafe-file"
     exit_status = 6
 
 
 class UnrecognisedFileError(CorruptFileError, UnknownFormatError):
-    """The bytes are those of no checkpoint, and of no file that ANNarchy ever wrote."""
+    """The content is neither a checkpoint nor a file that ANNarchy wrote."""
 
     code = "unrecognised-file"
     exit_status = 4
 
 
 class WorkerCrashedError(UnsafeFileError):
-    """Reading the file in a process of its own ended that process; ours is unharmed."""
+    """The separate process that read the file crashed; this process is unaffected."""
 
     code = "worker-crashed"
 
 
 class WorkerTimeoutError(UnsafeFileError):
-    """Reading the file in a process of its own took too long and was ended."""
+    """The separate process that read the file took too long and was stopped."""
 
     code = "worker-timeout"
 
 
 class MismatchError(CheckpointError, ValueError):
-    """What is stored does not fit the live network; nothing was changed.
+    """The stored state does not fit the live network; nothing was changed.
 
     ``report`` holds the :class:`~ann_ckpt.report.LoadReport` with every problem.
     """
@@ -281,7 +281,7 @@ class ParameterFileError(CheckpointError, ValueError):
 
 
 class SchemaUnusableError(CheckpointError, ValueError):
-    """The schema is no schema, or asks for what is not evaluated here.
+    """The schema is invalid, or uses features that are not supported.
 
     ``findings`` holds every :class:`~ann_ckpt.params.Finding`, with line and column.
     """
@@ -293,14 +293,14 @@ class SchemaUnusableError(CheckpointError, ValueError):
 
 
 class SimulatorError(CheckpointError, RuntimeError):
-    """The live network cannot be read or written in its present condition."""
+    """The live network cannot be read or written in its current state."""
 
     code = "simulator"
     exit_status = 8
 
 
 class NotWritableError(CheckpointError, OSError):
-    """The target could not be written; the message says what became of what stood there before."""
+    """The target could not be written; the message says what happened to the previous file."""
 
     code = "not-writable"
     exit_status = 9
@@ -309,7 +309,7 @@ class NotWritableError(CheckpointError, OSError):
 
 
 class LockedError(CheckpointError, OSError):
-    """Somebody else is writing to the store; the message says who, and since when."""
+    """Another process is writing to the store; the message says which, and since when."""
 
     code = "locked"
     exit_status = 10
@@ -318,6 +318,6 @@ class LockedError(CheckpointError, OSError):
 
 
 class BusyError(LockedError):
-    """The same thread is changing the store already, and would wait for itself."""
+    """The same thread is already changing the store, and would deadlock."""
 
     code = "busy"

@@ -1,4 +1,4 @@
-"""Paths that users name: of this machine's file systems, and nothing else."""
+"""Checks and resolves paths given by users; only local paths are accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
-    """Return a path as text, if it can be one of this machine.
+    """Return a path as text; raises if it is not a local path.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return a path that stays what it is when the working folder changes.
+    """Return a path as absolute, independent of later changes of the working directory.
 
     Symbolic links and ``..`` are left to the system, which alone knows what they mean.
 

@@ -1,4 +1,4 @@
-"""Who wrote a checkpoint, with what, where and when."""
+"""Records which software, host and time a checkpoint comes from."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def now() -> str:
 
 
 def provenance(simulator: str | None = None) -> dict[str, Any]:
-    """Return what a file should still say of its origin years later.
+    """Return the provenance to record in a file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What saving, loading and checking say back: objects that print well and go to JSON."""
+"""Reports of saving, loading and verifying; printable and convertible to JSON."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing worth saying about one object."""
+    """A note on one object, for a report."""
 
     path: str
     """The object: ``populations/out``, ``projections/ff/w``, or empty for the whole network."""
@@ -67,11 +67,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Loss(Note):
-    """A note on what the source should hold and does not: what comes of it is partial."""
+    """A note on missing data in the source; the result is partial."""
 
 
 def human_bytes(count: float) -> str:
-    """Return a byte count for people.
+    """Return a byte count in readable units.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def _listed(title: str, notes: Sequence[Note]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SaveReport(Report):
-    """What a save wrote."""
+    """Report of a save."""
 
     path: str
     saved: tuple[str, ...]
@@ -137,7 +137,7 @@ class SaveReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class LoadReport(Report):
-    """What a load changed in the live network, and what it did not."""
+    """Report of a load: what changed in the live network and what did not."""
 
     path: str
     loaded: tuple[str, ...]
@@ -160,7 +160,7 @@ class LoadReport(Report):
 
     @property
     def problems(self) -> tuple[Note, ...]:
-        """Everything that makes a strict load refuse."""
+        """Problems that make a strict load fail."""
         return self.missing_in_file + self.missing_in_network + self.mismatched
 
     def headline(self) -> str:
@@ -173,7 +173,7 @@ class LoadReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport(Report):
-    """What a check of every digest found."""
+    """Report of a verification."""
 
     path: str
     checked: int
@@ -184,7 +184,7 @@ class VerifyReport(Report):
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it was written."""
+        """Whether no damage was found."""
         return not self.damaged
 
     def headline(self) -> str:

@@ -1,4 +1,4 @@
-"""Which populations and projections a call is about."""
+"""Selects populations and projections by name or glob."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Selection:
                 )
 
     def pick(self, group: str, present: Iterable[str]) -> list[str]:
-        """Return the selected ones of the names ``present``, in their order.
+        """Return the selected names among ``present``, in their order.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""One self-contained checkpoint file: planned, written beside its place, put there whole."""
+"""Writes one self-contained checkpoint file atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_single(
     tag: str | None = None,
     progress: Progress | None = None,
 ) -> SaveReport:
-    """Write what a source yields to one file; until it is whole, an older one stands.
+    """Write a reading to one file atomically.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def object_paths(state: NetworkState) -> tuple[str, ...]:
 
 
 def check_single(path: str | os.PathLike[str]) -> None:
-    """Refuse what cannot become a checkpoint file, before anything is read for it.
+    """Raise if a path cannot become a checkpoint file, before anything is read.
 
     Raises
     ------

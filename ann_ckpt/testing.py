@@ -1,4 +1,4 @@
-"""What every simulator that joins has to do, as tests to inherit.
+"""Conformance tests for simulators, to be inherited.
 
 A package that writes a :class:`~ann_ckpt.simulators.Simulator` subclasses
 :class:`SimulatorSuite` in its own tests and supplies one pytest fixture::

@@ -1,4 +1,4 @@
-"""Work on threads, done by the caller where there are none.
+"""A thread pool that runs work in the caller where no thread can be started.
 
 ``concurrent.futures.ThreadPoolExecutor`` refuses work as soon as the interpreter begins to
 end, so that a save from ``atexit``, from a thread that outlives the main one, or in the
@@ -27,12 +27,12 @@ _POOLS: weakref.WeakSet[Threads] = weakref.WeakSet()
 
 
 def interpreter_ends() -> bool:
-    """Whether the main thread has come to its end: a thread started now would not be waited for."""
+    """Whether the main thread has ended: a thread started now would not be joined."""
     return not threading.main_thread().is_alive()
 
 
 class Threads(Executor):
-    """A few threads that take work in the order in which it was submitted.
+    """A small thread pool that runs work in the order of submission.
 
     The threads are daemons, since an idle one must not keep the interpreter from ending; work
     is never lost by that, because whoever needs it waits for it. In a forked child, where the
@@ -59,7 +59,7 @@ class Threads(Executor):
         self._threads: list[threading.Thread] = []
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Hand work over; done at once, here, if no thread can be started.
+        """Submit work; run immediately in the caller if no thread can be started.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Threads(Executor):
         self._threads.append(thread)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads once the work handed over is done; without effect the second time."""
+        """Shut down after the submitted work is done; without effect the second time."""
         if self._closed:
             return
         self._closed = True

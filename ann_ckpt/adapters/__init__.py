@@ -1,1 +1,1 @@
-"""Everything that is not ours: simulators and old file formats around the one model."""
+"""Adapters: simulators and old file formats, connected to the common model."""

@@ -1,4 +1,4 @@
-"""What ``network=`` means: a live network, a state, or an open checkpoint."""
+"""Resolves ``network=``: a live network, a state, or an open checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def live_reading(
     barrier: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Reading, str | None]:
-    """Return what ``network=`` means as a reading, and the simulator that it comes from.
+    """Resolve ``network=`` to a reading and the label of its simulator.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a live network or a foreign file has to offer to take part.
+"""The interface of simulators and file readers.
 
 A *source* yields a :class:`~ann_ckpt.NetworkState` whose arrays may be lazy. A
 *simulator* is a source that also accepts values. Everything clever (matching names,
@@ -38,7 +38,7 @@ Owner = NetworkState | PopulationState | ProjectionState
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a source yields: a state, and what the state cannot say."""
+    """Result of reading a source: a state, and notes on what could not be represented."""
 
     state: NetworkState
     notes: tuple[Note, ...] = ()
@@ -69,7 +69,7 @@ class Simulator(Source, Protocol):
         """Name and version for reports and provenance, such as ``ANNarchy 5.0.4.1``."""
 
     def refusal(self, projection: ProjectionState) -> str | None:
-        """Say why ``projection`` cannot be put in place of the live one of its name.
+        """Return why ``projection`` cannot replace the live projection of its name, or None.
 
         Asked before anything is changed, for stored connectivity and delays that
         differ from the live ones. None means that :meth:`connect` and
@@ -172,7 +172,7 @@ class SetsTogether(Protocol):
 
 @runtime_checkable
 class CallsBack(Protocol):
-    """What a simulator may offer beyond :class:`Simulator`: to stop for a moment between steps."""
+    """Optional interface: a simulator that supports calls between time steps."""
 
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call ``call`` between two steps whenever the simulated time is a multiple of ``period`` ms.
@@ -184,7 +184,7 @@ class CallsBack(Protocol):
 
 @runtime_checkable
 class ExactSimulator(Simulator, Protocol):
-    """What a simulator may offer beyond :class:`Simulator`: to take back what it carries from step to step.
+    """Optional interface: a simulator whose dynamics can be restored, for an exact resume.
 
     A *stored* owner stands for the live one: the network, or the object of its name. By
     the time of :meth:`set_dynamics` the live one has the stored attributes, synapses and
@@ -192,13 +192,13 @@ class ExactSimulator(Simulator, Protocol):
     """
 
     def cannot_take(self, stored: Owner) -> str | None:
-        """Say why nothing can be set that ``stored`` carries, so that resuming is not exact."""
+        """Return why the dynamics of ``stored`` cannot be restored at all, or None."""
 
     def refuse_dynamics(self, stored: Owner) -> str | None:
-        """Say why what ``stored`` carries makes no sense here; None if :meth:`set_dynamics` will succeed."""
+        """Return why :meth:`set_dynamics` cannot take the dynamics of ``stored``, or None if it can."""
 
     def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
-        """Set what ``stored`` carries, under the simulator's own names; arrays may be lazy."""
+        """Set the dynamics of ``stored``, under the simulator's own names; arrays may be lazy."""
 
     def reseed(self, seed: int) -> None:
         """Give the random generators of the whole network a new seed."""

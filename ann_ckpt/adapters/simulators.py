@@ -73,7 +73,7 @@ class _Search:
 
 
 class Simulators:
-    """Names of simulators and how each recognises what is its own.
+    """Registry of simulators, each with a function that recognises its networks.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Simulators:
         return tuple(self._adapters)
 
     def register(self, name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
-        """Let another simulator take part.
+        """Register a simulator.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ def clock_of(simulator: Simulator) -> Clock:
 
 
 def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
-    """Let another simulator take part in every call that takes ``network=``.
+    """Register a simulator for every call that takes ``network=``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What all commands share: examples in their help, common options, exit by verdict."""
+"""Base of all commands: examples in the help, common options, exit statuses."""
 
 from __future__ import annotations
 

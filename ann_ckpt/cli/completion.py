@@ -1,4 +1,4 @@
-"""``ann-ckpt completion``."""
+"""``ann-ckpt completion``: prints a shell completion script."""
 
 from __future__ import annotations
 

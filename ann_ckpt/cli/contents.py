@@ -1,4 +1,4 @@
-"""``ann-ckpt ls`` and ``ann-ckpt tree``."""
+"""``ann-ckpt ls`` and ``ann-ckpt tree``: list what a checkpoint contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ann-ckpt convert``."""
+"""``ann-ckpt convert``: converts files that ANNarchy wrote."""
 
 from __future__ import annotations
 

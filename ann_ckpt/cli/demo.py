@@ -1,4 +1,4 @@
-"""``ann-ckpt demo``."""
+"""``ann-ckpt demo``: saves, reads, loads and continues a small network."""
 
 from __future__ import annotations
 

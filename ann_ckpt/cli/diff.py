@@ -1,4 +1,4 @@
-"""``ann-ckpt diff``."""
+"""``ann-ckpt diff``: compares two networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, by the paths that the command line speaks.
+"""Lists and resolves the paths that the command line accepts inside a checkpoint.
 
 ``populations/out/r``, ``projections/ff/w``, ``projections/ff/pre_ranks``,
 ``constants/period``: names as they stand in the file, so a name that holds a slash is

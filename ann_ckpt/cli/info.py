@@ -1,4 +1,4 @@
-"""``ann-ckpt info``."""
+"""``ann-ckpt info``: summarises a checkpoint, a store or an old file."""
 
 from __future__ import annotations
 

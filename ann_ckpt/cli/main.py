@@ -1,4 +1,4 @@
-"""The list of commands, and what becomes of an error.
+"""The command list and the top-level error handler.
 
 A command lives in a module of its own and is imported when it is called, so that
 ``ann-ckpt --help`` answers at once. To add one, write the module and a line in

@@ -1,4 +1,4 @@
-"""How results reach the terminal: tables, JSON, and a progress bar on a terminal only."""
+"""Output of the command line: tables, JSON, progress bars."""
 
 from __future__ import annotations
 

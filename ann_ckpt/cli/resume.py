@@ -1,4 +1,4 @@
-"""``ann-ckpt verify-resume``."""
+"""``ann-ckpt verify-resume``: tests whether a model resumes exactly."""
 
 from __future__ import annotations
 

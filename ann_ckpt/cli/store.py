@@ -1,4 +1,4 @@
-"""``ann-ckpt log``, ``export``, ``add``, ``prune`` and ``gc``: what people do with stores."""
+"""``ann-ckpt log``, ``export``, ``add``, ``prune`` and ``gc``: commands on stores."""
 
 from __future__ import annotations
 

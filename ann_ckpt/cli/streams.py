@@ -1,4 +1,4 @@
-"""Standard input, output and error of the command line, whatever the shell has made of them.
+"""Robust standard streams for the command line: closed pipes, full disks, odd encodings.
 
 A terminal may not know UTF-8, a pipe may lose its reader, a disk behind ``>`` may be
 full, and ``>&-`` closes a stream altogether, so that the next file opened gets its

@@ -1,4 +1,4 @@
-"""What a command may write over: a file of the kind that it writes, and not the file that it reads."""
+"""Checks whether a command may overwrite its output path."""
 
 from __future__ import annotations
 

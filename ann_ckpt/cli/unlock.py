@@ -1,4 +1,4 @@
-"""``ann-ckpt unlock``: who holds a store, and taking it from those who are gone."""
+"""``ann-ckpt unlock``: shows who holds a store's locks and removes stale ones."""
 
 from __future__ import annotations
 

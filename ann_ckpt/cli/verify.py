@@ -1,4 +1,4 @@
-"""``ann-ckpt verify``."""
+"""``ann-ckpt verify``: compares everything with its digests."""
 
 from __future__ import annotations
 

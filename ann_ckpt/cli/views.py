@@ -1,4 +1,4 @@
-"""What ``ann-ckpt show`` shows: one class for each kind of thing, as a page and as a document.
+"""Views for ``ann-ckpt show``: one class per kind of entry, as text and as JSON.
 
 Text shortens long rows, since it is for eyes; a document holds every value.
 """

@@ -1,4 +1,4 @@
-"""What the demo network is made of: populations that remember, synapses that learn."""
+"""Populations and projections of the demo network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job from end to end on the demo network: one step at a time, nothing printed."""
+"""The steps of ``ann-ckpt demo``, without printing."""
 
 from __future__ import annotations
 

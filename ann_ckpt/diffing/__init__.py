@@ -1,4 +1,4 @@
-"""How two networks differ: which values by how much, which synapses came and went."""
+"""Compares two networks: changed values, added and removed synapses."""
 
 from ann_ckpt.diffing.calls import diff
 from ann_ckpt.diffing.networks import compare_networks

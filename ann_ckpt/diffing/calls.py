@@ -1,4 +1,4 @@
-"""Comparing whatever holds a network: files, checkpoints, states, running simulators."""
+"""Opens whatever holds a network (path, checkpoint, state, live network) and compares two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["diff"]
 
 
 def diff(a: Any, b: Any, *, populations: Which = True, projections: Which = True) -> StateDiff:
-    """Say how the network ``b`` differs from ``a``: attributes, values, synapses, delays.
+    """Compare network ``b`` with ``a``: attributes, values, synapses, delays.
 
     Values are compared to the last bit. Synapses are matched by (pre, post), so that a
     weight is held against the weight of the same synapse however rows have changed

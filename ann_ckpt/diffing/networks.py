@@ -1,4 +1,4 @@
-"""Two whole networks side by side."""
+"""Compares two networks object by object."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FEW = 8
 
 
 class Findings:
-    """Every difference, in the order in which it is found."""
+    """Collects differences in the order in which they are found."""
 
     def __init__(self) -> None:
         self._described: list[Note] = []
@@ -47,7 +47,7 @@ class Findings:
         self._synapses: list[SynapseChange] = []
 
     def result(self, names: tuple[str, str], notes: tuple[Note, ...]) -> StateDiff:
-        """Return everything together."""
+        """Return the collected differences."""
         return StateDiff(
             *names,
             described=tuple(self._described),
@@ -59,27 +59,27 @@ class Findings:
         )
 
     def note(self, path: str, text: str) -> None:
-        """Keep something that is no value."""
+        """Add a note that is not about a value."""
         self._described.append(Note(path, text))
 
     def rewired(self, change: SynapseChange) -> None:
-        """Keep which synapses came and went."""
+        """Add the synapses that were added and removed."""
         self._synapses.append(change)
 
     def change(self, change: ValueChange | None) -> None:
-        """Keep how values changed, if they did."""
+        """Add a change of values, if there is one."""
         if change is not None:
             self._changed.append(change)
 
     def fields(self, path: str, a: object, b: object, names: tuple[str, ...]) -> None:
-        """Compare what is said about two objects."""
+        """Compare the descriptive fields of two objects."""
         for name in names:
             one, other = getattr(a, name), getattr(b, name)
             if one != other:
                 self.note(path, f"{name}{_words(one, other)}")
 
     def common(self, path: str, a: Mapping[str, T], b: Mapping[str, T]) -> Iterator[tuple[str, T, T]]:
-        """Yield what both have, with its path; keep what only one has."""
+        """Yield what both have, with its path; report what only one has."""
         for name in a:
             if name in b:
                 yield f"{path}/{name}", a[name], b[name]
@@ -95,7 +95,7 @@ class Findings:
     def attributes(
         self, path: str, a: PopulationState | ProjectionState, b: PopulationState | ProjectionState
     ) -> Iterator[tuple[str, Attribute, Attribute]]:
-        """Yield the attributes that both have, of the same locality; keep what is said about the others."""
+        """Yield the attributes that both have with equal locality; report the others."""
         for group, elsewhere in (("parameters", "variables"), ("variables", "parameters")):
             for name in getattr(a, group):
                 if name in getattr(b, elsewhere):
@@ -128,7 +128,7 @@ def _named(value: object) -> Mapping[str, object] | None:
 def compare_networks(
     a: NetworkState, b: NetworkState, *, names: tuple[str, str] = ("a", "b"), notes: tuple[Note, ...] = ()
 ) -> StateDiff:
-    """Say how ``b`` differs from ``a``.
+    """Compare ``b`` with ``a``.
 
     Values are compared bit for bit; those of synapses are matched by (pre, post) where
     the synapses differ. Lazy arrays are read in blocks, and not at all where digests
@@ -170,7 +170,7 @@ _Pair = tuple[str, Array, Array]
 
 
 def compare_projections(found: Findings, path: str, a: ProjectionState, b: ProjectionState) -> None:
-    """Find how ``b`` differs from ``a``.
+    """Compare projection ``b`` with ``a``.
 
     Values of dendrites are matched by post rank, those of synapses by (pre, post),
     wherever the two projections do not have the same ones at the same places.

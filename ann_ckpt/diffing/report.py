@@ -1,4 +1,4 @@
-"""What comparing two networks says."""
+"""The report of a comparison."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class SynapseChange:
-    """Which synapses of one projection came and went, matched by (pre, post)."""
+    """Synapses of one projection that were added and removed, matched by (pre, post)."""
 
     path: str
     """``projections/ff``."""
@@ -65,7 +65,7 @@ class SynapseChange:
 
 @dataclass(frozen=True, slots=True)
 class StateDiff(Report):
-    """How two networks differ, from ``a`` to ``b``."""
+    """Differences between two networks, from ``a`` to ``b``."""
 
     a: str
     b: str
@@ -82,7 +82,7 @@ class StateDiff(Report):
 
     @property
     def same(self) -> bool:
-        """Whether the two say the same, to the last bit."""
+        """Whether the two are equal, bit for bit."""
         return not (self.described or self.added or self.removed or self.changed or self.synapses)
 
     def headline(self) -> str:

@@ -1,4 +1,4 @@
-"""Which synapses of two projections are the same: matched by (pre, post), some rows at a time."""
+"""Matches the synapses of two projections by (pre, post), block by block."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Matched:
 
     @property
     def moved(self) -> bool:
-        """Whether those that both have stand in another order."""
+        """Whether the common synapses are in a different order."""
         return bool(np.any(np.diff(self.in_b) < 0))
 
 

@@ -1,4 +1,4 @@
-"""How far two arrays are apart, block by block, without reading what digests show to be equal."""
+"""Compares two arrays block by block; parts with equal digests are not read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Change", "Digested", "compare_values", "same_values"]
 
 @runtime_checkable
 class Digested(Protocol):
-    """A stored array whose digests can be had without its values."""
+    """A stored array whose digests are available without reading its values."""
 
     @property
     def digest(self) -> str:
@@ -51,7 +51,7 @@ class Change:
         self._compared += count
 
     def say(self, text: str) -> None:
-        """Keep something for people to read."""
+        """Add a remark for the report."""
         self._texts.append(text)
 
     def add(self, before: NDArray[Any], after: NDArray[Any]) -> None:
@@ -70,7 +70,7 @@ class Change:
         self._largest = max(self._largest, float(sizes.max(initial=0.0)))
 
     def result(self) -> ValueChange | None:
-        """Return what came out; None if nothing changed."""
+        """Return the change; None if nothing changed."""
         if not (self._changed or self._retyped):
             return None
         largest, mean = (self._largest, self._total / self._finite) if self._finite else (None, None)
@@ -78,7 +78,7 @@ class Change:
 
 
 def compare_values(path: str, a: Array, b: Array) -> ValueChange | None:
-    """Compare two arrays; None if they are the same to the last bit.
+    """Compare two arrays; None if they are equal bit for bit.
 
     Lazy arrays are read in step, a few MiB at a time, and only where their digests do
     not tell that they are equal.

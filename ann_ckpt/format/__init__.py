@@ -1,1 +1,1 @@
-"""How one checkpoint is laid out in HDF5; ``docs/format.md`` is the specification."""
+"""The HDF5 layout of one checkpoint; the specification is ``docs/format.md``."""

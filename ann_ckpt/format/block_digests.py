@@ -1,4 +1,4 @@
-"""Digests of the blocks of an array, so that any part of it can be checked without reading the rest.
+"""Digests of the blocks of an array, so that any part can be verified on its own.
 
 A large array is cut into blocks of 64 KiB. The digests of 256 blocks have a digest of their own, and
 the digest of the array is one over type, shape and those: a read of some rows looks at two short
@@ -33,7 +33,7 @@ FIRST_DIGEST = np.dtype([("row", "<u4"), ("first", "<u8")])
 
 
 def block_entries(itemsize: int, shape: tuple[int, ...]) -> int:
-    """Return how many entries of the first axis are in a block; 0 for an array that has none.
+    """Return the number of entries per block; 0 for an array without blocks.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def block_entries(itemsize: int, shape: tuple[int, ...]) -> int:
 
 
 class ArrayDigest:
-    """The digest of an array that arrives in pieces, and those of its blocks."""
+    """Incremental digest of an array and of its blocks."""
 
     def __init__(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._whole = _begun(dtype, shape)
@@ -60,7 +60,7 @@ class ArrayDigest:
         """After :meth:`hex`, what is stored beside a large array: digests of groups, then of blocks."""
 
     def update(self, values: NDArray[Any]) -> None:
-        """Take in the next elements."""
+        """Add the next elements."""
         if not self._block:
             self._whole.update(values)
             return
@@ -84,7 +84,7 @@ class ArrayDigest:
         return data[len(part) :]
 
     def hex(self) -> str:
-        """Return the digest, 32 hexadecimal digits; nothing can be taken in any more."""
+        """Return the digest, 32 hexadecimal digits; nothing can be added afterwards."""
         if self._missing:
             self._leaves.append(self._begun.intdigest())
             self._missing = 0
@@ -110,7 +110,7 @@ def digest_tables(beside: Mapping[int, NDArray[np.uint64]]) -> dict[str, NDArray
 
 
 class BlockDigests:
-    """The digests of the blocks of one array in a file, each believed only once it was checked.
+    """Block digests of one array in a file, each verified before it is used.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class BlockDigests:
         self._known = np.zeros(groups.size, bool)
 
     def check(self, values: NDArray[Any], start: int) -> None:
-        """Check values that begin at entry ``start`` with a block, and end with one or with the array.
+        """Verify values from block boundary ``start`` to a block boundary or the end of the array.
 
         Raises
         ------

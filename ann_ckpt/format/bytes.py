@@ -1,4 +1,4 @@
-"""The bytes of one file, to read from and to write to; HDF5 sees files through these objects only.
+"""File objects for reading and writing bytes; HDF5 accesses files through them only.
 
 Reading: an open file is one object with a lifetime. A read that has begun keeps the file open, so
 that closing it in another thread never lets the system give its number to another file meanwhile.
@@ -96,11 +96,11 @@ class FileBytes:
         return self._descriptor is None
 
     def close(self) -> None:
-        """Refuse further reads; those in flight end first, then the file is closed."""
+        """Close the file after reads in progress have finished; further reads are errors."""
         self._descriptor = None
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return ``count`` bytes from ``offset`` on, fewer where the file ends.
+        """Return ``count`` bytes from ``offset`` on, fewer at the end of the file.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class FileBytes:
         return done
 
     def is_at(self, path: str | os.PathLike[str]) -> bool:
-        """Whether ``path`` still leads to this very file."""
+        """Whether ``path`` still refers to this file."""
         try:
             return os.path.samestat(os.stat(path), os.fstat(self._open_file().number))  # noqa: PTH116
         except FileNotFoundError:
@@ -147,7 +147,7 @@ class FileBytes:
 
 
 class NewFile(io.RawIOBase):
-    """A file that HDF5 writes, which keeps the first error and tells HDF5 that all went well.
+    """A file that HDF5 writes through; it stores the first error and reports success to HDF5.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class NewFile(io.RawIOBase):
         self._lost: dict[int, bytes] = {}
 
     def check(self) -> None:
-        """Raise the first error that a write met.
+        """Raise the first write error.
 
         Raises
         ------
@@ -183,14 +183,14 @@ class NewFile(io.RawIOBase):
             raise self._error
 
     def append(self, data: bytes) -> None:
-        """Write behind the end of the file."""
+        """Append to the file."""
         self.check()
         self.seek(0, os.SEEK_END)
         self.write(data)
         self.check()
 
     def close(self) -> None:
-        """Close the file; errors stay to be asked for."""
+        """Close the file; errors remain available to :meth:`check`."""
         if not self.closed:
             try:
                 os.close(self._descriptor)
@@ -199,16 +199,16 @@ class NewFile(io.RawIOBase):
         super().close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; the end is what was written so far."""
+        """Seek; the end is the end of what was written so far."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
     def tell(self) -> int:
-        """Return the current place."""
+        """Return the current position."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` with what was written; bytes that never were are zeros."""
+        """Read into ``buffer``; bytes that were never written are zeros."""
         view = memoryview(buffer).cast("B")
         done = 0
         try:
@@ -225,7 +225,7 @@ class NewFile(io.RawIOBase):
         return len(view)
 
     def write(self, data: Any) -> int:
-        """Write at the current place; after an error, only remember what HDF5 may want to read."""
+        """Write at the current position; after an error, only keep what HDF5 may read back."""
         view = memoryview(data).cast("B")
         self._refuse_in_child()
         if self._error is None:
@@ -249,7 +249,7 @@ class NewFile(io.RawIOBase):
         return self._size
 
     def flush(self) -> None:
-        """Do nothing: making the file durable is the caller's."""
+        """Do nothing: the caller makes the file durable."""
 
     def _refuse_in_child(self) -> None:
         """Leave the file to the parent: HDF5 flushes what it holds when a forked child ends."""

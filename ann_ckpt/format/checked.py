@@ -1,4 +1,4 @@
-"""An array in a file, checked: values come out only after they were compared with a digest.
+"""An array in a file that verifies values against its digests before returning them.
 
 An array that has digests of its blocks is read in whole blocks, on threads, each of which checks
 what it has read. A small array is read and checked as a whole. Only parts of large arrays in files
@@ -39,10 +39,10 @@ _SMALL_BYTES = 1 << 20
 
 
 class Sum(Protocol):
-    """A digest that grows."""
+    """An incremental digest."""
 
     def update(self, values: NDArray[Any]) -> None:
-        """Take in the next elements."""
+        """Add the next elements."""
 
     def hex(self) -> str:
         """Return 32 hexadecimal digits."""
@@ -84,7 +84,7 @@ class CheckedArray:
         self._last: tuple[int, NDArray[Any]] | None = None
 
     def storage(self) -> Storage:
-        """Return how the array lies in the file; looks at every chunk's size."""
+        """Return how the array is stored; reads the size of every chunk."""
         return self._stored.storage()
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -120,7 +120,7 @@ class CheckedArray:
             self._fetch(out, start, self._stored.read_into, self._stored.chunk_length)
 
     def verify(self) -> Iterator[int]:
-        """Check the whole array, a few MiB at a time; yield bytes as they are read.
+        """Verify the whole array, a few MiB at a time; yield the number of bytes read.
 
         Raises
         ------
@@ -209,7 +209,7 @@ def fill_whole_blocks(
     ceiling: Callable[[int], int],
     fetch: Callable[[NDArray[Any], int], None],
 ) -> None:
-    """Fill ``out`` from entry ``start`` on by reads of whole blocks; of those at the ends, a part is wanted.
+    """Fill ``out`` from entry ``start`` on by reading whole blocks, trimmed at both ends.
 
     Parameters
     ----------
@@ -236,5 +236,5 @@ def fill_whole_blocks(
 
 @cache
 def reading_threads() -> Threads:
-    """Return the threads that read and check; what they do never waits for them."""
+    """Return the thread pool for reading and verifying; its work never waits for the pool itself."""
     return Threads(codec.WORKERS, "ann_ckpt-read")

@@ -1,4 +1,4 @@
-"""Where the chunks of one dataset lie in its file: as HDF5 says, or as the file notes it itself."""
+"""Chunk locations of a dataset, from HDF5 or from the trailer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Places(Protocol):
     """Chunks along the first axis, by number; a contiguous dataset is a single one."""
 
     def of(self, chunks: range) -> Iterable[Place]:
-        """Return where some chunks that follow one another lie.
+        """Return the locations of consecutive chunks.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class Places(Protocol):
 
 
 class AskedPlaces:
-    """What HDF5 says: asked for one by one until that has cost as much as a list of all of them.
+    """Chunk locations from HDF5: queried one by one, then listed once that is cheaper.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class AskedPlaces:
         self._listed: NDArray[np.void] | None = None
 
     def of(self, chunks: range) -> Iterable[Place]:
-        """Return where some chunks lie; see :class:`Places`."""
+        """Return the locations of some chunks; see :class:`Places`."""
         if self._listed is None:
             self._asked += len(chunks)
             if self._asked < _LIST_FROM or self._asked * _LIST_SHARE < self._count:
@@ -77,7 +77,7 @@ class AskedPlaces:
         return _present(self.all()[chunks.start : chunks.stop], chunks.start, self._layout, self._where)
 
     def all(self) -> NDArray[np.void]:
-        """Return where all chunks lie, records of type :data:`PLACE`; a missing one has no bytes."""
+        """Return the locations of all chunks, records of type :data:`PLACE`; size 0 for a missing one."""
         if self._listed is None:
             contiguous = self._layout.kind == h5d.CONTIGUOUS
             if contiguous or not hasattr(self._dataset, "chunk_iter"):
@@ -121,7 +121,7 @@ class AskedPlaces:
 
 
 class NotedPlaces:
-    """What stands in a table of the file, of which each look reads the records it needs.
+    """Chunk locations from the trailer; each query reads only the records it needs.
 
     Parameters
     ----------
@@ -145,11 +145,11 @@ class NotedPlaces:
         self._where = where
 
     def of(self, chunks: range) -> Iterable[Place]:
-        """Return where some chunks lie; see :class:`Places`."""
+        """Return the locations of some chunks; see :class:`Places`."""
         return _present(self._read(chunks), chunks.start, self._layout, self._where)
 
     def all(self) -> NDArray[np.void]:
-        """Return where all chunks lie, records of type :data:`PLACE`."""
+        """Return the locations of all chunks, records of type :data:`PLACE`."""
         return self._read(range(self._layout.chunk_count))
 
     def stored_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Chunks on their way into one dataset: compressed on threads, handed to HDF5 in order."""
+"""Writes chunks of one dataset: compressed on threads, written in order."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ TASK_BYTES = 2 << 20
 
 
 class ChunkStream(Protocol):
-    """A dataset that takes its chunks from the first to the last."""
+    """A chunked dataset written from the first chunk to the last."""
 
     def grow(self, entries: int) -> None:
-        """Make the first axis that long; only for a dataset created ``growing``."""
+        """Extend the first axis; only for a dataset created ``growing``."""
 
     def put(self, start: int, values: NDArray[Any]) -> None:
-        """Take the chunks from entry ``start`` on; only the last one of all may be shorter."""
+        """Write the chunks from entry ``start`` on; only the last one may be shorter."""
 
     def finish(self) -> None:
-        """Write what is still in flight."""
+        """Write the chunks that are still being compressed."""
 
 
 def chunk_stream(
@@ -52,7 +52,7 @@ def chunk_stream(
     pool: Executor,
     growing: bool = False,
 ) -> ChunkStream:
-    """Create a dataset in chunks and return what takes them.
+    """Create a chunked dataset and return its stream.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How an array lies in the file: decided from shape and type alone.
+"""Chooses storage (compact, contiguous, chunked) from shape and type.
 
 Sizes were measured on two cores. A compressed chunk is read whole, so it is small:
 ten rows of a large projection lie in a few of 128 KiB, and smaller ones spend more time
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where the values of one array go."""
+    """How the values of one array are stored."""
 
     kind: Kind
     chunk: int = 0
@@ -59,7 +59,7 @@ class Storage:
 
 
 def compression(name: str) -> Compression:
-    """Return the member called ``name``, or say which there are."""
+    """Return the compression called ``name``; raises with the known names."""
     try:
         return Compression(name)
     except ValueError:
@@ -68,12 +68,12 @@ def compression(name: str) -> Compression:
 
 
 def chunk_bytes(wanted: Compression) -> int:
-    """Return how large a chunk is, unless the array is smaller."""
+    """Return the chunk size in bytes, for arrays that are large enough."""
     return _RAW_BYTES if wanted is Compression.NONE else _PACKED_BYTES
 
 
 def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storage:
-    """Decide the storage of an array.
+    """Choose the storage of an array.
 
     Large arrays are chunked along their first axis, because synapses are read by ranges of
     rows, in whole blocks, because a block is what is checked. An array whose entries are

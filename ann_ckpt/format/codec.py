@@ -1,4 +1,4 @@
-"""Chunks to bytes and back, outside HDF5 and its lock.
+"""Compresses and decompresses chunks outside HDF5 and its global lock.
 
 The streams are HDF5's own: the shuffle filter, then the deflate filter in zlib
 format. ISA-L writes that format ten times faster than zlib at level 1. Whatever takes
@@ -76,7 +76,7 @@ def zlib_stream(lanes: NDArray[np.uint8], worthwhile: Sequence[bool]) -> bytes:
 
 
 def patterned(chunks: NDArray[np.uint8]) -> list[bool]:
-    """Say of each byte lane whether deflate may find something in it.
+    """Return for each byte lane whether deflate may compress it.
 
     Looking at every lane of every chunk takes as long as deflating, and neighbours are
     alike: so bytes are taken from all over, and a repetition is looked for in one chunk.
@@ -157,7 +157,7 @@ def encode(chunks: NDArray[Any], *, always: bool) -> list[Encoded]:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """One chunk that was inflated; its bytes may still be shuffled."""
+    """One decompressed chunk; its bytes may still be shuffled."""
 
     data: bytes | bytearray | memoryview
     itemsize: int
@@ -183,7 +183,7 @@ def unpack(
     count: int,
     itemsize: int,
 ) -> Unpacked:
-    """Inflate one chunk, whole.
+    """Decompress one whole chunk.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One dataset of a file, read in ranges of its first axis.
+"""Reads ranges of one dataset, planning the byte ranges to fetch.
 
 HDF5 says where the bytes lie; the bytes themselves come through ``pread`` on a
 descriptor of our own and are decoded on threads, outside HDF5's global lock. A chunk
@@ -101,7 +101,7 @@ def _stretch(layout: Layout, place: Place, first: int, low: int, high: int) -> S
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How an array lies in its file, for people who want to know."""
+    """How an array is stored in its file, for display."""
 
     kind: str
     """``compact``, ``contiguous`` or ``chunked``."""
@@ -113,7 +113,7 @@ class Storage:
 
 
 class StoredArray:
-    """A dataset that was found to be one this format writes, ready to be read.
+    """A dataset whose metadata was checked, ready to be read.
 
     Parameters
     ----------
@@ -160,11 +160,11 @@ class StoredArray:
 
     @property
     def chunk_length(self) -> int:
-        """Entries of the first axis that are decoded together; 1 if any can be read by themselves."""
+        """Entries that are decoded together; 1 if entries can be read individually."""
         return self._layout.chunk[0] if self._layout.filters else 1
 
     def storage(self) -> Storage:
-        """Return how the array lies in the file; looks at every chunk's size."""
+        """Return how the array is stored; reads the size of every chunk."""
         names = {codec.DEFLATE: "gzip", codec.SHUFFLE: "shuffle", **PLUGIN_FILTERS}
         kinds = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}
         layout = self._layout
@@ -206,7 +206,7 @@ class StoredArray:
             out[...] = whole[start : start + len(out)] if self.shape else whole
 
     def gather(self, parts: Sequence[tuple[int, NDArray[Any]]]) -> None:
-        """Fill several arrays, each from an entry of its own on; what they share is decoded once.
+        """Fill several arrays, each from its own entry on; chunks they share are decoded once.
 
         Parameters
         ----------

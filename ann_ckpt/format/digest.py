@@ -1,4 +1,4 @@
-"""Digests: XXH3-128 over types and value bytes, thirty times faster than a disk delivers them.
+"""Digests: XXH3-128 over types and value bytes.
 
 They tell damage from data, and what changed from what did not. They are no defence
 against someone who forges a file on purpose.
@@ -35,7 +35,7 @@ _MOST_BYTES = 2**62
 
 
 def describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """Return the texts; of a compound, only how long it is.
+    """Return type and shape as texts; a compound is described by its size only.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, bytes
 def described(
     dtype: bytes, shape: bytes, *, compounds: bool = False
 ) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Return the type and shape behind two texts.
+    """Parse type and shape from two texts.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def described(
 
 
 class Digest:
-    """Digest of an array that arrives in pieces: its type, then its elements in C order, little-endian.
+    """Incremental digest of an array: its type, then its elements in C order, little-endian.
 
     Parameters
     ----------
@@ -90,11 +90,11 @@ class Digest:
             self.note(dtype)
 
     def note(self, what: str | np.dtype[Any]) -> None:
-        """Take in a name or a type."""
+        """Add a name or a type."""
         self._hasher.update(_text_of(what))
 
     def update(self, values: NDArray[Any]) -> None:
-        """Take in the next elements."""
+        """Add the next elements."""
         if values.size:
             self._hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 

@@ -1,4 +1,4 @@
-"""What a file may contain, judged from its metadata before any value is believed.
+"""Checks a file's metadata against limits before any value is read.
 
 Plain HDF5 follows a file wherever it points: external storage, external links and
 virtual datasets hand out the content of other files, a filter number can load a
@@ -66,7 +66,7 @@ _NONSENSE = (
 
 
 class believing:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
-    """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
+    """Convert errors from HDF5, or from an invalid structure, to :class:`CorruptFileError`.
 
     Memory that runs out is an :class:`UnsafeFileError`: the file may be right about its size. What the
     system refuses is a :class:`NotReadableError`: the file may be intact.
@@ -114,7 +114,7 @@ class believing:  # noqa: N801  (reads as a verb; a class because thousands of o
 
 
 def check_superblock(file: Bytes) -> int:
-    """Refuse what is no HDF5 file, or shorter than it says itself, before HDF5 opens it.
+    """Check the signature and the length of a file before HDF5 opens it.
 
     A failed open can leave a file half open inside HDF5 and spoil later opens of it, so
     the two usual reasons are found without HDF5.
@@ -158,7 +158,7 @@ def _end_of_file(head: bytes) -> int | None:
 
 
 def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
-    """Refuse anything but an ordinary hard link of bearable length.
+    """Raise for anything but a hard link of bounded name length.
 
     Raises
     ------
@@ -183,14 +183,14 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
 
 
 def check_group(parent: Any, link: bytes, path: str, where: str) -> None:
-    """Refuse what is no group."""
+    """Raise if an object is not a group."""
     if h5o.get_info(parent, link).type != h5o.TYPE_GROUP:
         raise CorruptFileError("not a group", where=f"{where}:/{printable(path)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a dataset says about itself, once that has been found believable."""
+    """Metadata of a dataset: shape, type, storage, filters."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -224,7 +224,7 @@ class Layout:
 
     @property
     def in_chunks_of_rows(self) -> bool:
-        """Whether its bytes can be found and decoded without HDF5: one piece, or cut along the first axis."""
+        """Whether it can be located and decoded without HDF5: contiguous, or chunked along the first axis."""
         pieces = self.kind == h5d.CONTIGUOUS or (
             self.kind == h5d.CHUNKED and self.chunk[1:] == self.shape[1:] and self.chunk[0] > 0
         )
@@ -233,7 +233,7 @@ class Layout:
 
 
 def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
-    """Refuse storage, types, filters and sizes that this format never writes.
+    """Raise for storage, types, filters and sizes that the format does not allow.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
 
 
 def layout_of(dataset: Any, where: str) -> Layout:
-    """Return what an open dataset says about itself, its size not judged; see :func:`check_dataset`."""
+    """Return the metadata of an open dataset without checking its size; see :func:`check_dataset`."""
     creation = dataset.get_create_plist()
     if creation.get_external_count():
         raise UnsafeFileError("the data lie in another file (external storage)", where=where)
@@ -275,7 +275,7 @@ def layout_of(dataset: Any, where: str) -> Layout:
 
 
 def check_size(found: Layout, stored: int, file_size: int, where: str) -> None:
-    """Refuse what claims to be larger than its file can hold.
+    """Raise if a dataset declares more than its file can hold.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ _OPEN_FILES: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def create_file(file: NewFile) -> Any:
-    """Begin an HDF5 file, in the format that HDF5 1.8 reads, and return its id.
+    """Create an HDF5 file that HDF5 1.8 can read; return its id.
 
     Nothing that goes wrong while writing is raised here: whoever made ``file`` asks it.
     """
@@ -61,7 +61,7 @@ def create_file(file: NewFile) -> Any:
 
 
 def open_file(file: Bytes) -> Any:
-    """Open for reading the very file that is open already, whatever became of its name; return its id.
+    """Open an already open file with HDF5 for reading, independent of its name; return its id.
 
     HDF5 would share a file that it opens by name with everybody else in this process who
     has it open, plain h5py included, and insist on equal properties; and it would take a

@@ -1,4 +1,4 @@
-"""A file with an HDF5 part, behind a descriptor: its groups and datasets by path.
+"""An open HDF5 file: groups and datasets by path, with the trailer if there is one.
 
 Datasets are found by what the file notes in its trailer, or by HDF5 if it notes nothing.
 HDF5 opens the file when it is first needed, and what it is asked for passes
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class OpenFile:
-    """One file that stays readable until it is closed, whatever becomes of its name.
+    """An open HDF5 file; it stays readable when it is renamed or removed.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class OpenFile:
         return self.file.closed
 
     def close(self) -> None:
-        """Release the file; reads that have begun come to their end."""
+        """Close the file; reads in progress finish first."""
         self.file.close()
         hdf5, self._hdf5 = self._hdf5, None
         if hdf5 is not None:
@@ -99,7 +99,7 @@ class OpenFile:
         return self.noted(path, row) or self.through_hdf5(path)
 
     def noted(self, path: str, row: int) -> StoredArray | None:
-        """Return a dataset by what the trailer notes; None if it does not."""
+        """Return a dataset located by the trailer; None if the trailer does not list it."""
         where = self.where(path)
         found = None if self._trailer is None else self._trailer.find(row, where)
         if found is None:
@@ -128,12 +128,12 @@ class OpenFile:
         return True
 
     def verify_trailer(self, path: str, row: int) -> None:
-        """Check that the trailer is whole, and right about one dataset; see :meth:`verify_noted`."""
+        """Verify the trailer's digest and its record of one dataset; see :meth:`verify_noted`."""
         self._read_trailer()
         self.verify_noted(path, row)
 
     def verify_noted(self, path: str, row: int) -> None:
-        """Check that HDF5 sees a dataset where it is noted to lie; a damaged trailer notes nothing.
+        """Verify the trailer's chunk locations of a dataset against HDF5's.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The table of everything stored: one record an object, in file order.
+"""The index table: one record per stored object, in file order.
 
 One table is read and written at once, where attributes on thousands of datasets would
 each cost as much as the dataset.
@@ -20,7 +20,7 @@ _FIELDS = ("path", "encoding", "version", "locality", "digest")
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """What the index says of one stored array, text or group."""
+    """The index record of one stored array, text or group."""
 
     path: str
     """From the root, without a leading slash; empty for the root itself."""
@@ -61,7 +61,7 @@ def _type(width: int) -> np.dtype[np.void]:
 
 
 class Index(Mapping[str, IndexRow]):
-    """A table that was read, by path; rows become objects when they are asked for.
+    """The index of an open file, by path; records become objects on demand.
 
     Raises
     ------

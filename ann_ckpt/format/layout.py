@@ -1,4 +1,4 @@
-"""Every name on disk, once: groups, datasets, attributes, the version, escaping.
+"""All names in the file format: groups, datasets, attributes, version, escaping.
 
 Nothing here touches a file. ``docs/format.md`` says the same in words.
 """
@@ -150,7 +150,7 @@ def escape(name: str) -> str:
 
 
 def unescape(link: str) -> str:
-    """Return the true name behind a link name.
+    """Return the name that a link name stands for.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def unescape(link: str) -> str:
 
 
 def object_path(name: str) -> str:
-    """Where an object lies, seen from the checkpoint files that refer to it.
+    """Path of an object relative to the checkpoint files that refer to it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a network state to everything that will stand in the file; writes nothing.
+"""Decides everything that a file will contain, from a network state; no I/O.
 
 The plan is a list in file order. Global values are looked at here, because they are
 packed together; larger values are only named and stream through the writer later.
@@ -79,7 +79,7 @@ class ArrayEntry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedEntry:
-    """An array whose values lie in objects already."""
+    """An array whose values are already in objects."""
 
     path: str
     array: SharedArray
@@ -92,7 +92,7 @@ Entry = GroupEntry | TextEntry | ArrayEntry | SharedEntry
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """Everything that a file will hold, in order; the root group comes first."""
+    """Everything that a file will contain, in order; the root group is first."""
 
     entries: tuple[Entry, ...]
 
@@ -103,7 +103,7 @@ class FilePlan:
 
     @property
     def shared(self) -> list[SharedEntry]:
-        """The arrays whose values lie in objects."""
+        """The arrays whose values are in objects."""
         return [e for e in self.entries if isinstance(e, SharedEntry)]
 
     @property
@@ -126,7 +126,7 @@ def plan_file(
     provenance: Mapping[str, Any],
     tag: str | None = None,
 ) -> FilePlan:
-    """Decide what a checkpoint file of ``state`` holds.
+    """Plan the content of a checkpoint file of ``state``.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def type_text(info: TypeInfo) -> str:
 
 
 def resume_document(state: NetworkState) -> dict[str, Any]:
-    """Return what is known about resuming, as JSON has it; empty if nothing is."""
+    """Return the exactness of a state as JSON; empty if nothing is known."""
 
     def entry(resume: Resume) -> dict[str, Any]:
         return {"exactness": str(resume.exactness), "reasons": list(resume.reasons)}

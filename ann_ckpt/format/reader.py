@@ -1,4 +1,4 @@
-"""One checkpoint file opened for reading: header, index, and arrays on demand.
+"""An open checkpoint file: header, index, and arrays on demand.
 
 Opening looks at the root only. Everything else is reached through the index, checked
 by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
@@ -107,7 +107,7 @@ class FileReader:
         return self._file.file.size
 
     def close(self) -> None:
-        """Release the file; what was not read is out of reach from now on."""
+        """Close the file; unread data is no longer available."""
         if self._opened is not None:
             self._opened.close()
         self._file.close()
@@ -215,7 +215,7 @@ class FileReader:
 
     @property
     def shared_paths(self) -> list[str]:
-        """The arrays whose values lie in objects, in file order."""
+        """Paths of the shared arrays, in file order."""
         return list(self._shared_numbers)
 
     @property
@@ -227,7 +227,7 @@ class FileReader:
             return self._shared.objects
 
     def check_place(self) -> None:
-        """Check that the file lies in a store if its values do; :class:`OutsideStoreError` if not."""
+        """Raise :class:`OutsideStoreError` if the file has shared arrays and is not in a store."""
         if self.objects:
             with self.believing(layout.SHARED):
                 self._objects.check_place()
@@ -243,7 +243,7 @@ class FileReader:
             return {layout.unescape(n): np.array(packed[n]) for n in names}
 
     def verify(self, path: str, seen: set[BlockPlace] | None = None) -> Iterator[int]:
-        """Read one stored object to its end against its digest; yield bytes as they are read.
+        """Verify one entry against its digest; yield the number of bytes read.
 
         Parameters
         ----------
@@ -381,7 +381,7 @@ class FileReader:
         return self._file.array(path, self.index.number(path))
 
     def believing(self, path: str) -> guard.believing:
-        """Turn whatever HDF5, or a structure that makes no sense, raises into :class:`CorruptFileError`.
+        """Convert errors from HDF5, or from an invalid structure, to :class:`CorruptFileError`.
 
         Everything that takes a file at its word stands inside such a block.
         """

@@ -1,4 +1,4 @@
-"""What stands behind the HDF5 part of a file: where the chunks of its datasets lie, once more.
+"""Chunk index (trailer) appended after HDF5's end-of-file address.
 
 HDF5 finds a chunk through several objects and a tree, which takes longer than reading it;
 here one short read does. HDF5 never looks behind its own end, and cuts off what is there
@@ -65,7 +65,7 @@ class NotedDataset:
 
 
 def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
-    """Return where an open dataset lies; None if it can only be read through HDF5, or has no bytes."""
+    """Return the trailer record of an open dataset; None if it must be read through HDF5 or is empty."""
     layout = layout_of(dataset, where)
     suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
     if not suits or (not layout.chunk and layout.nbytes > _LONGEST):
@@ -151,7 +151,7 @@ class Trailer:
         return cls(file, np.frombuffer(raw, _DATASET), end)
 
     def find(self, row: int, where: str) -> tuple[Layout, NotedPlaces] | None:
-        """Return how a dataset lies in the file and where; None if that is not noted.
+        """Return the layout and chunk locations of a dataset; None if the trailer does not list it.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Trailer:
         return layout, NotedPlaces(self._file, start, end=self._places, layout=layout, where=where)
 
     def check(self, dataset: Any, row: int, where: str) -> None:
-        """Check that HDF5 sees a dataset where it is noted to lie.
+        """Verify the chunk locations of a dataset against HDF5's.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Executes a plan: every entry into one new HDF5 file, values in blocks.
+"""Executes a file plan: writes every entry to a new HDF5 file, block by block.
 
 Chunks are compressed on a few threads while the next block is fetched, and handed to
 HDF5 ready-made, in order. At any time a bounded number of chunks is in flight, so the

@@ -1,4 +1,4 @@
-"""A checkpoint opened for reading: everything is there, nothing is read until asked for."""
+"""Checkpoints opened for lazy reading."""
 
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.checkpoint import Checkpoint, Members

@@ -41,7 +41,7 @@ class LazyArray:
 
     @property
     def path(self) -> str:
-        """Where the array lies in the file."""
+        """Path of the array in the file."""
         return self._path
 
     @property
@@ -71,7 +71,7 @@ class LazyArray:
 
     @property
     def storage(self) -> Storage:
-        """How the array lies in the file."""
+        """How the array is stored in the file."""
         with self._reader.believing(self._path):
             return self._stored.storage()
 
@@ -81,7 +81,7 @@ class LazyArray:
         return self._reader.index[self._path].digest
 
     def _blocks(self) -> tuple[NDArray[np.int64], NDArray[np.void]] | None:
-        """Return the blocks that the array is kept in, in a store; None for any other array.
+        """Return the blocks of an array in a store; None for any other array.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class LazyArray:
         return out if dtype is None else out.astype(dtype, copy=False)
 
     def read_into(self, out: NDArray[Any]) -> None:
-        """Read the whole array into memory that exists, and check its digest.
+        """Read the whole array into an existing buffer, and verify its digest.
 
         Parameters
         ----------

@@ -131,13 +131,13 @@ def dynamics_of(reader: FileReader, prefix: str) -> LazyGroup[Array]:
 
 
 def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | None:
-    """What the file says about resuming one object; None if nothing."""
+    """The exactness of one object; None if the file does not record it."""
     entry = document.get(group, {}).get(name)
     return None if entry is None else resume_from(entry)
 
 
 def resume_from(entry: Mapping[str, Any]) -> Resume:
-    """Return what is said about resuming from its JSON object."""
+    """Parse exactness from its JSON object."""
     return Resume(entry["exactness"], tuple(entry["reasons"]))
 
 

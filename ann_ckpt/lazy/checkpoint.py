@@ -1,4 +1,4 @@
-"""A whole checkpoint file, opened."""
+"""An open checkpoint file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Members(Mapping[str, T], Generic[T]):
-    """Populations or projections by name; each is opened when it is first asked for."""
+    """Populations or projections by name; each is opened on first access."""
 
     def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T]) -> None:
         self._noun = noun
@@ -122,7 +122,7 @@ class Checkpoint:
         self.close()
 
     def close(self) -> None:
-        """Close the file; arrays that were read stay, lazy ones say that they are closed."""
+        """Close the file; arrays in memory stay valid, lazy ones raise."""
         self._reader.close()
 
     @property
@@ -142,7 +142,7 @@ class Checkpoint:
 
     @property
     def parts_checked(self) -> bool:
-        """Whether parts of large arrays are compared with a digest too, as from format 1.2 on."""
+        """Whether partial reads of large arrays are verified, as from format 1.2 on."""
         return self.format_version >= (1, 2)
 
     @property
@@ -159,7 +159,7 @@ class Checkpoint:
         return {item.name: item.size for item in self._reader.objects}
 
     def check_place(self) -> None:
-        """Check that all values are within reach: in this file, or in the store around it.
+        """Raise if the file has shared arrays and is not in a store.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Checkpoint:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """What the user kept beside the network."""
+        """Metadata given by the user at saving."""
         with self._reader.believing(layout.METADATA):
             return metadata_from_json(self._json(layout.METADATA))
 
@@ -207,13 +207,13 @@ class Checkpoint:
 
     @cached_property
     def dynamics(self) -> Mapping[str, Array]:
-        """What the simulator carries from step to step for the whole network, by its names."""
+        """Dynamics of the whole network, by name."""
         with self._reader.believing(layout.DYNAMICS):
             return dynamics_of(self._reader, "")
 
     @cached_property
     def resume(self) -> Resume | None:
-        """Whether what belongs to no one object goes on exactly; None if the file does not say."""
+        """Exactness of the network's own dynamics; None if the file does not record it."""
         with self._reader.believing(layout.RESUME):
             entry = self._resume.get(layout.RESUME_NETWORK)
             return None if entry is None else resume_from(entry)

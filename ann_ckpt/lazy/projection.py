@@ -1,4 +1,4 @@
-"""One projection in a checkpoint file."""
+"""A projection in a checkpoint file, read by rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model in the middle: pure numpy, no HDF5, no simulator."""
+"""The common data model: pure numpy, no HDF5, no simulator."""
 
 from ann_ckpt.model.arrays import (
     Array,

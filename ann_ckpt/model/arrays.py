@@ -1,4 +1,4 @@
-"""Values: what an array is to this package, and an attribute around it.
+"""The array protocol of this package, and attributes (array, locality, bounds).
 
 An *array* is anything with a ``shape``, a ``dtype`` and slices along its first axis:
 a :class:`numpy.ndarray`, a lazy view of a file, or the rows of a live network. Code
@@ -39,7 +39,7 @@ BLOCK_BYTES = 4 << 20
 
 @runtime_checkable
 class Array(Protocol):
-    """Something that stands for an array and hands out any slice of its first axis."""
+    """Array protocol: shape, dtype and slices of the first axis."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,7 +159,7 @@ def _check_class(array: NDArray[Any]) -> None:
 
 
 def is_lazy(values: object) -> TypeGuard[Array]:
-    """Whether slices come when they are asked for: of a file, of a live network."""
+    """Whether an array is lazy: slices are read from a file or a live network on demand."""
     # What isinstance(values, Array) says, without its search for what the protocol asks for.
     # Tables of pandas and the like would take slices as labels, and hold what numpy does not.
     return (

@@ -1,4 +1,4 @@
-"""Whether what a state is made of can be stored at all: texts, integers, bounds.
+"""Checks that texts, integers and bounds of a state can be stored.
 
 Every function takes what it looks at in words, for the message, and raises a
 :class:`~ann_ckpt.errors.StateError` if it is not as it has to be.
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def check_text(what: str, text: object) -> str:
-    """Return ``text`` if it is one that UTF-8 can hold.
+    """Return ``text`` if it can be encoded as UTF-8.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def mapping(what: str, given: Any) -> Mapping[Any, Any]:
 
 
 def check_kind(what: str, given: object, kind: Any) -> None:
-    """Make sure that ``given`` is of a class, or of one of several."""
+    """Raise if ``given`` is not an instance of the class or classes."""
     if not isinstance(given, kind):
         name = getattr(kind, "__name__", str(kind).replace("ann_ckpt.model.", ""))
         raise StateError(f"{what} is of type {type(given).__name__}", details={"expected": name})
 
 
 def stored_text(what: str, text: object) -> str:
-    """Return a text that files hold in a fixed length, filled up with NULs."""
+    """Return a text that can be stored in a NUL-padded fixed-length string."""
     checked = check_text(what, text)
     if checked.endswith("\0"):
         raise StateError(f"{what} is {printable(checked)!r}; a trailing NUL cannot be stored")

@@ -1,4 +1,4 @@
-"""Where two states differ, bit for bit."""
+"""Compares two states bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which synapses a projection has: compressed rows, one row per dendrite."""
+"""Connectivity of a projection: compressed rows, one row per dendrite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user notes beside a network: plain values, as JSON has them, and back.
+"""Converts user metadata to JSON values and back.
 
 Numbers come out of numpy, paths out of `pathlib`, and a loss may be NaN. What has an
 obvious meaning in JSON is taken; the rest is named before anything is written.
@@ -35,7 +35,7 @@ _INTEGER_BITS = 14_280
 
 
 def plain_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy that holds nothing but dicts, lists, texts, numbers, bools and None.
+    """Return a copy made of dicts, lists, texts, numbers, bools and None only.
 
     numpy's numbers and arrays become Python's, tuples lists, keys texts; paths, dates,
     times and UUIDs their usual texts; members of an enumeration their values.
@@ -56,7 +56,7 @@ def metadata_to_json(metadata: Mapping[str, Any]) -> str:
 
 
 def metadata_from_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was noted, from the JSON object that a file holds."""
+    """Parse metadata from the JSON object in a file."""
     return {key: _unmarked(value) for key, value in document.items()}
 
 

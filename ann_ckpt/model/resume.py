@@ -1,4 +1,4 @@
-"""Whether a run that starts from a state goes on exactly as the saved one did, and if not why."""
+"""Exactness: whether a resumed run repeats the saved one bit for bit, and if not why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Exactness", "Resume"]
 
 
 class Exactness(StrEnum):
-    """How a resumed run compares with the run that was saved and went on."""
+    """Exactness: how a resumed run compares with the uninterrupted one."""
 
     EXACT = "exact"
     """Every value of every later step is the same, bit for bit."""
@@ -24,7 +24,7 @@ class Exactness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What resuming one population, projection or network from a state will be."""
+    """Exactness of resuming one population, projection or network, with reasons."""
 
     exactness: Exactness
     reasons: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Looking into a projection by rows: dendrites, ranges of rows, matrices.
+"""Row access to a projection: dendrites, row ranges, sparse matrices.
 
 Written once against :class:`~ann_ckpt.model.arrays.Array`, so that a projection in
 memory and one in a file answer alike, and the one in the file reads only the rows
@@ -26,7 +26,7 @@ __all__ = ["Dendrite", "RowAccess", "Synapses"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Synapses:
-    """Some synapses of one projection, with all that is stored of each."""
+    """Some synapses of one projection, with every attribute."""
 
     pre_ranks: NDArray[np.int32]
     """Shape ``(n,)``."""

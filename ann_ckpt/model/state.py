@@ -1,4 +1,4 @@
-"""One instant of a network: what every source yields and every sink accepts.
+"""The state of a network at one time step; every source yields it and every sink takes it.
 
 Nothing here knows HDF5 or a simulator. The values may be arrays in memory or lazy
 ones (:class:`~ann_ckpt.model.arrays.Array`), so that the same state describes a
@@ -64,7 +64,7 @@ class AttributeInfo:
 
 @dataclass(frozen=True, slots=True)
 class TypeInfo:
-    """A neuron or synapse type as text, so that a file explains itself years later."""
+    """A neuron or synapse type as text."""
 
     name: str
     description: str = ""
@@ -420,19 +420,19 @@ class NetworkState:
         )
 
     def population(self, name: str) -> PopulationState:
-        """Return one population, or say which names are near."""
+        """Return one population; raises with the nearest names."""
         if name not in self.populations:
             raise ObjectNotFoundError.among("the network", "population", name, self.populations)
         return self.populations[name]
 
     def projection(self, name: str) -> ProjectionState:
-        """Return one projection, or say which names are near."""
+        """Return one projection; raises with the nearest names."""
         if name not in self.projections:
             raise ObjectNotFoundError.among("the network", "projection", name, self.projections)
         return self.projections[name]
 
     def select(self, selection: Selection) -> NetworkState:
-        """Return the part that a selection names.
+        """Return the selected part.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""Running on from a checkpoint, and proving that the run is the same."""
+"""Verifies that a resumed run equals the uninterrupted one."""

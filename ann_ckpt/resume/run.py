@@ -17,7 +17,7 @@ __all__ = [
 
 
 def main() -> None:
-    """Make the run that the command line asks for and leave its answer as JSON."""
+    """Execute one run as the command line describes, and write its result as JSON."""
     kind, arguments, answer = sys.argv[1:]
     # Simulators look at the command line too, and this one is not for them.
     del sys.argv[1:]

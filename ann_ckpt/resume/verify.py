@@ -1,4 +1,4 @@
-"""Whether a model resumes exactly: run it through, run it with a stop in between, compare every bit.
+"""Verifies exact resume of a model: runs it with and without a stop and compares every bit.
 
 Each run is a process of its own, since a resumed run is one in real life too. The script
 is imported there and its function called; nothing of the caller's process is used.
@@ -43,7 +43,7 @@ _RUN = "ann_ckpt.resume.run"
 
 @dataclass(frozen=True, slots=True)
 class ResumeReport(Report):
-    """What comparing the runs found."""
+    """Report of comparing the runs."""
 
     model: str
     """Script and function: ``model.py:build``."""
@@ -83,7 +83,7 @@ def verify_resume(
     barrier: bool = False,
     directory: str | os.PathLike[str] | None = None,
 ) -> ResumeReport:
-    """Run a model with and without a save, a new process and a load in between, and compare.
+    """Run a model with and without a save and a load in a new process, and compare.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""A series of checkpoints that share what did not change; ``docs/store.md`` explains it."""
+"""Stores: series of checkpoints that share unchanged data; see ``docs/store.md``."""

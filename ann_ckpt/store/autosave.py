@@ -1,4 +1,4 @@
-"""Saving while a simulation runs: at a period, on a signal, and going on after a kill."""
+"""Saves during a simulation, at a period or on a signal; resumes from the newest checkpoint."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Periodic(_Hooked):
 
 
 class SignalWatch(_Hooked):
-    """Saves and ends the process when a signal has come; see :meth:`CheckpointStore.on_signal`."""
+    """Saves and exits after a signal; see :meth:`CheckpointStore.on_signal`."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class SignalWatch(_Hooked):
         self._between_steps()
 
     def stop(self) -> None:
-        """End the calls and give the signals back to whoever had them."""
+        """Stop the calls and restore the previous signal handlers."""
         super().stop()
         while self._before:
             signal.signal(*self._before.popitem())
@@ -161,7 +161,7 @@ class SignalWatch(_Hooked):
 def load_newest(
     simulator: Simulator, infos: Sequence[CheckpointInfo], where: str
 ) -> tuple[LoadReport, int | None] | None:
-    """Load the newest checkpoint that is intact; None where there is none at all.
+    """Load the newest intact checkpoint; None if the store is empty.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who does the writing of a save: the caller, or a thread while the caller goes on."""
+"""Executors for a save's write jobs: inline or in a background thread."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BACKGROUND_BYTES = 256 << 20
 
 
 class Lane(Protocol):
-    """Does jobs one after another, then cleans up; a context manager around handing them over."""
+    """Runs write jobs in order, then cleans up; jobs are submitted inside its context."""
 
     def keep(self, values: Array) -> Array:
-        """Return values that stay as they are until the job that needs them is done."""
+        """Return values that do not change until their job is done."""
 
     def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
-        """Do a job now or later; ``nbytes`` is the memory that it holds.
+        """Run a job now or later; ``nbytes`` is the memory that it holds.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Lane(Protocol):
 
 
 class DirectLane:
-    """Does every job at once.
+    """Runs every job immediately.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class DirectLane:
         return values
 
     def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
-        """Do the job."""
+        """Run the job."""
         job()
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class DirectLane:
 
 
 class BackgroundLane:
-    """Does its jobs on a thread.
+    """Runs its jobs on a thread.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class BackgroundLane:
 
     @property
     def busy(self) -> bool:
-        """Whether jobs are left."""
+        """Whether jobs are pending."""
         return self._thread.is_alive()
 
     def keep(self, values: Array) -> Array:
@@ -130,7 +130,7 @@ class BackgroundLane:
         return np.array(values)
 
     def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
-        """Hand a job to the thread, once there is room for it."""
+        """Submit a job to the thread, once there is room for it."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._error or not self._waiting or self._waiting + nbytes <= self._at_most
@@ -142,7 +142,7 @@ class BackgroundLane:
             self._changed.notify_all()
 
     def wait(self) -> BaseException | None:
-        """Wait for the thread to end; return what a job raised, if one did."""
+        """Wait for the thread; return the exception of a job, if any."""
         self._thread.join()
         return self._error
 
@@ -198,7 +198,7 @@ _UNHEARD: set[BackgroundSave] = set()
 
 
 class BackgroundSave:
-    """A save that goes on while its caller does something else."""
+    """A save that runs in the background."""
 
     def __init__(self) -> None:
         self.report: StoreReport | None = None
@@ -210,7 +210,7 @@ class BackgroundSave:
 
     @property
     def lane(self) -> BackgroundLane | None:
-        """Who does it; None if it was done by the caller."""
+        """The executor; None if the caller did the work."""
         return self._lane
 
     @lane.setter
@@ -220,7 +220,7 @@ class BackgroundSave:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, with or without success."""
         self._check_process()
         return self._lane is None or not self._lane.busy
 

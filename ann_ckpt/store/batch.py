@@ -1,4 +1,4 @@
-"""The objects that one save adds: written under temporary names, made durable, then named."""
+"""The new objects of one save: written under temporary names, fsynced, renamed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Unnamed:
 
 
 class ObjectBatch:
-    """New objects of one save. Nothing has a name before :meth:`commit`.
+    """New objects of one save; they get their names in :meth:`commit`.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ObjectBatch:
         """Size of the objects that were not there before."""
 
     def create(self, dtype: np.dtype[Any], entry: tuple[int, ...]) -> ObjectWriter:
-        """Begin an object of unknown length, with entries of that type and shape."""
+        """Create an object of unknown length, with entries of the given type and shape."""
         self._refuse_in_child()
         path = str(self._folder.temporary_object(len(self._writers)))
         writer = ObjectWriter(path, dtype, entry, compression=self._compression, pool=self._pool)
@@ -71,7 +71,7 @@ class ObjectBatch:
         return writer
 
     def add(self, writer: ObjectWriter, name: str) -> StoredObject:
-        """Finish an object; where there is one of that content, that one is taken.
+        """Finish an object; an existing one of the same content is used instead.
 
         Raises
         ------
@@ -142,5 +142,5 @@ class ObjectBatch:
                 self._folder.mark_unswept()
 
     def close(self) -> None:
-        """End the threads."""
+        """Shut down the thread pool."""
         self._disk.shutdown()

@@ -1,4 +1,4 @@
-"""Where arrays are cut into blocks, the units in which a save finds out what changed.
+"""Chooses where arrays are cut into blocks, the units of change detection.
 
 Values per synapse are cut at row boundaries only, and whether a row starts a block
 depends on that row alone: a dendrite that grows moves everything behind it, and yet
@@ -27,7 +27,7 @@ _EVEN_BYTES = 256 << 10
 
 
 def row_bounds(connectivity: Connectivity) -> NDArray[np.int64]:
-    """Return where blocks of values per synapse start, and where the last one ends.
+    """Return the block bounds of values per synapse.
 
     A row starts a block with a probability of its size over :data:`ROW_BLOCK`, decided
     by a hash of its post rank. So there is one start in that many synapses on average,
@@ -56,7 +56,7 @@ def row_bounds(connectivity: Connectivity) -> NDArray[np.int64]:
 
 
 def even_bounds(array: Array) -> NDArray[np.int64]:
-    """Return where blocks of about 256 KiB start, and where the last one ends.
+    """Return the bounds of blocks of about 256 KiB.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One array on its way into the store: hashed block by block, placed, and written where fresh."""
+"""Hashes one array block by block, places the blocks and writes the new ones."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def digest_whole(values: NDArray[Any]) -> bytes:
 
 
 class Regions:
-    """What was hashed for the save before and for this one; it depends on values alone."""
+    """Cache of block digests of the previous and the current save, keyed by the digest of each region."""
 
     def __init__(self) -> None:
         self._before: dict[_Key, NDArray[np.void]] = {}
         self._now: dict[_Key, NDArray[np.void]] = {}
 
     def begin(self) -> None:
-        """Begin a save: what the one before did not meet is forgotten."""
+        """Begin a save; entries that the previous save did not use are dropped."""
         self._before, self._now = self._now, {}
 
     def records(self, values: NDArray[Any], cuts: NDArray[np.int64], digest: bytes) -> NDArray[np.void]:
@@ -82,7 +82,7 @@ def weave(
     write: Callable[[NDArray[Any]], None],
     tick: Callable[[int], None],
 ) -> Placement:
-    """Hash an array, decide where each block lies, and hand over the fresh ones in order.
+    """Hash an array, place each block, and write the new ones in order.
 
     A lazy array is read once, from its first entry to its last, and each block decided
     while it passes. An array in memory is hashed to its end first: if it turns out the

@@ -1,4 +1,4 @@
-"""What can be said of each checkpoint without touching its values."""
+"""Lists the checkpoints of a store from their headers, without reading values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Catalog", "CheckpointInfo", "added_bytes", "open_inside"]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """One checkpoint of a store, at a glance."""
+    """Summary of one checkpoint of a store."""
 
     name: str
     """``000000001000``; what stands behind ``@`` in a path may be this, the step or the tag."""
@@ -37,7 +37,7 @@ class CheckpointInfo:
     """Why its file cannot be read; everything but name, path and size is unknown then."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what people and scripts ask for, ready for JSON."""
+        """Return the summary as plain data, ready for JSON."""
         return {
             "name": self.name,
             "time_step": self.time_step,
@@ -49,7 +49,7 @@ class CheckpointInfo:
 
 
 def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a checkpoint file of a store, which may be nothing but an ordinary file.
+    """Open a checkpoint file of a store; it must be a regular file.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def added_bytes(infos: Sequence[CheckpointInfo]) -> list[int]:
 
 
 class Catalog:
-    """All checkpoints of a store, each looked at once.
+    """All checkpoints of a store; each header is read once.
 
     A checkpoint file never changes under its name; where another one stands there, it is
     looked at again.
@@ -97,7 +97,7 @@ class Catalog:
         return [info for _, info in self._known.values()]
 
     def look(self, slot: Slot) -> CheckpointInfo | None:
-        """One checkpoint; None if there is none any more."""
+        """One checkpoint; None if it was removed."""
         found = self._look(slot)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""Where everything in a store lies, and in which order its checkpoints stand."""
+"""Paths and names in a store's folder, its settings, and the order of checkpoints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _step_text(step: int) -> str:
 
 @dataclass(frozen=True, order=True, slots=True)
 class Slot:
-    """The place of a checkpoint in the series, which its file name tells.
+    """Position of a checkpoint in the series, encoded in its file name.
 
     Checkpoints stand in the order in which they were saved. A name is the time step;
     where that does not rise, because the run went back or the step is not known, the
@@ -116,7 +116,7 @@ class StoreFolder:
 
     @property
     def settings_path(self) -> Path:
-        """What makes a folder a store: its format and settings, JSON."""
+        """``store.json``: format and settings of the store."""
         return self.path / "store.json"
 
     @property
@@ -131,17 +131,17 @@ class StoreFolder:
 
     @property
     def unswept(self) -> Path:
-        """There while something stands in the store that was to be removed and could not be."""
+        """Marker file: present while files remain that could not be removed."""
         return self.path / "unswept"
 
     @property
     def writer_lock(self) -> Path:
-        """Held by the one who saves, from opening to closing."""
+        """Lock of the writing process, from opening to closing."""
         return self.path / "lock"
 
     @property
     def change_lock(self) -> Path:
-        """Held by whoever saves or prunes, while it lasts."""
+        """Lock held during each save and each removal."""
         return self.path / "lock.change"
 
     def checkpoint_path(self, slot: Slot) -> Path:
@@ -157,12 +157,12 @@ class StoreFolder:
         return self.objects / f".new-{number}.tmp"
 
     def leftovers(self) -> Iterator[Path]:
-        """Files without a name: whoever holds the change lock knows that nobody writes them."""
+        """Temporary files; with the change lock held, no process is writing them."""
         for folder in (self.objects, self.checkpoints, self.path):
             yield from (folder / name for name in self._names(folder) if _LEFTOVER.fullmatch(name))
 
     def object_files(self) -> Iterator[Path]:
-        """Every file that is called as an object is, and lies where that one should.
+        """Every file with the name and the location of an object.
 
         Others are somebody else's, such as the ``._x.h5`` of macOS.
         """
@@ -182,7 +182,7 @@ class StoreFolder:
             return []
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
-        """All committed checkpoints, oldest first, or those that are called after one step."""
+        """All committed checkpoints, oldest first, or those named after one step."""
         begin = "" if step is None else _step_text(step)
         names = self._names(self.checkpoints)
         found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
@@ -192,7 +192,7 @@ class StoreFolder:
         )
 
     def check_folders(self) -> None:
-        """Refuse to change anything where a link stands in the place of a folder.
+        """Raise if a folder of the store is a symbolic link.
 
         Raises
         ------
@@ -242,7 +242,7 @@ class StoreFolder:
             temporary.write_text(f"{text}\n", encoding="utf-8")
 
     def complete(self) -> None:
-        """Make the folders inside that are missing: copies leave empty ones out.
+        """Create missing folders in the store: copies may leave out empty ones.
 
         Raises
         ------
@@ -259,7 +259,7 @@ class StoreFolder:
                 fsync_folder(self.path)
 
     def check_writable(self) -> None:
-        """Refuse a store that was write-protected as a whole; the superuser would not notice it.
+        """Raise if the store is write-protected, also for the superuser.
 
         Raises
         ------
@@ -271,7 +271,7 @@ class StoreFolder:
                 raise PermissionError(errno.EACCES, "the store is write-protected")
 
     def make_durable(self) -> None:
-        """Make the store's own name durable, for a process that made it and died at once.
+        """Make the store's folder entry durable, in case its creator died before doing so.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class StoreFolder:
             fsync_folder(Path(os.path.realpath(self.path)).parent)
 
     def mark_unswept(self) -> None:
-        """Leave word that something is to be removed still, if the system lets us."""
+        """Record that files remain to be removed, if possible."""
         with contextlib.suppress(OSError):
             flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             os.close(os.open(self.unswept, flags, 0o666))
@@ -352,7 +352,7 @@ _TAG_LENGTH = 100
 
 
 def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | None] | None:
-    """Split a path at the ``@`` behind a store; None where there is no store in it.
+    """Split a path at the ``@`` after a store; None if it names no store.
 
     What exists under the whole name is meant by it, whatever characters the name has; and what
     would lie in a folder that exists is not a tag with a ``/`` in it.
@@ -379,7 +379,7 @@ def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | N
 
 
 def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
-    """Say which store, and with which tag, is meant by saving to ``path``; None for a plain file.
+    """Return the store and tag that saving to ``path`` refers to; None for a plain file.
 
     A store is meant where there is one, and where the last part of the path ends in ``.ckpt``,
     whatever stands there: opening the store says what is wrong with it.
@@ -404,12 +404,12 @@ def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
 
 
 def is_step(which: str) -> bool:
-    """Whether what stands behind ``@`` is a step, or a checkpoint's own name, and not a tag."""
+    """Whether the text after ``@`` is a step or a checkpoint's name, not a tag."""
     return len(which) <= _TAG_LENGTH and _STEP.fullmatch(which) is not None
 
 
 def check_tag(tag: str) -> str:
-    """Return a tag that can stand behind ``@`` without meaning something else.
+    """Check a tag: after ``@`` it must be unambiguous.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files and folders inside a store: ordinary ones only, for a stranger may have made the store.
+"""Opens files and folders inside a store safely: regular ones only, no symbolic links.
 
 A pipe would be waited for, a device has no end, and a symbolic link leads out of the store,
 where a prune would remove what is somebody else's.
@@ -16,7 +16,7 @@ __all__ = ["check_file", "check_folder", "names_in", "read_small"]
 
 
 def check_file(path: Path) -> os.stat_result:
-    """Return what the system says of an ordinary file.
+    """Return the status of a regular file; raises for anything else.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_file(path: Path) -> os.stat_result:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse what is not an ordinary folder; raises as :func:`check_file` does."""
+    """Raise if a path is not a folder; raises as :func:`check_file` does."""
     found = _look(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotReadableError(

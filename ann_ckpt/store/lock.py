@@ -1,4 +1,4 @@
-"""One at a time: a lock file that says who holds it.
+"""Lock files that name their holder.
 
 The system's own lock on the file does the excluding, and lets go by itself when its
 holder dies. The text inside is for people, and for file systems shared by several hosts,
@@ -70,7 +70,7 @@ class FileLock:
 
     @property
     def intact(self) -> bool:
-        """Whether it is held and the file is still there; somebody may have removed it."""
+        """Whether it is held and the file still exists."""
         try:
             return self.held and os.path.samestat(os.fstat(self._descriptor), self._path.stat())
         except OSError:
@@ -111,7 +111,7 @@ class FileLock:
             time.sleep(_POLL)
 
     def release(self) -> None:
-        """Let go; without effect if it is not held."""
+        """Release the lock; without effect if it is not held."""
         if self.held:
             if self.intact:
                 with contextlib.suppress(OSError):
@@ -119,7 +119,7 @@ class FileLock:
             self.forget()
 
     def forget(self) -> None:
-        """Close the file without a word: in a forked child the lock is its parent's."""
+        """Close the file only: in a forked child the lock belongs to the parent."""
         _close(self._descriptor)
         self._descriptor = -1
         _HELD.discard(self)
@@ -225,7 +225,7 @@ def _plain(descriptor: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock, as its file says; texts are safe to print."""
+    """Holder of a lock, as recorded in its file; texts are safe to print."""
 
     path: Path
     """The lock file."""
@@ -256,7 +256,7 @@ class Holder:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Look who holds a lock; None where nobody does.
+    """Return the holder of a lock; None if it is not held.
 
     Parameters
     ----------

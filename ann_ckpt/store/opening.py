@@ -1,4 +1,4 @@
-"""What a path names: a checkpoint, one of a store, or a file that ANNarchy wrote itself."""
+"""Opens any path: a checkpoint file, a checkpoint in a store, or a file of ANNarchy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PathLike = str | os.PathLike[str]
 
 
 def open_checkpoint(path: PathLike) -> Checkpoint:
-    """Open what ``path`` names as a checkpoint.
+    """Open the checkpoint that ``path`` refers to.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def stored_reading(
 
 
 def old_file(path: PathLike, *, dt: float | None = None, encoding: str | None = None) -> OldFile | None:
-    """Return what ``path`` holds if ANNarchy wrote it itself, and None if it is anything else.
+    """Read ``path`` if it is a file that ANNarchy wrote; None for anything else.
 
     Parameters
     ----------

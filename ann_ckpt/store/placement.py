@@ -1,4 +1,4 @@
-"""What a save shares with the checkpoint before, block by block. Pure: no file, no clock.
+"""Decides which blocks of an array are reused from the previous checkpoint; no I/O.
 
 A block whose digest the previous layout of the same array knows stays where it is; any
 other is *fresh* and goes into a new object. So what is written follows from digests
@@ -37,7 +37,7 @@ ABSENT = -1
 
 
 class KnownBlocks:
-    """Looks for blocks among those of a previous layout: first in their old place, then anywhere.
+    """Finds blocks in the previous layout by digest: first at the same position, then anywhere.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class KnownBlocks:
         self._last = ABSENT
 
     def take(self, records: NDArray[np.void]) -> NDArray[np.int64]:
-        """Find the next blocks; what was found once is not found again.
+        """Find the next blocks; each previous block is used at most once.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ _FRESH = ""
 
 
 class ArrayAction(StrEnum):
-    """What a save does with one array."""
+    """How a save stores one array."""
 
     INLINE = "inline"
     """Written into the checkpoint file itself."""
@@ -162,7 +162,7 @@ class ArrayPlan:
 
 
 def is_shared(entry: ArrayEntry) -> bool:
-    """Whether an array lies in objects rather than in the checkpoint file."""
+    """Whether an array is shared: stored in objects, not in the checkpoint file."""
     size = nbytes(entry.array)
     return size > INLINE_BYTES and size // entry.array.shape[0] <= _ENTRY_BYTES
 
@@ -199,7 +199,7 @@ def _holds_too_much(array: SharedArray) -> bool:
 
 
 class Placement:
-    """Takes the blocks of one array in order and says of each where it lies.
+    """Places the blocks of one array, in order.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ class Placement:
         return SharedArray(self._dtype, self._shape, pieces, np.concatenate(self._records))
 
     def plan(self, path: str) -> ArrayPlan:
-        """Return what was decided, for people."""
+        """Return a printable summary of the placement."""
         entry = math.prod(self._shape[1:]) * self._dtype.itemsize
         if self.fresh_entries == self._shape[0]:
             action = ArrayAction.NEW

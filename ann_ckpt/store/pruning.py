@@ -1,4 +1,4 @@
-"""Removing from a store: one change at a time, and never what a checkpoint needs."""
+"""Removes checkpoints and unneeded objects from a store."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ _PATIENCE = 600.0
 
 
 class Upkeep(SeriesView):
-    """A store that checkpoints can be removed from.
+    """Base of stores: removing checkpoints and unneeded objects.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Upkeep(SeriesView):
         keep: Callable[[CheckpointInfo], bool] | None = None,
         dry_run: bool = False,
     ) -> PruneReport:
-        """Remove checkpoints, and whatever no other one needs; see :class:`Retention` for the rules.
+        """Remove checkpoints and the objects that no other one needs; see :class:`Retention`.
 
         Somebody who reads from a removed checkpoint keeps what its files hold.
 

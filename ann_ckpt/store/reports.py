@@ -1,4 +1,4 @@
-"""What a store says back: objects that print well and go to JSON."""
+"""Reports of saving to and pruning a store; printable and convertible to JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StorePlan(Report):
-    """What a save would write."""
+    """Plan of a save to a store."""
 
     arrays: tuple[ArrayPlan, ...]
     skipped: tuple[Note, ...]
@@ -39,7 +39,7 @@ class StorePlan(Report):
 
 @dataclass(frozen=True, slots=True)
 class StoreReport(SaveReport):
-    """What a save added to a store; ``path`` is the checkpoint file."""
+    """Report of a save to a store; ``path`` is the checkpoint file."""
 
     name: str
     """The checkpoint's name in the series."""
@@ -81,7 +81,7 @@ class StoreReport(SaveReport):
 
 @dataclass(frozen=True, slots=True)
 class PruneReport(Report):
-    """What was removed from a store, or would be."""
+    """Report of pruning a store."""
 
     path: str
     removed: tuple[str, ...]

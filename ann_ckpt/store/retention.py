@@ -1,4 +1,4 @@
-"""Which checkpoints stay. Pure."""
+"""Retention rules: which checkpoints to keep; no I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Retention"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """A checkpoint stays if any of these rules wants it; the newest one always does.
+    """Retention rules: a checkpoint is kept if any rule selects it; the newest always is.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class Retention:
             )
 
     def doomed(self, infos: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
-        """Return the checkpoints that go.
+        """Return the checkpoints to remove.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Looking back: the checkpoints of a store by place, step, time and tag."""
+"""Read access to a store: checkpoints by position, step, time and tag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
-    """Open one checkpoint; nothing but headers is read to find it.
+    """Open one checkpoint; only headers are read to find it.
 
     Twelve digits or more are a name, as ``10-2`` is one without its zeros; it means that
     checkpoint and no other. A shorter number is a step. Of several checkpoints at one
@@ -115,7 +115,7 @@ _NEAREST = 3
 
 
 class SeriesView:
-    """What can be asked of a store without changing it; never waits for anybody.
+    """Read-only interface of a store; never waits for a lock.
 
     Whatever is opened here is a lazy :class:`~ann_ckpt.Checkpoint`; close it, or use it
     as a context manager.
@@ -132,12 +132,12 @@ class SeriesView:
 
     @property
     def checkpoints(self) -> list[CheckpointInfo]:
-        """What there is, oldest first."""
+        """Summaries of all checkpoints, oldest first."""
         return self._catalog.all()
 
     @property
     def latest(self) -> Checkpoint:
-        """The checkpoint that was saved last, opened.
+        """The newest checkpoint, opened.
 
         Raises
         ------
@@ -253,7 +253,7 @@ def _tolerance(info: CheckpointInfo, field: str) -> float:
 
 
 def verify_store(store: SeriesView, *, progress: Progress | None = None) -> VerifyReport:
-    """Read everything in a store against its digests and say what is damaged.
+    """Verify everything in a store against its digests.
 
     A checkpoint that is pruned meanwhile is left out.
 

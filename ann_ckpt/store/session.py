@@ -1,4 +1,4 @@
-"""What the store objects of one process on one folder share: the writer's lock, and turns.
+"""State shared by all open handles of a process on one store: the writer lock, and turns.
 
 A process may open a store as often as it likes (a notebook cell that is run again, two parts of
 a program); its objects share the lock that keeps other processes out, and change the store one
@@ -35,7 +35,7 @@ class _Remembers(Protocol):
 
 
 class Session:
-    """One process at one store; made by :meth:`of`."""
+    """State of one process on one store; created by :meth:`of`."""
 
     def __init__(self, folder: StoreFolder) -> None:
         self._path = folder.path
@@ -83,7 +83,7 @@ class Session:
     # --- The writer's lock --------------------------------------------------------
 
     def join(self, member: object, *, wait: float = 0.0) -> bool:
-        """Become one of those who may save; whoever asks has the turn.
+        """Register a writer; the caller must hold the turn.
 
         Parameters
         ----------
@@ -114,14 +114,14 @@ class Session:
             raise
 
     def leave(self, member: object) -> None:
-        """Be none of them any more; the last one lets other processes in."""
+        """Unregister a writer; the last one releases the lock."""
         with _AT_WORK:
             self._members.discard(member)
             if not self._members:
                 self._lock.release()
 
     def check(self, member: object) -> None:
-        """See to it that ``member`` may still save.
+        """Raise if ``member`` may no longer save.
 
         Raises
         ------
@@ -173,11 +173,11 @@ class Session:
     # --- Building upon what was saved ---------------------------------------------
 
     def add_writer(self, writer: _Remembers) -> None:
-        """Have a writer told when the checkpoints are removed from under it."""
+        """Register a writer to be notified when all checkpoints are removed."""
         self._writers.add(writer)
 
     def forget_checkpoints(self) -> None:
-        """Tell them."""
+        """Notify the registered writers."""
         for writer in self._writers:
             writer.forget()
 

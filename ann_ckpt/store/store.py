@@ -1,4 +1,4 @@
-"""The store as people use it: save, add, export, prune."""
+"""The public class of a store: save, add, export, prune."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ class CheckpointStore(Upkeep):
             return self._write(writer, snapshot, background=background, progress=progress)
 
     def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
-        """Compare a network with the newest checkpoint and say what :meth:`save` would write."""
+        """Return what :meth:`save` would write, by comparing with the newest checkpoint."""
         with self._entered() as writer, ExitStack() as turn:
             self._session.take_turn(turn)
             reading, origin = live_reading(network, net_id, EVERYTHING)
@@ -410,7 +410,7 @@ class CheckpointStore(Upkeep):
         within: float = 10.0,
         exit_status: int | None = PREEMPTED,
     ) -> SignalWatch:
-        """Save and leave when a signal comes, as batch systems send one before they kill.
+        """Save and exit when a signal arrives, as batch systems send before they kill a job.
 
         The signal only sets a flag. Between two steps the flag is looked at; then the
         network is saved and the process exits.
@@ -500,7 +500,7 @@ class CheckpointStore(Upkeep):
             )
 
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
-        """Read everything against its digests and say what is damaged; see :func:`verify_store`."""
+        """Verify everything against its digests; see :func:`verify_store`."""
         return verify_store(self, progress=progress)
 
     # --- The end ------------------------------------------------------------------
@@ -517,7 +517,7 @@ class CheckpointStore(Upkeep):
             error.add_note(f"a save in the background had failed, too: {failed}")
 
     def close(self) -> None:
-        """Wait for a save in the background, and let the next writer in.
+        """Wait for a background save, and release the lock.
 
         In a forked child nothing is waited for and nothing let go: all that is the parent's.
 

@@ -1,4 +1,4 @@
-"""A checkpoint of a store that opens its file when something is asked of it."""
+"""A checkpoint of a store whose file is opened on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["WaitingCheckpoint"]
 
 
 class WaitingCheckpoint(Checkpoint):
-    """A :class:`~ann_ckpt.Checkpoint` in every respect, but without a descriptor until it is used.
+    """A :class:`~ann_ckpt.Checkpoint` that opens its file on first use.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class WaitingCheckpoint(Checkpoint):
         self._waits = False
 
     def close(self) -> None:
-        """Close the file if it was opened; nothing can be asked afterwards but what was read."""
+        """Close the file if it was opened; unread data is no longer available."""
         with self._opening:
             self._ended = True
             if not self._waits:

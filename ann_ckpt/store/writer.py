@@ -1,4 +1,4 @@
-"""One checkpoint after another into a store: what is new of each, then the file that commits it."""
+"""Writes checkpoints to a store: new objects first, then the file that commits them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is to be saved."""
+    """The data of one save."""
 
     reading: Reading
     created: str
@@ -55,7 +55,7 @@ class Snapshot:
     tag: str | None = None
 
     def file_plan(self, compression: Compression) -> FilePlan:
-        """Decide what a file of it holds, as if it stood alone."""
+        """Plan the checkpoint file as if it were self-contained."""
         return plan_file(
             self.reading.state,
             compression=compression,
@@ -93,7 +93,7 @@ class SeriesWriter:
         self._pool = Threads(WORKERS, "ann_ckpt-store")
 
     def close(self) -> None:
-        """End the threads."""
+        """Shut down the thread pool."""
         self._pool.shutdown()
 
     def forget(self) -> None:
@@ -101,7 +101,7 @@ class SeriesWriter:
         self._base = _Base()
 
     def plan(self, snapshot: Snapshot) -> StorePlan:
-        """Hash everything and say what a save would write."""
+        """Hash everything and return what a save would write."""
         base = self._recall()
         self._regions.begin()
         arrays = []

@@ -1,4 +1,4 @@
-"""From a stored state into a live network: everything is checked, then everything is set."""
+"""Loads a stored state into a live network: all checks first, then all changes."""
 
 from ann_ckpt.transfer.load import load_into
 from ann_ckpt.transfer.plan import LoadPlan, plan_load

@@ -1,4 +1,4 @@
-"""What a plan may ask of a simulator: each action is one call, with everything decided."""
+"""The actions of a load plan: each is one call to a simulator."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class SetDelays(Action):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reseed(Action):
-    """Give the random generators the seed that the saved network went on with."""
+    """Reseed the random generators as the saved network was."""
 
     exact: ExactSimulator
     seed: int
@@ -175,7 +175,7 @@ class Reseed(Action):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetDynamics(Action):
-    """Set what one object, or the network, carries from step to step."""
+    """Set the dynamics of one object, or of the network."""
 
     exact: ExactSimulator
     stored: Owner

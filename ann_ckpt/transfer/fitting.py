@@ -1,4 +1,4 @@
-"""Whether stored values fit a live attribute, and in which shape and type they are handed over."""
+"""Checks whether stored values fit a live attribute, and converts shape and type."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Cast:
-    """An array as another type; blocks are converted when they are asked for.
+    """A lazily converted array.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Cast:
 
 
 def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:
-    """Say why ``values`` cannot become ``dtype``; None if they can.
+    """Return why ``values`` cannot be represented as ``dtype``; None if they can.
 
     A float64 may be rounded to a float32. Everything else has to come out equal: a float
     becomes an integer only if it is one, an integer only if it is in range, and a bool
@@ -116,7 +116,7 @@ def _differs(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
 
 @dataclass(slots=True)
 class Findings:
-    """Filled while a plan is made; frozen into the plan at its end."""
+    """Collects actions and problems while a plan is made."""
 
     actions: list[Action] = field(default_factory=list)
     cast: list[Note] = field(default_factory=list)
@@ -127,11 +127,11 @@ class Findings:
     notes: list[Note] = field(default_factory=list)
 
     def do(self, action: Action) -> None:
-        """Put an action at the end of the plan."""
+        """Append an action to the plan."""
         self.actions.append(action)
 
     def mismatch(self, path: str, text: str) -> None:
-        """Report what both sides have and does not fit."""
+        """Report something that both sides have and that does not match."""
         self.mismatched.append(Note(path, text))
 
     def not_in_file(self, path: str, text: str) -> None:
@@ -143,7 +143,7 @@ class Findings:
         self.missing_in_network.append(Note(path, text))
 
     def note(self, path: str, text: str) -> None:
-        """Say what is no problem and still worth knowing."""
+        """Add a note that is not a problem."""
         self.notes.append(Note(path, text))
 
 

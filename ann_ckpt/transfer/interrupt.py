@@ -1,4 +1,4 @@
-"""^C while values are set: kept back until the network is whole, and never without a word."""
+"""Defers ^C until all values of a network are set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["finishing"]
 
 @contextmanager
 def finishing(done: str, partly: str) -> Iterator[None]:
-    """Do what is in the block to its end, even if ^C comes; a second ^C breaks it off.
+    """Defer ^C to the end of the block; a second ^C interrupts it.
 
     ^C is kept back only in the main thread and where nobody has a handler of his own for it.
     Whatever breaks the block off that is no error (the second ^C, an exit that a signal

@@ -1,4 +1,4 @@
-"""Carry out a plan: look at every value first, then set every one."""
+"""Executes a load plan: checks every value, then sets every value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load_into(
     path: str = "",
     progress: Progress | None = None,
 ) -> LoadReport:
-    """Put a stored state into a live network.
+    """Load a stored state into a live network.
 
     The plan is made and every value that it needs is read before the first one is set,
     so that a damaged file changes nothing.

@@ -1,4 +1,4 @@
-"""Decide what loading does: stored state against live state, every problem collected.
+"""Plans a load: compares the stored with the live state and collects every problem.
 
 Nothing here touches a network or a disk beyond reading arrays, so that a plan can be
 made, printed and tested without a simulator.
@@ -36,7 +36,7 @@ __all__ = [
 def plan_dynamics(
     findings: Findings, stored: NetworkState, live: NetworkState, exact: ExactSimulator | None
 ) -> None:
-    """Plan to set all that is carried, and say where a resumed run will not be exact.
+    """Plan to set the dynamics, and note where a resumed run will not be exact.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _owners(stored: NetworkState, live: NetworkState) -> Iterator[tuple[str, Own
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Everything that a load will do, in order, and everything that it cannot do."""
+    """Actions of a load, in order, and its problems."""
 
     actions: tuple[Action, ...]
     cast: tuple[Note, ...] = ()
@@ -106,7 +106,7 @@ class LoadPlan:
 
     @property
     def problems(self) -> tuple[Note, ...]:
-        """Everything that makes a strict load refuse."""
+        """Problems that make a strict load fail."""
         return self.missing_in_file + self.missing_in_network + self.mismatched
 
     @property
@@ -130,7 +130,7 @@ def plan_load(
     exact: ExactSimulator | None = None,
     offers: object = None,
 ) -> LoadPlan:
-    """Compare a stored state with a live one and decide what to set.
+    """Compare a stored state with a live one and plan what to set.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Decide what loading does to one projection: set its values, or rebuild it first."""
+"""Plans the load of one projection: set its values, or rebuild its synapses first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plan_projection(
     same_clock: bool,
     offers: object = None,
 ) -> None:
-    """Compare one projection and put what has to be done into ``findings``.
+    """Compare one projection and add actions and problems to ``findings``.
 
     Parameters
     ----------

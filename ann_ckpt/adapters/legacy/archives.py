@@ -1,4 +1,4 @@
-"""``.npz`` archives: zip files of arrays, each member checked before it is read."""
+"""Reads ``.npz`` archives: zip files of arrays, each member checked before it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delays: milliseconds or steps, and the length of a step that no file records.
+"""Delays in old files: milliseconds or steps, and the time step that no file records.
 
 Up to 4.5.2, dendrites hold steps. From 4.6.7, network files hold milliseconds.
 Connectivity files hold steps before 5.0 and milliseconds since; their ``max_delay``

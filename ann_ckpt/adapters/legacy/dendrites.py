@@ -1,4 +1,4 @@
-"""Up to 4.5.2, a projection is a list of dendrites; here it becomes what came later.
+"""Converts the per-dendrite lists of ANNarchy up to 4.5.2 to the later table layout.
 
 Each dendrite is a dict with the values of one row. They are joined attribute by
 attribute, so that the rest of the package meets one form only.

@@ -1,4 +1,4 @@
-"""From a document of any version to the one network state."""
+"""Converts a document of any ANNarchy version to a network state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def check_dt(dt: float | None) -> None:
-    """Refuse a dt that is no length of time."""
+    """Raise if a dt is not a positive number."""
     if dt is not None and not (isinstance(dt, (int, float)) and math.isfinite(dt) and dt > 0):
         raise OptionError(f"dt={dt!r} is not a valid time step; expected a positive number of ms")
 

@@ -1,4 +1,4 @@
-"""How much a file from a stranger may ask for, in one place.
+"""Limits on what reading one old file may cost.
 
 Every bound is generous for files that ANNarchy wrote and small beside the machine
 that reads them. What a file may take grows with the bytes that it *is*, never with

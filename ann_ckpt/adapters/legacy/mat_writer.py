@@ -1,4 +1,4 @@
-"""MATLAB 5 files, written so that MATLAB, Octave and scipy read every name in them.
+"""Writes MATLAB 5 files that MATLAB, Octave and scipy can read with every name.
 
 scipy's own writer counts characters where Octave counts bytes, so that names beyond
 ASCII lose their ends there. Texts are written as UTF-16 here, which all three read.

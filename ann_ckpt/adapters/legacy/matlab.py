@@ -1,4 +1,4 @@
-"""MATLAB files: walked tag by tag first, then read by scipy, then as plain values."""
+"""Reads MATLAB 5 files: every tag is checked before scipy parses them."""
 
 from __future__ import annotations
 

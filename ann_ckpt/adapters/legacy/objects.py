@@ -1,4 +1,4 @@
-"""One population or one projection, out of the table that any version wrote for it."""
+"""Converts the table of one population or projection, of any version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a path to what the file says."""
+"""Reads an old file: path in, state and report out."""
 
 from __future__ import annotations
 

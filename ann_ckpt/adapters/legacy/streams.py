@@ -1,4 +1,4 @@
-"""Bytes in order, from a plain file, a gzip file or a member of an archive.
+"""Sequential byte streams over a plain file, a gzip file or an archive member.
 
 A stream never holds more than a piece of the file, knows how many bytes can still
 come (so that a declared length can be refused before anything is allocated), and

@@ -1,4 +1,4 @@
-"""From a state to the tables that ANNarchy 5.0 writes: what stands in a file, decided before it is."""
+"""Converts a state to the tables that ANNarchy 5.0 writes; no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds once its container is peeled off, whatever the container was.
+"""Values of an old file, independent of its container format.
 
 Pickles, archives and MATLAB files all come down to these few kinds of value; the
 layouts of a dozen ANNarchy versions are told apart on them alone.

@@ -1,4 +1,4 @@
-"""What is known about ANNarchy's versions, in one place.
+"""What distinguishes the file formats of ANNarchy's versions.
 
 Each release that changed the layout of its files left a mark in them. Reading never
 depends on a version number, which no file holds: every entry is read by the form that

@@ -1,4 +1,4 @@
-"""Writing the old formats, for those who still need them elsewhere."""
+"""Writes ANNarchy's own file formats."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Arrays whose values lie in the objects of a store."""
+"""Shared arrays: arrays of a checkpoint whose values are in the objects of a store."""

@@ -1,4 +1,4 @@
-"""Arrays whose values lie in other files: which blocks they have, and where each lies.
+"""Description of a shared array: its blocks, and the pieces of objects that hold them.
 
 The checkpoints of a store share *objects*, immutable files with the values of one array
 or with its changed blocks only. A shared array is a list of *pieces*, stretches of
@@ -73,7 +73,7 @@ class StoredObject:
 
 
 class Piece(NamedTuple):
-    """A stretch of one object that is a part of an array, which checks it: there may be thousands."""
+    """A range of entries of one object that is part of an array."""
 
     source: StoredObject
     start: int
@@ -211,7 +211,7 @@ class SharedArray:
 
     @property
     def digest(self) -> str:
-        """Digest of the block records, 32 hexadecimal digits; equal where cuts and values are."""
+        """Digest of the block records, 32 hexadecimal digits; equal if block bounds and values are."""
         return digest_of(self.blocks)
 
     @property
@@ -269,7 +269,7 @@ def shared_tables(arrays: Sequence[SharedArray]) -> dict[str, NDArray[np.void]]:
 
 
 class SharedTables:
-    """The tables of a checkpoint file, read and believed only as far as they make sense.
+    """The tables of a checkpoint file, validated.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What HDF5 itself sees in place of a shared array: a link, or a virtual dataset.
+"""HDF5 links and virtual datasets for shared arrays.
 
 Every HDF5 tool can follow them. This package never does: it reads the tables, and
 :func:`check_shared_link` holds the two against each other when a checkpoint is verified.
@@ -34,7 +34,7 @@ _VALUES = layout.OBJECT_VALUES.encode()
 
 
 def create_shared_link(parent: Any, link: str, array: SharedArray) -> None:
-    """Create what stands for ``array`` in the open group ``parent``."""
+    """Create the HDF5 link or virtual dataset for ``array`` in the open group ``parent``."""
     if array.whole_object:
         name = array.pieces[0].source.name
         parent.links.create_external(link.encode(), layout.object_path(name).encode(), _VALUES)
@@ -56,7 +56,7 @@ def create_shared_link(parent: Any, link: str, array: SharedArray) -> None:
 
 
 def check_shared_link(parent: Any, link: str, array: SharedArray, where: str) -> None:
-    """Check that HDF5 sees the same array as the tables describe.
+    """Verify that the HDF5 links agree with the tables.
 
     Raises
     ------

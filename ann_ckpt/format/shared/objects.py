@@ -1,4 +1,4 @@
-"""Objects: files with one dataset each, which the checkpoints of a store share.
+"""Reads and writes objects: HDF5 files with one dataset, shared by checkpoints of a store.
 
 An object is written once, chunk by chunk, and never changed. Readers reach it through a
 descriptor of their own, so that it stays readable when it is removed meanwhile.
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class ObjectWriter:
-    """Writes one object whose length is not known beforehand.
+    """Writes one object of initially unknown length.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class ObjectWriter:
         file.check()
 
     def close(self) -> None:
-        """Close the file as it is."""
+        """Close the file without completing it."""
         if self._hdf5 is not None and self._hdf5.valid:
             self._hdf5.close()
         if self._file is not None:
@@ -103,7 +103,7 @@ class ObjectWriter:
 
     @property
     def entries(self) -> int:
-        """Entries taken so far."""
+        """Entries appended so far."""
         return self._put + self._n_waiting
 
     def append(self, values: NDArray[Any]) -> None:
@@ -235,7 +235,7 @@ class OpenObjects:
 
     @contextlib.contextmanager
     def of(self, array: SharedArray) -> Iterator[Callable[[str], StoredArray]]:
-        """Yield what returns the dataset in an object that pieces of ``array`` come from, by its name.
+        """Yield a function that returns the dataset of an object of ``array`` by name.
 
         All of these objects are there, and as long as they were written; HDF5 opens
         those only that are asked for.
@@ -256,7 +256,7 @@ class OpenObjects:
             yield lambda name: opened[name].values(array)
 
     def verify_trailer(self, item: StoredObject) -> None:
-        """Check that HDF5 sees the values of an object where it notes them; once for each.
+        """Verify the trailer of each object against HDF5's chunk locations, once.
 
         Raises
         ------
@@ -330,7 +330,7 @@ class _OpenObject:
 
 
 def is_whole(path: str, size: int | None = None) -> bool:
-    """Whether there is an object that is as long as it says itself.
+    """Whether an object exists and has the length that it declares.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ def is_whole(path: str, size: int | None = None) -> bool:
 
 @contextlib.contextmanager
 def naming_object(name: str, where: str) -> Iterator[None]:
-    """Let every error about damage say which object is concerned."""
+    """Add the object's name to errors about damage."""
     try:
         with guard.believing(where):
             yield

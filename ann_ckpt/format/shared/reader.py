@@ -1,4 +1,4 @@
-"""A shared array, read piece by piece out of its objects.
+"""Reads a shared array from its objects, piece by piece.
 
 HDF5 could follow the virtual dataset that stands for it, but fills in zeros, silently,
 for a file that is missing. So nothing is left to HDF5 here: every object is there and
@@ -55,7 +55,7 @@ class SharedReader:
         self._where = where
 
     def storage(self) -> Storage:
-        """Return how the array lies in its objects."""
+        """Return how the array is stored in its objects."""
         return Storage("shared", (), 0, self._load()[0].stored_bytes)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:

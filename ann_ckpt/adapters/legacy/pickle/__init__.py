@@ -1,1 +1,1 @@
-"""Pickles, read without running anything in them, and written as ANNarchy writes them."""
+"""Pickles: read without executing anything in them, and written as ANNarchy does."""

@@ -1,4 +1,4 @@
-"""The containers that a pickle builds while it is read.
+"""Containers (lists, dicts, arrays) built while a pickle is read.
 
 A node takes elements until another node takes *it* as an element, or the file asks
 for it a second time; from then on it is closed. So no node can ever contain itself,

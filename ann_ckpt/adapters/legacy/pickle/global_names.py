@@ -1,4 +1,4 @@
-"""The few names that ANNarchy's pickles refer to, as tokens; nothing is ever looked up.
+"""The globals that ANNarchy's pickles may refer to, as tokens; nothing is imported.
 
 A pickle names functions and classes and says what to call them with. The names here
 are all that a genuine file needs. Each stands for a small piece of code below that

@@ -1,4 +1,4 @@
-"""Lists of numbers out of a pickle, kept as arrays from the first byte on.
+"""Number lists of a pickle, stored as arrays while they are parsed.
 
 A network is nearly all numbers: a pickle spends nine bytes on each float (``G`` and
 a big-endian double) and two, three or five on each integer (``K``, ``M``, ``J``).

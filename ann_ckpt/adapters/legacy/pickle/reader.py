@@ -1,4 +1,4 @@
-"""A closed reader for pickles: opcodes one by one, no import, no call.
+"""A restricted pickle reader: interprets opcodes itself, without imports or calls.
 
 This is not Python's unpickler with a filter in front. It knows the opcodes that
 ANNarchy's files contain, from protocol 0 of Python 2 to protocol 5, and refuses all

@@ -1,4 +1,4 @@
-"""Where a pickle keeps objects between opcodes: a stack with marks, and a memo."""
+"""The pickle machine's input window, stack and memo, with limits."""
 
 from __future__ import annotations
 

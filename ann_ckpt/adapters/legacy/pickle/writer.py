@@ -1,4 +1,4 @@
-"""Pickles written row by row: what a projection takes in memory is one block of it.
+"""Writes pickles row by row, so that a projection needs one block of rows in memory.
 
 Python's own pickler would want every weight as an object first. The opcodes are those
 of protocol 4, which every Python that ANNarchy runs on today reads.

@@ -1,1 +1,1 @@
-"""Reading old files in a process of its own, with limits."""
+"""Reads old files in a separate process with resource limits."""

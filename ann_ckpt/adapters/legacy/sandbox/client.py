@@ -1,4 +1,4 @@
-"""Reading a stranger's file in a process of its own.
+"""Starts the process that reads an untrusted file, and checks its answer.
 
 The readers of this package are closed, and their limits hold; but numpy, zlib and
 scipy are large programs, and a file that finds a hole in one of them should find

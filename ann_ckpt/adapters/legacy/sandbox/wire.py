@@ -1,4 +1,4 @@
-"""An old file that was read, as bytes on a pipe: a JSON header, then raw numbers.
+"""The pipe protocol of a file that was read: a JSON header, then raw numbers.
 
 The sender may have been taken over by the file that it read. So nothing here is ever
 unpickled, and what arrives is believed no more than a file would be: the header is
