@@ -31,13 +31,13 @@ from ann_ckpt.format.bytes import Bytes
 
 __all__ = [
     "Layout",
-    "believing",
     "check_dataset",
     "check_group",
     "check_link",
     "check_size",
     "check_superblock",
     "layout_of",
+    "reporting_corruption",
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -65,7 +65,7 @@ _NONSENSE = (
 """What HDF5, numpy and plain Python raise when a file is not what it says."""
 
 
-class believing:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
+class reporting_corruption:  # noqa: N801  (reads as a verb; a class because thousands of objects make thousands of these)
     """Convert errors from HDF5, or from an invalid structure, to :class:`CorruptFileError`.
 
     Memory that runs out is an :class:`UnsafeFileError`: the file may be right about its size. What the

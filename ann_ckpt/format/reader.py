@@ -81,7 +81,7 @@ class FileReader:
             file = FileBytes(open_regular(self.path), self.path)
         self._file = OpenFile(file, count=self._tally.add)
         try:
-            with self.believing(""):
+            with self.reporting_corruption(""):
                 self.header = self._read_header()
         except BaseException:
             self.close()
@@ -115,7 +115,7 @@ class FileReader:
     @cached_property
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
-        with self.believing(layout.INDEX):
+        with self.reporting_corruption(layout.INDEX):
             noted = self._file.noted(layout.INDEX, layout.INDEX_ROW)
             try:
                 index = self._read_index(noted or self._file.through_hdf5(layout.INDEX))
@@ -138,7 +138,7 @@ class FileReader:
 
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
         """Attributes of a group, checked against its digest; without those that the format does not know."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             known = layout.GROUP_ATTRIBUTES if path else layout.ROOT_ATTRIBUTES
             beside = () if path else (layout.A_INDEX_DIGEST, layout.A_HEADER_DIGEST)
             return self._checked_attributes(self._file.group(path), known, beside, self.index[path].digest)
@@ -160,14 +160,14 @@ class FileReader:
 
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             value = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
 
     def array(self, path: str) -> CheckedArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             return _ENCODINGS.get(self.index[path].encoding, _UNKNOWN).open(self, path)
 
     def _open_stored(self, path: str) -> CheckedArray:
@@ -208,7 +208,7 @@ class FileReader:
 
     def layout_of(self, path: str) -> SharedArray:
         """Return the blocks and pieces of a shared array, checked against its digest."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             array = self._shared.array(self._shared_numbers[path])
             self._check_digest(path, array.digest)
             return array
@@ -223,18 +223,18 @@ class FileReader:
         """Every object that the file refers to."""
         if layout.SHARED not in self.index:
             return []
-        with self.believing(layout.SHARED):
+        with self.reporting_corruption(layout.SHARED):
             return self._shared.objects
 
     def check_place(self) -> None:
         """Raise :class:`OutsideStoreError` if the file has shared arrays and is not in a store."""
         if self.objects:
-            with self.believing(layout.SHARED):
+            with self.reporting_corruption(layout.SHARED):
                 self._objects.check_place()
 
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             packed = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
@@ -259,7 +259,7 @@ class FileReader:
     def _verify_group(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
         self.attributes(path)
         if not path:  # arrays are checked with their values
-            with self.believing(layout.INDEX):
+            with self.reporting_corruption(layout.INDEX):
                 self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
         yield from ()
 
@@ -272,7 +272,7 @@ class FileReader:
 
     def _verify_shared(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
         """Check that HDF5 sees the array where its pieces are, then every block not seen yet."""
-        with self.believing(path):
+        with self.reporting_corruption(path):
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
             check_shared_link(self._file.group(parent_path), link, array, self.where(path))
@@ -289,7 +289,7 @@ class FileReader:
         return self._file.where(path)
 
     def _verify_array(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
-        with self.believing(path):
+        with self.reporting_corruption(path):
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
             self._file.verify_noted(path, self.index.number(path))
@@ -380,14 +380,14 @@ class FileReader:
         self._check_encoding(path)
         return self._file.array(path, self.index.number(path))
 
-    def believing(self, path: str) -> guard.believing:
+    def reporting_corruption(self, path: str) -> guard.reporting_corruption:
         """Convert errors from HDF5, or from an invalid structure, to :class:`CorruptFileError`.
 
         Everything that takes a file at its word stands inside such a block.
         """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
-        return guard.believing(self.where(path), self._file.file)
+        return guard.reporting_corruption(self.where(path), self._file.file)
 
 
 class _Encoding(NamedTuple):

@@ -72,7 +72,7 @@ class LazyArray:
     @property
     def storage(self) -> Storage:
         """How the array is stored in the file."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return self._stored.storage()
 
     @property
@@ -132,7 +132,7 @@ class LazyArray:
         """Read the whole array and check its digest."""
         if copy is False:
             raise ValueError("an array in a file cannot be returned without a copy")
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             out = np.empty(self.shape, self.dtype)
         self.read_into(out)
         return out if dtype is None else out.astype(dtype, copy=False)
@@ -155,7 +155,7 @@ class LazyArray:
             raise ValueError(
                 f"out must be C-contiguous {self.dtype} {self.shape}, not {out.dtype} {out.shape}"
             )
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             self._stored.read_into(out, 0)
 
     def verify(self) -> Iterator[int]:
@@ -176,7 +176,7 @@ class LazyArray:
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         self._check_open()
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return self._stored.read(start, stop)
 
     def _check_open(self) -> None:

@@ -63,7 +63,7 @@ class LazyGroup(Mapping[str, T]):
     @cached_property
     def _places(self) -> dict[str, str | None]:
         """The path of each array by its name; None for a single value."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             places: dict[str, str | None] = dict.fromkeys(self._values)
             for link in self._reader.index.children(self._path):
                 places[layout.unescape(link)] = f"{self._path}/{link}"
@@ -72,7 +72,7 @@ class LazyGroup(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         if name not in self._made:
             place = self._places[name]
-            with self._reader.believing(self._path):
+            with self._reader.reporting_corruption(self._path):
                 made = self._single(name, self._values[name]) if place is None else self._stored(name, place)
             self._made[name] = made
         return self._made[name]

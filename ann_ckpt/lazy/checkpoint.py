@@ -99,7 +99,7 @@ class Checkpoint:
         self.path = self._reader.path
         self._types: dict[int, TypeInfo] = {}
         try:
-            with self._reader.believing(""):
+            with self._reader.reporting_corruption(""):
                 self._take_header(self._reader.header)
         except BaseException:
             self._reader.close()
@@ -181,7 +181,7 @@ class Checkpoint:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Metadata given by the user at saving."""
-        with self._reader.believing(layout.METADATA):
+        with self._reader.reporting_corruption(layout.METADATA):
             return metadata_from_json(self._json(layout.METADATA))
 
     @cached_property
@@ -208,13 +208,13 @@ class Checkpoint:
     @cached_property
     def dynamics(self) -> Mapping[str, Array]:
         """Dynamics of the whole network, by name."""
-        with self._reader.believing(layout.DYNAMICS):
+        with self._reader.reporting_corruption(layout.DYNAMICS):
             return dynamics_of(self._reader, "")
 
     @cached_property
     def resume(self) -> Resume | None:
         """Exactness of the network's own dynamics; None if the file does not record it."""
-        with self._reader.believing(layout.RESUME):
+        with self._reader.reporting_corruption(layout.RESUME):
             entry = self._resume.get(layout.RESUME_NETWORK)
             return None if entry is None else resume_from(entry)
 
@@ -246,7 +246,7 @@ class Checkpoint:
         lazy : bool
             Keep the large arrays in the file; they work until the checkpoint is closed.
         """
-        with self._reader.believing(""):
+        with self._reader.reporting_corruption(""):
             populations = selection.pick("populations", self.populations)
             projections = selection.pick("projections", self.projections)
             state = NetworkState(
@@ -310,13 +310,13 @@ class Checkpoint:
         )
 
     def _names(self, group: str) -> list[str]:
-        with self._reader.believing(group):
+        with self._reader.reporting_corruption(group):
             return [layout.unescape(link) for link in self._reader.index.children(group)]
 
     def _population(self, name: str) -> LazyPopulation:
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"
         header = self._reader.attributes(path)
-        with self._reader.believing(path):
+        with self._reader.reporting_corruption(path):
             return LazyPopulation.opened(
                 self._reader,
                 name,
@@ -330,7 +330,7 @@ class Checkpoint:
         return self._json(layout.RESUME) if layout.RESUME in self._reader else {}
 
     def _resume_of(self, group: str, name: str) -> Resume | None:
-        with self._reader.believing(layout.RESUME):
+        with self._reader.reporting_corruption(layout.RESUME):
             return resume_of(self._resume, group, name)
 
     def _type(self, header: Mapping[str, Any]) -> TypeInfo | None:
@@ -339,12 +339,12 @@ class Checkpoint:
             return None
         if number not in self._types:
             path = f"{layout.TYPES}/{number}"
-            with self._reader.believing(path):
+            with self._reader.reporting_corruption(path):
                 self._types[number] = type_info(self._json(path))
         return self._types[number]
 
     def _json(self, path: str) -> dict[str, Any]:
-        with self._reader.believing(path):
+        with self._reader.reporting_corruption(path):
             value = json.loads(self._reader.text(path))
             if not isinstance(value, dict):
                 raise TypeError("expected a JSON object")

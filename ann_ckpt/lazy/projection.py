@@ -57,7 +57,7 @@ class LazyProjection(RowAccess):
         self._find_resume = resume
         self._reader = reader
         self._path = f"{layout.PROJECTIONS}/{layout.escape(name)}"
-        with reader.believing(self._path):
+        with reader.reporting_corruption(self._path):
             self._open(reader.attributes(self._path))
 
     def _open(self, header: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ class LazyProjection(RowAccess):
     @cached_property
     def synapse_type(self) -> TypeInfo | None:
         """The type of its synapses, where the file knows it."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return self._find_type(self._header)
 
     @cached_property
@@ -120,7 +120,7 @@ class LazyProjection(RowAccess):
     @cached_property
     def connectivity(self) -> Connectivity:
         """The rows, with ``pre_ranks`` still lazy."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return Connectivity(np.asarray(self.post_ranks), np.asarray(self.row_ptr), self.pre_ranks)
 
     @property
@@ -174,7 +174,7 @@ class LazyProjection(RowAccess):
 
     def state(self, *, lazy: bool = False) -> ProjectionState:
         """Return the projection as a state, its arrays read or still lazy."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             state = ProjectionState(
                 self.name,
                 self.pre,
@@ -196,7 +196,7 @@ class LazyProjection(RowAccess):
 
     def tocsr(self, attribute: str = "w") -> csr_array:
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return super().tocsr(attribute)
 
     def _all_rows(self) -> Connectivity:
@@ -209,7 +209,7 @@ class LazyProjection(RowAccess):
 
     def _slab(self, low: int, high: int) -> Slab:
         self._check_lengths()
-        with self._reader.believing(self._path):
+        with self._reader.reporting_corruption(self._path):
             return super()._slab(low, high)
 
     def _structure(self, name: str, dtype: np.dtype[Any]) -> LazyArray:

@@ -349,7 +349,7 @@ def is_whole(path: str, size: int | None = None) -> bool:
 def naming_object(name: str, where: str) -> Iterator[None]:
     """Add the object's name to errors about damage."""
     try:
-        with guard.believing(where):
+        with guard.reporting_corruption(where):
             yield
     except CorruptFileError as error:
         if name in error.fact:
