@@ -20,10 +20,10 @@ from ann_ckpt.store.reports import StoreReport
 
 __all__ = [
     "BACKGROUND_BYTES",
-    "BackgroundLane",
+    "BackgroundExecutor",
     "BackgroundSave",
-    "DirectLane",
-    "Lane",
+    "Executor",
+    "InlineExecutor",
 ]
 
 
@@ -31,7 +31,7 @@ BACKGROUND_BYTES = 256 << 20
 """How much may wait to be written in the background; the caller waits for what goes beyond."""
 
 
-class Lane(Protocol):
+class Executor(Protocol):
     """Runs write jobs in order, then cleans up; jobs are submitted inside its context."""
 
     def keep(self, values: Array) -> Array:
@@ -55,7 +55,7 @@ class Lane(Protocol):
         """Take no more jobs; after an exception, do none either."""
 
 
-class DirectLane:
+class InlineExecutor:
     """Runs every job immediately.
 
     Parameters
@@ -84,7 +84,7 @@ class DirectLane:
         self._cleanup.__exit__(kind, error, trace)
 
 
-class BackgroundLane:
+class BackgroundExecutor:
     """Runs its jobs on a thread.
 
     Parameters
@@ -205,24 +205,24 @@ class BackgroundSave:
         """What was saved, once it is."""
         self.seen = False
         """Whether somebody has waited for the outcome."""
-        self._lane: BackgroundLane | None = None
+        self._executor: BackgroundExecutor | None = None
         self._process = os.getpid()
 
     @property
-    def lane(self) -> BackgroundLane | None:
+    def executor(self) -> BackgroundExecutor | None:
         """The executor; None if the caller did the work."""
-        return self._lane
+        return self._executor
 
-    @lane.setter
-    def lane(self, lane: BackgroundLane) -> None:
-        self._lane = lane
+    @executor.setter
+    def executor(self, executor: BackgroundExecutor) -> None:
+        self._executor = executor
         _UNHEARD.add(self)
 
     @property
     def done(self) -> bool:
         """Whether it has ended, with or without success."""
         self._check_process()
-        return self._lane is None or not self._lane.busy
+        return self._executor is None or not self._executor.busy
 
     def wait(self) -> StoreReport:
         """Wait for the end and return the report.
@@ -235,7 +235,7 @@ class BackgroundSave:
             In a forked child: only the process that began it knows.
         """
         self._check_process()
-        error = self._lane.wait() if self._lane is not None else None
+        error = self._executor.wait() if self._executor is not None else None
         self.seen = True
         _UNHEARD.discard(self)
         if error is not None:

@@ -21,7 +21,7 @@ from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import EVERYTHING, Selection, Which
 from ann_ckpt.single import write_single
 from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newest
-from ann_ckpt.store.background import BackgroundLane, BackgroundSave, DirectLane
+from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
 from ann_ckpt.store.folder import check_tag
 from ann_ckpt.store.opening import PathLike, open_checkpoint
 from ann_ckpt.store.pruning import Upkeep, collect, remove
@@ -289,29 +289,31 @@ class CheckpointStore(Upkeep):
             self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
-        lane = self._lane(cleanup, session, background=background)
-        with lane:
+        executor = self._executor(cleanup, session, background=background)
+        with executor:
             writer.save(
                 snapshot,
-                lane,
+                executor,
                 cleanup,
                 progress=progress,
                 check=self._check_commit,
                 finish=finish,
             )
         # What failed up to here was raised to the caller; what fails later waits for the next call.
-        if isinstance(lane, BackgroundLane):
-            pending.lane = lane
+        if isinstance(executor, BackgroundExecutor):
+            pending.executor = executor
         self._background = pending if background else None
         return pending
 
     @staticmethod
-    def _lane(cleanup: ExitStack, session: Session, *, background: bool) -> BackgroundLane | DirectLane:
+    def _executor(
+        cleanup: ExitStack, session: Session, *, background: bool
+    ) -> BackgroundExecutor | InlineExecutor:
         """Return who writes: the caller, too, where a thread would not be waited for."""
         if background and not interpreter_ends():
             with suppress(RuntimeError):
-                return BackgroundLane(cleanup, session.entered)
-        return DirectLane(cleanup)
+                return BackgroundExecutor(cleanup, session.entered)
+        return InlineExecutor(cleanup)
 
     @contextmanager
     def _entered(self) -> Iterator[SeriesWriter]:

@@ -28,7 +28,7 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
-from ann_ckpt.store.background import Lane
+from ann_ckpt.store.background import Executor
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.block_bounds import even_bounds, row_bounds
 from ann_ckpt.store.block_hashing import Regions, weave
@@ -116,7 +116,7 @@ class SeriesWriter:
     def save(
         self,
         snapshot: Snapshot,
-        lane: Lane,
+        executor: Executor,
         cleanup: contextlib.ExitStack,
         *,
         progress: Progress | None,
@@ -129,10 +129,10 @@ class SeriesWriter:
         ----------
         snapshot : Snapshot
             Read to its end before this returns.
-        lane : Lane
+        executor : Executor
             Does everything that touches the disk.
         cleanup : ExitStack
-            What the lane leaves at the end.
+            What the executor leaves at the end.
         check : callable
             Raises if this process may not commit any more; called just before it does.
         finish : callable
@@ -162,10 +162,10 @@ class SeriesWriter:
         for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
             bounds = bounds_of[entry.path]
             if bounds is None:
-                entries[entry.path] = replace(entry, array=lane.keep(entry.array))
+                entries[entry.path] = replace(entry, array=executor.keep(entry.array))
                 tick(entry.path, nbytes(entry.array))
                 continue
-            fresh = _FreshBlocks(entry, batch, lane)
+            fresh = _FreshBlocks(entry, batch, executor)
             placement = self._weave(
                 entry.array,
                 bounds,
@@ -174,7 +174,7 @@ class SeriesWriter:
                 tick=partial(tick, entry.path),
             )
             arrays[entry.path] = placement.plan(entry.path)
-            lane.do(partial(fresh.finish, placement, entries))
+            executor.do(partial(fresh.finish, placement, entries))
 
         def commit() -> None:
             with explained(path):
@@ -199,7 +199,7 @@ class SeriesWriter:
                 )
             )
 
-        lane.do(commit)
+        executor.do(commit)
 
     def _weave(
         self,
@@ -224,18 +224,18 @@ class SeriesWriter:
 class _FreshBlocks:
     """The object that takes the fresh blocks of one array, made when the first one comes."""
 
-    def __init__(self, entry: ArrayEntry, batch: ObjectBatch, lane: Lane) -> None:
+    def __init__(self, entry: ArrayEntry, batch: ObjectBatch, executor: Executor) -> None:
         self._entry = entry
         self._batch = batch
-        self._lane = lane
+        self._executor = executor
         self._writer: ObjectWriter | None = None
 
     def write(self, values: NDArray[Any]) -> None:
         """Take the next fresh values."""
         if self._writer is None:
             self._writer = self._batch.create(values.dtype, values.shape[1:])
-        kept = np.asarray(self._lane.keep(values))
-        self._lane.do(partial(_append, self._writer, kept), kept.nbytes)
+        kept = np.asarray(self._executor.keep(values))
+        self._executor.do(partial(_append, self._writer, kept), kept.nbytes)
 
     def finish(self, placement: Placement, entries: dict[str, Entry]) -> None:
         """Put the finished array in the place of the one that was planned."""

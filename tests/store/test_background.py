@@ -15,7 +15,7 @@ from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.reports import BackgroundSave
 from ann_ckpt.store import batch
-from ann_ckpt.store.background import BackgroundLane
+from ann_ckpt.store.background import BackgroundExecutor
 from tests.store.runs import state
 
 
@@ -83,8 +83,8 @@ def fail(store) -> None:
 
         patch.setattr(batch, "fsync_file", fsync)
         pending = store.save(state(7), background=True)
-        assert pending.lane is not None
-        pending.lane.wait()
+        assert pending.executor is not None
+        pending.executor.wait()
 
 
 @pytest.mark.parametrize("call", ["save", "plan", "prune", "resume", "close"])
@@ -133,28 +133,28 @@ def test_whoever_waited_for_a_failure_is_not_told_again(path):
 
 
 def test_what_waits_is_bounded_and_the_caller_waits_for_what_goes_beyond():
-    lane = BackgroundLane(ExitStack(), at_most=100)
+    executor = BackgroundExecutor(ExitStack(), at_most=100)
     gate, done = threading.Event(), []
-    with lane:
-        lane.do(lambda: gate.wait(60), 60)
-        lane.do(lambda: done.append("second"), 40)
-        blocked = threading.Thread(target=lambda: lane.do(lambda: done.append("third"), 1))
+    with executor:
+        executor.do(lambda: gate.wait(60), 60)
+        executor.do(lambda: done.append("second"), 40)
+        blocked = threading.Thread(target=lambda: executor.do(lambda: done.append("third"), 1))
         blocked.start()
         blocked.join(0.2)
         assert blocked.is_alive()
         gate.set()
         blocked.join(60)
         assert not blocked.is_alive()
-    assert lane.wait() is None
+    assert executor.wait() is None
     assert done == ["second", "third"]
 
 
 def test_a_single_job_larger_than_the_bound_is_taken_when_nothing_else_waits():
     done = []
-    with BackgroundLane(ExitStack(), at_most=10) as lane:
-        lane.do(lambda: done.append(1), 1000)
-        lane.do(lambda: done.append(2), 1000)
-    assert lane.wait() is None
+    with BackgroundExecutor(ExitStack(), at_most=10) as executor:
+        executor.do(lambda: done.append(1), 1000)
+        executor.do(lambda: done.append(2), 1000)
+    assert executor.wait() is None
     assert done == [1, 2]
 
 
@@ -162,11 +162,11 @@ def test_jobs_after_one_that_failed_are_not_done_and_cleanup_learns_of_it():
     done, left = [], []
     cleanup = ExitStack()
     cleanup.push(lambda kind, error, trace: left.append(kind))
-    lane = BackgroundLane(cleanup)
-    lane.do(lambda: 1 / 0)
-    while lane.busy:
+    executor = BackgroundExecutor(cleanup)
+    executor.do(lambda: 1 / 0)
+    while executor.busy:
         pass
-    with pytest.raises(ZeroDivisionError), lane:
-        lane.do(lambda: done.append(1))
+    with pytest.raises(ZeroDivisionError), executor:
+        executor.do(lambda: done.append(1))
     assert done == []
     assert left == [ZeroDivisionError]
