@@ -19,7 +19,7 @@ from ann_ckpt.store.placement import Placement
 __all__ = [
     "Regions",
     "digest_whole",
-    "weave",
+    "hash_and_place",
 ]
 
 _Key = tuple[bytes, bytes]
@@ -72,7 +72,7 @@ _Hashed = tuple[NDArray[Any], NDArray[np.void]]
 """Values of consecutive blocks, and their records."""
 
 
-def weave(
+def hash_and_place(
     array: Array,
     bounds: NDArray[np.int64],
     previous: SharedArray | None,

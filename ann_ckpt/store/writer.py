@@ -31,7 +31,7 @@ from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import Executor
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.block_bounds import even_bounds, row_bounds
-from ann_ckpt.store.block_hashing import Regions, weave
+from ann_ckpt.store.block_hashing import Regions, hash_and_place
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared
@@ -209,7 +209,9 @@ class SeriesWriter:
         write: Callable[[NDArray[Any]], None] = lambda _: None,
         tick: Callable[[int], None] = lambda _: None,
     ) -> Placement:
-        return weave(array, bounds, previous, pool=self._pool, regions=self._regions, write=write, tick=tick)
+        return hash_and_place(
+            array, bounds, previous, pool=self._pool, regions=self._regions, write=write, tick=tick
+        )
 
     def _recall(self) -> _Base:
         """Return the newest checkpoint as the one to build upon; read only if another process left it."""
