@@ -17,7 +17,7 @@ from ann_ckpt.model import Array, nbytes, plain_array
 from ann_ckpt.store.placement import Placement
 
 __all__ = [
-    "Regions",
+    "BlockDigestCache",
     "digest_whole",
     "hash_and_place",
 ]
@@ -31,7 +31,7 @@ def digest_whole(values: NDArray[Any]) -> bytes:
     return block_digests(values, [0, len(values)])[0]
 
 
-class Regions:
+class BlockDigestCache:
     """Cache of block digests of the previous and the current save, keyed by the digest of each region."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ def hash_and_place(
     previous: SharedArray | None,
     *,
     pool: Executor,
-    regions: Regions,
+    cache: BlockDigestCache,
     write: Callable[[NDArray[Any]], None],
     tick: Callable[[int], None],
 ) -> Placement:
@@ -98,7 +98,7 @@ def hash_and_place(
         The array's layout in the checkpoint before.
     pool : Executor
         Where to hash.
-    regions : Regions
+    cache : BlockDigestCache
         Knows what was hashed before.
     write : callable
         Takes fresh values, some MiB at a time.
@@ -108,12 +108,12 @@ def hash_and_place(
     placement = Placement(array.dtype, array.shape, previous)
     hashed: Iterable[_Hashed]
     if isinstance(array, np.ndarray):
-        records = np.concatenate(list(_hashed_in_memory(array, bounds, pool, regions, tick)))
+        records = np.concatenate(list(_hashed_in_memory(array, bounds, pool, cache, tick)))
         if placement.keep_all(records):
             return placement
         hashed = [(array, records)]
     else:
-        hashed = _hashed_while_read(array, bounds, pool, regions, tick)
+        hashed = _hashed_while_read(array, bounds, pool, cache, tick)
     at_most = max(1, _BATCH_BYTES // (nbytes(array) // array.shape[0]))
     for values, records in hashed:
         for start, stop in _runs(placement.take(records), records["count"]):
@@ -126,7 +126,7 @@ def _hashed_in_memory(
     array: NDArray[Any],
     bounds: NDArray[np.int64],
     pool: Executor,
-    regions: Regions,
+    cache: BlockDigestCache,
     tick: Callable[[int], None],
 ) -> Iterator[NDArray[np.void]]:
     """Yield the records of the blocks, a region at a time; whole regions are hashed on threads, ahead."""
@@ -139,7 +139,7 @@ def _hashed_in_memory(
     for group, found in zip(groups, pool.map(digests, groups), strict=True):
         for cuts, digest in zip(group, found, strict=True):
             values = array[cuts[0] : cuts[-1]]
-            yield regions.records(values, cuts - cuts[0], digest)
+            yield cache.records(values, cuts - cuts[0], digest)
             tick(values.nbytes)
 
 
@@ -147,7 +147,7 @@ def _hashed_while_read(
     array: Array,
     bounds: NDArray[np.int64],
     pool: Executor,
-    regions: Regions,
+    cache: BlockDigestCache,
     tick: Callable[[int], None],
 ) -> Iterator[_Hashed]:
     """Yield the blocks in batches; each is hashed as a whole on a thread while the next ones are fetched."""
@@ -156,7 +156,7 @@ def _hashed_while_read(
     def first() -> _Hashed:
         values, cuts, digest = waiting.popleft()
         tick(values.nbytes)
-        return values, regions.records(values, cuts, digest.result())
+        return values, cache.records(values, cuts, digest.result())
 
     for cuts in _batches(array, bounds):
         values = plain_array(array[int(cuts[0]) : int(cuts[-1])])

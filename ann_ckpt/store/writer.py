@@ -31,7 +31,7 @@ from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import Executor
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.block_bounds import even_bounds, row_bounds
-from ann_ckpt.store.block_hashing import Regions, hash_and_place
+from ann_ckpt.store.block_hashing import BlockDigestCache, hash_and_place
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared
@@ -89,7 +89,7 @@ class SeriesWriter:
         self._folder = folder
         self._compression = compression
         self._base = _Base()
-        self._regions = Regions()
+        self._digest_cache = BlockDigestCache()
         self._pool = Threads(WORKERS, "ann_ckpt-store")
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class SeriesWriter:
     def plan(self, snapshot: Snapshot) -> StorePlan:
         """Hash everything and return what a save would write."""
         base = self._recall()
-        self._regions.begin()
+        self._digest_cache.begin()
         arrays = []
         for entry, bounds in _arrays(snapshot.file_plan(self._compression), snapshot.reading.state):
             if bounds is None:
@@ -146,7 +146,7 @@ class SeriesWriter:
         began = time.perf_counter()
         plan = snapshot.file_plan(self._compression)
         base = self._recall()
-        self._regions.begin()
+        self._digest_cache.begin()
         slot = Slot.after(base.slot, snapshot.reading.state.time_step)
         self._folder.complete()
         batch = ObjectBatch(self._folder, self._compression, self._pool)
@@ -210,7 +210,7 @@ class SeriesWriter:
         tick: Callable[[int], None] = lambda _: None,
     ) -> Placement:
         return hash_and_place(
-            array, bounds, previous, pool=self._pool, regions=self._regions, write=write, tick=tick
+            array, bounds, previous, pool=self._pool, cache=self._digest_cache, write=write, tick=tick
         )
 
     def _recall(self) -> _Base:

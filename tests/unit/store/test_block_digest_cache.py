@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.shared.array import block_records
 from ann_ckpt.store import block_hashing
-from ann_ckpt.store.block_hashing import Regions, digest_whole
+from ann_ckpt.store.block_hashing import BlockDigestCache, digest_whole
 
 
 def directly(values, cuts):
@@ -26,7 +26,7 @@ def cut_values(draw):
 
 @given(st.lists(cut_values(), min_size=1, max_size=6), st.booleans())
 def test_records_are_those_of_the_blocks_after_any_history(history, several_saves):
-    known = Regions()
+    known = BlockDigestCache()
     for values, cuts in history * 2:
         if several_saves:
             known.begin()
@@ -41,7 +41,7 @@ def test_only_what_changed_since_the_save_before_is_hashed_block_by_block(monkey
         "block_digests",
         lambda values, cuts: hashed.append(len(cuts)) or block_digests(values, cuts),
     )
-    known, values, cuts = Regions(), np.arange(1000.0), np.arange(0, 1001, 10)
+    known, values, cuts = BlockDigestCache(), np.arange(1000.0), np.arange(0, 1001, 10)
 
     def save():
         hashed.clear()
