@@ -300,6 +300,6 @@ def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
             layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
     except CheckpointError as error:
         return _Base(slot, notes=(Note("", f"nothing is shared with the newest checkpoint: {error.fact}"),))
-    sound = {p: array for p, array in layouts.items() if whole.issuperset(array.objects)}
-    notes = [Note(p, "objects are missing or truncated; written again") for p in layouts if p not in sound]
-    return _Base(slot, sound, tuple(notes))
+    intact = {p: array for p, array in layouts.items() if whole.issuperset(array.objects)}
+    notes = [Note(p, "objects are missing or truncated; written again") for p in layouts if p not in intact]
+    return _Base(slot, intact, tuple(notes))
