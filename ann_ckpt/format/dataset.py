@@ -24,10 +24,10 @@ from ann_ckpt.format.chunk_locations import AskedPlaces, Place, Places
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 
 __all__ = [
+    "ReadRange",
     "Storage",
     "StoredArray",
-    "Stretch",
-    "stretches",
+    "read_ranges",
 ]
 
 _RAW_BYTES = 4 << 20
@@ -35,7 +35,7 @@ _RAW_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ReadRange:
     """Neighbouring entries that one read gets."""
 
     start: int
@@ -52,15 +52,15 @@ class Stretch:
     raw: bool
     """Whether the bytes are the values themselves; otherwise it is one whole chunk, to be decoded."""
 
-    def joined(self, after: Stretch) -> Stretch | None:
-        """Return this stretch and the one behind it as one, if one read gets both."""
+    def joined(self, after: ReadRange) -> ReadRange | None:
+        """Return this range and the one that follows as one, if one read covers both."""
         size = self.size + after.size
         if not (self.raw and after.raw) or self.offset + self.size != after.offset or size > _RAW_BYTES:
             return None
-        return Stretch(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
+        return ReadRange(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
 
 
-def stretches(layout: Layout, places: Places, start: int, stop: int) -> Iterator[Stretch]:
+def read_ranges(layout: Layout, places: Places, start: int, stop: int) -> Iterator[ReadRange]:
     """Yield what has to be read for entries ``[start, stop)``, in order.
 
     Parameters
@@ -77,10 +77,10 @@ def stretches(layout: Layout, places: Places, start: int, stop: int) -> Iterator
     """
     length = layout.chunk_length
     chunks = range(start // length, math.ceil(stop / length))
-    pending: Stretch | None = None
+    pending: ReadRange | None = None
     for number, place in zip(chunks, places.of(chunks), strict=True):
         first = number * length
-        found = _stretch(layout, place, first, max(start, first), min(stop, first + length))
+        found = _read_range(layout, place, first, max(start, first), min(stop, first + length))
         joined = None if pending is None else pending.joined(found)
         if pending is not None and joined is None:
             yield pending
@@ -89,14 +89,14 @@ def stretches(layout: Layout, places: Places, start: int, stop: int) -> Iterator
         yield pending
 
 
-def _stretch(layout: Layout, place: Place, first: int, low: int, high: int) -> Stretch:
+def _read_range(layout: Layout, place: Place, first: int, low: int, high: int) -> ReadRange:
     """Entries ``[low, high)`` of one chunk; a packed one is read whole, a raw one so far only."""
     offset, size, mask = place
     all_skipped = (1 << len(layout.filters)) - 1
     if mask & all_skipped != all_skipped:
-        return Stretch(low, high, offset, size, first, mask, raw=False)
+        return ReadRange(low, high, offset, size, first, mask, raw=False)
     skipped, wanted = (low - first) * layout.entry_bytes, (high - low) * layout.entry_bytes
-    return Stretch(low, high, offset + skipped, wanted, first, mask, raw=True)
+    return ReadRange(low, high, offset + skipped, wanted, first, mask, raw=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,36 +218,36 @@ class StoredArray:
                 self.read_into(out, start)
             return
         found = (
-            (stretch, out[stretch.start - start : stretch.stop - start])
+            (part, out[part.start - start : part.stop - start])
             for start, out in parts
-            for stretch in stretches(self._layout, self._places, start, start + len(out))
+            for part in read_ranges(self._layout, self._places, start, start + len(out))
         )
-        self._count(self._read_stretches(found))
+        self._count(self._read_parts(found))
 
-    def _read_stretches(self, parts: Iterable[tuple[Stretch, NDArray[Any]]]) -> int:
-        """Fill each array with its stretch; return how many bytes of the file that took."""
+    def _read_parts(self, parts: Iterable[tuple[ReadRange, NDArray[Any]]]) -> int:
+        """Fill each array with its part; return how many bytes of the file that took."""
         taken = 0
         chunk: codec.Unpacked | None = None
         unpacked = -1
-        for stretch, out in parts:
-            if stretch.raw:
-                taken += self._pread_into(out, stretch.offset)
+        for part, out in parts:
+            if part.raw:
+                taken += self._pread_into(out, part.offset)
                 continue
-            if chunk is None or unpacked != stretch.chunk:
-                chunk, unpacked = self._unpack(stretch), stretch.chunk
-                taken += stretch.size
-            first = (stretch.start - stretch.chunk) * math.prod(self.shape[1:])
+            if chunk is None or unpacked != part.chunk:
+                chunk, unpacked = self._unpack(part), part.chunk
+                taken += part.size
+            first = (part.start - part.chunk) * math.prod(self.shape[1:])
             chunk.copy_to(out.reshape(-1), start=first)
         return taken
 
-    def _unpack(self, stretch: Stretch) -> codec.Unpacked:
-        data = np.empty(stretch.size, np.uint8)
-        self._pread_into(data, stretch.offset)
+    def _unpack(self, part: ReadRange) -> codec.Unpacked:
+        data = np.empty(part.size, np.uint8)
+        self._pread_into(data, part.offset)
         try:
             return codec.unpack(
                 data.data,
                 self._layout.filters,
-                stretch.mask,
+                part.mask,
                 count=math.prod(self._layout.chunk),
                 itemsize=self.dtype.itemsize,
             )

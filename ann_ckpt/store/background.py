@@ -22,8 +22,8 @@ __all__ = [
     "BACKGROUND_BYTES",
     "BackgroundExecutor",
     "BackgroundSave",
-    "Executor",
     "InlineExecutor",
+    "SaveExecutor",
 ]
 
 
@@ -31,7 +31,7 @@ BACKGROUND_BYTES = 256 << 20
 """How much may wait to be written in the background; the caller waits for what goes beyond."""
 
 
-class Executor(Protocol):
+class SaveExecutor(Protocol):
     """Runs write jobs in order, then cleans up; jobs are submitted inside its context."""
 
     def keep(self, values: Array) -> Array:

@@ -28,7 +28,7 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
-from ann_ckpt.store.background import Executor
+from ann_ckpt.store.background import SaveExecutor
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.block_bounds import even_bounds, row_bounds
 from ann_ckpt.store.block_hashing import BlockDigestCache, hash_and_place
@@ -116,7 +116,7 @@ class SeriesWriter:
     def save(
         self,
         snapshot: Snapshot,
-        executor: Executor,
+        executor: SaveExecutor,
         cleanup: contextlib.ExitStack,
         *,
         progress: Progress | None,
@@ -129,7 +129,7 @@ class SeriesWriter:
         ----------
         snapshot : Snapshot
             Read to its end before this returns.
-        executor : Executor
+        executor : SaveExecutor
             Does everything that touches the disk.
         cleanup : ExitStack
             What the executor leaves at the end.
@@ -226,7 +226,7 @@ class SeriesWriter:
 class _FreshBlocks:
     """The object that takes the fresh blocks of one array, made when the first one comes."""
 
-    def __init__(self, entry: ArrayEntry, batch: ObjectBatch, executor: Executor) -> None:
+    def __init__(self, entry: ArrayEntry, batch: ObjectBatch, executor: SaveExecutor) -> None:
         self._entry = entry
         self._batch = batch
         self._executor = executor

@@ -20,7 +20,7 @@ from ann_ckpt.format.bytes import FileBytes, NewFile
 from ann_ckpt.format.chunk_locations import AskedPlaces
 from ann_ckpt.format.chunk_writer import chunk_stream
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.format.dataset import StoredArray, stretches
+from ann_ckpt.format.dataset import StoredArray, read_ranges
 from ann_ckpt.format.guard import check_dataset
 
 CHUNK = 32
@@ -59,7 +59,7 @@ def opened(path):
 
 def cut(path, dataset, start, stop):
     layout = check_dataset(dataset, path.stat().st_size, "x")
-    return list(stretches(layout, AskedPlaces(dataset, layout, where="x"), start, stop))
+    return list(read_ranges(layout, AskedPlaces(dataset, layout, where="x"), start, stop))
 
 
 @st.composite
