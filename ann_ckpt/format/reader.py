@@ -276,7 +276,7 @@ class FileReader:
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
             check_shared_link(self._file.group(parent_path), link, array, self.where(path))
-            for first, last in array.stretches():
+            for first, last in array.contiguous_blocks():
                 places = array.places(first, last)
                 if not seen.issuperset(places):
                     self._objects.verify_trailer(array.objects[places[0][0]])

@@ -32,7 +32,7 @@ def row_bounds(connectivity: Connectivity) -> NDArray[np.int64]:
     A row starts a block with a probability of its size over :data:`ROW_BLOCK`, decided
     by a hash of its post rank. So there is one start in that many synapses on average,
     however rows are sized and ordered, and no row has a say in where another is cut,
-    except inside stretches that grow too long.
+    except inside ranges that grow too long.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def row_bounds(connectivity: Connectivity) -> NDArray[np.int64]:
     share = (sizes.astype(np.uint64) << np.uint64(32)) // np.uint64(ROW_BLOCK)
     is_start = _hash32(connectivity.post_ranks) < share
     is_start[0] = True
-    stretch = np.cumsum(is_start) - 1
-    part = (starts - starts[is_start][stretch]) // LONGEST
+    section = np.cumsum(is_start) - 1
+    part = (starts - starts[is_start][section]) // LONGEST
     is_cut = is_start | np.append(True, np.diff(part) != 0)
     bounds = (starts[is_cut], _inside_rows(starts, sizes), [connectivity.n_synapses])
     return np.unique(np.concatenate(bounds).astype(np.int64))

@@ -1,7 +1,7 @@
 """Description of a shared array: its blocks, and the pieces of objects that hold them.
 
 The checkpoints of a store share *objects*, immutable files with the values of one array
-or with its changed blocks only. A shared array is a list of *pieces*, stretches of
+or with its changed blocks only. A shared array is a list of *pieces*, ranges of entries of
 objects that follow one another, and of *blocks*, the units that are compared and
 checked. Four tables in the checkpoint file hold all of it; nothing here touches a file.
 """
@@ -179,8 +179,8 @@ class SharedArray:
             )
         ]
 
-    def stretches(self) -> Iterator[tuple[int, int]]:
-        """Cut the blocks into runs ``[first, last)`` that lie side by side, of at most a few MiB."""
+    def contiguous_blocks(self) -> Iterator[tuple[int, int]]:
+        """Yield ranges ``[first, last)`` of blocks that are adjacent in one object, a few MiB at most."""
         starts, piece_starts = self.block_starts, self.piece_starts
         first, last = 0, self.blocks.size
         at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
@@ -193,7 +193,7 @@ class SharedArray:
             first = stop
 
     def spans(self, first: int, last: int) -> Iterator[Span]:
-        """Group blocks ``[first, last)`` by the object they lie in, a few MiB at a time."""
+        """Group blocks ``[first, last)`` by the object that holds them, a few MiB at a time."""
         sources = list(self.objects.values())
         order = np.lexsort((self.block_places[first:last], self.block_sources[first:last])) + first
         counts = np.diff(self.block_starts)[order]

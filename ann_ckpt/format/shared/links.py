@@ -29,7 +29,7 @@ _RUNS = 128
 """Runs in one mapping. HDF5 takes time with the square of their number to build a selection,
 but ten times as long to store and follow one mapping per run."""
 _WIDE = 2**32 - 1
-"""Beyond it HDF5 1.10 can only write selections that are one stretch."""
+"""Beyond it HDF5 1.10 can only write selections that are one range."""
 _VALUES = layout.OBJECT_VALUES.encode()
 
 
@@ -124,17 +124,17 @@ def _mappings(array: SharedArray) -> Iterator[tuple[str, list[_Run]]]:
         yield name, group
 
 
-def _selection(shape: tuple[int, ...], stretches: list[tuple[int, int]]) -> Any:
-    """Return a dataspace of that shape with stretches of the first axis selected."""
+def _selection(shape: tuple[int, ...], ranges: list[tuple[int, int]]) -> Any:
+    """Return a dataspace of that shape with ranges of the first axis selected."""
     space = h5s.create_simple(shape)
     space.select_none()
     zeros, ones, rest = (0,) * (len(shape) - 1), (1,) * (len(shape) - 1), shape[1:]
-    for start, count in stretches:
+    for start, count in ranges:
         space.select_hyperslab(
             (start, *zeros),
             (1, *ones),
             block=(count, *rest),
-            op=h5s.SELECT_OR if len(stretches) > 1 else h5s.SELECT_SET,
+            op=h5s.SELECT_OR if len(ranges) > 1 else h5s.SELECT_SET,
         )
     return space
 
