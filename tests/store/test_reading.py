@@ -32,7 +32,7 @@ def state(w: np.ndarray, step: int) -> NetworkState:
 def make_reads_small(patch: pytest.MonkeyPatch) -> None:
     """Blocks of 12 values, reads of 8 of them, on threads from half of all on."""
     tiny_blocks(patch)
-    patch.setattr(array, "SPAN_BYTES", 8 * 12 * 8)
+    patch.setattr(array, "READ_BYTES", 8 * 12 * 8)
     for module in (checked, reader):
         patch.setattr(module, "PARALLEL_BYTES", LENGTH * 8 // 2)
 
@@ -86,13 +86,13 @@ def test_every_block_is_in_exactly_one_span(path):
             layout = checkpoint._layout("projections/ff/variables/w")
     assert len(layout.pieces) > 8
     for first, last in ((0, layout.blocks.size), (3, 17), (5, 6)):
-        spans = list(layout.spans(first, last))
+        spans = list(layout.by_object(first, last))
         assert sorted(n for span in spans for n in span.numbers.tolist()) == list(range(first, last))
         for span in spans:
             places = layout.places(first, last)
             for number, start in zip(span.numbers.tolist(), span.starts.tolist(), strict=True):
                 assert places[number - first][:2] == (span.source.name, start)
-    assert len(list(layout.spans(0, layout.blocks.size))) < len(layout.pieces)
+    assert len(list(layout.by_object(0, layout.blocks.size))) < len(layout.pieces)
 
 
 @pytest.mark.usefixtures("small_reads")

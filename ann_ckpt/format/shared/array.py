@@ -23,13 +23,13 @@ from ann_ckpt.format.digest import describe, described, digest_of
 
 __all__ = [
     "BLOCK",
-    "SPAN_BYTES",
+    "READ_BYTES",
     "TABLE_TYPES",
     "BlockPlace",
+    "ObjectBlocks",
     "Piece",
     "SharedArray",
     "SharedTables",
-    "Span",
     "StoredObject",
     "block_records",
     "shared_tables",
@@ -47,7 +47,7 @@ TABLE_TYPES = {
     layout.SHARED_BLOCKS: BLOCK,
 }
 """The tables of a checkpoint by their paths."""
-SPAN_BYTES = 4 << 20
+READ_BYTES = 4 << 20
 """Blocks of one object are read together up to this size."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 
@@ -83,7 +83,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Span:
+class ObjectBlocks:
     """Blocks of an array that lie in one object, in the order in which they lie there."""
 
     source: StoredObject
@@ -183,7 +183,7 @@ class SharedArray:
         """Yield ranges ``[first, last)`` of blocks that are adjacent in one object, a few MiB at most."""
         starts, piece_starts = self.block_starts, self.piece_starts
         first, last = 0, self.blocks.size
-        at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
+        at_most = max(1, READ_BYTES // max(1, self.entry_bytes))
         while first < last:
             begin = int(starts[first])
             piece = int(np.searchsorted(piece_starts, begin, side="right")) - 1
@@ -192,17 +192,19 @@ class SharedArray:
             yield first, stop
             first = stop
 
-    def spans(self, first: int, last: int) -> Iterator[Span]:
+    def by_object(self, first: int, last: int) -> Iterator[ObjectBlocks]:
         """Group blocks ``[first, last)`` by the object that holds them, a few MiB at a time."""
         sources = list(self.objects.values())
         order = np.lexsort((self.block_places[first:last], self.block_sources[first:last])) + first
         counts = np.diff(self.block_starts)[order]
         source, starts = self.block_sources[order], self.block_places[order]
-        at_most = max(1, SPAN_BYTES // max(1, self.entry_bytes))
+        at_most = max(1, READ_BYTES // max(1, self.entry_bytes))
         for run in np.split(np.arange(order.size), np.flatnonzero(np.diff(source)) + 1):
             part = (np.cumsum(counts[run]) - counts[run]) // at_most
             for some in np.split(run, np.flatnonzero(np.diff(part)) + 1):
-                yield Span(sources[source[some[0]]], order[some], starts[some], starts[some] + counts[some])
+                yield ObjectBlocks(
+                    sources[source[some[0]]], order[some], starts[some], starts[some] + counts[some]
+                )
 
     @cached_property
     def objects(self) -> Mapping[str, StoredObject]:

@@ -19,7 +19,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.checked import PARALLEL_BYTES, fill_whole_blocks, reading_threads
 from ann_ckpt.format.dataset import Storage, StoredArray
 from ann_ckpt.format.digest import range_digests
-from ann_ckpt.format.shared.array import SharedArray, Span, block_records
+from ann_ckpt.format.shared.array import ObjectBlocks, SharedArray, block_records
 from ann_ckpt.format.shared.objects import OpenObjects, naming_object
 
 __all__ = [
@@ -102,30 +102,30 @@ class _Blocks:
         starts = self._array.block_starts
         first, last = (int(n) for n in np.searchsorted(starts, (start, start + len(out))))
         run = map if out.nbytes < PARALLEL_BYTES else reading_threads().map
-        for _ in run(lambda span: self._fetch(span, out, start), self._array.spans(first, last)):
+        for _ in run(lambda part: self._fetch(part, out, start), self._array.by_object(first, last)):
             pass
 
-    def _fetch(self, span: Span, out: NDArray[Any], begin: int) -> None:
+    def _fetch(self, part: ObjectBlocks, out: NDArray[Any], begin: int) -> None:
         """Read blocks straight to where they belong in ``out``, which starts at entry ``begin``."""
         array = self._array
-        places = array.block_starts[span.numbers] - begin
-        ends = places + (span.stops - span.starts)
+        places = array.block_starts[part.numbers] - begin
+        ends = places + (part.stops - part.starts)
         # Blocks that are neighbours both there and here are one read.
-        heads = (span.starts[1:] != span.stops[:-1]) | (places[1:] != ends[:-1])
+        heads = (part.starts[1:] != part.stops[:-1]) | (places[1:] != ends[:-1])
         firsts, lasts = np.append(True, heads), np.append(heads, True)
         parts = [
             (start, out[place:end])
             for start, place, end in zip(
-                span.starts[firsts].tolist(), places[firsts].tolist(), ends[lasts].tolist(), strict=True
+                part.starts[firsts].tolist(), places[firsts].tolist(), ends[lasts].tolist(), strict=True
             )
         ]
-        with naming_object(span.source.name, self._where):
-            self._sources(span.source.name).gather(parts)
+        with naming_object(part.source.name, self._where):
+            self._sources(part.source.name).gather(parts)
         digests = range_digests(out, zip(places.tolist(), ends.tolist(), strict=True))
-        wrong = np.flatnonzero(block_records(ends - places, digests) != array.blocks[span.numbers])
+        wrong = np.flatnonzero(block_records(ends - places, digests) != array.blocks[part.numbers])
         if wrong.size:
             raise CorruptFileError(
-                f"checksum mismatch in the object {span.source.name}",
-                details={"entries": f"{span.starts[wrong[0]]} to {span.stops[wrong[0]]} of the object"},
+                f"checksum mismatch in the object {part.source.name}",
+                details={"entries": f"{part.starts[wrong[0]]} to {part.stops[wrong[0]]} of the object"},
                 where=self._where,
             )
