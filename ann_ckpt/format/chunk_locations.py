@@ -15,10 +15,10 @@ from ann_ckpt.format.guard import Layout
 
 __all__ = [
     "PLACE",
-    "AskedPlaces",
-    "NotedPlaces",
+    "ChunkLocations",
+    "HDF5Locations",
     "Place",
-    "Places",
+    "TrailerLocations",
 ]
 
 Place = tuple[int, int, int]
@@ -31,7 +31,7 @@ _LIST_SHARE = 8
 """So is less than this part of all: asking for one costs as much as this many in a list."""
 
 
-class Places(Protocol):
+class ChunkLocations(Protocol):
     """Chunks along the first axis, by number; a contiguous dataset is a single one."""
 
     def of(self, chunks: range) -> Iterable[Place]:
@@ -47,7 +47,7 @@ class Places(Protocol):
         """Bytes of all of them in the file."""
 
 
-class AskedPlaces:
+class HDF5Locations:
     """Chunk locations from HDF5: queried one by one, then listed once that is cheaper.
 
     Parameters
@@ -69,7 +69,7 @@ class AskedPlaces:
         self._listed: NDArray[np.void] | None = None
 
     def of(self, chunks: range) -> Iterable[Place]:
-        """Return the locations of some chunks; see :class:`Places`."""
+        """Return the locations of some chunks; see :class:`ChunkLocations`."""
         if self._listed is None:
             self._asked += len(chunks)
             if self._asked < _LIST_FROM or self._asked * _LIST_SHARE < self._count:
@@ -120,7 +120,7 @@ class AskedPlaces:
         return listed
 
 
-class NotedPlaces:
+class TrailerLocations:
     """Chunk locations from the trailer; each query reads only the records it needs.
 
     Parameters
@@ -145,7 +145,7 @@ class NotedPlaces:
         self._where = where
 
     def of(self, chunks: range) -> Iterable[Place]:
-        """Return the locations of some chunks; see :class:`Places`."""
+        """Return the locations of some chunks; see :class:`ChunkLocations`."""
         return _present(self._read(chunks), chunks.start, self._layout, self._where)
 
     def all(self) -> NDArray[np.void]:

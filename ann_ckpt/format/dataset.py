@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.chunk_locations import AskedPlaces, Place, Places
+from ann_ckpt.format.chunk_locations import HDF5Locations, Place, ChunkLocations
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 
 __all__ = [
@@ -60,14 +60,14 @@ class ReadRange:
         return ReadRange(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
 
 
-def read_ranges(layout: Layout, places: Places, start: int, stop: int) -> Iterator[ReadRange]:
+def read_ranges(layout: Layout, places: ChunkLocations, start: int, stop: int) -> Iterator[ReadRange]:
     """Yield what has to be read for entries ``[start, stop)``, in order.
 
     Parameters
     ----------
     layout : Layout
         Of the dataset: contiguous, or chunked along its first axis only.
-    places : Places
+    places : ChunkLocations
         Where its chunks lie.
 
     Raises
@@ -119,7 +119,7 @@ class StoredArray:
     ----------
     layout : Layout
         What the file says about it, and was believed.
-    places : Places or None
+    places : ChunkLocations or None
         Where its bytes lie; None if only HDF5 can find or decode them.
     dataset : h5py.h5d.DatasetID, optional
         The dataset; not needed where its places are known.
@@ -134,7 +134,7 @@ class StoredArray:
     def __init__(
         self,
         layout: Layout,
-        places: Places | None,
+        places: ChunkLocations | None,
         *,
         dataset: Any = None,
         file: Bytes,
@@ -155,7 +155,7 @@ class StoredArray:
         """Return a dataset that HDF5 has opened, once :mod:`~ann_ckpt.format.guard` has looked at it."""
         layout = check_dataset(dataset, file.size, where)
         readable = layout.in_chunks_of_rows and _without_padding(layout.dtype) == layout.dtype
-        places = AskedPlaces(dataset, layout, where=where) if readable else None
+        places = HDF5Locations(dataset, layout, where=where) if readable else None
         return cls(layout, places, dataset=dataset, file=file, count=count, where=where)
 
     @property

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.chunk_locations import PLACE, AskedPlaces, NotedPlaces
+from ann_ckpt.format.chunk_locations import PLACE, HDF5Locations, TrailerLocations
 from ann_ckpt.format.digest import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
 
@@ -70,7 +70,7 @@ def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
     suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
     if not suits or (not layout.chunk and layout.nbytes > _LONGEST):
         return None
-    places = AskedPlaces(dataset, layout, where=where).all()
+    places = HDF5Locations(dataset, layout, where=where).all()
     if layout.dtype.names is not None:
         layout = replace(layout, dtype=np.dtype(f"V{layout.dtype.itemsize}"))
     return NotedDataset(row, layout, places)
@@ -150,7 +150,7 @@ class Trailer:
             raise _damaged()
         return cls(file, np.frombuffer(raw, _DATASET), end)
 
-    def find(self, row: int, where: str) -> tuple[Layout, NotedPlaces] | None:
+    def find(self, row: int, where: str) -> tuple[Layout, TrailerLocations] | None:
         """Return the layout and chunk locations of a dataset; None if the trailer does not list it.
 
         Raises
@@ -176,7 +176,7 @@ class Trailer:
             raise ValueError("invalid dataset record in the trailer")
         check_size(layout, layout.nbytes, self._places, where)
         start = self._places + first * PLACE.itemsize
-        return layout, NotedPlaces(self._file, start, end=self._places, layout=layout, where=where)
+        return layout, TrailerLocations(self._file, start, end=self._places, layout=layout, where=where)
 
     def check(self, dataset: Any, row: int, where: str) -> None:
         """Verify the chunk locations of a dataset against HDF5's.

@@ -17,14 +17,14 @@ from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import chunk_locations, h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
-from ann_ckpt.format.chunk_locations import AskedPlaces
+from ann_ckpt.format.chunk_locations import HDF5Locations
 from ann_ckpt.format.chunk_writer import chunk_stream
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.dataset import StoredArray, read_ranges
 from ann_ckpt.format.guard import check_dataset
 
 CHUNK = 32
-ASK = AskedPlaces._ask
+ASK = HDF5Locations._ask
 
 
 def make(path, values, compression=Compression.AUTO):
@@ -59,7 +59,7 @@ def opened(path):
 
 def cut(path, dataset, start, stop):
     layout = check_dataset(dataset, path.stat().st_size, "x")
-    return list(read_ranges(layout, AskedPlaces(dataset, layout, where="x"), start, stop))
+    return list(read_ranges(layout, HDF5Locations(dataset, layout, where="x"), start, stop))
 
 
 @st.composite
@@ -104,7 +104,7 @@ def test_chunks_asked_for_a_few_at_a_time_are_listed_once_that_is_cheaper(tmp_pa
     values = np.random.default_rng(0).integers(0, 1 << 62, 100 * CHUNK)
     make(tmp_path / "x.h5", values, Compression.NONE)
     asked = []
-    monkeypatch.setattr(AskedPlaces, "_ask", lambda self, number: asked.append(number) or ASK(self, number))
+    monkeypatch.setattr(HDF5Locations, "_ask", lambda self, number: asked.append(number) or ASK(self, number))
     with opened(tmp_path / "x.h5") as (stored, _, _):
         for start in range(0, len(values), 4 * CHUNK):
             np.testing.assert_array_equal(
