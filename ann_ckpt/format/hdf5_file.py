@@ -96,9 +96,9 @@ class OpenFile:
         row : int
             What the trailer knows it by.
         """
-        return self.noted(path, row) or self.through_hdf5(path)
+        return self.from_trailer(path, row) or self.through_hdf5(path)
 
-    def noted(self, path: str, row: int) -> StoredArray | None:
+    def from_trailer(self, path: str, row: int) -> StoredArray | None:
         """Return a dataset located by the trailer; None if the trailer does not list it."""
         where = self.where(path)
         found = None if self._trailer is None else self._trailer.find(row, where)
@@ -128,11 +128,11 @@ class OpenFile:
         return True
 
     def verify_trailer(self, path: str, row: int) -> None:
-        """Verify the trailer's digest and its record of one dataset; see :meth:`verify_noted`."""
+        """Verify the trailer's digest and its record of one dataset; see :meth:`verify_locations`."""
         self._read_trailer()
-        self.verify_noted(path, row)
+        self.verify_locations(path, row)
 
-    def verify_noted(self, path: str, row: int) -> None:
+    def verify_locations(self, path: str, row: int) -> None:
         """Verify the trailer's chunk locations of a dataset against HDF5's.
 
         Raises

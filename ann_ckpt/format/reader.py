@@ -116,7 +116,7 @@ class FileReader:
     def index(self) -> Index:
         """Every stored object by its path, in file order."""
         with self.reporting_corruption(layout.INDEX):
-            noted = self._file.noted(layout.INDEX, layout.INDEX_ROW)
+            noted = self._file.from_trailer(layout.INDEX, layout.INDEX_ROW)
             try:
                 index = self._read_index(noted or self._file.through_hdf5(layout.INDEX))
             except CorruptFileError:
@@ -292,7 +292,7 @@ class FileReader:
         with self.reporting_corruption(path):
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
-            self._file.verify_noted(path, self.index.number(path))
+            self._file.verify_locations(path, self.index.number(path))
             yield from self._checked(path, stored).verify()
 
     @cached_property

@@ -26,7 +26,7 @@ from ann_ckpt.format.digest import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
 
 __all__ = [
-    "NotedDataset",
+    "DatasetRecord",
     "Trailer",
     "note",
     "trailer_bytes",
@@ -53,7 +53,7 @@ _LONGEST = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NotedDataset:
+class DatasetRecord:
     """One dataset of a file that is being written."""
 
     row: int
@@ -64,7 +64,7 @@ class NotedDataset:
     """Where its chunks lie, records of type :data:`~ann_ckpt.format.chunk_locations.PLACE`."""
 
 
-def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
+def note(dataset: Any, row: int, where: str) -> DatasetRecord | None:
     """Return the trailer record of an open dataset; None if it must be read through HDF5 or is empty."""
     layout = layout_of(dataset, where)
     suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
@@ -73,15 +73,15 @@ def note(dataset: Any, row: int, where: str) -> NotedDataset | None:
     places = HDF5Locations(dataset, layout, where=where).all()
     if layout.dtype.names is not None:
         layout = replace(layout, dtype=np.dtype(f"V{layout.dtype.itemsize}"))
-    return NotedDataset(row, layout, places)
+    return DatasetRecord(row, layout, places)
 
 
-def trailer_bytes(datasets: Sequence[NotedDataset]) -> bytes:
+def trailer_bytes(datasets: Sequence[DatasetRecord]) -> bytes:
     """Return the trailer of a file that HDF5 has closed.
 
     Parameters
     ----------
-    datasets : sequence of NotedDataset
+    datasets : sequence of DatasetRecord
         Rows rise.
     """
     records = np.zeros(len(datasets), _DATASET)

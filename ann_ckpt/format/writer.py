@@ -28,7 +28,7 @@ from ann_ckpt.format.index import IndexRow, index_table
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.shared.array import shared_tables
 from ann_ckpt.format.shared.links import create_shared_link
-from ann_ckpt.format.trailer import NotedDataset, note, trailer_bytes
+from ann_ckpt.format.trailer import DatasetRecord, note, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
 
@@ -77,11 +77,11 @@ class _Writer:
         self._pool = pool
         self._tick = tick
         self._index: list[IndexRow] = []
-        self._noted: list[NotedDataset] = []
+        self._noted: list[DatasetRecord] = []
         self._digests: dict[int, NDArray[np.uint64]] = {}
         self._header: Mapping[str, NDArray[Any]] = {}
 
-    def write(self, plan: FilePlan) -> list[NotedDataset]:
+    def write(self, plan: FilePlan) -> list[DatasetRecord]:
         """Write everything; return where the datasets lie that the trailer notes."""
         for entry in plan.entries:
             digest = _WRITING[entry.encoding](self, entry)

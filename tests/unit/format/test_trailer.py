@@ -20,7 +20,7 @@ from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CheckpointError, CorruptFileError
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import check_superblock
-from ann_ckpt.format.trailer import NotedDataset, Trailer, note, trailer_bytes
+from ann_ckpt.format.trailer import DatasetRecord, Trailer, note, trailer_bytes
 from tests.golden.networks import complete
 from tests.store.tiny import tiny_blocks
 from tests.strategies import networks
@@ -120,7 +120,7 @@ def test_what_is_left_of_a_cut_trailer_is_named_and_passed_over(good, kept):
     assert (kept == 0) == ("trailer" not in str(report))
 
 
-def lying(noted: NotedDataset, **changes) -> NotedDataset:
+def lying(noted: DatasetRecord, **changes) -> DatasetRecord:
     """The same dataset, noted otherwise."""
     places = noted.places.copy()
     for column in ("offset", "size", "mask"):
