@@ -303,7 +303,7 @@ def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableErr
     reason = error.strerror or str(error)
     wrapped = NotWritableError(
         f"cannot write: {reason}",
-        details={"kept": "the previous file is unchanged"},
+        details={"kept": "whatever was there before is untouched"},
         where=printable(path, 400),
     )
     wrapped.errno = error.errno

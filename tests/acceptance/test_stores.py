@@ -349,7 +349,7 @@ def test_a_lock_that_changes_hands_while_somebody_is_asked_stays(
     monkeypatch.setattr(unlock, "_agreed", agree)
     answer = run("unlock", store_folder)
     assert answer.status == 10
-    assert "changed hands" in answer.err
+    assert "taken by another process" in answer.err
     assert lock.exists()
 
 

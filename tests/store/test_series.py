@@ -341,7 +341,7 @@ def test_metadata_is_kept_beside_the_network(store):
 
 def test_reading_needs_a_store_and_saving_makes_one(path):
     for mode in ("r", "prune"):
-        with pytest.raises(FileMissingError, match="no store"):
+        with pytest.raises(FileMissingError, match="the store does not exist"):
             CheckpointStore(path, mode)
     CheckpointStore(path, "a").close()
     assert len(CheckpointStore(path)) == 0

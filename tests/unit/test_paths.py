@@ -86,6 +86,6 @@ def test_relative_paths_in_a_working_folder_that_is_gone(tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(OptionError, match="working folder"):
+    with pytest.raises(OptionError, match="working directory"):
         absolute("net.h5")
     assert absolute(tmp_path / "net.h5") == tmp_path / "net.h5"

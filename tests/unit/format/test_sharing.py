@@ -56,8 +56,8 @@ def test_a_layout_that_keeps_all_rules() -> None:
         ([(ONE, -1, 5), (TWO, 0, 6), (ONE, 7, 3)], COUNTS, (14,), "leaves its object"),
         ([(ONE, 2, 5), (TWO, 0, 6), (ONE, 8, 3)], COUNTS, (14,), "leaves its object"),
         (GOOD, [2, 4, 5, 3], (14,), "spans two pieces"),
-        ([(ONE, 2, 5), (TWO, 0, 6), (ONE, 6, 3)], COUNTS, (14,), "share entries"),
-        ([(ONE, 0, 5), (ONE, 4, 6), (TWO, 0, 3)], [5, 6, 3], (14,), "share entries"),
+        ([(ONE, 2, 5), (TWO, 0, 6), (ONE, 6, 3)], COUNTS, (14,), "overlap"),
+        ([(ONE, 0, 5), (ONE, 4, 6), (TWO, 0, 3)], [5, 6, 3], (14,), "overlap"),
     ],
 )
 def test_a_layout_that_breaks_one_rule_is_refused(
@@ -142,8 +142,8 @@ O, A, P, B = layout.SHARED_OBJECTS, layout.SHARED_ARRAYS, layout.SHARED_PIECES, 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        *((_retyped(table), "other columns") for table in (O, A, P)),
-        *((_matrix(table), "other columns") for table in (O, A, P)),
+        *((_retyped(table), "columns of the") for table in (O, A, P)),
+        *((_matrix(table), "columns of the") for table in (O, A, P)),
         (_set(O, 0, "name", b"../../etc/passwd"), "not the name of an object"),
         (_set(A, 0, "pieces", 2), "does not match the array table"),
         (_longer(P), "does not match the array table"),
@@ -163,7 +163,7 @@ def test_tables_that_break_a_rule_are_refused_at_once(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_retyped(B), "other columns"),
+        (_retyped(B), "columns of the"),
         (_set(A, 0, "dtype", b"|O"), "not the type"),
         (_set(A, 0, "shape", b"14x-2"), "not the shape"),
         (_set(A, 0, "shape", b"13x2"), "do not add up"),

@@ -41,7 +41,7 @@ def projection(**changes):
 @pytest.mark.parametrize(
     ("post", "rows", "message"),
     [
-        ([0, 0], [[1], [2]], "stands twice"),
+        ([0, 0], [[1], [2]], "duplicate post rank"),
         ([0], [[1, 1]], "repeats within row 0"),
         ([0], [[-1]], "ranks from -1"),
         ([-3], [[1]], "ranks from -3"),

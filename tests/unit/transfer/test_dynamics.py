@@ -163,7 +163,7 @@ def test_what_the_file_lacks_of_the_live_ones_is_said() -> None:
     live = replace(state(), populations={"a": a, "b": state().populations["b"]})
     made = plan_load(Reading(state()), Reading(live), refusal=lambda _: None, exact=Simulator())
     assert [str(note) for note in made.notes] == [
-        "populations/a: the file does not have python.rates, which stays as it is"
+        "populations/a: the file does not have python.rates; kept as it is"
     ]
 
 
