@@ -51,7 +51,7 @@ def test_what_is_accepted_comes_out_equal_or_rounded(
 def test_what_would_change_is_refused(values: list[float], live: str, reason: str) -> None:
     said = cast_refusal(np.array(values), np.dtype(live))
     assert said is not None
-    assert said.split(" is no ")[1] == reason.split(" is no ")[1]
+    assert said.split(" cannot be represented as ")[1] == reason.split(" cannot be represented as ")[1]
     assert float(said.split()[0]) == pytest.approx(float(reason.split(maxsplit=1)[0]), nan_ok=True)
 
 
