@@ -134,7 +134,7 @@ def test_a_script_has_to_be_found_again(tmp_path: Path) -> None:
         verify_resume(f"{tmp_path}/none.py:build", at=1.0, duration=1.0)
     with pytest.raises(OptionError, match=r"script\.py:function"):
         verify_resume("model.py", at=1.0, duration=1.0)
-    with pytest.raises(OptionError, match="top of a script"):
+    with pytest.raises(OptionError, match="top level of a script"):
         verify_resume(lambda: None, at=1.0, duration=1.0)
     with pytest.raises(OptionError, match="above 0"):
         verify_resume(f"{__file__}:test_a_script_has_to_be_found_again", at=1.0, duration=0.0)

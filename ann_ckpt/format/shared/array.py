@@ -317,7 +317,7 @@ class SharedTables:
         rows = self._pieces[self._piece_ends[number] : self._piece_ends[number + 1]]
         blocks = self._blocks(int(self._block_ends[number]), int(self._block_ends[number + 1]))
         if blocks.dtype != BLOCK:
-            raise ValueError("the columns of the piece table differ from the format")
+            raise ValueError("the columns of the block table differ from the format")
         sources = map(self.objects.__getitem__, rows["object"].tolist())
         pieces = tuple(map(Piece, sources, rows["start"].tolist(), rows["count"].tolist()))
         return SharedArray(*self.describe(number), pieces, blocks)
