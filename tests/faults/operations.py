@@ -179,7 +179,7 @@ def _apply(folder: Path) -> None:
 
 def _applied(path: Path) -> NetworkState:
     expect_same(ann_ckpt.read(path.parent / "a.h5"), net(2))
-    return ann_ckpt.params.plan(path.parent / "params.json", net(2))
+    return ann_ckpt.params.apply(path.parent / "params.json", net(2))
 
 
 class CommandError(CheckpointError):

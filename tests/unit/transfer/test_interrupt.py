@@ -128,6 +128,6 @@ def test_an_interrupt_while_parameters_are_set_comes_when_all_are(tmp_path, time
     parameters = tmp_path / "parameters.json"
     ann_ckpt.params.save_parameters(parameters, network=source)
     with pytest.raises(KeyboardInterrupt) as caught:
-        ann_ckpt.params.plan(parameters, net)
+        ann_ckpt.params.apply(parameters, net)
     said = "all parameters were set" if times == 1 else "the parameters are partly set"
     assert said in caught.value.__notes__[0]
