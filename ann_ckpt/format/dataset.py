@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.chunk_locations import HDF5Locations, Place, ChunkLocations
+from ann_ckpt.format.chunk_locations import ChunkLocations, HDF5Locations, Place
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 
 __all__ = [
