@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
+import operator
 import os
 import re
 import subprocess
@@ -73,6 +75,15 @@ def test_the_page_names_every_layer() -> None:
     ]
     drawn = re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "architecture.md").read_text())
     assert {name for layer in layers for name in layer.split(" | ")} <= set(drawn)
+
+
+def test_the_journeys_pass_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    journeys = page[page.index("## Six journeys") :]
+    named = re.findall(r"`((?:[a-z_]+/)*[a-z_]+)\.([A-Za-z_]+(?:\.[a-z_]+)*)`", journeys)
+    assert len(named) > 25
+    for module, name in named:
+        operator.attrgetter(name)(importlib.import_module(f"ann_ckpt.{module.replace('/', '.')}"))
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if is_facade(m)])

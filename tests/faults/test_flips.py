@@ -18,7 +18,7 @@ from tests.faults.zygote import Zygote
 
 pytestmark = pytest.mark.torture
 
-SAMPLE = 400
+SAMPLE = 100
 """Bits to flip in an ordinary run; ``make torture`` flips each one."""
 BATCH = 100
 """Flips in one process."""
