@@ -274,7 +274,7 @@ def load_parameters(
     network : optional
         A live network; default is the simulator's global one. A
         :class:`~ann_ckpt.NetworkState` or an open checkpoint never changes: the file
-        is checked against it, and :func:`ann_ckpt.params.plan` gives the changed state.
+        is checked against it, and :func:`ann_ckpt.params.apply` gives the changed state.
     strict : bool
         False: names that the network lacks raise one
         :class:`~ann_ckpt.params.UnknownNameWarning` that lists them all. True: they

@@ -49,7 +49,7 @@ def test_an_instrumented_model_is_exact(folder: Path) -> None:
 
 
 def test_the_call_says_the_same(folder: Path) -> None:
-    report = ann_ckpt.resume.verify(exact_model.build, at=100.0, duration=50.0, directory=folder)
+    report = ann_ckpt.verify_resume(exact_model.build, at=100.0, duration=50.0, directory=folder)
     assert report.ok
     assert report.differing == report.unsteady == report.notes == ()
     arrays = ann_ckpt.read(folder / "resumed.h5")
