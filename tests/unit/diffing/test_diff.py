@@ -179,7 +179,7 @@ def test_everything_that_can_differ_is_said_in_words():
     for words in (
         "a and b differ",
         "time_step 0 became 2000",
-        "populations: stand in another order",
+        "populations: are in a different order",
         "populations/out: neuron_type None became TypeInfo(name='LIF'",
         "metadata: other note",
         "geometry (90, 60) became (54, 100)",

@@ -60,7 +60,7 @@ def test_without_a_schema_only_the_form_is_checked() -> None:
         ("./missing.json", "no such file"),
         (".", "not a regular file"),
         ("", "not a regular file"),
-        ("a\0b", "a character that no file name can hold"),
+        ("a\0b", "a character that is not allowed in file names"),
         ("x" * 5000, "name too long"),
         ("no-schema.json", "is not known"),
         ("p.json", "is not known"),
