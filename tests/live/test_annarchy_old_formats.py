@@ -29,7 +29,7 @@ def test_what_has_no_place_is_said(run: Run, tmp_path: Path) -> None:
         truth=str(tmp_path / "truth.h5"),
         paths=[str(tmp_path / "net.mat")],
     )
-    assert any("constants cannot stand" in note for note in said[0])
+    assert any("constants cannot be stored" in note for note in said[0])
 
 
 @pytest.mark.parametrize("suffix", ["data", "txt.gz", "npz", "mat"])

@@ -217,10 +217,12 @@ SAVING = """
     net = DemoNetwork(seed=1)
     for target in ("out.h5", "out.npz", "run.ckpt"):
         ann_ckpt.save(target, network=net)
-    ann_ckpt.convert("out.npz", "converted.h5")
+    ann_ckpt.convert("out.npz", "converted.h5", isolate=False)
     ann_ckpt.load("out.h5", network=net)
     ann_ckpt.verify("out.h5")
     assert not started, started
+    ann_ckpt.convert("out.npz", "again.h5")  # the reader of old files, in a process of its own
+    assert [arguments[0] for _, arguments in started] == [sys.executable], started
     print(ann_ckpt.open("out.h5").provenance.get("git"))
 """
 

@@ -244,3 +244,11 @@ def test_limits_grow_with_the_file() -> None:
     small, large = WorkerLimits.for_size(0), WorkerLimits.for_size(10 << 30)
     assert small.memory_bytes < large.memory_bytes
     assert small.cpu_seconds < large.cpu_seconds
+
+
+def test_the_worker_finds_the_package_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder inside the package is on its path: a module there could hide one of Python's own."""
+    monkeypatch.setattr(sys, "path", ["", "/nowhere"])
+    package, nowhere = client.import_path()
+    assert (Path(package) / "ann_ckpt" / "__init__.py").is_file()
+    assert nowhere == "/nowhere"

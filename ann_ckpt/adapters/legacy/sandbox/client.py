@@ -92,6 +92,10 @@ def examine_isolated(
     task = asdict(limits) | {"path": name, "dt": dt, "encoding": encoding}
     command = [sys.executable, "-I", "-c", _START, json.dumps(import_path()), json.dumps(task)]
     environment = _SINGLE | {key: os.environ[key] for key in _KEPT if key in os.environ}
+    # A program of the working folder must not run, though people have "." on their search path.
+    found = environment.get("PATH", os.defpath).split(os.pathsep)
+    folders = [folder for folder in found if Path(folder).is_absolute()]
+    environment["PATH"] = os.pathsep.join(folders)
     worker = subprocess.Popen(  # noqa: S603 - our own interpreter with our own code
         command,
         stdin=subprocess.DEVNULL,
@@ -158,7 +162,7 @@ def import_path() -> list[str]:
     An interactive session imports from its working folder, which may be a stranger's by now.
     """
     path = [entry for entry in sys.path if Path(entry).is_absolute()]
-    package = os.fspath(Path(__file__).parents[2])
+    package = os.fspath(Path(__file__).parents[4])
     return path if package in path else [package, *path]
 
 
