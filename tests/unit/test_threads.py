@@ -97,7 +97,7 @@ def test_ending_waits_for_the_work_and_then_takes_no_more():
     pool.shutdown()
     pool.shutdown()
     assert done == [1]
-    with pytest.raises(RuntimeError, match="ended"):
+    with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(int)
 
 
