@@ -283,7 +283,9 @@ def test_states_survive_pickling():
 
 
 def all_errors(cls=CheckpointError):
-    yield cls
+    """The package's errors; tests that ran before may have made classes of their own."""
+    if cls.__module__.startswith("ann_ckpt."):
+        yield cls
     for below in cls.__subclasses__():
         yield from all_errors(below)
 
