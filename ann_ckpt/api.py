@@ -16,12 +16,13 @@ from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.durable import check_target
+from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Selection, Which
-from ann_ckpt.single import check_single, write_single
+from ann_ckpt.single import check_single, is_meant_for_us, write_single
 from ann_ckpt.store.folder import split_store_path, store_target
 from ann_ckpt.store.opening import PathLike, old_file, open_checkpoint, stored_reading
 from ann_ckpt.store.series import SeriesView, verify_store
@@ -115,6 +116,7 @@ def write(
     NotWritableError
         If the file cannot be written; an older one is untouched.
     """
+    check_savable(path)
     return save(path, network=state, compression=compression, progress=progress)
 
 
@@ -141,7 +143,9 @@ def save(
         Missing folders are made. The extension decides: ``.h5`` and ``.hdf5`` for one self-contained file,
         ``.ckpt`` for a store, where only what changed is written; ``run.ckpt@name``
         gives the new checkpoint a tag. ``.data``, ``.txt``, ``.gz``, ``.npz`` and
-        ``.mat`` are written as ANNarchy writes them, with all that these formats lack.
+        ``.mat`` are written as ANNarchy writes them, with all that these formats lack; under any
+        other name that does not look like one of ours, the network is pickled, as ANNarchy does,
+        and the report says so.
     populations, projections : bool, str or list of str
         All, none, or names and globs.
     net_id : int
@@ -165,6 +169,14 @@ def save(
     -------
     SaveReport
         What was saved, and what cannot be.
+
+    Raises
+    ------
+    OptionError
+        If the name is nearly one of a checkpoint or a store: ``net.h5.``, ``run.ckpt/x``.
+    NotWritableError
+        If the file cannot be written, or would be pickled in place of one that ANNarchy did not
+        write. An older one is untouched.
     """
     # Before anything happens to the network: a barrier reseeds it.
     metadata = {} if metadata is None else plain_metadata(metadata)
@@ -184,10 +196,13 @@ def save(
                 barrier=barrier,
                 progress=progress,
             )
-    check_savable(filename)
+    pickled = _is_pickled(filename)
     reading, origin = live_reading(
         network, net_id, Selection(populations, projections), barrier=barrier, metadata=metadata
     )
+    if pickled:
+        note = Note("", f"pickled, as ANNarchy does: {printable(Path(filename).name, 80)!r} names no format")
+        return legacy.write(replace(reading, notes=(note, *reading.notes)), filename)
     if Path(filename).suffix in legacy.SUFFIXES:
         return legacy.write(reading, filename)
     return write_single(
@@ -200,8 +215,29 @@ def save(
     )
 
 
+def _is_pickled(filename: PathLike) -> bool:
+    """Whether a file is pickled because its name asks for nothing else; raise if it cannot be written.
+
+    Raises
+    ------
+    NotWritableError
+        As :func:`check_savable`, and if a file is there that ANNarchy did not write.
+    """
+    if is_meant_for_us(filename) or Path(filename).suffix in legacy.SUFFIXES:
+        check_savable(filename)
+        return False
+    final = check_target(filename)
+    if final.exists() and final.stat().st_size and legacy.detect(final) is None:
+        raise NotWritableError(
+            "the file that is there is not one that ANNarchy wrote",
+            details={"hint": "give the new file the extension .h5, or another name"},
+            where=printable(final, 400),
+        )
+    return True
+
+
 def check_savable(filename: PathLike) -> None:
-    """Raise if :func:`save` cannot write to a target, before anything is read.
+    """Raise if a target names no format or cannot be written to, before anything is read.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import NetworkState
 from ann_ckpt.report import Meter, Progress, SaveReport
 
-__all__ = ["check_single", "object_paths", "write_single"]
+__all__ = ["check_single", "is_meant_for_us", "object_paths", "write_single"]
 
 
 def write_single(
@@ -79,6 +79,24 @@ def object_paths(state: NetworkState) -> tuple[str, ...]:
     )
 
 
+_OURS = (".h5", ".hdf", ".hd5", ".ckpt")
+"""How extensions begin that stand for a checkpoint or a store, misspelt ones included."""
+
+
+def is_meant_for_us(path: str | os.PathLike[str]) -> bool:
+    """Whether a name asks for a checkpoint or a store, rightly or nearly so.
+
+    Examples
+    --------
+    >>> [is_meant_for_us(name) for name in ("net.h5", "net.H5.", "run.ckpt/x", "net", "net.pkl")]
+    [True, True, True, False, False]
+    """
+    *folders, name = Path(path).parts or ("",)
+    if any(Path(folder).suffix.lower() == ".ckpt" for folder in folders):
+        return True
+    return Path(name.rstrip(". ")).suffix.lower().startswith(_OURS)
+
+
 def check_single(path: str | os.PathLike[str]) -> None:
     """Raise if a path cannot become a checkpoint file, before anything is read.
 
@@ -93,7 +111,10 @@ def check_single(path: str | os.PathLike[str]) -> None:
     if suffix not in layout.SUFFIXES:
         raise OptionError(
             f"the extension {printable(suffix)!r} is not a format that can be written",
-            details={"known": ".h5, .hdf5; .ckpt for a store; ANNarchy's .data, .txt, .gz, .npz, .mat"},
+            details={
+                "known": ".h5, .hdf5; run.ckpt or run.ckpt@tag for a store; "
+                "ANNarchy's .data, .txt, .gz, .npz, .mat"
+            },
             where=printable(path, 400),
         )
     check_target(path)

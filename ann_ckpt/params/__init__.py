@@ -1,6 +1,13 @@
 """Parameter files that a CI can trust: read with positions, checked, compared, applied whole."""
 
-from ann_ckpt.params.api import ParameterFileWarning, UnknownNameWarning, apply, schema_for, validate
+from ann_ckpt.params.api import (
+    IgnoredValueWarning,
+    ParameterFileWarning,
+    UnknownNameWarning,
+    apply,
+    schema_for,
+    validate,
+)
 from ann_ckpt.params.calls import NotWrittenWarning, load_parameters, save_parameters
 from ann_ckpt.params.diff import Difference, diff
 from ann_ckpt.params.file import ParameterFile, load, parse
@@ -12,6 +19,7 @@ __all__ = [
     "RULES",
     "Difference",
     "Finding",
+    "IgnoredValueWarning",
     "NotWrittenWarning",
     "ParameterFile",
     "ParameterFileWarning",

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
-from ann_ckpt.params.description import FREE, describe, live_of, state_of
+from ann_ckpt.params.description import FREE, NetworkDescription, describe, live_of, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
-from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.findings import Finding, pointer
 from ann_ckpt.params.plan import Change, change_live, changed_state, plan_changes
 from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
@@ -23,6 +24,7 @@ from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS
 
 __all__ = [
+    "IgnoredValueWarning",
     "ParameterFileWarning",
     "UnknownNameWarning",
     "apply",
@@ -44,6 +46,10 @@ _SHOWN = 20
 
 class ParameterFileWarning(UserWarning):
     """There is something in a parameter file that somebody should look at; it was applied."""
+
+
+class IgnoredValueWarning(ParameterFileWarning):
+    """With ``global_only=True`` a file has values per neuron, dendrite or synapse; they were passed over."""
 
 
 class UnknownNameWarning(ParameterFileWarning):
@@ -157,11 +163,15 @@ def plan_for(
     strict: bool,
     engine: str = "auto",
     schema: Schema | None = None,
+    ignore_local: bool = False,
 ) -> tuple[Change, ...]:
     """Check a file and return what it changes in a network.
 
     Parameters
     ----------
+    ignore_local : bool
+        Pass over parameters with one value per neuron, dendrite or synapse, whatever the file
+        has for them, and name them in one :class:`IgnoredValueWarning`.
     schema : Schema, optional
         A further schema that the file has to fit.
 
@@ -175,8 +185,33 @@ def plan_for(
     checked = [
         Checker(s, engine=engine).check(file, global_only=global_only, limit=MOST_PROBLEMS) for s in schemas
     ]
-    refuse(checked, strict=strict)
-    return plan_changes({} if checked[0].document is None else checked[0].document.value, network)
+    values = {} if checked[0].document is None else checked[0].document.value
+    ignored = _local(values, network) if ignore_local else ()
+    refuse([_without(c, ignored) for c in checked] if ignored else checked, strict=strict)
+    if ignored:
+        fact = "global_only=True: not set, because each neuron, dendrite or synapse has a value of its own"
+        names = ", ".join(printable("/".join(path), 200) for path in ignored)
+        warnings.warn(f"{fact}: {names}", IgnoredValueWarning, stacklevel=3)
+    return plan_changes(values, network, leave_out=ignored)
+
+
+def _local(values: Mapping[str, Any], network: NetworkDescription) -> tuple[tuple[str, str, str], ...]:
+    """Return the paths of values in a file that belong to parameters which are not global."""
+    found = []
+    for thing in network.objects():
+        members = values.get(thing.section)
+        given = members.get(thing.name) if isinstance(members, Mapping) else None
+        if isinstance(given, Mapping):
+            local = (n for n in given if n in thing.parameters and not thing.parameters[n].is_global)
+            found += [(thing.section, thing.name, name) for name in local]
+    return tuple(found)
+
+
+def _without(checked: Checked, ignored: Sequence[tuple[str, ...]]) -> Checked:
+    """Return findings without those on values that are passed over."""
+    paths = [pointer(path) for path in ignored]
+    kept = [f for f in checked.findings if not any(f"{f.pointer}/".startswith(f"{p}/") for p in paths)]
+    return replace(checked, findings=tuple(kept))
 
 
 def refuse(checked: Sequence[Checked], *, strict: bool) -> None:

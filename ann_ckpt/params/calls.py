@@ -265,7 +265,8 @@ def load_parameters(
     filename : path-like
         JSON as :func:`save_parameters` and ANNarchy write it, YAML, or ANNarchy's old XML.
     global_only : bool
-        True: a parameter with one value per neuron, dendrite or synapse is an error.
+        True: parameters with one value per neuron, dendrite or synapse are passed over, and one
+        :class:`~ann_ckpt.params.IgnoredValueWarning` names them.
         False: one number is given to all, an array must fit.
     verbose : bool
         Print old and new values.
@@ -305,7 +306,8 @@ def load_parameters(
     changes = plan_for(
         file,
         state,
-        global_only=global_only,
+        global_only=False,
+        ignore_local=bool(global_only),
         strict=strict,
         schema=None if schema is None else schema_of(schema),
     )

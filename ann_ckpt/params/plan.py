@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,7 +68,9 @@ def shown(values: Array) -> str:
     return f"{array.size} values from {array.min()} to {array.max()}"
 
 
-def plan_changes(data: Mapping[str, Any], network: NetworkDescription) -> tuple[Change, ...]:
+def plan_changes(
+    data: Mapping[str, Any], network: NetworkDescription, *, leave_out: Collection[tuple[str, str, str]] = ()
+) -> tuple[Change, ...]:
     """Return a change for every value of a checked file that the network has a place for.
 
     One number for a parameter with many values is given to all of them; an array may be
@@ -81,13 +83,16 @@ def plan_changes(data: Mapping[str, Any], network: NetworkDescription) -> tuple[
         network lacks are passed over: whoever checked the file has reported them.
     network : NetworkDescription
         The network to change.
+    leave_out : collection of tuple of str
+        Section, owner and name of what is not to be changed; the file may have anything for it.
     """
     changes = []
     for section in SECTIONS:
         known = getattr(network, section)
         for owner, values in data.get(section, {}).items():
             if owner in known:
-                changes += _of(section, owner, values, known[owner].parameters)
+                wanted = {n: v for n, v in values.items() if (section, owner, n) not in leave_out}
+                changes += _of(section, owner, wanted, known[owner].parameters)
     changes += _of("constants", "", data.get("constants", {}), network.constants)
     return tuple(changes)
 

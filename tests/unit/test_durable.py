@@ -18,6 +18,8 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState, durable
+from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.legacy import Container
 from ann_ckpt.durable import atomic_write, make_folders
 from ann_ckpt.errors import NotWritableError, OptionError
 
@@ -170,6 +172,41 @@ def test_unknown_extension_writes_nothing(tmp_path):
     with pytest.raises(OptionError, match=r"\.xyz"):
         ann_ckpt.write(state(1), tmp_path / "net.xyz")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["net", "net.pkl", "net.v2", ".net", "net.h5.bak", "net.PKL", "a.b/net"])
+def test_what_names_no_format_is_pickled_and_read_back(name, tmp_path):
+    report = ann_ckpt.save(tmp_path / name, network=state(1))
+    assert legacy.detect(tmp_path / name) is Container.PICKLE
+    assert "pickled, as ANNarchy does" in report.skipped[0].text
+    found = ann_ckpt.read(tmp_path / name, dt=1.0)
+    assert list(found.populations) == list(state(1).populations)
+    ann_ckpt.save(tmp_path / name, network=state(2))
+    assert ann_ckpt.read(tmp_path / name, dt=1.0).time_step == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["net.h5.", "net.H5", "net.h5 ", "net.hdf", "net.hd5", "net.h5@a", "run.ckpt/x", "Run.CKPT", "r.ckpt."],
+)
+def test_what_is_nearly_a_checkpoint_is_refused(name, tmp_path):
+    with pytest.raises(OptionError, match="is not a format that can be written"):
+        ann_ckpt.save(tmp_path / name, network=state(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["import ANNarchy\n", "# model.py"])
+def test_nothing_else_is_replaced_by_a_pickle(text, tmp_path):
+    (tmp_path / "model.py").write_text(text)
+    with pytest.raises(NotWritableError, match="not one that ANNarchy wrote"):
+        ann_ckpt.save(tmp_path / "model.py", network=state(1))
+    assert (tmp_path / "model.py").read_text() == text
+    (tmp_path / "empty").touch()
+    ann_ckpt.save(tmp_path / "empty", network=state(1))
+    ann_ckpt.write(state(1), tmp_path / "net.h5")
+    (tmp_path / "net.h5").rename(tmp_path / "net")
+    with pytest.raises(NotWritableError):
+        ann_ckpt.save(tmp_path / "net", network=state(2))
 
 
 def test_symbolic_link_stays_a_link(tmp_path):

@@ -16,6 +16,7 @@ from ann_ckpt import NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.errors import NotWritableError, ParameterFileError, SchemaUnusableError, SimulatorError
 from ann_ckpt.params import (
+    IgnoredValueWarning,
     NotWrittenWarning,
     UnknownNameWarning,
     apply,
@@ -188,13 +189,40 @@ def test_other_errors_are_errors_beside_unknown_names(params: Any) -> None:
 
 def test_arrays_need_global_only_to_be_false(params: Any) -> None:
     live = Live()
-    path = params({"populations": {"inp": {"noise": 0.5}, "grid": {"noise": [[1, 2, 3], [4, 5, 6]]}}})
-    with pytest.raises(ParameterFileError) as caught:
+    values = {"inp": {"tau": 2.5, "noise": 0.5}, "grid": {"noise": [[1, 2, 3], [4, 5, 6]]}}
+    path = params({"populations": values})
+    with pytest.warns(IgnoredValueWarning) as caught:
         load_parameters(path, network=live)
-    assert [f.rule for f in caught.value.findings] == ["P301", "P301"]
+    (warning,) = caught
+    assert str(warning.message).endswith(": populations/inp/noise, populations/grid/noise")
+    assert warning.filename == __file__
+    assert np.asarray(live.state.populations["inp"]["tau"]).item() == 2.5
+    assert not np.asarray(live.state.populations["inp"]["noise"]).any()
+    assert not np.asarray(live.state.populations["grid"]["noise"]).any()
     load_parameters(path, False, network=live)
     assert np.asarray(live.state.populations["inp"]["noise"]).tolist() == [0.5] * 4
     assert np.asarray(live.state.populations["grid"]["noise"]).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("noise", ["much", [1, 2], [["a"]], {}, None])
+def test_what_is_passed_over_need_not_fit(noise: Any, params: Any) -> None:
+    live = Live()
+    path = params({"populations": {"inp": {"tau": 2.5, "noise": noise}}})
+    with pytest.warns(IgnoredValueWarning, match="populations/inp/noise"):
+        load_parameters(path, network=live)
+    assert [entry for entry in live.log if "noise" in entry] == []
+    assert np.asarray(live.state.populations["inp"]["tau"]).item() == 2.5
+    with pytest.raises(ParameterFileError):
+        load_parameters(path, False, network=live)
+
+
+def test_what_is_passed_over_hides_no_error(params: Any) -> None:
+    live = Live()
+    path = params({"populations": {"inp": {"noise": 0.5, "tau": "1"}}, "projections": {"ff": {"eta": []}}})
+    with pytest.raises(ParameterFileError) as caught:
+        load_parameters(path, network=live)
+    assert [f.pointer for f in caught.value.findings] == ["/populations/inp/tau", "/projections/ff/eta"]
+    assert live.log == []
 
 
 def test_types_are_kept(params: Any) -> None:
