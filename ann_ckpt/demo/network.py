@@ -5,14 +5,15 @@ Feed-forward weights follow Oja's rule, delayed lateral inhibition Foldiak's
 anti-Hebbian one.
 
 The last two sections are all that a simulator owes to take part: *How it joins* is
-:class:`~ann_ckpt.adapters.protocol.Simulator`, *How it resumes exactly* adds
+:class:`~ann_ckpt.adapters.protocol.Simulator`, with
+:class:`~ann_ckpt.adapters.protocol.CallsBack`; *How it resumes exactly* adds
 :class:`~ann_ckpt.adapters.protocol.ExactSimulator`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class DemoNetwork:
         )
         self.seed = seed
         self.time_step = 0
+        self._calls: list[tuple[int, Callable[[], None]]] = []
         self._noise = np.random.MT19937(seed)
         self._reseeded: int | None = None
         self._constants = {"period": np.array(200.0)}
@@ -96,6 +98,11 @@ class DemoNetwork:
         }
 
     @property
+    def time(self) -> float:
+        """Simulated time in ms."""
+        return self.time_step * DT
+
+    @property
     def n_synapses(self) -> int:
         """Number of synapses in all projections."""
         return sum(p.synapses.w.size for p in self._projections.values())
@@ -105,10 +112,10 @@ class DemoNetwork:
         image, layer = self._populations.values()
         forward, lateral = self._projections.values()
         tau, noise, threshold = (np.asarray(a.values).ravel() for a in layer.parameters.values())
-        normal = np.random.Generator(self._noise).standard_normal
-        self._reseeded = None
         for _ in range(round(duration / DT)):
-            drive = forward.drive() - lateral.drive() - threshold + noise * normal(layer.size)
+            self._call_back()
+            normal = np.random.Generator(self._noise).standard_normal(layer.size)
+            drive = forward.drive() - lateral.drive() - threshold + noise * normal
             drive = np.maximum(drive, 0.0)
             rates = layer.rates[0] + DT / tau * (drive - layer.rates[0])
             forward.learn()
@@ -116,6 +123,12 @@ class DemoNetwork:
             image.advance(self._bump(image))
             layer.advance(rates)
             self.time_step += 1
+
+    def _call_back(self) -> None:
+        for steps, call in self._calls.copy():  # a call may end the calls
+            if self.time_step % steps == 0:
+                call()
+        self._reseeded = None
 
     def _bump(self, image: Population) -> NDArray[np.float64]:
         """Return the light on each neuron of ``image``, flat, at the present step."""
@@ -148,6 +161,16 @@ class DemoNetwork:
     def clock(self) -> Clock:
         """Return the time step, and the length of a step in ms."""
         return Clock(self.time_step, DT)
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call before each step at a multiple of ``period`` ms, not after the last one."""
+        entry = (max(1, round(period / DT)), call)
+        self._calls.append(entry)
+
+        def leave() -> None:
+            self._calls[:] = [other for other in self._calls if other is not entry]
+
+        return leave
 
     def _population_state(self, name: str) -> PopulationState:
         live = self._populations[name]

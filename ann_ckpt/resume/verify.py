@@ -37,6 +37,11 @@ __all__ = [
 
 _IGNORED = ("metadata", "resume")
 _TAIL = 3000
+_SEEDS = (
+    "does all that is random have a seed? In ANNarchy 5.0, Network(seed=) does not seed what is drawn for "
+    "weights and connections: give each distribution a generator of its own, "
+    "such as Uniform(0, 1, rng=numpy.random.default_rng(7))"
+)
 _RUN = "ann_ckpt.resume.run"
 """Started as a program, and therefore not imported."""
 
@@ -71,7 +76,7 @@ class ResumeReport(Report):
         if self.ok:
             return f"{what}: exact, {self.compared} arrays are the same bit for bit"
         if self.unsteady:
-            return f"{what}: two runs differ without any resuming; does all that is random have a seed?"
+            return f"{what}: two runs differ without any resuming; {_SEEDS}"
         return f"{what}: NOT exact, {len(self.differing)} of {self.compared} arrays differ"
 
 

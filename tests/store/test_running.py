@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,36 +17,22 @@ from ann_ckpt.errors import CorruptFileError, MismatchError, OptionError, Simula
 ROOT = Path(__file__).parents[2]
 
 
-class Ticking(DemoNetwork):
-    """The demo network, calling back between steps as simulators do: before a step, not after the last."""
-
-    def __init__(self, **options: int) -> None:
-        super().__init__(**options)
-        self.calls: list[tuple[float, Callable[[], None]]] = []
-
-    def simulate(self, steps: int) -> None:
-        for _ in range(steps):
-            for period, call in self.calls:
-                if self.time_step % round(period) == 0:
-                    call()
-            super().simulate(1)
-
-    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
-        self.calls.append((period, call))
-        return lambda: self.calls.remove((period, call))
-
-
 @pytest.fixture
-def net() -> Ticking:
-    return Ticking(side=4)
+def net() -> DemoNetwork:
+    return DemoNetwork(side=4)
 
 
 def steps(store: CheckpointStore) -> list[int | None]:
     return [info.time_step for info in store.checkpoints]
 
 
+def idle(net: DemoNetwork) -> bool:
+    """Whether nothing is called between its steps any more."""
+    return net._calls == []
+
+
 def run_to(step: int, side: int = 4) -> NetworkState:
-    net = Ticking(side=side)
+    net = DemoNetwork(side=side)
     net.simulate(step)
     return net.read().state
 
@@ -71,7 +56,7 @@ def test_an_exception_ends_it_without_another_save(store, net):
         net.simulate(20)
         raise ZeroDivisionError
     assert steps(store) == [10]
-    assert net.calls == []
+    assert idle(net)
 
 
 def test_it_can_be_stopped_and_the_run_goes_on(store, net):
@@ -90,8 +75,11 @@ def test_two_periods_at_once_save_each_step_once(store, net):
 
 
 def test_a_simulator_without_callbacks_and_a_period_without_steps_are_refused(store, net):
+    class Silent(DemoNetwork):
+        call_every = None
+
     with pytest.raises(SimulatorError, match="not support calls between steps"):
-        store.every(10.0, network=DemoNetwork(side=4))
+        store.every(10.0, network=Silent(side=4))
     with pytest.raises(OptionError, match=r"0.1 ms is shorter than a step of 1.0 ms"):
         store.every(0.1, network=net)
 
@@ -108,7 +96,7 @@ def test_an_empty_store_begins_the_run_and_one_that_is_not_goes_on(store, path, 
     assert store.resume(net) is None
     with store.every(10.0, network=net):
         net.simulate(25)
-    again = Ticking(side=4)
+    again = DemoNetwork(side=4)
     report = store.resume(again)
     assert report is not None
     assert again.time_step == 20
@@ -119,7 +107,7 @@ def test_an_empty_store_begins_the_run_and_one_that_is_not_goes_on(store, path, 
 
 
 def test_damaged_checkpoints_are_passed_over_and_named(store, path):
-    net = Ticking(side=8)
+    net = DemoNetwork(side=8)
     with store.every(10.0, network=net):
         net.simulate(35)
     newest = path / "checkpoints" / "000000000030.h5"
@@ -127,7 +115,7 @@ def test_damaged_checkpoints_are_passed_over_and_named(store, path):
     first, second = CheckpointStore(path).checkpoints[:2]
     for name in set(second.objects) - set(first.objects):
         (path / "objects" / name[:2] / f"{name}.h5").unlink()
-    again = Ticking(side=8)
+    again = DemoNetwork(side=8)
     report = store.resume(again)
     assert report is not None
     assert again.time_step == 10
@@ -149,7 +137,7 @@ def test_a_store_of_damaged_checkpoints_only_is_an_error_and_no_new_run(store, p
 
 def test_a_network_of_another_kind_is_not_resumed(store, net):
     store.save(net)
-    other = Ticking(side=5)
+    other = DemoNetwork(side=5)
     with pytest.raises(MismatchError):
         store.resume(other)
 
@@ -192,14 +180,14 @@ def test_signals_are_given_back(store, net):
     watch = store.on_signal(network=net)
     watch.stop()
     assert {number: signal.getsignal(number) for number in before} == before
-    assert net.calls == []
+    assert idle(net)
 
 
 JOB = """
 import sys
 from ann_ckpt import CheckpointStore
-from tests.store.test_running import Ticking
-net = Ticking(side=4)
+from ann_ckpt.demo import DemoNetwork
+net = DemoNetwork(side=4)
 with CheckpointStore(sys.argv[1], "a") as store:
     store.resume(net)
     with store.on_signal(network=net, within=1.0):

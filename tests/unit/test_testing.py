@@ -36,10 +36,6 @@ class Everything(DemoNetwork):
 
     wrong = ""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._calls: list[tuple[int, Callable[[], None]]] = []
-
     def simulate(self, duration: float) -> None:
         for _ in range(round(duration)):
             super().simulate(1)
@@ -47,18 +43,15 @@ class Everything(DemoNetwork):
                 self.calls = getattr(self, "calls", 0) + 1
                 weights = np.asarray(self.read().state.projections["lateral"]["w"])
                 self.set_projection_attribute("lateral", "w", weights * (1 + self.calls % 5 / 100))
-            for period, call in list(self._calls):
-                if self.time_step % period == 0 or self.wrong == "calls at any time":
-                    if self.wrong == "swallows":
-                        with contextlib.suppress(Exception):
-                            call()
-                    else:
-                        call()
 
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
-        entry = (round(period), call)
-        self._calls.append(entry)
-        return lambda: None if self.wrong == "calls for ever" else self._calls.remove(entry)
+        def swallow() -> None:
+            with contextlib.suppress(Exception):
+                call()
+
+        period = 1.0 if self.wrong == "calls at any time" else period
+        leave = super().call_every(period, swallow if self.wrong == "swallows" else call)
+        return (lambda: None) if self.wrong == "calls for ever" else leave
 
     def clock(self) -> Clock:
         return replace(super().clock(), dt=0.5) if self.wrong == "clock" else super().clock()

@@ -148,3 +148,37 @@ def test_delays_are_set_without_touching_the_synapses() -> None:
     after = network.read().state.projections["lateral"]
     assert set(np.asarray(after.delays).tolist()) == {2}
     assert after.connectivity is before.connectivity
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(0, 7), max_size=4), st.integers(1, 5))
+def test_it_calls_before_each_step_at_a_multiple_however_the_run_is_cut(
+    parts: list[int], period: int
+) -> None:
+    network = DemoNetwork(side=2)
+    called: list[float] = []
+    leave = network.call_every(period, lambda: called.append(network.time))
+    for part in parts:
+        network.simulate(part)
+    assert called == [step for step in range(sum(parts)) if step % period == 0]
+    leave()
+    leave()
+    network.simulate(2 * period)
+    assert len(called) == len(range(0, sum(parts), period))
+
+
+def test_a_call_may_end_the_calls_and_reseed_the_noise() -> None:
+    network, plain = DemoNetwork(side=SIDE), DemoNetwork(side=SIDE)
+
+    def once() -> None:
+        if network.time_step == 2:
+            network.barrier()
+            leave()
+
+    leave = network.call_every(1.0, once)
+    network.simulate(4)
+    plain.simulate(2)
+    plain.barrier()
+    plain.simulate(2)
+    assert not unequal(network, plain)
+    assert network.read().state.reseeded is None
