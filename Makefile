@@ -82,8 +82,8 @@ bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare 
 bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-profile CASES='one-of-50'
 	$(IN) python -m benchmarks.profile $(CASES)
 
-torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: hours; SOAK=seconds
-	$(IN) python -m pytest -m torture --rounds 20 --soak $(or $(SOAK),3600)
+torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60
+	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600)
 
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20

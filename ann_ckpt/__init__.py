@@ -30,6 +30,7 @@ from ann_ckpt.model import (
 from ann_ckpt.model.compare import differences
 from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.resume.verify import verify_resume
+from ann_ckpt.runs import runs
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.store import CheckpointStore
@@ -63,6 +64,7 @@ __all__ = [
     "params",
     "read",
     "reports",
+    "runs",
     "save",
     "save_parameters",
     "simulators",

@@ -24,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests marked torture and fuzz with N times as many kills and mutants",
     )
     parser.addoption(
+        "--calls",
+        type=int,
+        default=1,
+        metavar="N",
+        help="inject each fault at N system calls of each operation, spread evenly; 0 for every call",
+    )
+    parser.addoption(
         "--soak",
         type=float,
         default=5.0,
@@ -36,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rounds(pytestconfig: pytest.Config) -> int:
     """How many times the usual number of kills or mutants to try."""
     return int(pytestconfig.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def calls(pytestconfig: pytest.Config) -> int | None:
+    """At how many system calls of each operation a fault is injected; None for every one."""
+    return int(pytestconfig.getoption("--calls")) or None
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -51,6 +51,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "diff": ("ann_ckpt.cli.diff:diff", "Say how the network in B differs from the one in A."),
     },
     "Stores": {
+        "runs": ("ann_ckpt.cli.runs:runs", "List every store and checkpoint file below a folder."),
         "log": ("ann_ckpt.cli.store:log", "List the checkpoints of a store, oldest first."),
         "export": ("ann_ckpt.cli.store:export", "Write one checkpoint of a store as a self-contained file."),
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),

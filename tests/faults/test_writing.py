@@ -14,10 +14,10 @@ pytestmark = pytest.mark.torture
 @pytest.mark.parametrize("fault", WRITING, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_was_said_is_true_and_nothing_is_lost(
-    bench: Bench, operation: str, fault: Fault, rounds: int
+    bench: Bench, operation: str, fault: Fault, calls: int | None
 ) -> None:
     wrong = []
-    for number in bench.numbers(operation, fault, None if rounds > 1 else 1):
+    for number in bench.numbers(operation, fault, calls):
         found = bench.inject(operation, fault, number)
         if found is None:
             break
