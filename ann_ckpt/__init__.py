@@ -32,7 +32,7 @@ from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.resume.verify import verify_resume
 from ann_ckpt.runs import runs
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.retention import Retention
+from ann_ckpt.store.pruning import Retention
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [

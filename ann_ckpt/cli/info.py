@@ -15,7 +15,7 @@ from ann_ckpt.adapters.legacy import detect, examine
 from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
-from ann_ckpt.cli.entries import entries
+from ann_ckpt.cli.contents import entries
 from ann_ckpt.cli.output import count, emit, facts, number, print_json, safe, shape, table
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection

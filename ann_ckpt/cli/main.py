@@ -1,31 +1,144 @@
-"""The command list and the top-level error handler.
+"""The command list, the standard streams and the top-level error handler.
 
 A command lives in a module of its own and is imported when it is called, so that
 ``ann-ckpt --help`` answers at once. To add one, write the module and a line in
 ``COMMANDS``.
+
+A terminal may not know UTF-8, a pipe may lose its reader, a disk behind ``>`` may be
+full, and ``>&-`` closes a stream altogether, so that the next file opened gets its
+number. None of these may end in a traceback, in a damaged file or, since 1 means that
+something differs, in the exit status 1.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
+import io
+import os
+import select
 import sys
 import traceback
 from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
 from ann_ckpt import errors
 from ann_ckpt._version import __version__
-from ann_ckpt.cli.command import report_error
-from ann_ckpt.cli.streams import standard_output
+from ann_ckpt.cli.command import Command, report_error
 from ann_ckpt.errors import CheckpointError, NotWritableError
 
 __all__ = [
     "COMMANDS",
+    "Output",
     "cli",
+    "completion",
     "main",
+    "standard_output",
 ]
+
+
+class Output(io.RawIOBase):
+    """A standard stream that keeps its first error and goes on; nothing is lost but the text.
+
+    Parameters
+    ----------
+    descriptor : int or None
+        None for a stream that was closed when the program started.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.error: OSError | None = None
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def fileno(self) -> int:
+        """Descriptor of the stream."""
+        if self._descriptor is None:
+            raise io.UnsupportedOperation("the stream was closed")
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether this is a terminal."""
+        return self._descriptor is not None and os.isatty(self._descriptor)
+
+    def write(self, data: Any, /) -> int:
+        """Write everything, unless the stream had an error before."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        if self._descriptor is None:
+            self.error = OSError(errno.EBADF, "it was closed")
+            return size
+        while rest and self.error is None:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # the terminal was made non-blocking by another program
+                select.select([], [self._descriptor], [])
+            except OSError as error:
+                self.error = error
+                if isinstance(error, BrokenPipeError):
+                    raise  # nobody reads any more, so nothing more needs to be done
+        return size
+
+
+def standard_output() -> Output | None:
+    """Put streams in place that cannot fail; return that of the output, None where another one stands in."""
+    _occupy()
+    _stream("stderr", 2)
+    return _stream("stdout", 1)
+
+
+def _occupy() -> None:
+    """Give the numbers 0 to 2 to nothing, where they are free, before a file gets them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def _stream(name: str, descriptor: int) -> Output | None:
+    present: Any = getattr(sys, name)
+    if present is not getattr(sys, f"__{name}__"):
+        return None  # a program that calls `main` has put its own there
+    raw = Output(None if present is None else descriptor)
+    if present is not None:
+        present.flush()
+    made = io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(present, "encoding", "utf-8"),
+        errors="backslashreplace",
+        line_buffering=getattr(present, "line_buffering", False),
+    )
+    setattr(sys, name, made)
+    return raw
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ('eval "$(ann-ckpt completion bash)"', "in ~/.bashrc (zsh: the same in ~/.zshrc)"),
+        ("ann-ckpt completion fish > ~/.config/fish/completions/ann-ckpt.fish", "for fish"),
+    ],
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands.
+
+    Commands, options, file names and the paths inside a checkpoint are completed.
+    """
+    root = ctx.find_root()
+    program = root.info_name or "ann-ckpt"
+    script = get_completion_class(shell)
+    assert script is not None  # noqa: S101  the choice above holds exactly the shells that click knows
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    click.echo(script(root.command, {}, program, variable).source())
+
 
 PROGRAM = "ann-ckpt"
 INTERRUPTED = 130
@@ -57,19 +170,19 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
         "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
-        "unlock": ("ann_ckpt.cli.unlock:unlock", "Say who holds the locks of a store, and remove them."),
+        "unlock": ("ann_ckpt.cli.store:unlock", "Say who holds the locks of a store, and remove them."),
     },
     "Old files": {
         "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),
     },
     "Models": {
-        "verify-resume": ("ann_ckpt.cli.resume:verify_resume_command", "Check that a model resumes exactly."),
+        "verify-resume": ("ann_ckpt.cli.verify:verify_resume_command", "Check that a model resumes exactly."),
     },
     "Parameter files": {
         "params": ("ann_ckpt.cli.params.group:params", "Check, compare and apply parameter files."),
     },
     "Shell": {
-        "completion": ("ann_ckpt.cli.completion:completion", "Print the script that completes commands."),
+        "completion": ("ann_ckpt.cli.main:completion", "Print the script that completes commands."),
     },
 }
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
-from ann_ckpt.cli.entries import Entry, entries, find, inside
+from ann_ckpt.cli.contents import Entry, entries, find, inside
 from ann_ckpt.cli.output import (
     FEW,
     count,

@@ -1,4 +1,4 @@
-"""Removes checkpoints and unneeded objects from a store."""
+"""Retention rules, and the removal of checkpoints and unneeded objects from a store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ann_ckpt.durable import fsync_folder
@@ -15,16 +16,68 @@ from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.reports import PruneReport
-from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.session import Session
 
 __all__ = [
+    "Retention",
     "Upkeep",
     "collect",
     "remove",
     "unneeded",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Retention rules: a checkpoint is kept if any rule selects it; the newest always is.
+
+    Raises
+    ------
+    OptionError
+        If no rule is given, or a number is below 1.
+    """
+
+    keep_last: int | None = None
+    """How many of the newest stay."""
+    keep_every: int | None = None
+    """Of every so many time steps, the first checkpoint stays."""
+    keep_tags: bool = True
+    """Whether those stay that a tag names. A tag given twice names the newer one."""
+    keep: Callable[[CheckpointInfo], bool] | None = None
+    """Says of each checkpoint whether it stays."""
+
+    def __post_init__(self) -> None:
+        for name in ("keep_last", "keep_every"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise OptionError(f"{name}={number}; expected at least 1")
+        if self.keep_last is None and self.keep_every is None and self.keep is None:
+            raise OptionError(
+                "no retention rule given", details={"expected": "keep_last, keep_every or keep"}
+            )
+
+    def doomed(self, infos: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
+        """Return the checkpoints to remove.
+
+        Parameters
+        ----------
+        infos : sequence of CheckpointInfo
+            The whole series, oldest first. One that cannot be read stays, because nobody
+            can say what it is.
+        """
+        kept = {info.name for info in infos[-max(1, self.keep_last or 1) :]}
+        kept |= {info.name for info in infos if info.problem is not None}
+        if self.keep_every is not None:
+            firsts: dict[tuple[int, int], str] = {}
+            for info in infos:
+                firsts.setdefault((info.slot.round, info.slot.step // self.keep_every), info.name)
+            kept |= set(firsts.values())
+        if self.keep_tags:
+            kept |= set({info.tag: info.name for info in infos if info.tag is not None}.values())
+        if self.keep is not None:
+            kept |= {info.name for info in infos if info.name not in kept and self.keep(info)}
+        return [info for info in infos if info.name not in kept]
 
 
 def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:

@@ -1,14 +1,18 @@
-"""Read access to a store: checkpoints by position, step, time and tag."""
+"""Read access to a store: checkpoints by position, step, time and tag, each opened on first use."""
 
 from __future__ import annotations
 
 import operator
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from ann_ckpt.errors import (
     CheckpointError,
+    ClosedCheckpointError,
     FileMissingError,
     ObjectNotFoundError,
     OptionError,
@@ -21,13 +25,68 @@ from ann_ckpt.paths import absolute
 from ann_ckpt.report import Meter, Note, Progress, VerifyReport, human_bytes
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
-from ann_ckpt.store.waiting import WaitingCheckpoint
+from ann_ckpt.store.inside import check_file
 
 __all__ = [
     "SeriesView",
+    "WaitingCheckpoint",
     "open_one",
     "verify_store",
 ]
+
+
+class WaitingCheckpoint(Checkpoint):
+    """A :class:`~ann_ckpt.Checkpoint` that opens its file on first use.
+
+    Parameters
+    ----------
+    path : path-like
+        A checkpoint file of a store.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._opening = threading.RLock()
+        self._waits = True
+        self._ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only for what is not there: everything that opening the file brings.
+        if name.startswith("__") or not self.__dict__.get("_waits"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with self._opening:
+            if self._waits:
+                self._open()
+        return getattr(self, name)
+
+    def _open(self) -> None:
+        if self._ended:
+            raise ClosedCheckpointError("the checkpoint was closed", where=printable(self.path, 400))
+        before = dict(self.__dict__)
+        try:
+            check_file(Path(self.path))
+            super().__init__(self.path)
+        except BaseException as error:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if isinstance(error, FileMissingError):
+                raise PrunedError(
+                    "the checkpoint was pruned before it was opened", where=printable(self.path, 400)
+                ) from error
+            raise
+        self._waits = False
+
+    def close(self) -> None:
+        """Close the file if it was opened; unread data is no longer available."""
+        with self._opening:
+            self._ended = True
+            if not self._waits:
+                super().close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._ended
 
 
 def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:

@@ -24,9 +24,8 @@ from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newes
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
 from ann_ckpt.store.folder import check_tag
 from ann_ckpt.store.opening import PathLike, open_checkpoint
-from ann_ckpt.store.pruning import Upkeep, collect, remove
+from ann_ckpt.store.pruning import Retention, Upkeep, collect, remove
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
-from ann_ckpt.store.retention import Retention
 from ann_ckpt.store.series import verify_store
 from ann_ckpt.store.session import Session
 from ann_ckpt.store.writer import SeriesWriter, Snapshot

@@ -30,8 +30,7 @@ from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import SaveExecutor
 from ann_ckpt.store.batch import ObjectBatch
-from ann_ckpt.store.block_bounds import even_bounds, row_bounds
-from ann_ckpt.store.block_hashing import BlockDigestCache, hash_and_place
+from ann_ckpt.store.blocks import BlockDigestCache, even_bounds, hash_and_place, row_bounds
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared

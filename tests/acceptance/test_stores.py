@@ -20,7 +20,7 @@ from ann_ckpt.store.lock import FileLock
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
 
-unlock = importlib.import_module("ann_ckpt.cli.unlock")
+unlock = importlib.import_module("ann_ckpt.cli.store")
 
 
 def disk(store: Path) -> int:

@@ -22,7 +22,7 @@ from ann_ckpt import (
     ProjectionState,
 )
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.store import block_bounds, placement
+from ann_ckpt.store import blocks, placement
 from tests.faults.reading import parts
 
 __all__ = ["flip", "flipped_files", "prepare_flips"]
@@ -65,8 +65,8 @@ def tiny(step: int) -> NetworkState:
 def prepare_flips(kind: str, folder: Path) -> None:
     """Write the file or store, with blocks and chunks so small that it has all kinds of them."""
     placement.INLINE_BYTES = 32
-    block_bounds.ROW_BLOCK = 4
-    block_bounds.LONGEST = 6
+    blocks.ROW_BLOCK = 4
+    blocks.LONGEST = 6
     if kind == "file":
         ann_ckpt.save(folder / FILE, network=tiny(1))
         return

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
-from ann_ckpt.store import block_bounds
+from ann_ckpt.store import blocks
 
 __all__ = ["ROWS", "net", "small_blocks"]
 
@@ -19,8 +19,8 @@ ROWS = 60
 
 def small_blocks() -> None:
     """Cut arrays into blocks of about 1,000 synapses, in this process."""
-    block_bounds.ROW_BLOCK = 1 << 10
-    block_bounds.LONGEST = 3 << 9
+    blocks.ROW_BLOCK = 1 << 10
+    blocks.LONGEST = 3 << 9
 
 
 @lru_cache(maxsize=64)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ann_ckpt.store import block_bounds, block_hashing, placement
+from ann_ckpt.store import blocks, placement
 
 
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "INLINE_BYTES", 64)
-    monkeypatch.setattr(block_bounds, "ROW_BLOCK", 8)
-    monkeypatch.setattr(block_bounds, "LONGEST", 12)
-    monkeypatch.setattr(block_bounds, "_EVEN_BYTES", 64)
-    monkeypatch.setattr(block_hashing, "_BATCH_BYTES", 256)
+    monkeypatch.setattr(blocks, "ROW_BLOCK", 8)
+    monkeypatch.setattr(blocks, "LONGEST", 12)
+    monkeypatch.setattr(blocks, "_EVEN_BYTES", 64)
+    monkeypatch.setattr(blocks, "_BATCH_BYTES", 256)

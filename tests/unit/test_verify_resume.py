@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ann_ckpt.cli.main import main
-from ann_ckpt.cli.resume import verify_resume_command
+from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
 from ann_ckpt.resume.verify import verify_resume
 

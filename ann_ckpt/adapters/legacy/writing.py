@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.mat_writer import write_matlab
+from ann_ckpt.adapters.legacy.matlab import write_matlab
 from ann_ckpt.adapters.legacy.pickle.writer import write_pickle
 from ann_ckpt.adapters.legacy.streams import Container
 from ann_ckpt.adapters.legacy.tables import network_table

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ann_ckpt import Connectivity, ProjectionState, Selection, differences
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.demo.parts import MAX_DELAY
+from ann_ckpt.demo.network import MAX_DELAY
 
 SIDE = 6
 

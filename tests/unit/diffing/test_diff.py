@@ -25,7 +25,7 @@ from ann_ckpt import (
     diff,
     differences,
 )
-from ann_ckpt.diffing import synapses, values
+from ann_ckpt.diffing import values
 from tests.store.runs import state
 from tests.strategies import networks
 
@@ -148,7 +148,7 @@ def test_synapses_and_their_values_are_those_of_a_comparison_by_hand(pair):
 def test_the_size_of_a_piece_makes_no_difference(pair, at_once):
     whole = diff(*pair)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synapses, "_AT_ONCE", at_once)
+        patch.setattr(values, "_AT_ONCE", at_once)
         patch.setattr(values, "BLOCK_BYTES", 8 * at_once)
         in_pieces = diff(*pair)
     approximately = [replace(c, mean=c.mean and pytest.approx(c.mean)) for c in whole.changed]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.shared.array import block_records
-from ann_ckpt.store import block_hashing
-from ann_ckpt.store.block_hashing import BlockDigestCache, digest_whole
+from ann_ckpt.store import blocks
+from ann_ckpt.store.blocks import BlockDigestCache, digest_whole
 
 
 def directly(values, cuts):
@@ -37,7 +37,7 @@ def test_records_are_those_of_the_blocks_after_any_history(history, several_save
 def test_only_what_changed_since_the_save_before_is_hashed_block_by_block(monkeypatch):
     hashed = []
     monkeypatch.setattr(
-        block_hashing,
+        blocks,
         "block_digests",
         lambda values, cuts: hashed.append(len(cuts)) or block_digests(values, cuts),
     )

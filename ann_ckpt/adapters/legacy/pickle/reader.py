@@ -18,8 +18,15 @@ from typing import Any, Final
 
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.pickle import global_names
-from ann_ckpt.adapters.legacy.pickle.containers import DictNode, ListNode, Settler, tuple_of
-from ann_ckpt.adapters.legacy.pickle.numbers import NUMBER_ROW, RUN, Arena
+from ann_ckpt.adapters.legacy.pickle.containers import (
+    NUMBER_ROW,
+    RUN,
+    Arena,
+    DictNode,
+    ListNode,
+    Settler,
+    tuple_of,
+)
 from ann_ckpt.adapters.legacy.pickle.stack import Stack, Window
 from ann_ckpt.adapters.legacy.streams import Stream
 from ann_ckpt.adapters.legacy.values import Value

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 import ann_ckpt
 from ann_ckpt import NetworkState
-from ann_ckpt.cli.entries import Entry, entries, find
+from ann_ckpt.cli.contents import Entry, entries, find
 from ann_ckpt.cli.main import cli
 from ann_ckpt.cli.output import json_ready
 from ann_ckpt.cli.views import view_of

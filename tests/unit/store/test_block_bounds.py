@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt import Connectivity
-from ann_ckpt.store import block_bounds
-from ann_ckpt.store.block_bounds import LONGEST, ROW_BLOCK, even_bounds, row_bounds
+from ann_ckpt.store import blocks
+from ann_ckpt.store.blocks import LONGEST, ROW_BLOCK, even_bounds, row_bounds
 
 
 def rows(sizes, post=None) -> Connectivity:
@@ -108,5 +108,5 @@ def test_other_arrays_are_cut_evenly_along_their_first_axis(shape, dtype):
     assert (
         sizes[0] == shape[0]
         or sizes[0] == 1
-        or block_bounds._EVEN_BYTES - entry <= sizes[0] * entry <= block_bounds._EVEN_BYTES
+        or blocks._EVEN_BYTES - entry <= sizes[0] * entry <= blocks._EVEN_BYTES
     )
