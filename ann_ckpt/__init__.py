@@ -26,8 +26,8 @@ from ann_ckpt.model import (
     ProjectionState,
     Resume,
     TypeInfo,
+    differences,
 )
-from ann_ckpt.model.compare import differences
 from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.resume.verify import verify_resume
 from ann_ckpt.runs import runs

@@ -53,9 +53,9 @@ from ann_ckpt.model import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    differences,
 )
 from ann_ckpt.model.arrays import identical_values
-from ann_ckpt.model.compare import differences
 from ann_ckpt.selection import Selection
 from ann_ckpt.transfer import load_into
 

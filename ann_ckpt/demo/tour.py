@@ -13,8 +13,7 @@ from ann_ckpt.api import load, save
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.demo.network import DemoNetwork
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.model import NetworkState, nbytes
-from ann_ckpt.model.compare import differences
+from ann_ckpt.model import NetworkState, differences, nbytes
 
 __all__ = [
     "Step",

@@ -14,16 +14,16 @@ from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.guard import Layout
 
 __all__ = [
-    "PLACE",
+    "LOCATION",
     "ChunkLocations",
     "HDF5Locations",
-    "Place",
+    "Location",
     "TrailerLocations",
 ]
 
-Place = tuple[int, int, int]
+Location = tuple[int, int, int]
 """Offset in the file, bytes, and filter mask of one chunk."""
-PLACE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4")])
+LOCATION = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4")])
 
 _LIST_FROM = 16
 """Fewer chunks are asked for one by one."""
@@ -34,7 +34,7 @@ _LIST_SHARE = 8
 class ChunkLocations(Protocol):
     """Chunks along the first axis, by number; a contiguous dataset is a single one."""
 
-    def of(self, chunks: range) -> Iterable[Place]:
+    def of(self, chunks: range) -> Iterable[Location]:
         """Return the locations of consecutive chunks.
 
         Raises
@@ -68,7 +68,7 @@ class HDF5Locations:
         self._asked = 0
         self._listed: NDArray[np.void] | None = None
 
-    def of(self, chunks: range) -> Iterable[Place]:
+    def of(self, chunks: range) -> Iterable[Location]:
         """Return the locations of some chunks; see :class:`ChunkLocations`."""
         if self._listed is None:
             self._asked += len(chunks)
@@ -77,11 +77,11 @@ class HDF5Locations:
         return _present(self.all()[chunks.start : chunks.stop], chunks.start, self._layout, self._where)
 
     def all(self) -> NDArray[np.void]:
-        """Return the locations of all chunks, records of type :data:`PLACE`; size 0 for a missing one."""
+        """Return the locations of all chunks, records of type :data:`LOCATION`; size 0 for a missing one."""
         if self._listed is None:
             contiguous = self._layout.kind == h5d.CONTIGUOUS
             if contiguous or not hasattr(self._dataset, "chunk_iter"):
-                self._listed = np.array([self._ask(number) for number in range(self._count)], PLACE)
+                self._listed = np.array([self._ask(number) for number in range(self._count)], LOCATION)
             else:
                 self._listed = self._list()
         return self._listed
@@ -90,7 +90,7 @@ class HDF5Locations:
         """Bytes of all chunks in the file."""
         return int(self._dataset.get_storage_size())
 
-    def _ask(self, number: int) -> Place:
+    def _ask(self, number: int) -> Location:
         if self._layout.kind == h5d.CONTIGUOUS:
             return self._dataset.get_offset(), self._dataset.get_storage_size(), 0
         corner = (number * self._layout.chunk_length,) + (0,) * (self._dataset.rank - 1)
@@ -103,7 +103,7 @@ class HDF5Locations:
         return info.byte_offset, info.size, info.filter_mask
 
     def _list(self) -> NDArray[np.void]:
-        listed = np.zeros(self._count, PLACE)
+        listed = np.zeros(self._count, LOCATION)
         left = self._count
 
         def note(info: Any) -> bool | None:
@@ -144,12 +144,12 @@ class TrailerLocations:
         self._layout = layout
         self._where = where
 
-    def of(self, chunks: range) -> Iterable[Place]:
+    def of(self, chunks: range) -> Iterable[Location]:
         """Return the locations of some chunks; see :class:`ChunkLocations`."""
         return _present(self._read(chunks), chunks.start, self._layout, self._where)
 
     def all(self) -> NDArray[np.void]:
-        """Return the locations of all chunks, records of type :data:`PLACE`."""
+        """Return the locations of all chunks, records of type :data:`LOCATION`."""
         return self._read(range(self._layout.chunk_count))
 
     def stored_bytes(self) -> int:
@@ -157,16 +157,16 @@ class TrailerLocations:
         return int(self.all()["size"].sum(dtype=np.int64))
 
     def _read(self, chunks: range) -> NDArray[np.void]:
-        raw = self._file.read(self._first + chunks.start * PLACE.itemsize, len(chunks) * PLACE.itemsize)
-        found: NDArray[np.void] = np.frombuffer(raw, PLACE)
+        raw = self._file.read(self._first + chunks.start * LOCATION.itemsize, len(chunks) * LOCATION.itemsize)
+        found: NDArray[np.void] = np.frombuffer(raw, LOCATION)
         if len(found) != len(chunks) or np.any(found["offset"] > self._end - found["size"].astype(np.int64)):
             raise CorruptFileError("invalid chunk index: a chunk lies outside the file", where=self._where)
         return found
 
 
-def _present(places: NDArray[np.void], first: int, layout: Layout, where: str) -> list[Place]:
+def _present(places: NDArray[np.void], first: int, layout: Layout, where: str) -> list[Location]:
     """The records as tuples, none of which is missing."""
-    found: list[Place] = places.tolist()
+    found: list[Location] = places.tolist()
     for number, (_, size, _) in enumerate(found, first):
         if not size:
             raise _missing(number, layout, where)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.chunk_locations import ChunkLocations, HDF5Locations, Place
+from ann_ckpt.format.chunk_locations import ChunkLocations, HDF5Locations, Location
 from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
 
 __all__ = [
@@ -89,7 +89,7 @@ def read_ranges(layout: Layout, places: ChunkLocations, start: int, stop: int) -
         yield pending
 
 
-def _read_range(layout: Layout, place: Place, first: int, low: int, high: int) -> ReadRange:
+def _read_range(layout: Layout, place: Location, first: int, low: int, high: int) -> ReadRange:
     """Entries ``[low, high)`` of one chunk; a packed one is read whole, a raw one so far only."""
     offset, size, mask = place
     all_skipped = (1 << len(layout.filters)) - 1

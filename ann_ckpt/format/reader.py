@@ -6,7 +6,6 @@ by :mod:`ann_ckpt.format.guard` when it is reached, and never before.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,17 +26,23 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format import guard, h5, layout
-from ann_ckpt.format.block_digests import FIRST_DIGEST, ArrayDigest, BlockDigests, block_entries
 from ann_ckpt.format.bytes import Bytes, FileBytes
-from ann_ckpt.format.checked import CheckedArray
+from ann_ckpt.format.checked import CheckedArray, SharedReader
 from ann_ckpt.format.dataset import StoredArray
-from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
+from ann_ckpt.format.digest import (
+    FIRST_DIGEST,
+    ArrayDigest,
+    BlockDigests,
+    Digest,
+    block_entries,
+    digest_of,
+    digest_of_attributes,
+)
 from ann_ckpt.format.hdf5_file import OpenFile
-from ann_ckpt.format.index import Index, index_type
-from ann_ckpt.format.shared.array import TABLE_TYPES, BlockPlace, SharedArray, SharedTables, StoredObject
+from ann_ckpt.format.layout import Index, index_type
+from ann_ckpt.format.shared.array import TABLE_TYPES, BlockLocation, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.shared.links import check_shared_link
 from ann_ckpt.format.shared.objects import OpenObjects
-from ann_ckpt.format.shared.reader import SharedReader
 from ann_ckpt.paths import absolute
 
 __all__ = [
@@ -182,7 +187,7 @@ class FileReader:
 
     def _checked(self, path: str, stored: StoredArray) -> CheckedArray:
         row, where = self.index[path], self.where(path)
-        if row.version < _ENCODINGS.get(row.encoding, _UNKNOWN).blocks_since:
+        if row.version < layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).blocks_since:
             return CheckedArray(stored, row.digest, partial(Digest, stored.dtype), where=where)
         blocks = None
         if block_entries(stored.dtype.itemsize, stored.shape):
@@ -242,7 +247,7 @@ class FileReader:
                 raise ValueError("expected a structured value")
             return {layout.unescape(n): np.array(packed[n]) for n in names}
 
-    def verify(self, path: str, seen: set[BlockPlace] | None = None) -> Iterator[int]:
+    def verify(self, path: str, seen: set[BlockLocation] | None = None) -> Iterator[int]:
         """Verify one entry against its digest; yield the number of bytes read.
 
         Parameters
@@ -256,21 +261,21 @@ class FileReader:
         encoding = _ENCODINGS.get(self.index[path].encoding, _UNKNOWN)
         return encoding.verify(self, path, set() if seen is None else seen)
 
-    def _verify_group(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
+    def _verify_group(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
         self.attributes(path)
         if not path:  # arrays are checked with their values
             with self.reporting_corruption(layout.INDEX):
                 self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
         yield from ()
 
-    def _verify_text(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
+    def _verify_text(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
         self.text(path)
         yield from ()
 
-    def _verify_table(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
+    def _verify_table(self, path: str, seen: set[BlockLocation]) -> Iterator[int]:
         yield from (0 for _ in self._verify_array(path, seen))  # none of the network's values
 
-    def _verify_shared(self, path: str, seen: set[BlockPlace]) -> Iterator[int]:
+    def _verify_shared(self, path: str, seen: set[BlockLocation]) -> Iterator[int]:
         """Check that HDF5 sees the array where its pieces are, then every block not seen yet."""
         with self.reporting_corruption(path):
             parent_path, _, link = path.rpartition("/")
@@ -288,7 +293,7 @@ class FileReader:
         """File and path for messages."""
         return self._file.where(path)
 
-    def _verify_array(self, path: str, _: set[BlockPlace]) -> Iterator[int]:
+    def _verify_array(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
         with self.reporting_corruption(path):
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
@@ -341,7 +346,7 @@ class FileReader:
 
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]
-        if row.version > layout.ENCODINGS.get(row.encoding, 0):
+        if row.version > layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).version:
             raise FormatVersionError(
                 f"encoding {printable(row.encoding)!r} version {row.version} is not supported",
                 details={"hint": "update ann_ckpt"},
@@ -393,10 +398,8 @@ class FileReader:
 class _Encoding(NamedTuple):
     """How what has one encoding is read."""
 
-    verify: Callable[[FileReader, str, set[BlockPlace]], Iterator[int]]
+    verify: Callable[[FileReader, str, set[BlockLocation]], Iterator[int]]
     open: Callable[[FileReader, str], CheckedArray | SharedReader] = FileReader._open_stored
-    blocks_since: float = math.inf
-    """Version from which on parts of it have digests of their own."""
 
 
 _UNKNOWN = _Encoding(FileReader._verify_array)
@@ -406,7 +409,7 @@ _ENCODINGS: Mapping[str, _Encoding] = {
     layout.E_TEXT: _Encoding(FileReader._verify_text),
     layout.E_TABLE: _Encoding(FileReader._verify_table),
     layout.E_GLOBALS: _Encoding(FileReader._verify_array),
-    layout.E_ARRAY: _Encoding(FileReader._verify_array, blocks_since=2),
+    layout.E_ARRAY: _Encoding(FileReader._verify_array),
     layout.E_SHARED: _Encoding(FileReader._verify_shared, FileReader._open_shared),
 }
 

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.chunk_locations import PLACE, HDF5Locations, TrailerLocations
+from ann_ckpt.format.chunk_locations import LOCATION, HDF5Locations, TrailerLocations
 from ann_ckpt.format.digest import describe, described
 from ann_ckpt.format.guard import Layout, check_size, layout_of
 
 __all__ = [
     "DatasetRecord",
     "Trailer",
-    "note",
+    "record_of",
     "trailer_bytes",
 ]
 
@@ -61,10 +61,10 @@ class DatasetRecord:
     layout: Layout
     """What a compound is made of, its reader knows; here it is only so many bytes."""
     places: NDArray[np.void]
-    """Where its chunks lie, records of type :data:`~ann_ckpt.format.chunk_locations.PLACE`."""
+    """Where its chunks lie, records of type :data:`~ann_ckpt.format.chunk_locations.LOCATION`."""
 
 
-def note(dataset: Any, row: int, where: str) -> DatasetRecord | None:
+def record_of(dataset: Any, row: int, where: str) -> DatasetRecord | None:
     """Return the trailer record of an open dataset; None if it must be read through HDF5 or is empty."""
     layout = layout_of(dataset, where)
     suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
@@ -141,7 +141,7 @@ class Trailer:
             raise _damaged()
         count, chunks, digest, magic = _FOOTER.unpack(tail[-_FOOTER.size :])
         length = count * _DATASET.itemsize
-        if magic != _MAGIC or size - _FOOTER.size - length - chunks * PLACE.itemsize != end:
+        if magic != _MAGIC or size - _FOOTER.size - length - chunks * LOCATION.itemsize != end:
             raise _damaged()
         if length + _FOOTER.size > len(tail):
             tail = file.read(size - length - _FOOTER.size, length + _FOOTER.size)
@@ -175,7 +175,7 @@ class Trailer:
         if not layout.in_chunks_of_rows:
             raise ValueError("invalid dataset record in the trailer")
         check_size(layout, layout.nbytes, self._places, where)
-        start = self._places + first * PLACE.itemsize
+        start = self._places + first * LOCATION.itemsize
         return layout, TrailerLocations(self._file, start, end=self._places, layout=layout, where=where)
 
     def check(self, dataset: Any, row: int, where: str) -> None:
@@ -194,7 +194,7 @@ class Trailer:
             ) from error
         if found is None:
             return
-        seen = note(dataset, row, where)
+        seen = record_of(dataset, row, where)
         layout, places = found
         if seen is None or seen.layout != layout or not np.array_equal(seen.places, places.all()):
             raise CorruptFileError("the chunk index does not match HDF5's own chunk locations", where=where)

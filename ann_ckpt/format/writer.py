@@ -18,17 +18,15 @@ from numpy.typing import NDArray
 
 from ann_ckpt.durable import code_of_others
 from ann_ckpt.format import h5, layout
-from ann_ckpt.format.block_digests import ArrayDigest, digest_tables
 from ann_ckpt.format.bytes import NewFile
-from ann_ckpt.format.chunk_writer import chunk_stream
-from ann_ckpt.format.chunking import Kind, Storage
+from ann_ckpt.format.chunking import Kind, Storage, chunk_stream
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.digest import Digest, digest_of, digest_of_attributes
-from ann_ckpt.format.index import IndexRow, index_table
+from ann_ckpt.format.digest import ArrayDigest, Digest, digest_of, digest_of_attributes, digest_tables
+from ann_ckpt.format.layout import IndexRow, index_table
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.shared.array import shared_tables
 from ann_ckpt.format.shared.links import create_shared_link
-from ann_ckpt.format.trailer import DatasetRecord, note, trailer_bytes
+from ann_ckpt.format.trailer import DatasetRecord, record_of, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
 
@@ -94,7 +92,9 @@ class _Writer:
         return self._noted
 
     def _record(self, path: str, encoding: str, digest: str, locality: str = "") -> None:
-        self._index.append(IndexRow(path, encoding, layout.ENCODINGS[encoding], str(locality), digest))
+        self._index.append(
+            IndexRow(path, encoding, layout.ENCODINGS[encoding].version, str(locality), digest)
+        )
 
     def _tables(self, group: str, tables: Mapping[str, NDArray[Any]]) -> None:
         self._record(group, layout.E_GROUP, self._group(GroupEntry(group)))
@@ -115,7 +115,7 @@ class _Writer:
 
     def _note(self, path: str, row: int) -> None:
         parent, link = self._place(path)
-        noted = note(h5d.open(parent, link.encode()), row, path)
+        noted = record_of(h5d.open(parent, link.encode()), row, path)
         if noted is not None:
             self._noted.append(noted)
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import ClosedCheckpointError, printable
 from ann_ckpt.format import layout
-from ann_ckpt.format.checked import CheckedArray
+from ann_ckpt.format.checked import CheckedArray, SharedReader
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.shared.reader import SharedReader
 from ann_ckpt.report import human_bytes
 
 __all__ = [

@@ -16,7 +16,7 @@ from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.format.shared.array import BlockPlace, SharedArray
+from ann_ckpt.format.shared.array import BlockLocation, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     dynamics_of,
@@ -273,7 +273,7 @@ class Checkpoint:
         """
         return self._verify(None)
 
-    def _verify(self, seen: set[BlockPlace] | None) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+    def _verify(self, seen: set[BlockLocation] | None) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Verify, and pass over the blocks that were found intact in other checkpoints of the store."""
         intact = True
         for path in self._reader.index:

@@ -12,16 +12,11 @@ from ann_ckpt.model.arrays import (
     plain_array,
 )
 from ann_ckpt.model.connectivity import Connectivity
-from ann_ckpt.model.metadata import metadata_from_json, metadata_to_json, plain_metadata
-from ann_ckpt.model.resume import Exactness, Resume
+from ann_ckpt.model.objects import PopulationState, ProjectionState
+from ann_ckpt.model.plain import metadata_from_json, metadata_to_json, plain_metadata
 from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
-from ann_ckpt.model.state import (
-    AttributeInfo,
-    NetworkState,
-    PopulationState,
-    ProjectionState,
-    TypeInfo,
-)
+from ann_ckpt.model.state import NetworkState, differences
+from ann_ckpt.model.types import AttributeInfo, Exactness, Resume, TypeInfo
 
 __all__ = [
     "Array",
@@ -40,6 +35,7 @@ __all__ = [
     "TypeInfo",
     "as_array",
     "blocks",
+    "differences",
     "identical_values",
     "in_memory",
     "metadata_from_json",

@@ -1,364 +1,29 @@
-"""The state of a network at one time step; every source yields it and every sink takes it.
+"""The state of a network at one time step, and how two of them differ.
 
-Nothing here knows HDF5 or a simulator. The values may be arrays in memory or lazy
-ones (:class:`~ann_ckpt.model.arrays.Array`), so that the same state describes a
-network of a hundred synapses and one that fills a disk.
+Every source yields it and every sink takes it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, is_lazy, plain_array
-from ann_ckpt.model.checks import (
-    bound,
+from ann_ckpt.errors import ObjectNotFoundError, StateError, printable
+from ann_ckpt.model.arrays import Array, identical_values
+from ann_ckpt.model.objects import PopulationState, ProjectionState, names_of, read_mappings, settled_arrays
+from ann_ckpt.model.plain import (
     check_kind,
-    check_text,
-    mapping,
     optional_whole,
+    plain_metadata,
     step_length,
-    stored_text,
-    whole,
 )
-from ann_ckpt.model.connectivity import Connectivity
-from ann_ckpt.model.metadata import plain_metadata
-from ann_ckpt.model.resume import Resume
-from ann_ckpt.model.rows import RowAccess
+from ann_ckpt.model.types import Resume
 from ann_ckpt.selection import Selection
 
-__all__ = [
-    "AttributeInfo",
-    "NetworkState",
-    "PopulationState",
-    "ProjectionState",
-    "TypeInfo",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeInfo:
-    """What a neuron or synapse model declares about one attribute."""
-
-    ctype: str = ""
-    """C type in the simulator: ``double``, ``float``, ``int``, ``bool``; empty if unknown."""
-    description: str = ""
-    unit: str = ""
-    minimum: float | None = None
-    """Lower bound that the model enforces, in the attribute's unit."""
-    maximum: float | None = None
-    """Upper bound that the model enforces, in the attribute's unit."""
-
-    def __post_init__(self) -> None:
-        for what in ("ctype", "description", "unit"):
-            object.__setattr__(self, what, check_text(f"the {what} of an attribute", getattr(self, what)))
-        for what in ("minimum", "maximum"):
-            object.__setattr__(self, what, bound(what, getattr(self, what)))
-
-
-@dataclass(frozen=True, slots=True)
-class TypeInfo:
-    """A neuron or synapse type as text."""
-
-    name: str
-    description: str = ""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """Parts of the definition as the user wrote them: ``parameters``, ``equations``, ``spike``, ..."""
-    attributes: Mapping[str, AttributeInfo] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", check_text("the name of a type", self.name))
-        title = f"type {printable(self.name)!r}"
-        object.__setattr__(self, "description", check_text(f"{title}: the description", self.description))
-        texts = {
-            check_text(f"{title}: the name of a text", name): check_text(f"{title}: {printable(name)}", text)
-            for name, text in mapping(f"{title}: texts", self.texts).items()
-        }
-        object.__setattr__(self, "texts", texts)
-        attributes = mapping(f"{title}: attributes", self.attributes)
-        for name, declared in attributes.items():
-            check_text(f"{title}: the name of an attribute", name)
-            check_kind(f"{title}, attribute {printable(name)!r}", declared, AttributeInfo)
-        object.__setattr__(self, "attributes", dict(attributes))
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _WithAttributes:
-    """Shared by populations and projections: named parameters and variables."""
-
-    name: str
-    """Any text that UTF-8 can hold, the empty one included."""
-    parameters: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
-    """What the model keeps constant while it runs. Plain values are accepted and wrapped."""
-    variables: Mapping[str, Attribute] = field(default_factory=dict, kw_only=True)
-    """What the model changes while it runs. Plain values are accepted and wrapped."""
-    dynamics: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
-    """What the simulator carries from step to step besides, under its own names: queues of
-    delayed values, spikes on their way, counters. Arrays of any shape; no part of the model."""
-    resume: Resume | None = field(default=None, kw_only=True)
-    """Whether a run resumed from here goes on exactly; None where the source does not say."""
-
-    def __getitem__(self, attribute: str) -> Array:
-        """Values of one parameter or variable.
-
-        Raises
-        ------
-        AttributeNotFoundError
-            If there is none of that name; also a :class:`KeyError`.
-        """
-        return self.attribute(attribute).values
-
-    def __contains__(self, attribute: object) -> bool:
-        return attribute in self.parameters or attribute in self.variables
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.parameters
-        yield from self.variables
-
-    def __repr__(self) -> str:
-        return f"<{self._title}: parameters {_names(self.parameters)}; variables {_names(self.variables)}>"
-
-    def attribute(self, name: str) -> Attribute:
-        """Return one parameter or variable with its locality."""
-        for group in (self.parameters, self.variables):
-            if name in group:
-                return group[name]
-        raise AttributeNotFoundError.among(self._title, "attribute", name, self)
-
-    @property
-    def attributes(self) -> dict[str, Attribute]:
-        """Parameters and variables together, parameters first."""
-        return {**self.parameters, **self.variables}
-
-    def in_memory(self) -> Self:
-        """Return the same object with every lazy array read; itself if there is none."""
-        read = self._read_arrays()
-        return replace(self, **read) if read else self
-
-    def _read_arrays(self) -> dict[str, Any]:
-        """Fields of which a part was lazy, in memory."""
-        read: dict[str, Any] = {}
-        for group in ("parameters", "variables"):
-            attributes = getattr(self, group)
-            if any(is_lazy(a.values) for a in attributes.values()):
-                read[group] = {n: Attribute(np.asarray(a.values), a.locality) for n, a in attributes.items()}
-        return read | _read_mappings(self, "dynamics")
-
-    @property
-    def _title(self) -> str:
-        raise NotImplementedError
-
-    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
-        """Locality of plain values of this shape."""
-        raise NotImplementedError
-
-    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
-        """Shape that ``locality`` asks for; None where any shape will do."""
-        raise NotImplementedError
-
-    def _settle_attributes(self) -> None:
-        for group in ("parameters", "variables"):
-            mapping(f"{self._title}: {group}", getattr(self, group))
-        check_kind(f"{self._title}: resume", self.resume, Resume | None)
-        twice = self.parameters.keys() & self.variables.keys()
-        if twice:
-            raise StateError(f"{self._title}: {sorted(twice)} are both parameters and variables")
-        for group in ("parameters", "variables"):
-            settled = {str(k): self._settle(k, v) for k, v in getattr(self, group).items()}
-            object.__setattr__(self, group, settled)
-        object.__setattr__(self, "dynamics", _settled_arrays(f"{self._title}, dynamics", self.dynamics))
-
-    def _settle(self, name: str, given: object) -> Attribute:
-        check_text(f"{self._title}: the name of an attribute", name)
-        try:
-            if not isinstance(given, Attribute):
-                values = as_array(given)
-                given = Attribute(values, self._locality_of(values.shape))
-        except StateError as error:
-            raise StateError(
-                f"{self._title}, attribute {printable(name)!r}: {error.fact}", details=error.details
-            ) from error
-        expected = self._shape_of(given.locality)
-        if expected is not None and given.values.shape != expected:
-            raise StateError(
-                f"{self._title}: {given.locality} {printable(name)!r} has the shape {given.values.shape}",
-                details={"expected": f"{expected}"},
-            )
-        return given
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class PopulationState(_WithAttributes):
-    """One population at one instant."""
-
-    geometry: tuple[int, ...]
-    """Neurons along each of one to three axes."""
-    neuron_type: TypeInfo | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", check_text("the name of a population", self.name))
-        check_kind(f"{self._title}: neuron_type", self.neuron_type, TypeInfo | None)
-        geometry = self.geometry if isinstance(self.geometry, Iterable) else (self.geometry,)
-        object.__setattr__(
-            self, "geometry", tuple(whole(f"{self._title}: a length of the geometry", n) for n in geometry)
-        )
-        if not 1 <= len(self.geometry) <= 3 or min(self.geometry) < 0:
-            raise StateError(f"{self._title}: geometry {self.geometry} is not 1 to 3 lengths of at least 0")
-        self._settle_attributes()
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return math.prod(self.geometry)
-
-    @property
-    def _title(self) -> str:
-        return f"population {printable(self.name)!r}"
-
-    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
-        return Locality.LOCAL if shape else Locality.GLOBAL
-
-    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
-        if locality is Locality.SEMIGLOBAL:
-            raise StateError(f"{self._title}: populations have no semiglobal attributes")
-        return {Locality.LOCAL: self.geometry, Locality.GLOBAL: ()}.get(locality)
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ProjectionState(_WithAttributes, RowAccess):
-    """One projection at one instant."""
-
-    pre: str
-    """Name of the pre-synaptic population, a view's parent included."""
-    post: str
-    """Name of the post-synaptic population, a view's parent included."""
-    target: str
-    """What the synapses act on: ``exc``, ``inh``, ..."""
-    connectivity: Connectivity
-    delays: int | Array | None = field(default=None, kw_only=True)
-    """Delay in steps: one for all synapses, or an integer per synapse, shape
-    ``(n_synapses,)``, rows in order. None where the source does not know."""
-    pre_size: int | None = field(default=None, kw_only=True)
-    """Neurons in the pre-synaptic population, if known."""
-    post_size: int | None = field(default=None, kw_only=True)
-    """Neurons in the post-synaptic population, if known."""
-    pre_view: NDArray[np.int32] | None = field(default=None, kw_only=True)
-    """Ranks that a pre-synaptic view selects, shape ``(n,)``; None for a whole population."""
-    post_view: NDArray[np.int32] | None = field(default=None, kw_only=True)
-    """Ranks that a post-synaptic view selects, shape ``(n,)``; None for a whole population."""
-    synapse_type: TypeInfo | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", check_text("the name of a projection", self.name))
-        for what in ("pre", "post", "target"):
-            object.__setattr__(self, what, stored_text(f"{self._title}: {what}", getattr(self, what)))
-        check_kind(f"{self._title}: connectivity", self.connectivity, Connectivity)
-        check_kind(f"{self._title}: synapse_type", self.synapse_type, TypeInfo | None)
-        for what in ("pre_size", "post_size"):
-            object.__setattr__(self, what, optional_whole(f"{self._title}: {what}", getattr(self, what)))
-        self._settle_attributes()
-        self._settle_delays()
-        for side in ("pre", "post"):
-            self._settle_view(side)
-        self._check_ranks("post_ranks", self.connectivity.post_ranks, self.post_size)
-        if isinstance(self.connectivity.pre_ranks, np.ndarray):
-            self._check_ranks("pre_ranks", self.connectivity.pre_ranks, self.pre_size)
-
-    def _all_rows(self) -> Connectivity:
-        return self.connectivity
-
-    def _read_arrays(self) -> dict[str, Any]:
-        read = _WithAttributes._read_arrays(self)  # super() does not know the class that slots made
-        if is_lazy(self.connectivity.pre_ranks):
-            read["connectivity"] = replace(self.connectivity, pre_ranks=np.asarray(self.pre_ranks))
-        if is_lazy(self.delays):
-            read["delays"] = np.asarray(self.delays)
-        return read
-
-    @property
-    def post_ranks(self) -> Array:
-        """Post-synaptic neuron of each row, shape ``(n_rows,)``."""
-        return self.connectivity.post_ranks
-
-    @property
-    def row_ptr(self) -> Array:
-        """Start of each row and the end of the last, shape ``(n_rows + 1,)``."""
-        return self.connectivity.row_ptr
-
-    @property
-    def pre_ranks(self) -> Array:
-        """Pre-synaptic neuron of each synapse, shape ``(n_synapses,)``."""
-        return self.connectivity.pre_ranks
-
-    @property
-    def has_only_dynamics(self) -> bool:
-        """Whether it has neither synapses nor attributes: the filters of a convolution are dynamics."""
-        return bool(self.dynamics) and not self.connectivity.n_rows and not self.attributes
-
-    @property
-    def single_weight(self) -> bool:
-        """Whether one weight serves all synapses."""
-        return "w" in self and self.attribute("w").locality is Locality.GLOBAL
-
-    @property
-    def _title(self) -> str:
-        return f"projection {printable(self.name)!r}"
-
-    def _locality_of(self, shape: tuple[int, ...]) -> Locality:
-        if not shape:
-            return Locality.GLOBAL
-        if shape == (self.connectivity.n_rows,) != (self.connectivity.n_synapses,):
-            return Locality.SEMIGLOBAL
-        return Locality.LOCAL
-
-    def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
-        return {
-            Locality.GLOBAL: (),
-            Locality.SEMIGLOBAL: (self.connectivity.n_rows,),
-            Locality.LOCAL: (self.connectivity.n_synapses,),
-        }.get(locality)
-
-    def _settle_delays(self) -> None:
-        if self.delays is None:
-            return
-        try:
-            delays = as_array(self.delays)
-        except StateError as error:
-            raise StateError(f"{self._title}, delays: {error.fact}", details=error.details) from error
-        if delays.dtype.kind not in "iu" or delays.shape not in ((), (self.connectivity.n_synapses,)):
-            raise StateError(
-                f"{self._title}: delays are {delays.dtype} {delays.shape}",
-                details={"expected": f"whole steps, one or {self.connectivity.n_synapses}"},
-            )
-        if isinstance(delays, np.ndarray) and delays.size and not 0 <= delays.min() <= delays.max() < 2**63:
-            raise StateError(f"{self._title}: delays of {delays.min()} to {delays.max()} steps")
-        object.__setattr__(self, "delays", delays if delays.shape else int(np.asarray(delays)))
-
-    def _settle_view(self, side: str) -> None:
-        view = getattr(self, f"{side}_view")
-        if view is None:
-            return
-        try:
-            ranks = plain_array(view)
-        except StateError as error:
-            raise StateError(f"{self._title}, {side}_view: {error.fact}", details=error.details) from error
-        if ranks.ndim != 1 or (ranks.size and ranks.dtype.kind not in "iu"):
-            raise StateError(f"{self._title}: {side}_view is not a flat array of ranks")
-        self._check_ranks(f"{side}_view", ranks, getattr(self, f"{side}_size"))
-        object.__setattr__(self, f"{side}_view", ranks.astype(np.int32))
-
-    def _check_ranks(self, what: str, ranks: NDArray[Any], size: int | None) -> None:
-        if size is not None and ranks.size and not 0 <= ranks.min() <= ranks.max() < size:
-            raise StateError(
-                f"{self._title}: {what} go from {ranks.min()} to {ranks.max()}",
-                details={"expected": f"ranks below {size}, the size of the population"},
-            )
+__all__ = ["NetworkState", "differences"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -390,7 +55,7 @@ class NetworkState:
         for group, cls in (("populations", PopulationState), ("projections", ProjectionState)):
             object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
         for group in ("constants", "dynamics"):
-            object.__setattr__(self, group, _settled_arrays(group, getattr(self, group)))
+            object.__setattr__(self, group, settled_arrays(group, getattr(self, group)))
         for what, lowest in (("time_step", 0), ("seed", -(2**63)), ("reseeded", -(2**63))):
             object.__setattr__(self, what, optional_whole(what, getattr(self, what), lowest))
         object.__setattr__(self, "dt", step_length(self.dt))
@@ -401,8 +66,8 @@ class NetworkState:
 
     def __repr__(self) -> str:
         return (
-            f"<network at step {self.time_step}: populations {_names(self.populations)}; "
-            f"projections {_names(self.projections)}>"
+            f"<network at step {self.time_step}: populations {names_of(self.populations)}; "
+            f"projections {names_of(self.projections)}>"
         )
 
     @property
@@ -416,7 +81,7 @@ class NetworkState:
             self,
             populations={n: p.in_memory() for n, p in self.populations.items()},
             projections={n: p.in_memory() for n, p in self.projections.items()},
-            **_read_mappings(self, "constants", "dynamics"),
+            **read_mappings(self, "constants", "dynamics"),
         )
 
     def population(self, name: str) -> PopulationState:
@@ -476,27 +141,73 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
     return named
 
 
-def _read_mappings(owner: object, *names: str) -> dict[str, Any]:
-    """Mappings of arrays by name in which one was lazy, read."""
-    mappings = {name: getattr(owner, name) for name in names}
-    return {
-        name: {key: np.asarray(array) for key, array in arrays.items()}
-        for name, arrays in mappings.items()
-        if any(map(is_lazy, arrays.values()))
-    }
+def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
+    """Yield the path of everything that differs: ``projections/ff/variables/w``, ...
+
+    Metadata, types and the order of populations and projections count too, the order
+    of attributes does not. Nothing is yielded exactly when the two states say the same.
+    """
+    for scalar in ("time_step", "dt", "seed", "metadata", "resume", "reseeded"):
+        if getattr(a, scalar) != getattr(b, scalar):
+            yield scalar
+    for ordered in ("populations", "projections"):
+        if list(getattr(a, ordered)) != list(getattr(b, ordered)):
+            yield ordered
+    yield from _mappings("constants", a.constants, b.constants, _values)
+    yield from _mappings("dynamics", a.dynamics, b.dynamics, _values)
+    yield from _mappings("populations", a.populations, b.populations, _populations)
+    yield from _mappings("projections", a.projections, b.projections, _projections)
 
 
-def _settled_arrays(what: str, given: Mapping[str, object]) -> dict[str, Array]:
-    settled = {}
-    for name, values in mapping(what, given).items():
-        check_text(f"{what}: a name", name)
-        try:
-            settled[str(name)] = as_array(values)
-        except StateError as error:
-            raise StateError(f"{what}: {printable(name)!r}: {error.fact}", details=error.details) from error
-    return settled
+def _mappings(path: str, a: Mapping[str, Any], b: Mapping[str, Any], inside: Any) -> Iterator[str]:
+    if a.keys() != b.keys():
+        yield path
+    for name in (n for n in a if n in b):
+        yield from inside(f"{path}/{name}", a[name], b[name])
 
 
-def _names(mapping: Mapping[str, Any]) -> str:
-    shown = ", ".join(printable(n, 40) for n in list(mapping)[:8]) or "none"
-    return shown if len(mapping) <= 8 else f"{shown}, and {len(mapping) - 8} more"
+def _values(path: str, a: Array, b: Array) -> Iterator[str]:
+    if not identical_values(a, b):
+        yield path
+
+
+def _attributes(path: str, a: Any, b: Any) -> Iterator[str]:
+    for group in ("parameters", "variables"):
+        yield from _mappings(f"{path}/{group}", getattr(a, group), getattr(b, group), _attribute)
+    yield from _mappings(f"{path}/dynamics", a.dynamics, b.dynamics, _values)
+    if a.resume != b.resume:
+        yield f"{path}/resume"
+
+
+def _attribute(path: str, a: Any, b: Any) -> Iterator[str]:
+    if a.locality != b.locality:
+        yield f"{path}/locality"
+    yield from _values(path, a.values, b.values)
+
+
+def _populations(path: str, a: PopulationState, b: PopulationState) -> Iterator[str]:
+    if a.geometry != b.geometry:
+        yield f"{path}/geometry"
+    if a.neuron_type != b.neuron_type:
+        yield f"{path}/neuron_type"
+    yield from _attributes(path, a, b)
+
+
+def _projections(path: str, a: ProjectionState, b: ProjectionState) -> Iterator[str]:
+    for scalar in ("pre", "post", "target", "pre_size", "post_size", "synapse_type"):
+        if getattr(a, scalar) != getattr(b, scalar):
+            yield f"{path}/{scalar}"
+    for array in ("post_ranks", "row_ptr", "pre_ranks"):
+        yield from _values(f"{path}/{array}", getattr(a.connectivity, array), getattr(b.connectivity, array))
+    for optional in ("delays", "pre_view", "post_view"):
+        yield from _optional(f"{path}/{optional}", getattr(a, optional), getattr(b, optional))
+    yield from _attributes(path, a, b)
+
+
+def _optional(path: str, a: Any, b: Any) -> Iterator[str]:
+    if (a is None) != (b is None):
+        yield path
+    elif a is not None:
+        yield from _values(
+            path, np.asarray(a) if isinstance(a, int) else a, np.asarray(b) if isinstance(b, int) else b
+        )

@@ -15,7 +15,7 @@ from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array, Attribute, NetworkState
 from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.params.description import FREE, SECTIONS, NetworkDescription, ParameterDescription
-from ann_ckpt.transfer.interrupt import finishing
+from ann_ckpt.transfer.load import finishing
 
 __all__ = [
     "Change",

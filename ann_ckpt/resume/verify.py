@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
-from ann_ckpt.model import Array, NetworkState, blocks
-from ann_ckpt.model.compare import differences
+from ann_ckpt.model import Array, NetworkState, blocks, differences
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import Note, Report
 

@@ -19,7 +19,7 @@ from ann_ckpt.errors import (
     PrunedError,
     printable,
 )
-from ann_ckpt.format.shared.array import BlockPlace
+from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import Meter, Note, Progress, VerifyReport, human_bytes
@@ -326,7 +326,7 @@ def verify_store(store: SeriesView, *, progress: Progress | None = None) -> Veri
     began = time.perf_counter()
     infos = store.checkpoints
     total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
-    seen: set[BlockPlace] = set()
+    seen: set[BlockLocation] = set()
     checked: set[str] = set()
     damaged: list[Note] = []
     meter = Meter(progress, total)

@@ -17,8 +17,8 @@ import numpy as np
 import xxhash
 
 from ann_ckpt.format import layout, trailer
-from ann_ckpt.format.chunk_locations import PLACE
-from ann_ckpt.format.index import IndexRow
+from ann_ckpt.format.chunk_locations import LOCATION
+from ann_ckpt.format.layout import IndexRow
 from tests.malformed.hdf5 import DEFECTS
 from tests.malformed.samples import Rows, Spoil, W, good_complete, replaced, sealed, set_attribute
 
@@ -392,8 +392,8 @@ class Trailer:
         end = len(self.data) - trailer._FOOTER.size
         start = end - self.count * trailer._DATASET.itemsize
         self.records = np.frombuffer(self.data[start:end], trailer._DATASET).copy()
-        self.values_end = start - self.chunks * PLACE.itemsize
-        self.places = np.frombuffer(self.data[self.values_end : start], PLACE).copy()
+        self.values_end = start - self.chunks * LOCATION.itemsize
+        self.places = np.frombuffer(self.data[self.values_end : start], LOCATION).copy()
 
     def write(self, path: Path, *, digest: bytes | None = None) -> None:
         """Write it behind the values again, its digest right."""
@@ -502,7 +502,7 @@ def _chunks_of_one(path: Path) -> None:
     record["dtype"], record["shape"], record["chunk"], record["packed"] = b"|i1", str(count).encode(), 1, 0
     record["first"] = len(taken.places)
     taken.records[number] = record
-    more = np.zeros(count, PLACE)
+    more = np.zeros(count, LOCATION)
     more["offset"], more["size"] = 96, 1
     taken.places = np.concatenate((taken.places, more))
     taken.chunks = len(taken.places)

@@ -14,7 +14,7 @@ import ann_ckpt
 from ann_ckpt import Attribute, CheckpointStore, Locality, NetworkState
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import checked
-from ann_ckpt.format.shared import array, reader
+from ann_ckpt.format.shared import array
 from tests.store.tiny import tiny_blocks
 
 LENGTH = 400
@@ -33,8 +33,7 @@ def make_reads_small(patch: pytest.MonkeyPatch) -> None:
     """Blocks of 12 values, reads of 8 of them, on threads from half of all on."""
     tiny_blocks(patch)
     patch.setattr(array, "READ_BYTES", 8 * 12 * 8)
-    for module in (checked, reader):
-        patch.setattr(module, "PARALLEL_BYTES", LENGTH * 8 // 2)
+    patch.setattr(checked, "PARALLEL_BYTES", LENGTH * 8 // 2)
 
 
 @pytest.fixture

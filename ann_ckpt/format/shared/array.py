@@ -25,7 +25,7 @@ __all__ = [
     "BLOCK",
     "READ_BYTES",
     "TABLE_TYPES",
-    "BlockPlace",
+    "BlockLocation",
     "ObjectBlocks",
     "Piece",
     "SharedArray",
@@ -52,7 +52,7 @@ READ_BYTES = 4 << 20
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
-BlockPlace = tuple[str, int, tuple[int, int, int]]
+BlockLocation = tuple[str, int, tuple[int, int, int]]
 """Name of an object, first entry of a block in it, and the block's record."""
 
 
@@ -166,7 +166,7 @@ class SharedArray:
     def _piece_places(self) -> NDArray[np.int64]:
         return np.array([p.start for p in self.pieces], np.int64)
 
-    def places(self, first: int, last: int) -> list[BlockPlace]:
+    def places(self, first: int, last: int) -> list[BlockLocation]:
         """Where blocks ``[first, last)`` lie, and what their digests are."""
         names = list(self.objects)
         return [

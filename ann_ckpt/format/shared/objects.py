@@ -29,12 +29,18 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.bytes import FileBytes, NewFile
-from ann_ckpt.format.chunk_writer import TASK_BYTES, ChunkStream, chunk_stream
-from ann_ckpt.format.chunking import CHUNKED_BYTES, Compression, chunk_bytes
+from ann_ckpt.format.chunking import (
+    CHUNKED_BYTES,
+    TASK_BYTES,
+    ChunkStream,
+    Compression,
+    chunk_bytes,
+    chunk_stream,
+)
 from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.hdf5_file import OpenFile
 from ann_ckpt.format.shared.array import SharedArray, StoredObject
-from ann_ckpt.format.trailer import note, trailer_bytes
+from ann_ckpt.format.trailer import record_of, trailer_bytes
 
 __all__ = [
     "ObjectWriter",
@@ -88,7 +94,9 @@ class ObjectWriter:
         with contextlib.closing(self):
             file = self._begin()
             self._write_rest()
-            noted = note(h5d.open(self._hdf5, layout.OBJECT_VALUES.encode()), layout.OBJECT_ROW, self.path)
+            noted = record_of(
+                h5d.open(self._hdf5, layout.OBJECT_VALUES.encode()), layout.OBJECT_ROW, self.path
+            )
             self._hdf5.close()
             if noted is not None:
                 file.append(trailer_bytes([noted]))

@@ -18,7 +18,7 @@ from ann_ckpt import NetworkState, PopulationState
 from ann_ckpt.cli.info import info
 from ann_ckpt.errors import CheckpointError, CorruptFileError
 from ann_ckpt.format import layout
-from ann_ckpt.format.block_digests import ArrayDigest, BlockDigests, block_entries
+from ann_ckpt.format.digest import ArrayDigest, BlockDigests, block_entries
 from tests.golden.networks import complete
 
 SHAPES = [(4095,), (4096,), (8192,), (8193,), (300_000,), (2_200_000,), (700, 90), (40, 50, 60), (3, 9000)]

@@ -20,7 +20,7 @@ from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, NotWritableError
 from ann_ckpt.format import h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
-from ann_ckpt.model.compare import differences
+from ann_ckpt.model import differences
 from tests.golden.networks import NETWORKS
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError, OptionError
-from ann_ckpt.format.block_digests import block_entries
 from ann_ckpt.format.chunking import Compression, Kind, choose, chunk_bytes, compression
 from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, encode, unpack
+from ann_ckpt.format.digest import block_entries
 from tests.strategies import values
 
 PIPELINE = (SHUFFLE, DEFLATE)

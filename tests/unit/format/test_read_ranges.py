@@ -18,8 +18,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import chunk_locations, h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
 from ann_ckpt.format.chunk_locations import HDF5Locations
-from ann_ckpt.format.chunk_writer import chunk_stream
-from ann_ckpt.format.chunking import Compression
+from ann_ckpt.format.chunking import Compression, chunk_stream
 from ann_ckpt.format.dataset import StoredArray, read_ranges
 from ann_ckpt.format.guard import check_dataset
 

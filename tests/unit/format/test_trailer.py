@@ -20,7 +20,7 @@ from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CheckpointError, CorruptFileError
 from ann_ckpt.format.bytes import FileBytes
 from ann_ckpt.format.guard import check_superblock
-from ann_ckpt.format.trailer import DatasetRecord, Trailer, note, trailer_bytes
+from ann_ckpt.format.trailer import DatasetRecord, Trailer, record_of, trailer_bytes
 from tests.golden.networks import complete
 from tests.store.tiny import tiny_blocks
 from tests.strategies import networks
@@ -151,7 +151,7 @@ def test_a_false_trailer_never_makes_values(good, lie):
     expected = complete().projections["dense"]["w"]
     with ann_ckpt.open(good) as checkpoint, h5py.File(good) as file:
         row = list(checkpoint._reader.index).index(W)
-        noted = note(file[W].id, row, "x")
+        noted = record_of(file[W].id, row, "x")
     assert noted is not None
     with cut(good).open("ab") as file:
         file.write(trailer_bytes([lying(noted, **LIES[lie])]))

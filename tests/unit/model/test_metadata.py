@@ -20,8 +20,7 @@ import ann_ckpt
 from ann_ckpt import NetworkState
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import StateError
-from ann_ckpt.model import metadata_from_json, metadata_to_json, plain_metadata
-from ann_ckpt.model.compare import differences
+from ann_ckpt.model import differences, metadata_from_json, metadata_to_json, plain_metadata
 
 
 class Kind(enum.Enum):

@@ -26,8 +26,7 @@ from ann_ckpt.errors import (
     ObjectNotFoundError,
     StateError,
 )
-from ann_ckpt.model import Exactness, Resume, blocks, nbytes
-from ann_ckpt.model.compare import differences
+from ann_ckpt.model import Exactness, Resume, blocks, differences, nbytes
 
 ROWS = Connectivity.from_rows([1, 0], [[0, 2], [1]])
 
