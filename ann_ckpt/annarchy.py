@@ -12,9 +12,11 @@ are the same, bit for bit. See ``docs/exact-resume.md``.
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.annarchy.bindings import by_name
 from ann_ckpt.adapters.annarchy.building import build, step_length
 from ann_ckpt.adapters.annarchy.instrument import (
     Instrumentation,
@@ -25,7 +27,11 @@ from ann_ckpt.errors import ObjectNotFoundError, OptionError
 from ann_ckpt.report import Note
 
 # Without compile(), which is used qualified: a star import would hide the builtin.
-__all__ = ["Instrumentation", "InstrumentationWarning", "from_file", "instrument"]
+__all__ = ["Instrumentation", "InstrumentationWarning", "SameNameWarning", "from_file", "instrument"]
+
+
+class SameNameWarning(UserWarning):
+    """ANNarchy gave two objects of a network the same name; in checkpoints they have different ones."""
 
 
 def instrument() -> Instrumentation:
@@ -62,7 +68,27 @@ def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's ow
     InstrumentationWarning
         If ANNarchy is not what the instrumentation knows, or its generated C++ does not build with
         it. The network is then compiled as usual.
+    SameNameWarning
+        If ANNarchy gave two populations or two projections the same automatic name, and under which
+        name each is saved.
+
+    Raises
+    ------
+    SimulatorError
+        If two of them have a name in common that somebody gave them; such a network cannot be saved.
     """
+    for noun, objects in (
+        ("population", network.get_populations()),
+        ("projection", network.get_projections()),
+    ):
+        for name, thing in by_name(noun, objects).items():
+            if name != thing.name:
+                warnings.warn(
+                    f"two {noun}s are called {thing.name!r}; this one is saved as {name!r}, unless it gets a "
+                    f"name of its own: {noun}.name = ...",
+                    SameNameWarning,
+                    stacklevel=2,
+                )
     compile_instrumented(network, **options)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.live import live_reading
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, printable
@@ -28,6 +29,7 @@ from ann_ckpt.store.opening import PathLike, old_file, open_checkpoint, stored_r
 from ann_ckpt.store.series import SeriesView, verify_store
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into
+from ann_ckpt.transfer.names import Names, renamed
 
 __all__ = [
     "check_savable",
@@ -263,6 +265,7 @@ def load(
     *,
     network: Any = None,
     strict: bool = True,
+    names: Names | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a file into a live, compiled network.
@@ -276,7 +279,8 @@ def load(
     filename : path-like
         The content decides what it is, not the extension.
     populations, projections : bool, str or list of str
-        All, none, or names and globs; of the file only their bytes are read.
+        All, none, or names and globs; of the file only their bytes are read. With ``names``, the
+        names in the file.
     net_id : int
         Number of the network, for simulators that keep them globally (ANNarchy 4).
     network : optional
@@ -284,6 +288,10 @@ def load(
     strict : bool
         True: any problem raises one error that lists them all, and nothing changes.
         False: what fits is loaded, the rest is in the report.
+    names : mapping of str to str, optional
+        Names of the file, or globs, and what they are called in the network: ``{"exc*": "E*"}``,
+        where each ``*`` of the new name stands for what the old one matched. ``populations/a`` is the
+        population only, where a projection has the same name.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 
@@ -294,10 +302,14 @@ def load(
     """
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections)
-    with stored_reading(filename, selection, dt=lambda: clock_of(simulator).dt) as reading:
+    with stored_reading(filename, selection, dt=lambda: clock_of(simulator).dt) as stored:
+        state = stored.state
+        if names is not None:
+            state = renamed(state, names)
+            selection = selection.narrowed(state.populations, state.projections)
         return load_into(
             simulator,
-            reading,
+            Reading(state, stored.notes),
             selection=selection,
             strict=strict,
             path=os.fspath(filename),

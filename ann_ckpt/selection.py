@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ann_ckpt.errors import ObjectNotFoundError, OptionError
 
@@ -66,6 +66,12 @@ class Selection:
                 raise ObjectNotFoundError.among(f"{group}=", "match for", pattern, names)
             chosen |= found
         return [name for name in names if name in chosen]
+
+    def narrowed(self, populations: Iterable[str], projections: Iterable[str]) -> Selection:
+        """Return the selection of these names, where it is not one of all or nothing."""
+        given = {"populations": populations, "projections": projections}
+        named = {group: list(n) for group, n in given.items() if not isinstance(getattr(self, group), bool)}
+        return replace(self, **named)
 
 
 EVERYTHING = Selection()

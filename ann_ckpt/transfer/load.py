@@ -214,9 +214,10 @@ def _mismatch(plan: LoadPlan, path: str, seconds: float) -> MismatchError:
     problems = plan.problems
     count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
     details = {str(number): str(problem) for number, problem in enumerate(problems, start=1)}
+    hint = f"only automatic numbers differ; try names={dict(plan.renaming)}"
     error = MismatchError(
         f"the stored state does not fit the network: {count}, nothing was changed",
-        details=details | {"hint": "strict=False loads what fits"},
+        details=details | {"hint": hint if plan.renaming else "strict=False loads what fits"},
         where=printable(path, 400) or None,
     )
     error.report = _report(plan, path, (), 0, seconds)

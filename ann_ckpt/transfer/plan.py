@@ -24,6 +24,7 @@ from ann_ckpt.transfer.actions import (
     SetTimeStep,
 )
 from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
+from ann_ckpt.transfer.names import shifted
 from ann_ckpt.transfer.synapses import Refusal, plan_projection
 
 __all__ = [
@@ -103,6 +104,8 @@ class LoadPlan:
     missing_in_network: tuple[Note, ...] = ()
     mismatched: tuple[Note, ...] = ()
     notes: tuple[Note, ...] = ()
+    renaming: Mapping[str, str] = field(default_factory=dict)
+    """Names that would make the file fit, where only automatic numbers differ."""
 
     @property
     def problems(self) -> tuple[Note, ...]:
@@ -156,7 +159,13 @@ def plan_load(
     """
     findings = Findings()
     _Planner(stored.state, live.state, selection, refusal, exact, offers, findings).run()
+    # Automatic names have changed places only where something does not fit.
+    unfit = findings.mismatched or findings.missing_in_network or findings.missing_in_file
+    renaming = shifted(stored.state, live.state) if unfit else {}
+    if renaming:
+        findings.note("", f"only automatic numbers differ; try names={renaming}")
     return LoadPlan(
+        renaming=renaming,
         actions=tuple(findings.actions),
         cast=tuple(findings.cast),
         rebuilt=tuple(findings.rebuilt),

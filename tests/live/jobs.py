@@ -218,12 +218,25 @@ def not_compiled() -> str:
     return _said(lambda: ann_ckpt.save("nowhere.h5", network=lab.network))
 
 
-def twins() -> str:
-    """Ask for a network with two populations of one name."""
+def twins(saved: str) -> dict[str, Any]:
+    """Ask for a network with two populations of one name, then let it be one that ANNarchy gave both."""
     lab = NETWORKS["delays"](1)
     lab.compile(Path(os.environ["LIVE_COMPILED"]) / "delays")
-    lab.find("source").name = lab.find("sink").name = "twin"
-    return _said(lambda: simulator_for(lab.network))
+    source, sink = lab.find("source"), lab.find("sink")
+    source.name = sink.name = "twin"
+    answer: dict[str, Any] = {"said": _said(lambda: simulator_for(lab.network))}
+    source.name = sink.name = "pop0"
+    lab.simulate(3)
+    answer["skipped"] = [str(note) for note in ann_ckpt.save(saved, network=lab.network).skipped]
+    state = ann_ckpt.read(saved)
+    lab.simulate(3)
+    ann_ckpt.load(saved, network=lab.network)
+    answer["names"] = list(state.populations)
+    answer["ends"] = sorted({end for p in state.projections.values() for end in (p.pre, p.post)})
+    answer["other"] = list(ann_ckpt.differences(state, simulator_for(lab.network).read().state))
+    sink.name = "sink"
+    answer["named"] = list(simulator_for(lab.network).read().state.populations)
+    return answer
 
 
 def no_such_network() -> str:

@@ -76,8 +76,13 @@ def test_a_network_has_to_be_compiled(run: Run) -> None:
     assert run("not_compiled") == "the network is not compiled"
 
 
-def test_two_of_one_name_are_an_error(run: Run) -> None:
-    assert run("twins") == "two populations are called 'twin'"
+def test_two_of_one_name_are_told_apart_if_annarchy_gave_it(run: Run, tmp_path: Path) -> None:
+    answer = run("twins", saved=str(tmp_path / "twins.h5"))
+    assert answer["said"] == "two populations are called 'twin'"
+    assert sorted(answer["names"]) == answer["ends"] == ["one", "pop0", "pop0-2", "two"]
+    assert answer["other"] == []
+    assert any("populations/pop0-2: ANNarchy named it 'pop0'" in note for note in answer["skipped"])
+    assert sorted(answer["named"]) == ["one", "pop0", "sink", "two"]
 
 
 def test_a_number_that_no_network_has(run: Run) -> None:

@@ -9,15 +9,19 @@ is: ``post_rank``, ``pre_rank``, ``dendrite_size``, ``get_delay``, ``get_dendrit
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ann_ckpt.errors import SimulatorError, printable
 
-__all__ = ["Bindings"]
+__all__ = ["Bindings", "by_name"]
+
+_AUTOMATIC = re.compile(r"(pop|proj)\d+")
 
 
 class Bindings(ABC):
@@ -35,7 +39,7 @@ class Bindings(ABC):
     Raises
     ------
     SimulatorError
-        If two populations or two projections have the same name.
+        If somebody gave two populations or two projections the same name.
     """
 
     def __init__(
@@ -46,9 +50,17 @@ class Bindings(ABC):
         constants: Mapping[str, Any],
     ) -> None:
         self.release = release
-        self.populations = _by_name("population", populations)
-        self.projections = _by_name("projection", projections)
+        self.populations = by_name("population", populations)
+        self.projections = by_name("projection", projections)
         self.constants = dict(constants)
+        self._names = {
+            id(thing): name for group in (self.populations, self.projections) for name, thing in group.items()
+        }
+
+    def name_of(self, thing: Any) -> str:
+        """Return the name of a population or projection here, where no two have the same."""
+        name: str = self._names.get(id(thing), thing.name)
+        return name
 
     # --- the network ----------------------------------------------------------------
 
@@ -179,13 +191,30 @@ class Bindings(ABC):
         """Set the one value of a projection."""
 
 
-def _by_name(noun: str, objects: Sequence[Any]) -> dict[str, Any]:
+def by_name(noun: str, objects: Sequence[Any]) -> dict[str, Any]:
+    """Return objects by name; of those that ANNarchy named alike, the later ones are told apart.
+
+    ANNarchy numbers names itself (``pop0``, ``proj0``) and gives a copy, such as ``net.connect()``
+    makes of a projection, the name of the original.
+
+    Raises
+    ------
+    SimulatorError
+        If two have a name in common that somebody gave them.
+    """
+    taken = {thing.name for thing in objects}
     named: dict[str, Any] = {}
     for thing in objects:
-        if thing.name in named:
-            raise SimulatorError(
-                f"two {noun}s are called {printable(thing.name)!r}",
-                details={"hint": f"give each {noun} a name of its own with name="},
-            )
-        named[thing.name] = thing
+        name = thing.name
+        if name in named:
+            if not _AUTOMATIC.fullmatch(name):
+                raise SimulatorError(
+                    f"two {noun}s are called {printable(name)!r}",
+                    details={
+                        "hint": f"give each {noun} a name of its own, with name= or later: {noun}.name = ..."
+                    },
+                )
+            name = next(other for n in count(2) if (other := f"{name}-{n}") not in taken)
+            taken.add(name)
+        named[name] = thing
     return named

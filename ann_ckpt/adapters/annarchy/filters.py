@@ -52,7 +52,7 @@ class LiveFilters:
         self._bindings = bindings
         self._projection = projection
         self._instance = projection.cyInstance
-        self.name: str = projection.name
+        self.name = bindings.name_of(projection)
         self.path = f"projections/{self.name}"
 
     def state(self, *, reseeded: bool = False) -> ProjectionState:
@@ -66,8 +66,8 @@ class LiveFilters:
         pre, post, target = self._projection.pre, self._projection.post, self._projection.target
         return ProjectionState(
             self.name,
-            pre.name,
-            post.name,
+            self._bindings.name_of(pre),
+            self._bindings.name_of(post),
             target if isinstance(target, str) else "+".join(target),
             Connectivity(np.empty(0, _RANK), np.zeros(1, np.int64), np.empty(0, _RANK)),
             delays=self._delay,

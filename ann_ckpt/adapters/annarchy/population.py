@@ -54,7 +54,7 @@ class LivePopulation:
             declared_too = {a.name for a in declared(population.neuron_type.description)} - shown
             own = None if self._known is None else self._known.members
             self._carried = CarriedByPopulation(self._instance, shown, own=own, also=declared_too)
-        self.name: str = population.name
+        self.name = bindings.name_of(population)
         self.path = f"populations/{self.name}"
 
     @property

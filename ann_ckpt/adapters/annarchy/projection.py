@@ -52,7 +52,7 @@ class LiveProjection:
         self._projection = projection
         self._instance = projection.cyInstance
         self._by_row = members_by_row(self._instance)
-        self.name: str = projection.name
+        self.name = bindings.name_of(projection)
         self.path = f"projections/{self.name}"
 
     # --- reading --------------------------------------------------------------------
@@ -79,8 +79,8 @@ class LiveProjection:
         values = {a.name: self._attribute(a, connectivity.row_ptr) for a in attributes}
         return ProjectionState(
             self.name,
-            pre.name,
-            post.name,
+            self._bindings.name_of(pre),
+            self._bindings.name_of(post),
             _target(self._projection.target),
             connectivity,
             parameters={a.name: values[a.name] for a in attributes if a.parameter},

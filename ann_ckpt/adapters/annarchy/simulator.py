@@ -25,6 +25,7 @@ from ann_ckpt.adapters.annarchy.rng import (
     unsound_generators,
 )
 from ann_ckpt.adapters.protocol import Clock, Reading
+from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -133,10 +134,14 @@ class AnnarchySimulator:
         """Return the time step, and the length of a step in ms."""
         return Clock(self._bindings.time_step(), float(self._bindings.setting("dt")))
 
-    @staticmethod
     def _notes(
-        populations: list[LivePopulation], projections: list[LiveProjection | LiveFilters]
+        self, populations: list[LivePopulation], projections: list[LiveProjection | LiveFilters]
     ) -> Iterator[Note]:
+        named_alike = [(p.path, p.name, self._bindings.populations[p.name].name) for p in populations]
+        named_alike += [(p.path, p.name, self._bindings.projections[p.name].name) for p in projections]
+        for path, name, given in named_alike:
+            if name != given:
+                yield Note(path, f"ANNarchy named it {printable(given)!r}, as another one; set its name")
         for population in populations:
             yield from population.notes()
         for projection in projections:

@@ -16,6 +16,10 @@ PLACES = [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
 class Bindings:
+    def name_of(self, thing: Any) -> str:
+        name: str = thing.name
+        return name
+
     def setting(self, key: str) -> str:
         return "float"
 

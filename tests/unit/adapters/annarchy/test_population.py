@@ -37,7 +37,7 @@ def live(**numbers: Any) -> tuple[LivePopulation, HomogeneousCorrelatedSpikeTrai
         neuron_type=SimpleNamespace(name="n", description=description),
         **{"rates": [10.0, 30.0], "corr": [0.3, 0.5], "tau": 10.0} | numbers,
     )
-    return LivePopulation(SimpleNamespace(), population), population  # type: ignore[arg-type]
+    return LivePopulation(SimpleNamespace(name_of=lambda thing: thing.name), population), population  # type: ignore[arg-type]
 
 
 def test_numbers_that_only_python_has_are_kept_and_put_back() -> None:
