@@ -184,8 +184,8 @@ RULES = _table(
     Rule(
         "P017",
         "too-many",
-        "The file has more names, objects and arrays than any parameter file needs.",
-        "Each takes some hundred bytes of memory for three of text.",
+        "The file has more names, objects and arrays, or values in arrays, than any parameter file needs.",
+        "They take many times as much memory as they do text.",
         '{"network": [[],[],[], ... ]}',
         "Split the file, or keep such values in a checkpoint.",
     ),

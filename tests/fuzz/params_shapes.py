@@ -40,6 +40,12 @@ JSON: Mapping[str, Callable[[int], str]] = {
     "unknown constants": lambda n: json.dumps({"constants": _each(n)}),
     "wrong types": lambda n: json.dumps({"network": _each(n, [])}),
     "wrong items": lambda n: _in_inp({"noise": ["x"] * n}),
+    "numbers of the wrong type": lambda n: _in_inp({"tau": [1] * n, "nb": [0.5] * n}),
+    "numbers out of bounds": lambda n: _in_inp({"noise": [2] * n}),
+    "numbers beyond the range": lambda n: json.dumps(
+        {"projections": {"ff": {"eta": [1e300, 2**53 + 1] * n}}}
+    ),
+    "numbers in a list of lists": lambda n: json.dumps({"network": {"a": [[1] * n] * 2}}),
     "wrong lengths": lambda n: _in_inp({"noise": [0] * n}),
     "wrong rows": lambda n: json.dumps({"populations": {"grid": {"noise": [[]] * n}}}),
     "ragged rows": lambda n: json.dumps({"populations": {"grid": {"noise": [[1], [1, 2]] * n}}}),
@@ -68,6 +74,7 @@ YAML: Mapping[str, Callable[[int], str]] = {
     "unknown populations": lambda n: "populations:\n" + _lines(n, "  x#: {}\n"),
     "an open text in YAML": lambda n: 'a: "' + "\\n" * n,
     "an open list": lambda n: "a: [" + "1,\n" * n,
+    "numbers in YAML": lambda n: "network:\n  a:\n" + "  - 1\n" * n,
     "question marks": lambda n: "? " * n,
     "dashes": lambda n: "- " * n,
     "open brackets": lambda n: "[" * n,

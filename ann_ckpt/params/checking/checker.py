@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -186,22 +187,33 @@ def _harmless(value: Any) -> bool:
 
 def _range(path: Path, value: Any, ctype: CType) -> Iterator[_Noted]:
     if isinstance(value, list):
-        if ctype.name == "double" and set(map(type, value)) <= {float}:
-            return
-        for index, item in enumerate(value):
-            yield from _range((*path, index), item, ctype)
+        yield from _ranges(path, value, ctype)
     elif isinstance(value, int | float) and not isinstance(value, bool) and ctype.json != "boolean":
+        shown = printable(value, 40)
         if not ctype.holds(value):
-            yield (
-                "P203",
-                path,
-                False,
-                f"{printable(value, 40)} is beyond the range of the C type {ctype.name}",
-            )
+            yield "P203", path, False, f"{shown} is beyond the range of the C type {ctype.name}"
         elif ctype.changes(value):
-            yield (
-                "P401",
-                path,
-                False,
-                f"{printable(value, 40)} has more digits than the C type {ctype.name} keeps",
-            )
+            yield "P401", path, False, f"{shown} has more digits than the C type {ctype.name} keeps"
+
+
+def _ranges(path: Path, values: list[Any], ctype: CType) -> Iterator[_Noted]:
+    """Yield what an array has beyond the range: of each rule the first, which counts the others."""
+    kinds = set(map(type, values))
+    if kinds <= {int, float} and (not values or _all_fit(values, kinds, ctype)):
+        return
+    first: dict[str, _Noted] = {}
+    alike: Counter[str] = Counter()
+    for index, item in enumerate(values):
+        for noted in _range((*path, index), item, ctype):
+            first.setdefault(noted[0], noted)
+            alike[noted[0]] += 1
+    for rule, noted_path, key, message in first.values():
+        more = f"; {alike[rule] - 1} more like it in this array" if alike[rule] > 1 else ""
+        yield rule, noted_path, key, message + more
+
+
+def _all_fit(values: list[Any], kinds: set[type], ctype: CType) -> bool:
+    """Whether numbers fit throughout, told by the smallest and largest; False may mean that they do."""
+    least, most = min(values), max(values)
+    exact = int not in kinds or -ctype.exact <= least <= most <= ctype.exact
+    return exact and ctype.holds(least) and ctype.holds(most)

@@ -12,7 +12,7 @@ from typing import Any
 from ann_ckpt.errors import printable
 from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.rules import RULES, Severity
-from ann_ckpt.params.schema.engine import Engine, Failure
+from ann_ckpt.params.schema.engine import MOST_ITEMS, Engine, Failure
 from ann_ckpt.params.schema.generate import IGNORE, QUANTITY
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import Document, Path, Problems
@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _MOST_COMPARED = 100
+_MOST_NAMES = 1000
 _LONGEST = 200
 _LEFT_OUT = str.maketrans("", "", "_- ")
 
@@ -47,12 +48,14 @@ class Nearest:
 
     def __init__(self, budget: int = 300_000) -> None:
         self._budget = budget
+        self._names = _MOST_NAMES
 
     def to(self, name: str, present: Collection[str], *, most: int = 3) -> tuple[str, ...]:
         """Return up to ``most`` names, nearest first; none where nothing is near."""
-        if len(name) > _LONGEST or len(present) > self._budget:
+        if len(name) > _LONGEST or len(present) > self._budget or not self._names:
             return ()
         self._budget -= len(present)
+        self._names -= 1
         names = [n for n in present if len(n) <= _LONGEST]
         letters = _letters(name)
         same_letters = [n for n in names if _letters(n) == letters]
@@ -126,6 +129,7 @@ class Explainer:
         """Where something stands that the reader refused: there the value is not the file's."""
         self._seen: set[tuple[Path, str]] = set()
         self._said: set[tuple[Path, str]] = set()
+        self._known: dict[Path, set[str]] = {}
         self._more = ""
         """What to add to the message of the failure being explained."""
 
@@ -188,7 +192,7 @@ class Explainer:
         """Report a name that is none of those present."""
         *owner, name = map(str, path)
         rule, fact = _unknown_fact(owner, quoted(name))
-        if rule == "P104" and name in self.schema.marks(self.schema.at(tuple(owner))).get("variables", ()):
+        if rule == "P104" and name in self._variables(tuple(owner)):
             kind = _OWNERS[owner[0]][0]
             fact = f"{quoted(name)} is a variable of {kind} {quoted(owner[1])}; files set parameters only"
             self.problems.add(rule, self.document.span_of(path, key=True), fact, path=path)
@@ -204,12 +208,22 @@ class Explainer:
         """Say so if a name is known in another place: one of a population, projection or section."""
         if owner and name in _SECTION_NAMES:
             return "; it is a section, which stands at the top"
-        for section in ("populations", "projections", "constants"):
-            if section not in owner and any(
-                name in s.get("properties", ()) for s in self.schema.at((section,))
-            ):
-                return f"; it is one of the {section}"
-        return ""
+        sections = (s for s in ("populations", "projections", "constants") if s not in owner)
+        return next((f"; it is one of the {s}" for s in sections if name in self._members(s)), "")
+
+    def _members(self, section: str) -> Collection[str]:
+        """Return the names in one section, looked up once."""
+        if (section,) not in self._known:
+            schemas = self.schema.at((section,))
+            self._known[(section,)] = {n for s in schemas for n in s.get("properties", ())}
+        return self._known[(section,)]
+
+    def _variables(self, owner: Path) -> Collection[str]:
+        """Return the variables of a population or projection, looked up once."""
+        if owner not in self._known:
+            noted = self.schema.marks(self.schema.at(owner)).get("variables")
+            self._known[owner] = set(map(str, noted)) if isinstance(noted, list) else set()
+        return self._known[owner]
 
     def _length(self, path: Path, failure: Failure) -> None:
         least, most = failure.schema.get("minItems", 0), failure.schema.get("maxItems")
@@ -258,7 +272,8 @@ class Explainer:
         for each in inner:
             if isinstance(failure.value, list):  # an array that is wrong throughout is one fault
                 count = alike.pop(each.keyword, 0)
-                self._more = f"; {count - 1} more like it in this array" if count > 1 else ""
+                least = "at least " if count == MOST_ITEMS else ""
+                self._more = f"; {least}{count - 1} more like it in this array" if count > 1 else ""
                 if not count:
                     continue
             self.explain(each, path)

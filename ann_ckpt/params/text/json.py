@@ -19,9 +19,11 @@ from ann_ckpt.params.text.document import NUMBER, Document, Items, Mark, Member,
 __all__ = [
     "DEEPEST",
     "MOST_ENTRIES",
+    "MOST_VALUES",
     "SURROGATE",
     "read_json",
     "too_many",
+    "too_many_values",
 ]
 
 DEEPEST = 32
@@ -29,7 +31,10 @@ DEEPEST = 32
 
 MOST_ENTRIES = 500_000
 """Names, objects and arrays in the largest file that is read: each takes some hundred bytes of
-memory for three of text. Numbers in arrays are not counted."""
+memory for three of text. What is in arrays counts as values."""
+
+MOST_VALUES = 2_000_000
+"""Values in the arrays of the largest file that is read: two for each of a million neurons."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair: a text with one in it cannot be written as UTF-8."""
@@ -76,6 +81,7 @@ class _Reader:
         self.names: dict[str, str] = {}
         """One object for equal names: ten thousand populations share their parameters."""
         self.left = MOST_ENTRIES
+        self.values_left = MOST_VALUES
 
     def document(self) -> Document | None:
         start = self._skip(0)
@@ -145,6 +151,7 @@ class _Reader:
         text, trail = self.text, self.trail
         value: list[Any] = []
         items = Items()
+        counted = 0
         position = self._skip(start + 1)
         self._count(start)
         if text.startswith("]", position):
@@ -155,6 +162,8 @@ class _Reader:
                 item, end = _easy(after)
             else:
                 trail[depth] = len(value)
+                self.values_left -= len(value) - counted
+                counted = len(value)
                 item, mark, end = self._value(position, depth + 1)
                 if mark is not None:
                     items.marks[len(value)] = mark
@@ -162,9 +171,13 @@ class _Reader:
             value.append(item)
             items.starts.append(position)
             items.ends.append(end)
+            if len(value) - counted > self.values_left:
+                too_many_values(self.problems, position)
+                raise _Stop
             if after is None or after[3] == "}":
                 raise self._expected(end, "',' or ']'")
             if after[3] == "]":
+                self.values_left -= len(value) - counted
                 return value, items, after.start(3) + 1
             position = after.end()
 
@@ -260,6 +273,13 @@ def too_many(problems: Problems, position: int) -> None:
     """Note that a file has more entries than are read, the first of them at ``position``."""
     problems.add(
         "P017", (position, position + 1), f"more than {MOST_ENTRIES:,} names, objects and arrays in one file"
+    )
+
+
+def too_many_values(problems: Problems, position: int) -> None:
+    """Note that arrays have more values than are read, the first of them at ``position``."""
+    problems.add(
+        "P017", (position, position + 1), f"more than {MOST_VALUES:,} values in the arrays of one file"
     )
 
 

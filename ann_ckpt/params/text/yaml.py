@@ -16,7 +16,14 @@ from typing import Any
 from ann_ckpt.errors import MissingExtraError, printable
 from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.text.document import NUMBER, Document, Items, Mark, Member, Members, Problems, numeral
-from ann_ckpt.params.text.json import DEEPEST, MOST_ENTRIES, SURROGATE, too_many
+from ann_ckpt.params.text.json import (
+    DEEPEST,
+    MOST_ENTRIES,
+    MOST_VALUES,
+    SURROGATE,
+    too_many,
+    too_many_values,
+)
 
 __all__ = [
     "read_yaml",
@@ -143,6 +150,7 @@ class _Reader:
         self.trail: list[str | int] = []
         self.names: dict[str, str] = {}
         self.left = MOST_ENTRIES
+        self.values_left = MOST_VALUES
         self.bracket = 0
         """End of the closing bracket of the collection read last; 0 if it has none."""
 
@@ -208,6 +216,10 @@ class _Reader:
             if mark is not None:
                 items.marks[len(value)] = mark
             value.append(item)
+            self.values_left -= 1
+            if self.values_left < 0:
+                too_many_values(self.problems, event.start_mark.index)
+                raise _HopelessError
             items.starts.append(event.start_mark.index)
             items.ends.append(end)
         return value, items, max(end, self.bracket)

@@ -115,7 +115,7 @@ def test_without_the_fast_engine_the_other_answers(monkeypatch: pytest.MonkeyPat
 def test_an_array_that_is_wrong_throughout_is_bounded(engine: str) -> None:
     file = parse(json.dumps({"populations": {"p": {"a": ["x"] * 200_000}}}))
     (finding,) = validate(file, engine=engine)
-    assert finding.message.endswith("; 99 more like it in this array")
+    assert finding.message.endswith("; at least 99 more like it in this array")
 
 
 def test_a_file_that_is_wrong_throughout_is_bounded() -> None:

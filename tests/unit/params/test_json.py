@@ -212,3 +212,16 @@ def test_positions_inside_arrays_take_little_memory() -> None:
     assert isinstance(items, Items)
     assert items.starts.itemsize == 4
     assert sorted(items.marks) == [1, 2]
+
+
+@pytest.mark.parametrize("notation", ["json", "yaml"])
+@pytest.mark.parametrize("shape", ["[1,1,1,1,1,1,1,1,{}]", "[[1,1,1],[1,1,{}]]", "[1,1,1,[1,1,1,1,{}]]"])
+def test_values_in_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch, notation: str, shape: str) -> None:
+    """The ninth value is one too many, wherever it stands."""
+    monkeypatch.setattr(f"ann_ckpt.params.text.{notation}.MOST_VALUES", 8)
+    name = f"params.{notation}"
+    assert not parse(f'{{"network": {{"a": {shape.replace(",{}", "")}}}}}', path=name).findings
+    text = f'{{"network": {{"a": {shape.replace("{}", "7,8,9")}}}}}'
+    (finding,) = parse(text, path=name).findings
+    assert (finding.rule, finding.line) == ("P017", 1)
+    assert text[finding.column - 1] in "789"

@@ -158,6 +158,12 @@ def only(data: Any, target: Any = None, **options: Any) -> Finding:
             "2147483648 is beyond the range of the C type int",
         ),
         (
+            {"projections": {"ff": {"w": [0.5, 2**53 + 1, 2**53 + 3, -(2**53) - 1]}}},
+            "P401",
+            "/projections/ff/w/1",
+            "9007199254740993 has more digits than the C type double keeps; 2 more like it in this array",
+        ),
+        (
             {"projections": {"ff": {"eta": -1e39}}},
             "P203",
             "/projections/ff/eta",
