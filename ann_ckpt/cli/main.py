@@ -172,6 +172,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
         "unlock": ("ann_ckpt.cli.store:unlock", "Say who holds the locks of a store, and remove them."),
     },
+    "Batch systems": {
+        "batch-script": (
+            "ann_ckpt.cli.batch_script:batch_script",
+            "Print the script of a job that saves in time and goes on by itself.",
+        ),
+    },
     "Old files": {
         "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),
     },
