@@ -22,7 +22,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
-from ann_ckpt.selection import Selection, Which
+from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
 from ann_ckpt.store.folder import split_store_path, store_target
 from ann_ckpt.store.opening import PathLike, old_file, open_checkpoint, stored_reading
@@ -129,6 +129,7 @@ def save(
     net_id: int = 0,
     *,
     network: Any = None,
+    attributes: Attributes | None = None,
     compression: str = "auto",
     metadata: Mapping[str, Any] | None = None,
     barrier: bool = False,
@@ -149,12 +150,15 @@ def save(
         other name that does not look like one of ours, the network is pickled, as ANNarchy does,
         and the report says so.
     populations, projections : bool, str or list of str
-        All, none, or names and globs.
+        All, none, or names and globs; a live population or projection stands for its name.
     net_id : int
         Number of the network, for simulators that keep them globally (ANNarchy 4).
     network : optional
         A compiled ANNarchy ``Network``, another simulator's network, a
         :class:`~ann_ckpt.NetworkState` or an open :class:`~ann_ckpt.Checkpoint`.
+    attributes : str, list of str or mapping, optional
+        Parameters and variables to save, by names and globs: ``["v", "w*"]``, or for each object
+        ``{"exc": "v"}``; an object that is not named has all. Nothing resumes exactly from a part.
     compression : {"auto", "none", "gzip", "zstd", "blosc"}
         See :func:`write`.
     metadata : mapping, optional
@@ -194,13 +198,14 @@ def save(
                 metadata=metadata,
                 populations=populations,
                 projections=projections,
+                attributes=attributes,
                 net_id=net_id,
                 barrier=barrier,
                 progress=progress,
             )
     pickled = _is_pickled(filename)
     reading, origin = live_reading(
-        network, net_id, Selection(populations, projections), barrier=barrier, metadata=metadata
+        network, net_id, Selection(populations, projections, attributes), barrier=barrier, metadata=metadata
     )
     if pickled:
         note = Note("", f"pickled, as ANNarchy does: {printable(Path(filename).name, 80)!r} names no format")
@@ -265,7 +270,9 @@ def load(
     *,
     network: Any = None,
     strict: bool = True,
+    attributes: Attributes | None = None,
     names: Names | None = None,
+    rows: Rows | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a file into a live, compiled network.
@@ -280,7 +287,7 @@ def load(
         The content decides what it is, not the extension.
     populations, projections : bool, str or list of str
         All, none, or names and globs; of the file only their bytes are read. With ``names``, the
-        names in the file.
+        names in the file. A live population or projection stands for its name.
     net_id : int
         Number of the network, for simulators that keep them globally (ANNarchy 4).
     network : optional
@@ -288,10 +295,15 @@ def load(
     strict : bool
         True: any problem raises one error that lists them all, and nothing changes.
         False: what fits is loaded, the rest is in the report.
+    attributes : str, list of str or mapping, optional
+        Parameters and variables to load, as for :func:`save`; the others stay as they are.
     names : mapping of str to str, optional
         Names of the file, or globs, and what they are called in the network: ``{"exc*": "E*"}``,
         where each ``*`` of the new name stands for what the old one matched. ``populations/a`` is the
         population only, where a projection has the same name.
+    rows : mapping of str to sequence of int, optional
+        Load only some dendrites of a projection, ``{"ff": [0, 3]}``, by the ranks of their neurons.
+        They need the same synapses in the file and in the network; all others stay as they are.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 
@@ -301,12 +313,12 @@ def load(
         If ``strict`` and something does not fit; nothing was changed.
     """
     simulator = simulator_for(network, net_id)
-    selection = Selection(populations, projections)
+    selection = Selection(populations, projections, attributes, rows)
     with stored_reading(filename, selection, dt=lambda: clock_of(simulator).dt) as stored:
         state = stored.state
         if names is not None:
             state = renamed(state, names)
-            selection = selection.narrowed(state.populations, state.projections)
+            selection = selection.renamed(state.populations, state.projections)
         return load_into(
             simulator,
             Reading(state, stored.notes),

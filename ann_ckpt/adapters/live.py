@@ -52,14 +52,16 @@ def _reading(network: Any, net_id: int, selection: Selection, *, barrier: bool) 
     if isinstance(network, NetworkState):
         return Reading(network.select(selection)), None
     if isinstance(network, Checkpoint):
-        return Reading(network.state(selection, lazy=True)), network.provenance.get("simulator")
+        part = network.state(selection, lazy=True).only_attributes(selection)
+        return Reading(part), network.provenance.get("simulator")
     simulator = simulator_for(network, net_id)
     if barrier:
         if not isinstance(simulator, ExactSimulator):
             raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
         simulator.barrier()
     reading = simulator.read(selection)
-    return Reading(reading.state, (*reading.notes, *_doubts(reading.state))), simulator.label
+    state = reading.state.only_attributes(selection)
+    return Reading(state, (*reading.notes, *_doubts(state))), simulator.label
 
 
 def _doubts(state: NetworkState) -> Iterator[Note]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ann_ckpt.model.plain import (
     plain_metadata,
     step_length,
 )
-from ann_ckpt.model.types import Resume
+from ann_ckpt.model.types import Exactness, Resume
 from ann_ckpt.selection import Selection
 
 __all__ = ["NetworkState", "differences"]
@@ -104,10 +104,31 @@ class NetworkState:
         ObjectNotFoundError
             If it names what is not there.
         """
-        return replace(
+        part = replace(
             self,
             populations={n: self.populations[n] for n in selection.pick("populations", self.populations)},
             projections={n: self.projections[n] for n in selection.pick("projections", self.projections)},
+        )
+        return part if selection.attributes is None else part.only_attributes(selection)
+
+    def only_attributes(self, selection: Selection, *, strict: bool = True) -> NetworkState:
+        """Return a network whose objects have only the selected attributes; what lost some has no dynamics.
+
+        Parameters
+        ----------
+        strict : bool
+            Whether it is an error to name what is not there.
+        """
+        objects = {f"populations/{n}": list(p) for n, p in self.populations.items()}
+        objects |= {f"projections/{n}": list(p) for n, p in self.projections.items()}
+        kept = selection.pick_attributes(objects, strict=strict)
+        if kept == objects:
+            return self
+        return replace(
+            self,
+            populations={n: _with_only(p, kept[f"populations/{n}"]) for n, p in self.populations.items()},
+            projections={n: _with_only(p, kept[f"projections/{n}"]) for n, p in self.projections.items()},
+            resume=_PARTLY,
         )
 
     def _check_ends(self, projection: ProjectionState) -> None:
@@ -121,6 +142,20 @@ class NetworkState:
                     f"{printable(population.name)!r} for {size} neurons",
                     details={"expected": f"{population.size}, the population's own size"},
                 )
+
+
+_PARTLY = Resume(Exactness.APPROXIMATE, ("attributes that were not selected",))
+
+
+_T = TypeVar("_T", PopulationState, ProjectionState)
+
+
+def _with_only(owner: _T, names: list[str]) -> _T:
+    if len(names) == len(list(owner)):
+        return owner
+    parameters = {n: a for n, a in owner.parameters.items() if n in names}
+    variables = {n: a for n, a in owner.variables.items() if n in names}
+    return replace(owner, parameters=parameters, variables=variables, dynamics={}, resume=_PARTLY)
 
 
 def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:

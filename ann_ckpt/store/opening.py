@@ -70,7 +70,7 @@ def stored_reading(
     """
     if _place_in_store(path) is not None or _begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
-            yield Reading(checkpoint.state(selection, lazy=True))
+            yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:
         reading = legacy.read(path, dt=dt())
         yield Reading(reading.state.select(selection), reading.notes)

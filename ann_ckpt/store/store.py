@@ -18,7 +18,7 @@ from ann_ckpt.format import chunking
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
-from ann_ckpt.selection import EVERYTHING, Selection, Which
+from ann_ckpt.selection import EVERYTHING, Attributes, Selection, Which
 from ann_ckpt.single import write_single
 from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newest
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
@@ -156,6 +156,7 @@ class CheckpointStore(Upkeep):
         metadata: Mapping[str, Any] | None = None,
         populations: Which = True,
         projections: Which = True,
+        attributes: Attributes | None = None,
         net_id: int = 0,
         barrier: bool = False,
         background: Literal[False] = False,
@@ -174,6 +175,8 @@ class CheckpointStore(Upkeep):
             As for :func:`~ann_ckpt.save`; kept beside the network.
         populations, projections : bool, str or list of str
             All, none, or names and globs.
+        attributes : str, list of str or mapping, optional
+            See :func:`ann_ckpt.save`.
         net_id : int
             Number of the network, for simulators that keep them globally (ANNarchy 4).
         barrier : bool
@@ -201,7 +204,14 @@ class CheckpointStore(Upkeep):
             signal handler or a callback.
         """
         pending = self._save(
-            network, tag, metadata, Selection(populations, projections), net_id, barrier, background, progress
+            network,
+            tag,
+            metadata,
+            Selection(populations, projections, attributes),
+            net_id,
+            barrier,
+            background,
+            progress,
         )
         # Callers from before there were two methods get what the other one gives.
         return cast("StoreReport", pending) if background else pending.wait()
@@ -214,6 +224,7 @@ class CheckpointStore(Upkeep):
         metadata: Mapping[str, Any] | None = None,
         populations: Which = True,
         projections: Which = True,
+        attributes: Attributes | None = None,
         net_id: int = 0,
         barrier: bool = False,
         progress: Progress | None = None,
@@ -230,7 +241,14 @@ class CheckpointStore(Upkeep):
             changes the store, or by :meth:`close`.
         """
         return self._save(
-            network, tag, metadata, Selection(populations, projections), net_id, barrier, True, progress
+            network,
+            tag,
+            metadata,
+            Selection(populations, projections, attributes),
+            net_id,
+            barrier,
+            True,
+            progress,
         )
 
     def _save(

@@ -7,7 +7,7 @@ made, printed and tested without a simulator.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading, RefusesTimeStep, SetsTogether
 from ann_ckpt.errors import printable
@@ -58,6 +58,7 @@ def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: Exac
     _doubts(findings, path, stored, live, exact)
     if not stored.dynamics:
         return
+    stored = _of_this_precision(findings, path, stored, live)
     reason = "this simulator takes none of it back" if exact is None else exact.cannot_take(stored)
     if exact is None or reason is not None:
         findings.note(path, f"the dynamics in the file are not used:  {reason}")
@@ -68,6 +69,17 @@ def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: Exac
     findings.do(SetDynamics(f"{path}/dynamics".lstrip("/"), exact, stored))
     if left := [name for name in live.dynamics if name not in stored.dynamics]:
         findings.note(path, f"the file does not have {', '.join(left)}; kept as it is")
+
+
+def _of_this_precision(findings: Findings, path: str, stored: Owner, live: Owner) -> Owner:
+    """Return an object whose dynamics have the floats of the network, as its attributes do."""
+    found: dict[str, Array] = {}
+    for name, array in stored.dynamics.items():
+        here = live.dynamics[name].dtype if name in live.dynamics else array.dtype
+        if here != array.dtype and here.kind == array.dtype.kind == "f":
+            fit = fitting_values(findings, f"{path}/dynamics/{name}".lstrip("/"), array, here)
+            found[name] = array if fit is None else fit
+    return replace(stored, dynamics={**stored.dynamics, **found}) if found else stored
 
 
 def _doubts(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
@@ -158,6 +170,8 @@ def plan_load(
         If the selection names what neither side has.
     """
     findings = Findings()
+    stored = Reading(stored.state.only_attributes(selection), stored.notes)
+    live = Reading(live.state.only_attributes(selection, strict=False), live.notes)
     _Planner(stored.state, live.state, selection, refusal, exact, offers, findings).run()
     # Automatic names have changed places only where something does not fit.
     unfit = findings.mismatched or findings.missing_in_network or findings.missing_in_file
@@ -201,7 +215,7 @@ class _Planner:
     def run(self) -> None:
         """Look at the whole network first, then at each selected object."""
         same_clock = self._dt()
-        if self.selection.populations is True and self.selection.projections is True:
+        if self.selection.is_whole and not self._is_one_of_many:
             self._constants()
             self._populations()
             self._projections(same_clock=same_clock)
@@ -275,6 +289,7 @@ class _Planner:
             self.findings.do(SetPopulationAttribute(f"{path}/{name}", name, array, stored.name))
 
     def _projections(self, *, same_clock: bool) -> None:
+        self.selection.check_rows(self.live.projections)
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
             plan_projection(
                 self.findings,
@@ -283,13 +298,15 @@ class _Planner:
                 refusal=self.refusal,
                 offers=self.offers,
                 same_clock=same_clock,
+                rows=self.selection.pick_rows(name),
             )
 
     def _common(
         self, group: str, noun: str, stored: Mapping[str, object], live: Mapping[str, object]
     ) -> list[str]:
         """Return the selected names that both sides have, and report the others."""
-        candidates = [*stored, *(name for name in live if name not in stored and not self._alone)]
+        others = () if self._is_alone or self._is_one_of_many else live
+        candidates = [*stored, *(name for name in others if name not in stored)]
         chosen = self.selection.pick(group, candidates)
         self._each(group, noun, [n for n in chosen if n in stored], [n for n in chosen if n in live])
         return [name for name in chosen if name in stored and name in live]
@@ -313,7 +330,12 @@ class _Planner:
                 self.findings.not_in_file(f"{group}/{name}", f"the file has no {noun} {printable(name)!r}")
 
     @property
-    def _alone(self) -> bool:
-        """Whether one object was saved by itself, so that the others are none of its business."""
-        objects = len(self.stored.populations) + len(self.stored.projections)
-        return self.stored.time_step is None and objects == 1
+    def _is_alone(self) -> bool:
+        """Whether the file has one object, so that the others are none of its business."""
+        return len(self.stored.populations) + len(self.stored.projections) == 1
+
+    @property
+    def _is_one_of_many(self) -> bool:
+        """Whether that object alone was saved, at some time of a network that has more of them."""
+        objects = len(self.live.populations) + len(self.live.projections)
+        return self._is_alone and self.stored.time_step is not None and objects > 1

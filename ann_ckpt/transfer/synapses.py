@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ def plan_projection(
     refusal: Refusal,
     same_clock: bool,
     offers: object = None,
+    rows: Sequence[int] | None = None,
 ) -> None:
     """Compare one projection and add actions and problems to ``findings``.
 
@@ -47,9 +48,14 @@ def plan_projection(
         mean nothing here.
     offers : object
         The simulator, asked for what it may offer beyond the protocol.
+    rows : sequence of int, optional
+        Post-synaptic ranks of the only dendrites that are set; their synapses have to be the same.
     """
     path = f"projections/{stored.name}"
     if _ends_differ(findings, path, stored, live):
+        return
+    if rows is not None:
+        _plan_rows(findings, path, stored, live, rows, offers)
         return
     shapes = {
         Locality.GLOBAL: (),
@@ -73,13 +79,87 @@ def plan_projection(
         return
     else:
         values.pop("w", None)  # the call that rebuilds sets them
-    if refused:
-        return
+    if not refused:
+        _set(findings, path, candidate, values, offers)
+
+
+def _set(
+    findings: Findings, path: str, stored: ProjectionState, values: Mapping[str, Array], offers: object
+) -> None:
     if values and isinstance(offers, SetsTogether):
-        findings.do(SetAttributes(path, offers, candidate, values))
+        findings.do(SetAttributes(path, offers, stored, values))
         return
     for name, array in values.items():
         findings.do(SetProjectionAttribute(f"{path}/{name}", name, array, stored.name))
+
+
+def _plan_rows(
+    findings: Findings,
+    path: str,
+    stored: ProjectionState,
+    live: ProjectionState,
+    ranks: Sequence[int],
+    offers: object,
+) -> None:
+    """Set some dendrites; the values of all others are those that the network has."""
+    here, there = stored.connectivity, live.connectivity
+    rows = []
+    for rank in ranks:
+        ours, theirs = (np.flatnonzero(c.post_ranks == rank) for c in (here, there))
+        if not (ours.size and theirs.size):
+            side = "network" if ours.size else "file"
+            findings.mismatch(path, f"the {side} has no dendrite of rank {printable(repr(rank), 40)}")
+        elif not np.array_equal(here.row(int(ours[0])), there.row(int(theirs[0]))):
+            findings.mismatch(path, f"dendrite {rank} has other synapses in the file than in the network")
+        else:
+            rows.append((int(ours[0]), int(theirs[0])))
+    if len(rows) < len(ranks):
+        return
+    pieces = [
+        (slice(*here.row_ptr[ours : ours + 2].tolist()), slice(*there.row_ptr[theirs : theirs + 2].tolist()))
+        for ours, theirs in rows
+    ]
+    if not _same_delays_in(pieces, stored.delays, live.delays):
+        findings.mismatch(f"{path}/delays", "the dendrites have other delays in the file than in the network")
+        return
+    shapes = {
+        Locality.GLOBAL: (),
+        Locality.SEMIGLOBAL: (here.n_rows,),
+        Locality.LOCAL: (here.n_synapses,),
+    }
+    values: dict[str, Array] = {}
+    for name, attribute in fitting_attributes(findings, path, stored, live, shapes).items():
+        if attribute.locality is Locality.GLOBAL:
+            findings.note(f"{path}/{name}", "one value for all dendrites; it stays as it is")
+            continue
+        merged = np.array(live[name])
+        for to, which in _places(attribute.locality, rows, pieces):
+            merged[to] = attribute.values[which]
+        values[name] = merged
+    if not refused_values(findings, path, live, values, offers):
+        _set(findings, path, live, values, offers)
+
+
+def _places(
+    locality: Locality, rows: Sequence[tuple[int, int]], pieces: Sequence[tuple[slice, slice]]
+) -> Iterator[tuple[int | slice, int | slice]]:
+    """Yield where in the network, and in the file, the values of each dendrite are."""
+    for ours, theirs in pieces if locality is Locality.LOCAL else rows:
+        yield theirs, ours
+
+
+def _same_delays_in(
+    pieces: Sequence[tuple[slice, slice]], stored: int | Array | None, live: int | Array | None
+) -> bool:
+    if stored is None or live is None:
+        return True
+    return all(
+        np.all(
+            np.asarray(stored if isinstance(stored, int) else stored[ours])
+            == np.asarray(live if isinstance(live, int) else live[theirs])
+        )
+        for ours, theirs in pieces
+    )
 
 
 def _ends_differ(findings: Findings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:

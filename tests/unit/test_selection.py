@@ -34,10 +34,72 @@ def test_a_name_that_matches_nothing_is_an_error_that_offers_the_nearest():
 
 
 def test_other_types_are_refused():
-    with pytest.raises(OptionError, match="names or globs"):
+    with pytest.raises(OptionError, match="names, globs or objects"):
         Selection(populations=[3]).pick("populations", NAMES)
 
 
 def test_a_network_in_the_wrong_place_is_told_from_names():
     with pytest.raises(OptionError, match="pass network=net"):
         Selection(populations=object())
+
+
+OBJECTS = {
+    "populations/exc": ["tau", "v", "r"],
+    "populations/inh": ["tau", "u"],
+    "projections/exc": ["w", "eta"],
+}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "picked"),
+    [
+        (None, OBJECTS),
+        ("tau", {"populations/exc": ["tau"], "populations/inh": ["tau"], "projections/exc": []}),
+        (["v", "[uw]"], {"populations/exc": ["v"], "populations/inh": ["u"], "projections/exc": ["w"]}),
+        ({"inh": "u"}, OBJECTS | {"populations/inh": ["u"]}),
+        ({"exc": ["v", "w"]}, OBJECTS | {"populations/exc": ["v"], "projections/exc": ["w"]}),
+        ({"populations/exc": "v"}, OBJECTS | {"populations/exc": ["v"]}),
+        (
+            {"*": "tau", "projections/*": "w"},
+            {k: ["tau"] for k in ("populations/exc", "populations/inh")} | {"projections/exc": ["w"]},
+        ),
+        ({"inh": []}, OBJECTS | {"populations/inh": []}),
+    ],
+)
+def test_attributes_are_picked_for_all_objects_or_for_each(attributes, picked):
+    assert Selection(attributes=attributes).pick_attributes(OBJECTS) == picked
+
+
+@pytest.mark.parametrize("attributes", ["x", {"inh": "v"}, {"out": "v"}, ["v", "q*"]])
+def test_an_attribute_that_nothing_has_is_an_error(attributes):
+    selection = Selection(attributes=attributes)
+    with pytest.raises(ObjectNotFoundError, match="attributes="):
+        selection.pick_attributes(OBJECTS)
+    selection.pick_attributes(OBJECTS, strict=False)
+
+
+@pytest.mark.parametrize("attributes", [3, [3], {"exc": 3}, {3: "v"}])
+def test_attributes_are_texts(attributes):
+    with pytest.raises(OptionError):
+        Selection(attributes=attributes)
+
+
+@pytest.mark.parametrize("rows", [[1], {"ff": 1}, {"ff": [1.5]}, {"ff": "a"}, {2: [1]}, "ff"])
+def test_rows_are_ranks_of_projections(rows):
+    with pytest.raises(OptionError):
+        Selection(rows=rows)
+
+
+class Live:
+    def __init__(self, name):
+        self.name = name
+
+
+def test_live_objects_stand_for_their_names():
+    exc, out = Live("in"), Live("out2")
+    assert Selection(populations=exc).pick("populations", NAMES) == ["in"]
+    assert Selection(populations=[out, "odd*"]).pick("populations", NAMES) == ["out2", "odd[1]"]
+    assert Selection(rows={exc: [2]}).pick_rows("in") == [2]
+    assert Selection(attributes={exc: "v"}).pick_attributes({"populations/in": "uv"}) == {
+        "populations/in": ["v"]
+    }

@@ -1,0 +1,201 @@
+"""Parts of a network: attributes, one population, dendrites."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ann_ckpt
+from ann_ckpt import Connectivity, NetworkState, Selection, differences
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import MismatchError, ObjectNotFoundError
+from ann_ckpt.testing import captured, disturbed
+from ann_ckpt.transfer import load_into
+from tests.unit.transfer.test_plan import always, network, paths, plan, population, projection
+
+
+def attributes(state: NetworkState) -> list[str]:
+    objects = {f"populations/{n}": p for n, p in state.populations.items()}
+    objects |= {f"projections/{n}": p for n, p in state.projections.items()}
+    return [f"{path}/{name}" for path, thing in objects.items() for name in thing]
+
+
+def demo(seed: int, steps: int = 5) -> DemoNetwork:
+    made = DemoNetwork(side=4, seed=seed)
+    made.simulate(steps)
+    return made
+
+
+ALL = attributes(DemoNetwork(side=4, seed=1).read().state)
+
+
+@settings(max_examples=25)
+@given(st.sets(st.sampled_from(ALL), min_size=1))
+def test_loading_some_attributes_changes_those_and_nothing_else(chosen: set[str]) -> None:
+    """Into the same synapses, so that nothing has to be rebuilt."""
+    per_object: dict[str, list[str]] = {path.rpartition("/")[0]: [] for path in ALL}
+    for path in chosen:
+        per_object[path.rpartition("/")[0]].append(path.rpartition("/")[2])
+    live = demo(1)
+    before = captured(live.read().state)
+    stored = disturbed(before)
+    report = load_into(live, Reading(stored), selection=Selection(attributes=per_object))
+    after = captured(live.read().state)
+    assert not report.problems
+    assert set(report.loaded) == chosen
+    moved = {p.replace("/parameters/", "/").replace("/variables/", "/") for p in differences(before, after)}
+    assert moved <= chosen
+    left = {p.replace("/parameters/", "/").replace("/variables/", "/") for p in differences(stored, after)}
+    assert not left & chosen
+
+
+@pytest.mark.parametrize("name", ["part.h5", "part.ckpt"])
+def test_a_part_is_saved_and_loaded_by_the_same_words(name: str, tmp_path: Path) -> None:
+    saved, live = demo(1, 9), demo(1, 3)
+    wanted: dict[str, Any] = {"layer": "r", "lateral": ["w"], "forward": []}
+    report = ann_ckpt.save(tmp_path / name, network=saved, attributes=wanted)
+    assert any("attributes that were not selected" in note.text for note in report.skipped)
+    with ann_ckpt.open(tmp_path / name) as checkpoint:
+        assert list(checkpoint.populations["layer"]) == ["r"]
+        assert list(checkpoint.projections["lateral"]) == ["w"]
+        assert list(checkpoint.projections["forward"]) == []
+        assert not checkpoint.populations["layer"].dynamics
+        assert str(checkpoint.resume) == "approximate: attributes that were not selected"
+    loaded = ann_ckpt.load(tmp_path / name, network=live, attributes=wanted)
+    assert {"populations/layer/r", "projections/lateral/w"} <= set(loaded.loaded)
+    assert not loaded.problems
+    assert np.array_equal(
+        live.read().state.populations["layer"]["r"], saved.read().state.populations["layer"]["r"]
+    )
+    assert live.read().state.time_step == 3
+
+
+def test_an_attribute_that_was_asked_for_has_to_be_there() -> None:
+    stored = network(populations=[population(), population("c", variables={})])
+    live = network(populations=[population(), population("c")])
+    made = plan(stored, live, selection=Selection(attributes=["r", "w", "tau"]))
+    assert paths(made.missing_in_file) == ["populations/c/r"]
+    assert not plan(stored, live, selection=Selection(attributes=["w", "tau"])).problems
+    with pytest.raises(ObjectNotFoundError, match="attributes="):
+        network().select(Selection(attributes="rr"))
+
+
+def test_the_file_of_one_population_is_loaded_into_a_network_of_many(tmp_path: Path) -> None:
+    saved, live = demo(1, 9), demo(2, 3)
+    (name, *_) = saved.read().state.populations
+    before = captured(live.read().state)
+    ann_ckpt.save(tmp_path / "one.h5", [name], False, network=saved)
+    report = ann_ckpt.load(tmp_path / "one.h5", network=live)
+    assert not report.problems
+    assert all(path.startswith(f"populations/{name}/") for path in report.loaded)
+    after = captured(live.read().state)
+    assert all(path.startswith(f"populations/{name}/") for path in differences(before, after))
+    assert after.time_step == 3
+    alone = network(populations=[population()], projections=[])
+    assert plan(alone, alone).actions[-1].path == "time_step"
+
+
+def test_floats_of_the_other_precision_are_taken_over_and_said() -> None:
+    doubles = demo(1).read().state
+    layer = doubles.populations["layer"]
+    singles = {n: np.asarray(a, np.float32) for n, a in layer.dynamics.items() if a.dtype == np.float64}
+    state = replace(
+        doubles,
+        populations={**doubles.populations, "layer": replace(layer, dynamics={**layer.dynamics, **singles})},
+    )
+    live = demo(1, 2)
+    report = load_into(live, Reading(state))
+    cast = {note.path for note in report.cast}
+    assert cast == {f"populations/layer/dynamics/{name}" for name in singles}
+    found = live.read().state.populations["layer"].dynamics
+    for name, values in singles.items():
+        assert found[name].dtype == np.float64
+        assert np.array_equal(found[name], values)
+
+
+# --- dendrites ---
+
+
+def rows_of(state: NetworkState, name: str = "ff") -> dict[int, list[float]]:
+    ff = state.projections[name]
+    ptr = ff.connectivity.row_ptr
+    return {int(r): np.asarray(ff["w"])[ptr[i] : ptr[i + 1]].tolist() for i, r in enumerate(ff.post_ranks)}
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_only_the_chosen_dendrites_are_set(data: Any) -> None:
+    live = demo(1)
+    before = captured(live.read().state)
+    stored = disturbed(before)
+    ranks = data.draw(st.lists(st.sampled_from(before.projections["lateral"].post_ranks.tolist())))
+    selection = Selection(False, "lateral", rows={"lat*": ranks})
+    report = load_into(live, Reading(stored), selection=selection)
+    assert not report.problems
+    now, then, want = (rows_of(s, "lateral") for s in (live.read().state, before, stored))
+    assert now == {rank: want[rank] if rank in ranks else then[rank] for rank in then}
+
+
+def made(stored: Any, live: Any, ranks: list[int]) -> Any:
+    return plan(
+        network(projections=[stored]),
+        network(projections=[live]),
+        selection=Selection(rows={"ff": ranks}),
+        refusal=always,
+    )
+
+
+def test_dendrites_are_found_by_their_ranks_and_need_the_same_synapses() -> None:
+    live = projection()
+    other = replace(
+        projection(
+            rows=[[0, 1, 3], [0, 2], [1]], parameters={"eta": 0.3, "alpha": np.array([7.0, 8.0, 9.0])}
+        ),
+        connectivity=Connectivity.from_rows([2, 0, 1], [[0, 1, 3], [0, 2], [3]]),
+    )
+    fits = made(other, live, [2, 0])
+    assert not fits.problems
+    values = {
+        action.name: np.asarray(action.values).tolist()
+        for action in fits.actions
+        if hasattr(action, "projection")
+    }
+    assert values == {"w": [3.0, 4.0, 2.0, 0.0, 1.0, 2.0], "alpha": [8.0, 1.0, 7.0]}
+    assert "projections/ff/eta" in paths(fits.notes)
+    assert "other synapses" in made(other, live, [1]).mismatched[0].text
+    assert "the file has no dendrite of rank 5" in made(other, live, [5]).mismatched[0].text
+
+
+@pytest.mark.parametrize(
+    ("stored", "live", "fits"),
+    [
+        (1, 1, True),
+        (1, 2, False),
+        (2, np.full(6, 2), True),
+        (np.array([1, 1, 2, 2, 2, 2]), np.array([1, 1, 3, 2, 2, 2]), True),
+        (np.array([1, 2, 2, 2, 2, 2]), np.array([1, 1, 2, 2, 2, 2]), False),
+        (None, 3, True),
+    ],
+)
+def test_chosen_dendrites_need_the_same_delays(stored: Any, live: Any, fits: bool) -> None:
+    found = made(projection(delays=stored), projection(delays=live), [0, 2])
+    assert bool(found.mismatched) is not fits
+
+
+def test_rows_of_what_is_not_there_are_an_error() -> None:
+    with pytest.raises(ObjectNotFoundError, match="rows="):
+        plan(network(), selection=Selection(rows={"fb": [0]}))
+
+
+def test_a_whole_load_says_what_a_part_would_not(tmp_path: Path) -> None:
+    saved = demo(1)
+    ann_ckpt.save(tmp_path / "part.h5", network=saved, attributes={"layer": "r"})
+    with pytest.raises(MismatchError):
+        ann_ckpt.load(tmp_path / "part.h5", network=demo(2))
