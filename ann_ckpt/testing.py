@@ -66,7 +66,7 @@ __all__ = [
     "rewired",
 ]
 
-Members = Mapping[str, PopulationState] | Mapping[str, ProjectionState]
+_Objects = Mapping[str, PopulationState] | Mapping[str, ProjectionState]
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-30)
 """What arithmetic leaves behind and a detour through text or integers would lose."""
 

@@ -104,6 +104,21 @@ def test_a_library_is_known_in_its_place_only(library: str) -> None:
     assert users == {m for m in users if m.startswith(RESERVED[library])}
 
 
+def test_no_two_public_classes_have_one_name() -> None:
+    """Nor two public type aliases: a name in a signature or a traceback means one thing."""
+    homes: dict[str, list[str]] = {}
+    for module in modules():
+        for node in ast.parse((PACKAGE / module).read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                named = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
+                if re.fullmatch(r"[A-Z]\w*[a-z]\w*", named):
+                    homes.setdefault(named, []).append(module)
+    twice = {name: where for name, where in homes.items() if len(where) > 1 and name[0] != "_"}
+    assert not twice
+
+
 def test_only_the_command_line_prints() -> None:
     printing = {
         module

@@ -28,7 +28,7 @@ from ann_ckpt.model import Array, AttributeInfo, PopulationState, TypeInfo, nbyt
 from ann_ckpt.report import human_bytes
 
 __all__ = [
-    "Entry",
+    "CheckpointEntry",
     "entries",
     "find",
     "inside",
@@ -42,7 +42,7 @@ _LEVELS = {(): "", ("parameters",): "parameter", ("variables",): "variable", ("d
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CheckpointEntry:
     """One array or single value of a checkpoint."""
 
     path: str
@@ -86,7 +86,7 @@ class Entry:
         }
 
 
-def entries(checkpoint: Checkpoint) -> Iterator[Entry]:
+def entries(checkpoint: Checkpoint) -> Iterator[CheckpointEntry]:
     """Yield everything that has values, in file order."""
     for population in checkpoint.populations.values():
         yield from inside(population)
@@ -96,21 +96,23 @@ def entries(checkpoint: Checkpoint) -> Iterator[Entry]:
     yield from _dynamics("", checkpoint.dynamics)
 
 
-def inside(owner: PopulationState | LazyProjection) -> Iterator[Entry]:
+def inside(owner: PopulationState | LazyProjection) -> Iterator[CheckpointEntry]:
     """Yield what one object holds: synapses and delays of a projection, then attributes."""
     if isinstance(owner, PopulationState):
         yield from _attributes(f"populations/{escape(owner.name)}", owner, owner.neuron_type)
         return
     base = f"projections/{escape(owner.name)}"
     for name in _SYNAPSES:
-        yield Entry(f"{base}/{name}", "synapses", getattr(owner, name), owner=owner)
+        yield CheckpointEntry(f"{base}/{name}", "synapses", getattr(owner, name), owner=owner)
     if owner.delays is not None:
         delays = np.asarray(owner.delays) if isinstance(owner.delays, int) else owner.delays
-        yield Entry(f"{base}/delays", "delays", delays, owner=owner)
+        yield CheckpointEntry(f"{base}/delays", "delays", delays, owner=owner)
     yield from _attributes(base, owner, owner.synapse_type)
 
 
-def find(checkpoint: Checkpoint, path: str) -> Entry | PopulationState | LazyProjection | Mapping[str, Any]:
+def find(
+    checkpoint: Checkpoint, path: str
+) -> CheckpointEntry | PopulationState | LazyProjection | Mapping[str, Any]:
     """Return what stands at ``path``: one entry, a population, a projection, or a JSON object.
 
     Raises
@@ -147,14 +149,16 @@ def find(checkpoint: Checkpoint, path: str) -> Entry | PopulationState | LazyPro
     return _named(name, wanted, f"{checkpoint.path}:/{path.rpartition('/')[0]}")
 
 
-def _named(name: str, candidates: Iterator[Entry], where: str) -> Entry:
+def _named(name: str, candidates: Iterator[CheckpointEntry], where: str) -> CheckpointEntry:
     present = {entry.name: entry for entry in reversed(list(candidates))}
     if name not in present:
         raise AttributeNotFoundError.among("the checkpoint", "array", name, reversed(present), where=where)
     return present[name]
 
 
-def _attributes(base: str, owner: PopulationState | LazyProjection, kind: TypeInfo | None) -> Iterator[Entry]:
+def _attributes(
+    base: str, owner: PopulationState | LazyProjection, kind: TypeInfo | None
+) -> Iterator[CheckpointEntry]:
     declared = {} if kind is None else kind.attributes
     for noun, group in (("parameter", owner.parameters), ("variable", owner.variables)):
         for name, attribute in group.items():
@@ -162,20 +166,22 @@ def _attributes(base: str, owner: PopulationState | LazyProjection, kind: TypeIn
             level = f"{noun}s/" if name in (*_SYNAPSES, "delays") else ""
             path = f"{base}/{level}{escape(name)}"
             locality = str(attribute.locality)
-            yield Entry(path, noun, attribute.values, locality, owner=owner, info=declared.get(name))
+            yield CheckpointEntry(
+                path, noun, attribute.values, locality, owner=owner, info=declared.get(name)
+            )
     yield from _dynamics(f"{base}/", owner.dynamics, owner)
 
 
 def _dynamics(
     base: str, carried: Mapping[str, Array], owner: PopulationState | LazyProjection | None = None
-) -> Iterator[Entry]:
+) -> Iterator[CheckpointEntry]:
     for name, values in carried.items():
-        yield Entry(f"{base}dynamics/{escape(name)}", "dynamics", values, owner=owner)
+        yield CheckpointEntry(f"{base}dynamics/{escape(name)}", "dynamics", values, owner=owner)
 
 
-def _constants(checkpoint: Checkpoint) -> Iterator[Entry]:
+def _constants(checkpoint: Checkpoint) -> Iterator[CheckpointEntry]:
     for name, value in checkpoint.constants.items():
-        yield Entry(f"constants/{escape(name)}", "constant", value, "global")
+        yield CheckpointEntry(f"constants/{escape(name)}", "constant", value, "global")
 
 
 def _true_name(link: str) -> str:
@@ -224,7 +230,7 @@ def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
         emit(listing)
 
 
-def _matches(entry: Entry, pattern: str) -> bool:
+def _matches(entry: CheckpointEntry, pattern: str) -> bool:
     wanted = pattern.strip("/")
     return (
         entry.path == wanted or entry.path.startswith(f"{wanted}/") or fnmatch.fnmatchcase(entry.path, wanted)
@@ -250,7 +256,7 @@ def tree(file: str, *, as_json: bool) -> None:
         emit(_drawn(safe(checkpoint.path, 400), found))
 
 
-def _nested(found: Iterable[Entry]) -> dict[str, object]:
+def _nested(found: Iterable[CheckpointEntry]) -> dict[str, object]:
     root: dict[str, object] = {}
     for entry in found:
         *parents, name = entry.path.split("/")
@@ -263,7 +269,7 @@ def _nested(found: Iterable[Entry]) -> dict[str, object]:
     return root
 
 
-def _drawn(title: str, found: Iterable[Entry]) -> Tree:
+def _drawn(title: str, found: Iterable[CheckpointEntry]) -> Tree:
     root = Tree(f"[bold]{title}[/]", guide_style="dim")
     branches = {"": root}
     for entry in found:
@@ -277,7 +283,7 @@ def _drawn(title: str, found: Iterable[Entry]) -> Tree:
     return root
 
 
-def _leaf(entry: Entry) -> str:
+def _leaf(entry: CheckpointEntry) -> str:
     if not entry.values.shape:
         return f"{safe(entry.name)} = [cyan]{number(np.asarray(entry.values)[()])}[/]"
     kind = f"{entry.values.dtype} {shape(entry.values.shape)}"

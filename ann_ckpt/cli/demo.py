@@ -9,7 +9,7 @@ import click
 
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, facts, print_json, safe
-from ann_ckpt.demo.tour import Step, tour
+from ann_ckpt.demo.tour import TourStep, tour
 from ann_ckpt.report import human_bytes
 
 __all__ = ["demo"]
@@ -52,6 +52,6 @@ def demo(folder: Path, *, as_json: bool) -> None:
     emit("", lines)
 
 
-def _line(number: int, step: Step) -> str:
+def _line(number: int, step: TourStep) -> str:
     touched = f"{human_bytes(step.bytes_touched)} {step.where}"
     return f"[dim]{number}[/] [bold]{step.name:<9}[/] {safe(step.text):<66} [cyan]{touched:>19}[/]"

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
-from ann_ckpt.cli.contents import Entry, entries, find, inside
+from ann_ckpt.cli.contents import CheckpointEntry, entries, find, inside
 from ann_ckpt.cli.output import (
     FEW,
     count,
@@ -71,7 +71,7 @@ def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
     found = find(checkpoint, path)
     if isinstance(found, LazyProjection) and rows is not None:
         return _Dendrites(found, _within(rows, found.n_rows, path))
-    if isinstance(found, Entry) and found.values.shape:
+    if isinstance(found, CheckpointEntry) and found.values.shape:
         if _per_synapse(found) and isinstance(found.owner, LazyProjection):
             return _SynapseValues(found, found.owner, _within(rows or _ROWS, found.owner.n_rows, path))
         return _Values(found, _within(rows or _ROWS, found.values.shape[0], path))
@@ -79,10 +79,10 @@ def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
         raise OptionError(f"{path} has no rows", details={"hint": "leave out --rows"}, where=checkpoint.path)
     if isinstance(found, Mapping):
         return _Object(found)
-    return _Single(found) if isinstance(found, Entry) else _Description(found)
+    return _Single(found) if isinstance(found, CheckpointEntry) else _Description(found)
 
 
-def _per_synapse(entry: Entry) -> bool:
+def _per_synapse(entry: CheckpointEntry) -> bool:
     return entry.locality == "local" or entry.name == "pre_ranks" or entry.kind == "delays"
 
 
@@ -114,7 +114,7 @@ class _Object:
 class _Single:
     """One value."""
 
-    entry: Entry
+    entry: CheckpointEntry
 
     def document(self) -> Any:
         return {**self.entry.to_dict(), "value": np.asarray(self.entry.values).item()}
@@ -127,7 +127,7 @@ class _Single:
 class _Values:
     """Some entries of the first axis of an array."""
 
-    entry: Entry
+    entry: CheckpointEntry
     rows: range
 
     def document(self) -> Any:
@@ -146,7 +146,7 @@ class _Values:
 class _SynapseValues:
     """One value per synapse, dendrite by dendrite."""
 
-    entry: Entry
+    entry: CheckpointEntry
     projection: LazyProjection
     rows: range
 
@@ -271,7 +271,7 @@ def _values_table(*columns: str, header: bool = True) -> Table:
     return listing
 
 
-def _heading(entry: Entry) -> str:
+def _heading(entry: CheckpointEntry) -> str:
     kind = f"{entry.locality} {entry.kind}".strip()
     facts_ = f"{entry.values.dtype}, {shape(entry.values.shape)}, {kind}"
     declared = _declared(entry.info)

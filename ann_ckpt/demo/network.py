@@ -43,11 +43,10 @@ __all__ = [
     "LEAKY",
     "MAX_DELAY",
     "OJA",
-    "Delays",
     "DemoNetwork",
+    "DemoSynapses",
     "Population",
     "Projection",
-    "Synapses",
     "fill",
     "one",
     "own_delays",
@@ -59,7 +58,7 @@ DT = 1.0
 MAX_DELAY = 5
 """Longest delay in steps; every population remembers as many rates."""
 
-Delays = int | NDArray[np.int32]
+_Delays = int | NDArray[np.int32]
 """One delay for all synapses, or one per synapse, in steps."""
 
 LEAKY = TypeInfo(
@@ -113,10 +112,10 @@ class Population:
         self.rates[0] = rates
 
 
-class Synapses:
+class DemoSynapses:
     """Which synapses a projection has, with a weight and a delay for each."""
 
-    def __init__(self, connectivity: Connectivity, w: NDArray[np.float64], delays: Delays) -> None:
+    def __init__(self, connectivity: Connectivity, w: NDArray[np.float64], delays: _Delays) -> None:
         self.connectivity, self.w, self.delays = connectivity, w, delays
         self.row = np.repeat(np.arange(connectivity.n_rows), connectivity.row_sizes)
         self.pre = np.asarray(connectivity.pre_ranks)
@@ -133,7 +132,7 @@ class Projection:
     target: str
     kind: TypeInfo
     parameters: dict[str, Attribute]
-    synapses: Synapses
+    synapses: DemoSynapses
 
     @property
     def variables(self) -> dict[str, Attribute]:
@@ -178,7 +177,7 @@ def random_synapses(
     probability: float,
     heaviest: float,
     longest: int,
-) -> Synapses:
+) -> DemoSynapses:
     """Draw synapses, none onto the neuron itself.
 
     Weights lie below ``heaviest``; delays go up to ``longest`` steps, one for all if that is 1.
@@ -189,10 +188,10 @@ def random_synapses(
     connectivity = Connectivity.from_rows(np.arange(post.size), [np.flatnonzero(row) for row in mask])
     n = connectivity.n_synapses
     delays = rng.integers(1, longest, n, np.int32, endpoint=True) if longest > 1 else 1
-    return Synapses(connectivity, rng.uniform(0.0, heaviest, n), delays)
+    return DemoSynapses(connectivity, rng.uniform(0.0, heaviest, n), delays)
 
 
-def own_delays(delays: int | Array) -> Delays:
+def own_delays(delays: int | Array) -> _Delays:
     """Return delays in memory of our own."""
     return delays if isinstance(delays, int) else np.array(delays, np.int32)
 
@@ -403,7 +402,7 @@ class DemoNetwork:
         weights = np.empty(own.n_synapses)
         fill(weights, projection["w"])
         delays = live.synapses.delays if projection.delays is None else own_delays(projection.delays)
-        live.synapses = Synapses(own, weights, delays)
+        live.synapses = DemoSynapses(own, weights, delays)
         for name, attribute in live.parameters.items():
             if attribute.locality is Locality.SEMIGLOBAL:
                 filled = np.full(own.n_rows, np.mean(np.asarray(attribute.values)))

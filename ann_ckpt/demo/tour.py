@@ -16,7 +16,7 @@ from ann_ckpt.errors import CheckpointError
 from ann_ckpt.model import NetworkState, differences, nbytes
 
 __all__ = [
-    "Step",
+    "TourStep",
     "tour",
 ]
 
@@ -27,7 +27,7 @@ NEURON = 210
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TourStep:
     """One step of the tour, done."""
 
     name: str
@@ -39,7 +39,7 @@ class Step:
     seconds: float
 
 
-def tour(path: Path) -> Iterator[Step]:
+def tour(path: Path) -> Iterator[TourStep]:
     """Simulate, save, list, look, load and continue; yield each step when it is done.
 
     Parameters
@@ -93,9 +93,9 @@ class _Watch:
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
-    def step(self, name: str, text: str, count: int, where: str) -> Step:
+    def step(self, name: str, text: str, count: int, where: str) -> TourStep:
         now = time.perf_counter()
-        made = Step(name, text, count, where, now - self._since)
+        made = TourStep(name, text, count, where, now - self._since)
         self._since = now
         return made
 

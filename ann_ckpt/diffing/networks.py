@@ -13,7 +13,7 @@ import numpy as np
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.diffing.report import StateDiff, SynapseChange, ValueChange
-from ann_ckpt.diffing.values import Change, common_rows, compare_values, matched, same_values
+from ann_ckpt.diffing.values import ChangeCounter, common_rows, compare_values, matched, same_values
 from ann_ckpt.errors import printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import (
@@ -32,7 +32,7 @@ from ann_ckpt.selection import Selection, Which
 from ann_ckpt.store.opening import stored_reading
 
 __all__ = [
-    "Findings",
+    "Differences",
     "compare_networks",
     "compare_projections",
     "diff",
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _FEW = 8
 
 
-class Findings:
+class Differences:
     """Collects differences in the order in which they are found."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ def compare_networks(
     notes : tuple of Note
         What is not known about one of them.
     """
-    found = Findings()
+    found = Differences()
     found.fields("", a, b, ("time_step", "dt", "seed", "metadata", "resume", "reseeded"))
     for group in ("populations", "projections"):
         one, other = getattr(a, group), getattr(b, group)
@@ -165,7 +165,7 @@ def compare_networks(
     return found.result(names, notes)
 
 
-def _populations(found: Findings, path: str, a: PopulationState, b: PopulationState) -> None:
+def _populations(found: Differences, path: str, a: PopulationState, b: PopulationState) -> None:
     found.fields(path, a, b, ("geometry", "neuron_type", "resume"))
     found.arrays(f"{path}/dynamics", a.dynamics, b.dynamics)
     for place, one, other in found.attributes(path, a, b):
@@ -176,7 +176,7 @@ _Pair = tuple[str, Array, Array]
 """An array of each side, and the path that both have."""
 
 
-def compare_projections(found: Findings, path: str, a: ProjectionState, b: ProjectionState) -> None:
+def compare_projections(found: Differences, path: str, a: ProjectionState, b: ProjectionState) -> None:
     """Compare projection ``b`` with ``a``.
 
     Values of dendrites are matched by post rank, those of synapses by (pre, post),
@@ -207,7 +207,7 @@ def _views(projection: ProjectionState) -> dict[str, Array]:
     return {name: view for name, view in views.items() if view is not None}
 
 
-def _delays(found: Findings, path: str, a: ProjectionState, b: ProjectionState) -> list[_Pair]:
+def _delays(found: Differences, path: str, a: ProjectionState, b: ProjectionState) -> list[_Pair]:
     """Compare delays that are one value for all; return the others to be compared synapse by synapse."""
     given = [{} if p.delays is None else {"delays": p.delays} for p in (a, b)]
     for place, one, other in found.common(path, *given):
@@ -229,17 +229,19 @@ def _spread(delays: int | Array, connectivity: Connectivity) -> Array:
     return delays
 
 
-def _match_rows(found: Findings, a: Connectivity, b: Connectivity, pairs: Iterable[_Pair]) -> None:
+def _match_rows(found: Differences, a: Connectivity, b: Connectivity, pairs: Iterable[_Pair]) -> None:
     in_a, in_b = common_rows(a, b)
     for place, before, after in pairs:
-        change = Change(place, before, after)
+        change = ChangeCounter(place, before, after)
         change.add(np.asarray(before)[in_a], np.asarray(after)[in_b])
         found.change(change.result())
 
 
-def _match_synapses(found: Findings, path: str, a: Connectivity, b: Connectivity, pairs: list[_Pair]) -> None:
+def _match_synapses(
+    found: Differences, path: str, a: Connectivity, b: Connectivity, pairs: list[_Pair]
+) -> None:
     """Match synapses once, and take every attribute of the matched ones along."""
-    changes = [Change(*pair) for pair in pairs]
+    changes = [ChangeCounter(*pair) for pair in pairs]
     kept = added = removed = 0
     rows_a, rows_b = common_rows(a, b)
     moved = not np.array_equal(np.argsort(rows_a), np.argsort(rows_b))

@@ -18,7 +18,7 @@ from ann_ckpt.model import Array, Connectivity
 from ann_ckpt.model.arrays import BLOCK_BYTES
 
 __all__ = [
-    "Change",
+    "ChangeCounter",
     "Digested",
     "Matched",
     "Side",
@@ -166,7 +166,7 @@ class Digested(Protocol):
         """First entry of each block and the end of the last, and a record of each; None without blocks."""
 
 
-class Change:
+class ChangeCounter:
     """Adds up how the values of one array changed, a piece at a time.
 
     Parameters
@@ -223,7 +223,7 @@ def compare_values(path: str, a: Array, b: Array) -> ValueChange | None:
     """
     if a.shape != b.shape:
         return ValueChange(path, 0, 0, None, None, f"shape {a.shape} became {b.shape}")
-    change = Change(path, a, b)
+    change = ChangeCounter(path, a, b)
     if not a.shape:
         before, after = np.asarray(a), np.asarray(b)
         change.add(before, after)

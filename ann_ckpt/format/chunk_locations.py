@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.guard import Layout
+from ann_ckpt.format.guard import DatasetLayout
 
 __all__ = [
     "LOCATION",
@@ -54,13 +54,13 @@ class HDF5Locations:
     ----------
     dataset : h5py.h5d.DatasetID
         Contiguous, or chunked along the first axis only.
-    layout : Layout
+    layout : DatasetLayout
         What :func:`ann_ckpt.format.guard.check_dataset` said about it.
     where : str
         File and path for messages.
     """
 
-    def __init__(self, dataset: Any, layout: Layout, *, where: str) -> None:
+    def __init__(self, dataset: Any, layout: DatasetLayout, *, where: str) -> None:
         self._dataset = dataset
         self._layout = layout
         self._count = layout.chunk_count
@@ -131,13 +131,13 @@ class TrailerLocations:
         Offset of the dataset's first record in it, in bytes.
     end : int
         Where values end in the file at the latest.
-    layout : Layout
+    layout : DatasetLayout
         Of the dataset.
     where : str
         File and path for messages.
     """
 
-    def __init__(self, file: Bytes, first: int, *, end: int, layout: Layout, where: str) -> None:
+    def __init__(self, file: Bytes, first: int, *, end: int, layout: DatasetLayout, where: str) -> None:
         self._file = file
         self._first = first
         self._end = end
@@ -164,7 +164,7 @@ class TrailerLocations:
         return found
 
 
-def _present(places: NDArray[np.void], first: int, layout: Layout, where: str) -> list[Location]:
+def _present(places: NDArray[np.void], first: int, layout: DatasetLayout, where: str) -> list[Location]:
     """The records as tuples, none of which is missing."""
     found: list[Location] = places.tolist()
     for number, (_, size, _) in enumerate(found, first):
@@ -173,5 +173,5 @@ def _present(places: NDArray[np.void], first: int, layout: Layout, where: str) -
     return found
 
 
-def _missing(number: int, layout: Layout, where: str) -> CorruptFileError:
+def _missing(number: int, layout: DatasetLayout, where: str) -> CorruptFileError:
     return CorruptFileError(f"the chunk at {number * layout.chunk_length} is missing", where=where)

@@ -31,7 +31,7 @@ __all__ = [
     "TASK_BYTES",
     "ChunkStream",
     "Compression",
-    "Storage",
+    "StorageChoice",
     "choose",
     "chunk_bytes",
     "chunk_stream",
@@ -61,7 +61,7 @@ class Compression(StrEnum):
     """Through the ``plugins`` extra; readers need it too."""
 
 
-class Kind(StrEnum):
+class StorageKind(StrEnum):
     """HDF5's storage layouts, as far as this format uses them."""
 
     COMPACT = "compact"
@@ -70,10 +70,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageChoice:
     """How the values of one array are stored."""
 
-    kind: Kind
+    kind: StorageKind
     chunk: int = 0
     """Elements in one chunk, for chunked storage."""
     compression: Compression = Compression.NONE
@@ -93,7 +93,7 @@ def chunk_bytes(wanted: Compression) -> int:
     return _RAW_BYTES if wanted is Compression.NONE else _PACKED_BYTES
 
 
-def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storage:
+def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> StorageChoice:
     """Choose the storage of an array.
 
     Large arrays are chunked along their first axis, because synapses are read by ranges of
@@ -111,12 +111,12 @@ def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storag
     """
     size = math.prod(shape) * itemsize
     if size <= COMPACT_BYTES:
-        return Storage(Kind.COMPACT if size else Kind.CONTIGUOUS)
+        return StorageChoice(StorageKind.COMPACT if size else StorageKind.CONTIGUOUS)
     block, entry = block_entries(itemsize, shape), size // shape[0]
     if not block or entry > _RAW_BYTES:
-        return Storage(Kind.CONTIGUOUS)
+        return StorageChoice(StorageKind.CONTIGUOUS)
     chunk = block * max(1, chunk_bytes(wanted) // (block * entry))
-    return Storage(Kind.CHUNKED, min(shape[0], chunk), wanted)
+    return StorageChoice(StorageKind.CHUNKED, min(shape[0], chunk), wanted)
 
 
 _IN_FLIGHT = WORKERS + 1

@@ -21,7 +21,7 @@ from ann_ckpt.errors import CorruptFileError, MissingExtraError
 from ann_ckpt.format import codec, h5
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import ChunkLocations, HDF5Locations, Location
-from ann_ckpt.format.guard import PLUGIN_FILTERS, Layout, check_dataset
+from ann_ckpt.format.guard import PLUGIN_FILTERS, DatasetLayout, check_dataset
 
 __all__ = [
     "ReadRange",
@@ -60,12 +60,12 @@ class ReadRange:
         return ReadRange(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
 
 
-def read_ranges(layout: Layout, places: ChunkLocations, start: int, stop: int) -> Iterator[ReadRange]:
+def read_ranges(layout: DatasetLayout, places: ChunkLocations, start: int, stop: int) -> Iterator[ReadRange]:
     """Yield what has to be read for entries ``[start, stop)``, in order.
 
     Parameters
     ----------
-    layout : Layout
+    layout : DatasetLayout
         Of the dataset: contiguous, or chunked along its first axis only.
     places : ChunkLocations
         Where its chunks lie.
@@ -89,7 +89,7 @@ def read_ranges(layout: Layout, places: ChunkLocations, start: int, stop: int) -
         yield pending
 
 
-def _read_range(layout: Layout, place: Location, first: int, low: int, high: int) -> ReadRange:
+def _read_range(layout: DatasetLayout, place: Location, first: int, low: int, high: int) -> ReadRange:
     """Entries ``[low, high)`` of one chunk; a packed one is read whole, a raw one so far only."""
     offset, size, mask = place
     all_skipped = (1 << len(layout.filters)) - 1
@@ -117,7 +117,7 @@ class StoredArray:
 
     Parameters
     ----------
-    layout : Layout
+    layout : DatasetLayout
         What the file says about it, and was believed.
     places : ChunkLocations or None
         Where its bytes lie; None if only HDF5 can find or decode them.
@@ -133,7 +133,7 @@ class StoredArray:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: DatasetLayout,
         places: ChunkLocations | None,
         *,
         dataset: Any = None,

@@ -30,7 +30,7 @@ from ann_ckpt.format import codec, h5, layout
 from ann_ckpt.format.bytes import Bytes
 
 __all__ = [
-    "Layout",
+    "DatasetLayout",
     "check_dataset",
     "check_group",
     "check_link",
@@ -189,7 +189,7 @@ def check_group(parent: Any, link: bytes, path: str, where: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DatasetLayout:
     """Metadata of a dataset: shape, type, storage, filters."""
 
     shape: tuple[int, ...]
@@ -232,7 +232,7 @@ class Layout:
         return there_are_any and pieces and not set(self.filters) & set(PLUGIN_FILTERS)
 
 
-def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
+def check_dataset(dataset: Any, file_size: int, where: str) -> DatasetLayout:
     """Raise for storage, types, filters and sizes that the format does not allow.
 
     Parameters
@@ -249,7 +249,7 @@ def check_dataset(dataset: Any, file_size: int, where: str) -> Layout:
     return found
 
 
-def layout_of(dataset: Any, where: str) -> Layout:
+def layout_of(dataset: Any, where: str) -> DatasetLayout:
     """Return the metadata of an open dataset without checking its size; see :func:`check_dataset`."""
     creation = dataset.get_create_plist()
     if creation.get_external_count():
@@ -271,10 +271,10 @@ def layout_of(dataset: Any, where: str) -> Layout:
     if space.get_simple_extent_type() == h5s.NULL:
         raise UnsafeFileError("a dataset has no dataspace", where=where)
     chunk = creation.get_chunk() if kind == h5d.CHUNKED else ()
-    return Layout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
+    return DatasetLayout(space.get_simple_extent_dims(), dtype, kind, filters, chunk)
 
 
-def check_size(found: Layout, stored: int, file_size: int, where: str) -> None:
+def check_size(found: DatasetLayout, stored: int, file_size: int, where: str) -> None:
     """Raise if a dataset declares more than its file can hold.
 
     Parameters

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import StateError, printable
 from ann_ckpt.format import layout
-from ann_ckpt.format.chunking import Compression, Storage, choose
+from ann_ckpt.format.chunking import Compression, StorageChoice, choose
 from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.model import (
     Array,
@@ -72,7 +72,7 @@ class ArrayEntry:
 
     path: str
     array: Array
-    storage: Storage
+    storage: StorageChoice
     locality: str = ""
     encoding: str = layout.E_ARRAY
 
@@ -87,14 +87,14 @@ class SharedEntry:
     encoding: ClassVar[str] = layout.E_SHARED
 
 
-Entry = GroupEntry | TextEntry | ArrayEntry | SharedEntry
+FileEntry = GroupEntry | TextEntry | ArrayEntry | SharedEntry
 
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
     """Everything that a file will contain, in order; the root group is first."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[FileEntry, ...]
 
     @property
     def arrays(self) -> list[ArrayEntry]:
@@ -152,7 +152,7 @@ class _Planner:
         self._compression = compression
         self._types: dict[str, int] = {}
 
-    def network(self, state: NetworkState, provenance: Mapping[str, Any]) -> Iterator[Entry]:
+    def network(self, state: NetworkState, provenance: Mapping[str, Any]) -> Iterator[FileEntry]:
         yield TextEntry(layout.METADATA, metadata_to_json(state.metadata))
         yield TextEntry(layout.PROVENANCE, _json(provenance))
         if resume := resume_document(state):
@@ -171,12 +171,12 @@ class _Planner:
         for text, number in self._types.items():
             yield TextEntry(f"{layout.TYPES}/{number}", text)
 
-    def _population(self, path: str, population: PopulationState) -> Iterator[Entry]:
+    def _population(self, path: str, population: PopulationState) -> Iterator[FileEntry]:
         attributes = {layout.A_GEOMETRY: np.array(population.geometry, np.int64)}
         yield GroupEntry(path, attributes | self._type(population.neuron_type))
         yield from self._attributes(path, population)
 
-    def _projection(self, path: str, projection: ProjectionState) -> Iterator[Entry]:
+    def _projection(self, path: str, projection: ProjectionState) -> Iterator[FileEntry]:
         connectivity = projection.connectivity
         attributes = {
             layout.A_PRE: _text(projection.pre),
@@ -202,7 +202,7 @@ class _Planner:
                 yield self._array(path, name, view)
         yield from self._attributes(path, projection)
 
-    def _attributes(self, path: str, owner: PopulationState | ProjectionState) -> Iterator[Entry]:
+    def _attributes(self, path: str, owner: PopulationState | ProjectionState) -> Iterator[FileEntry]:
         for group, attributes in ((layout.PARAMETERS, owner.parameters), (layout.VARIABLES, owner.variables)):
             single = packable({n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL})
             others = {n: a for n, a in attributes.items() if n not in single}
@@ -216,7 +216,7 @@ class _Planner:
                 )
         yield from self._dynamics(f"{path}/", owner.dynamics)
 
-    def _dynamics(self, prefix: str, dynamics: Mapping[str, Array]) -> Iterator[Entry]:
+    def _dynamics(self, prefix: str, dynamics: Mapping[str, Array]) -> Iterator[FileEntry]:
         single = packable({n: values for n, values in dynamics.items() if values.shape == ()})
         if single:
             yield self._packed(f"{prefix}{layout.GLOBALS[layout.DYNAMICS]}", single)

@@ -23,7 +23,7 @@ from ann_ckpt.format import codec
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import LOCATION, HDF5Locations, TrailerLocations
 from ann_ckpt.format.digest import describe, described
-from ann_ckpt.format.guard import Layout, check_size, layout_of
+from ann_ckpt.format.guard import DatasetLayout, check_size, layout_of
 
 __all__ = [
     "DatasetRecord",
@@ -58,7 +58,7 @@ class DatasetRecord:
 
     row: int
     """Of the index, which says what it is; of no index, as the layout says."""
-    layout: Layout
+    layout: DatasetLayout
     """What a compound is made of, its reader knows; here it is only so many bytes."""
     places: NDArray[np.void]
     """Where its chunks lie, records of type :data:`~ann_ckpt.format.chunk_locations.LOCATION`."""
@@ -150,7 +150,7 @@ class Trailer:
             raise _damaged()
         return cls(file, np.frombuffer(raw, _DATASET), end)
 
-    def find(self, row: int, where: str) -> tuple[Layout, TrailerLocations] | None:
+    def find(self, row: int, where: str) -> tuple[DatasetLayout, TrailerLocations] | None:
         """Return the layout and chunk locations of a dataset; None if the trailer does not list it.
 
         Raises
@@ -165,7 +165,7 @@ class Trailer:
             return None
         _, kind, packed, dtype, shape, chunk, first = self._records[at].item()
         element, sizes = described(dtype, shape, compounds=True)
-        layout = Layout(
+        layout = DatasetLayout(
             sizes,
             element,
             kind,

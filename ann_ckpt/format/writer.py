@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ann_ckpt.durable import code_of_others
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import NewFile
-from ann_ckpt.format.chunking import Kind, Storage, chunk_stream
+from ann_ckpt.format.chunking import StorageChoice, StorageKind, chunk_stream
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import ArrayDigest, Digest, digest_of, digest_of_attributes, digest_tables
 from ann_ckpt.format.layout import IndexRow, index_table
@@ -146,10 +146,10 @@ class _Writer:
         single = entry.encoding == layout.E_GLOBALS
         digest = Digest(array.dtype) if single else ArrayDigest(array.dtype, array.shape)
         pieces = self._hashed(entry, digest)
-        if entry.storage.kind is Kind.CHUNKED:
+        if entry.storage.kind is StorageKind.CHUNKED:
             self._chunked(parent, link, entry.array, entry.storage, pieces)
             self._note(entry.path, len(self._index))
-        elif entry.storage.kind is Kind.COMPACT:
+        elif entry.storage.kind is StorageKind.COMPACT:
             for _, value in pieces:
                 h5.write_whole(parent, link, value, compact=True)
         else:
@@ -172,7 +172,7 @@ class _Writer:
             self._file.check()
             self._tick(entry.path, block.nbytes)
 
-    def _chunked(self, parent: Any, link: str, array: Array, storage: Storage, pieces: Pieces) -> None:
+    def _chunked(self, parent: Any, link: str, array: Array, storage: StorageChoice, pieces: Pieces) -> None:
         stream = chunk_stream(
             parent,
             link,

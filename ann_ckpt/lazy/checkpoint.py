@@ -32,13 +32,13 @@ from ann_ckpt.selection import EVERYTHING, Selection
 
 __all__ = [
     "Checkpoint",
-    "Members",
+    "LazyObjects",
 ]
 
 T = TypeVar("T")
 
 
-class Members(Mapping[str, T], Generic[T]):
+class LazyObjects(Mapping[str, T], Generic[T]):
     """Populations or projections by name; each is opened on first access."""
 
     def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T]) -> None:
@@ -190,14 +190,14 @@ class Checkpoint:
         return self._json(layout.PROVENANCE)
 
     @cached_property
-    def populations(self) -> Members[LazyPopulation]:
+    def populations(self) -> LazyObjects[LazyPopulation]:
         """Populations by name."""
-        return Members("population", self._names(layout.POPULATIONS), self._population)
+        return LazyObjects("population", self._names(layout.POPULATIONS), self._population)
 
     @cached_property
-    def projections(self) -> Members[LazyProjection]:
+    def projections(self) -> LazyObjects[LazyProjection]:
         """Projections by name."""
-        return Members(
+        return LazyObjects(
             "projection",
             self._names(layout.PROJECTIONS),
             lambda name: LazyProjection(
@@ -289,7 +289,7 @@ class Checkpoint:
 
     def _misfits(self) -> Iterator[tuple[str, int, CorruptFileError]]:
         """Yield objects of which every value is what was written, but not what makes a network."""
-        members: Iterable[tuple[str, Members[Any], Callable[[Any], object]]] = (
+        members: Iterable[tuple[str, LazyObjects[Any], Callable[[Any], object]]] = (
             (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
             (layout.PROJECTIONS, self.projections, lambda projection: projection.state(lazy=True)),
         )

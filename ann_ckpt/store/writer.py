@@ -20,7 +20,7 @@ from ann_ckpt.errors import CheckpointError
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.codec import WORKERS
-from ann_ckpt.format.plan import ArrayEntry, Entry, FilePlan, SharedEntry, plan_file
+from ann_ckpt.format.plan import ArrayEntry, FileEntry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.format.shared.objects import ObjectWriter, is_whole
@@ -153,7 +153,7 @@ class SeriesWriter:
         path = self._folder.checkpoint_path(slot)
         # Once the checkpoint has its name, its objects stay, whatever fails after that.
         cleanup.push(lambda kind, *_: batch.discard() if kind and not path.exists() else None)
-        entries: dict[str, Entry] = {entry.path: entry for entry in plan.entries}
+        entries: dict[str, FileEntry] = {entry.path: entry for entry in plan.entries}
         arrays: dict[str, ArrayPlan] = {entry.path: _inline(entry) for entry in plan.arrays}
         tick = Meter(progress, plan.nbytes).tick
         bounds_of = {entry.path: bounds for entry, bounds in _arrays(plan, snapshot.reading.state)}
@@ -238,7 +238,7 @@ class _FreshBlocks:
         kept = np.asarray(self._executor.keep(values))
         self._executor.do(partial(_append, self._writer, kept), kept.nbytes)
 
-    def finish(self, placement: Placement, entries: dict[str, Entry]) -> None:
+    def finish(self, placement: Placement, entries: dict[str, FileEntry]) -> None:
         """Put the finished array in the place of the one that was planned."""
         fresh = None
         if self._writer is not None:

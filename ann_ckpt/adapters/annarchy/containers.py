@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.annarchy.cpp_members import Member
+from ann_ckpt.adapters.annarchy.cpp_members import CppMember
 from ann_ckpt.errors import StateError, printable
 from ann_ckpt.model import Array
 
@@ -31,17 +31,17 @@ _SIZES = ".sizes"
 _SIZE = np.dtype(np.int64)
 
 
-def array_names(member: Member) -> tuple[str, ...]:
+def array_names(member: CppMember) -> tuple[str, ...]:
     """Return what the arrays of a member are called."""
     return (member.name, member.name + _SIZES) if _is_uneven(member) else (member.name,)
 
 
-def arrays_of(member: Member, values: bytes, sizes: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+def arrays_of(member: CppMember, values: bytes, sizes: Sequence[bytes]) -> dict[str, NDArray[Any]]:
     """Return a member as arrays.
 
     Parameters
     ----------
-    member : Member
+    member : CppMember
         Numbers, in containers or not, or a random distribution.
     values : bytes
         All numbers one behind the other.
@@ -64,7 +64,7 @@ def arrays_of(member: Member, values: bytes, sizes: Sequence[bytes]) -> dict[str
     return {member.name: flat, member.name + _SIZES: uneven.reshape(axes)}
 
 
-def flattened(member: Member, arrays: Mapping[str, Array]) -> tuple[bytes, list[bytes]]:
+def flattened(member: CppMember, arrays: Mapping[str, Array]) -> tuple[bytes, list[bytes]]:
     """Return what :func:`arrays_of` was made from.
 
     Raises
@@ -139,11 +139,11 @@ def _moved(
     return moved, np.concatenate([lengths[low:high] for low, high, _, _ in groups] or [lengths])
 
 
-def _is_uneven(member: Member) -> bool:
+def _is_uneven(member: CppMember) -> bool:
     return member.depth > 1 and member.dtype is not None and member.dtype.kind in "iu"
 
 
-def _common(member: Member, sizes: NDArray[np.int64]) -> int:
+def _common(member: CppMember, sizes: NDArray[np.int64]) -> int:
     """Return the length that all containers of a level share; 0 if there are none."""
     if np.any(sizes != sizes[:1]):
         raise StateError(f"{printable(member.name)} holds lists of uneven length")

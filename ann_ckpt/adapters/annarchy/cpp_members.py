@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Member",
+    "CppMember",
     "base_class",
     "data_members",
     "is_unordered",
@@ -49,7 +49,7 @@ _NOT_DATA = ("using ", "typedef ", "struct ", "friend ")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class CppMember:
     """One data member of a generated structure."""
 
     name: str
@@ -104,7 +104,7 @@ def is_unordered(text: str, threads: int) -> bool:
     return _UNORDERED.search(plain) is not None or (threads > 2 and "reduction(+" in plain)
 
 
-def data_members(text: str, struct: str) -> tuple[Member, ...]:
+def data_members(text: str, struct: str) -> tuple[CppMember, ...]:
     """Return the data members that ``struct`` declares itself, in order.
 
     Parameters
@@ -122,7 +122,7 @@ def data_members(text: str, struct: str) -> tuple[Member, ...]:
     Examples
     --------
     >>> data_members("struct P { int a, b; long int f() { int c; return c; } };", "P")
-    (Member(name='a', ctype='int'), Member(name='b', ctype='int'))
+    (CppMember(name='a', ctype='int'), CppMember(name='b', ctype='int'))
     """
     head = _head(text, struct)
     body = head.string[head.end() :]
@@ -182,7 +182,7 @@ def _declarations(text: str, struct: str) -> Iterator[str]:
     raise ValueError(f"struct {struct} does not end in the generated code")
 
 
-def _declared(line: str) -> Iterator[Member]:
+def _declared(line: str) -> Iterator[CppMember]:
     """Yield the members of one declaration such as ``bool _update, _plasticity = true``."""
     words = _LABEL.sub("", " ".join(line.split()))
     if not words or "(" in words or words.startswith(_NOT_DATA):
@@ -191,11 +191,11 @@ def _declared(line: str) -> Iterator[Member]:
     match = _FIRST.fullmatch(first)
     if match is None:
         # What is not understood is a member all the same, of a type that nobody knows.
-        yield Member(first, words)
+        yield CppMember(first, words)
         return
     ctype = re.sub(r" ?([<>,*]) ?", r"\1", match[1]).strip()
     for name in (match[2], *others):
-        yield Member(name, ctype)
+        yield CppMember(name, ctype)
 
 
 def _at_top_commas(words: str) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from ann_ckpt.adapters.annarchy.cpp_members import Member, base_class, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.cpp_members import CppMember, base_class, data_members, is_unordered
 from ann_ckpt.errors import printable
 
 __all__ = [
@@ -264,7 +264,7 @@ def _helpers() -> str:
 
 def _structure(
     struct: str,
-    members: Sequence[Member],
+    members: Sequence[CppMember],
     local: Sequence[str] | None,
     *,
     base: str,

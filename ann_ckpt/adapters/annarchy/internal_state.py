@@ -19,7 +19,7 @@ from ann_ckpt.adapters.annarchy.containers import (
     in_parts,
     without_parts,
 )
-from ann_ckpt.adapters.annarchy.cpp_members import Member
+from ann_ckpt.adapters.annarchy.cpp_members import CppMember
 from ann_ckpt.adapters.annarchy.exactness import RACE
 from ann_ckpt.adapters.annarchy.internal_checks import unsound_population, unsound_projection
 from ann_ckpt.adapters.annarchy.rows import BulkSynapses, write_rows
@@ -44,7 +44,7 @@ _BY_SYNAPSE = r"std::vector<(std::vector<){0,2}%s>{1,3}"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MemberPatterns:
     """The members of populations or of projections: pattern of the name -> pattern of the C++ type."""
 
     carried: Mapping[str, str]
@@ -55,7 +55,7 @@ class Kind:
     """Pattern of the classes that a structure may be derived from; they hold its synapses."""
 
 
-POPULATION = Kind(
+POPULATION = MemberPatterns(
     carried={
         "_active": "bool",
         "spiked|axonal": "std::vector<int>",
@@ -73,7 +73,7 @@ POPULATION = Kind(
     },
     made={"size|max_delay": "int", "local_spiked_sizes": "std::vector<int>"},
 )
-PROJECTION = Kind(
+PROJECTION = MemberPatterns(
     carried={
         "_transmission|_axon_transmission|_plasticity|_update": "bool",
         "_update_period": "int",
@@ -103,16 +103,16 @@ PROJECTION = Kind(
 class Sorted:
     """The members of one structure, without its attributes."""
 
-    carried: tuple[Member, ...]
+    carried: tuple[CppMember, ...]
     """To be kept and put back."""
-    unknown: tuple[Member, ...]
+    unknown: tuple[CppMember, ...]
     """Neither known, nor of a type that can be kept."""
 
 
 def sort_members(
-    members: Iterable[Member],
+    members: Iterable[CppMember],
     attributes: Collection[str],
-    kind: Kind,
+    kind: MemberPatterns,
     *,
     own: Mapping[str, str] | None = None,
     also: Collection[str] = (),
@@ -121,19 +121,19 @@ def sort_members(
 
     Parameters
     ----------
-    members : iterable of Member
+    members : iterable of CppMember
         All of one structure.
     attributes : collection of str
         Those that are kept as parameters and variables.
-    kind : Kind
+    kind : MemberPatterns
         :data:`POPULATION` or :data:`PROJECTION`.
     own : mapping of str to str, optional
         What its class alone carries: name -> pattern of the C++ type.
     also : collection of str
         Carried too: attributes of a special population that Python cannot reach.
     """
-    carried: list[Member] = []
-    unknown: list[Member] = []
+    carried: list[CppMember] = []
+    unknown: list[CppMember] = []
     for member in members:
         if member.name in attributes or _is_listed(member, kind.made):
             continue
@@ -143,7 +143,7 @@ def sort_members(
     return Sorted(tuple(carried), tuple(unknown))
 
 
-def _is_listed(member: Member, patterns: Mapping[str, str]) -> bool:
+def _is_listed(member: CppMember, patterns: Mapping[str, str]) -> bool:
     """Whether name and type are those of one entry."""
     return any(
         re.fullmatch(name, member.name) and re.fullmatch(ctype, member.ctype)
@@ -172,7 +172,7 @@ def members_by_row(instance: Any) -> frozenset[str]:
 class _Carried:
     """What both kinds have in common."""
 
-    kind: Kind
+    kind: MemberPatterns
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class _Carried:
     ) -> None:
         about = json.loads(instance._ann_ckpt())
         self._base = str(about["base"])
-        members = [self._seen(Member(name, ctype)) for name, ctype in about["members"].items()]
+        members = [self._seen(CppMember(name, ctype)) for name, ctype in about["members"].items()]
         self._instance = instance
         self._unordered = bool(about.get("unordered"))
         self._rows = frozenset(about["rows"])
@@ -209,25 +209,25 @@ class _Carried:
         missing = [name for name in self.names if name not in stored]
         return f"the file does not have {', '.join(missing)}" if missing else None
 
-    def _names(self, member: Member) -> tuple[str, ...]:
+    def _names(self, member: CppMember) -> tuple[str, ...]:
         return (member.name,) if member.name in self._rows else array_names(member)
 
     @property
-    def _whole(self) -> list[Member]:
+    def _whole(self) -> list[CppMember]:
         return [m for m in self._sorted.carried if m.name not in self._rows]
 
     @property
-    def _by_row(self) -> list[Member]:
+    def _by_row(self) -> list[CppMember]:
         return [m for m in self._sorted.carried if m.name in self._rows]
 
-    def _seen(self, member: Member) -> Member:
+    def _seen(self, member: CppMember) -> CppMember:
         """Return a member in the form in which it is kept."""
         return member
 
-    def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
+    def _read_whole(self, member: CppMember) -> dict[str, NDArray[Any]]:
         return arrays_of(member, *self._instance._ann_ckpt_get(member.name))
 
-    def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
+    def _set_whole(self, member: CppMember, arrays: Mapping[str, Array]) -> None:
         self._instance._ann_ckpt_set(member.name, *flattened(member, arrays))
 
     def _known(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
@@ -298,7 +298,7 @@ class CarriedByPopulation(_Carried):
             else:
                 self._set_whole(member, arrays)
 
-    def _lengthened(self, member: Member, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+    def _lengthened(self, member: CppMember, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         """Return a queue of delayed values, newest first, not shorter than the present one.
 
         Projections with longer delays than the saved network had look further back; what
@@ -337,7 +337,7 @@ class CarriedByProjection(_Carried):
     ) -> None:
         # Only spikes with a delay each have a ring; without one, the number is just that of the population.
         ring = json.loads(instance._ann_ckpt())["members"].get(_RING)
-        self._parted = ring is not None and Member(_RING, ring).depth == _PARTED
+        self._parted = ring is not None and CppMember(_RING, ring).depth == _PARTED
         super().__init__(instance, attributes if ring else {*attributes, "max_delay"}, own=own)
 
     def read(self, row_ptr: NDArray[np.int64]) -> dict[str, Array]:
@@ -381,19 +381,19 @@ class CarriedByProjection(_Carried):
                 put = partial(self._instance._ann_ckpt_write_rows, member.name)
                 write_rows(arrays[member.name], row_ptr, _dtype(member), put)
 
-    def _seen(self, member: Member) -> Member:
+    def _seen(self, member: CppMember) -> CppMember:
         """Return a ring as if it were not cut into parts."""
         if not self._is_parted(member):
             return member
-        return Member(member.name, member.ctype.removeprefix("std::vector<").removesuffix(">"))
+        return CppMember(member.name, member.ctype.removeprefix("std::vector<").removesuffix(">"))
 
-    def _read_whole(self, member: Member) -> dict[str, NDArray[Any]]:
+    def _read_whole(self, member: CppMember) -> dict[str, NDArray[Any]]:
         if not self._is_parted(member):
             return super()._read_whole(member)
         values, sizes = self._instance._ann_ckpt_get(_RING)
         return arrays_of(member, *without_parts(values, sizes, _dtype(member).itemsize))
 
-    def _set_whole(self, member: Member, arrays: Mapping[str, Array]) -> None:
+    def _set_whole(self, member: CppMember, arrays: Mapping[str, Array]) -> None:
         if not self._is_parted(member):
             super()._set_whole(member, arrays)
             return
@@ -401,7 +401,7 @@ class CarriedByProjection(_Carried):
         values, sizes = in_parts(values, sizes, self._rows_of_parts(), _dtype(member).itemsize)
         self._instance._ann_ckpt_set(_RING, values, sizes)
 
-    def _is_parted(self, member: Member) -> bool:
+    def _is_parted(self, member: CppMember) -> bool:
         return self._parted and member.name == _RING
 
     def _rows_of_parts(self) -> NDArray[np.int64]:
@@ -414,5 +414,5 @@ class CarriedByProjection(_Carried):
         return np.frombuffer(rows, np.int64)[:: int(np.frombuffer(steps, np.int64)[0])]
 
 
-def _dtype(member: Member) -> np.dtype[Any]:
+def _dtype(member: CppMember) -> np.dtype[Any]:
     return cast("np.dtype[Any]", member.dtype)  # only members that hold numbers are copied by rows

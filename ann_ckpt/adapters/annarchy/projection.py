@@ -20,7 +20,7 @@ from ann_ckpt.adapters.annarchy.exactness import (
     resuming,
 )
 from ann_ckpt.adapters.annarchy.internal_state import CarriedByProjection, is_instrumented, members_by_row
-from ann_ckpt.adapters.annarchy.rows import BulkSynapses, Fetch, Synapses, rows_of, write_rows
+from ann_ckpt.adapters.annarchy.rows import BulkSynapses, Fetch, RowSynapses, rows_of, write_rows
 from ann_ckpt.adapters.annarchy.storage import as_arrays, as_lists, rules_for, sets_single_rows
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Array, Attribute, Connectivity, Locality, ProjectionState, blocks
@@ -139,7 +139,7 @@ class LiveProjection:
         if hasattr(self._instance, "_ann_ckpt_read_pre_ranks"):
             pres = BulkSynapses(row_ptr, _RANK, self._instance._ann_ckpt_read_pre_ranks)
         else:
-            pres = Synapses(row_ptr, _RANK, self._instance.pre_rank)
+            pres = RowSynapses(row_ptr, _RANK, self._instance.pre_rank)
         return Connectivity(posts, row_ptr, pres)
 
     def _attribute(self, attribute: Declared, row_ptr: NDArray[np.int64]) -> Attribute:
@@ -175,7 +175,7 @@ class LiveProjection:
         """Return one value per synapse: straight from memory where that is possible, else by rows."""
         if name in self._by_row:
             return BulkSynapses(row_ptr, dtype, partial(self._instance._ann_ckpt_read_rows, name))
-        return Synapses(row_ptr, dtype, fetch)
+        return RowSynapses(row_ptr, dtype, fetch)
 
     # --- setting --------------------------------------------------------------------
 

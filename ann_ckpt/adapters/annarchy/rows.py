@@ -24,7 +24,7 @@ __all__ = [
     "Copy",
     "LazyRows",
     "Neurons",
-    "Synapses",
+    "RowSynapses",
     "rows_of",
     "whole_rows",
     "write_rows",
@@ -64,7 +64,7 @@ class LazyRows:
         raise NotImplementedError
 
 
-class Synapses(LazyRows):
+class RowSynapses(LazyRows):
     """One value per synapse of a live projection, flat, shape ``(n_synapses,)``.
 
     Parameters

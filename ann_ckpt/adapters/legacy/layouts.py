@@ -9,8 +9,8 @@ from typing import TypeVar
 from ann_ckpt.adapters.legacy.delays import find_step
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.objects import Draft, connectivity_draft, population, projection_draft
-from ann_ckpt.adapters.legacy.values import Document, Table, check_text, names, text, whole
-from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, Kind, kind_of_table
+from ann_ckpt.adapters.legacy.values import OldDocument, Table, check_text, names, text, whole
+from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, TableKind, kind_of_table
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import CorruptFileError, OptionError, StateError, UnrecognisedFileError, printable
 from ann_ckpt.model import NetworkState, PopulationState
@@ -30,12 +30,12 @@ def check_dt(dt: float | None) -> None:
         raise OptionError(f"dt={dt!r} is not a valid time step; expected a positive number of ms")
 
 
-def interpret(document: Document, budget: Budget, *, dt: float | None, name: str) -> Reading:
+def interpret(document: OldDocument, budget: Budget, *, dt: float | None, name: str) -> Reading:
     """Return the network, or the part of one, that a document describes.
 
     Parameters
     ----------
-    document : Document
+    document : OldDocument
         What the container held.
     budget : Budget
         What reading this file may still use.
@@ -65,7 +65,7 @@ def interpret(document: Document, budget: Budget, *, dt: float | None, name: str
 class _Interpreter:
     """Collects the objects and the notes of one document."""
 
-    def __init__(self, document: Document, budget: Budget, name: str) -> None:
+    def __init__(self, document: OldDocument, budget: Budget, name: str) -> None:
         self._budget = budget
         self._matlab = document.container == "mat"
         self._fallback = name
@@ -75,9 +75,9 @@ class _Interpreter:
         if "guessed-encoding" in document.traits:
             self._note("some names are not UTF-8 and were taken for Latin-1; encoding= can name another")
 
-    def read(self, table: Table, kind: Kind, dt: float | None) -> Reading:
+    def read(self, table: Table, kind: TableKind, dt: float | None) -> Reading:
         time_step = None
-        if kind is Kind.NETWORK:
+        if kind is TableKind.NETWORK:
             time_step = self._network(table)
         else:
             self._object(table, kind, self._own_name(table))
@@ -103,7 +103,7 @@ class _Interpreter:
         listed = self._listed(table)
         for key, entry in tables.items():
             kind = kind_of_table(entry)
-            if kind not in (Kind.POPULATION, Kind.PROJECTION):
+            if kind not in (TableKind.POPULATION, TableKind.PROJECTION):
                 self._lost("is neither a population nor a projection; left out", key)
                 continue
             # In a MATLAB file the key is an identifier that may only resemble the name.
@@ -132,13 +132,13 @@ class _Interpreter:
         groups = listed if isinstance(listed, dict) else {}
         return {group: names(groups, group) for group in ("populations", "projections")}
 
-    def _object(self, table: Table, kind: Kind, name: str) -> None:
+    def _object(self, table: Table, kind: TableKind, name: str) -> None:
         try:
             check_text(name)
-            if kind is Kind.POPULATION:
+            if kind is TableKind.POPULATION:
                 self._populations[name], notes = population(table, name, self._budget, matlab=self._matlab)
                 self._notes += notes
-            elif kind is Kind.PROJECTION:
+            elif kind is TableKind.PROJECTION:
                 self._drafts[name] = projection_draft(table, name, self._budget, matlab=self._matlab)
             else:
                 self._drafts[name] = connectivity_draft(table, name, self._budget, matlab=self._matlab)

@@ -48,7 +48,7 @@ _NAME: Final = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
 _SMALL = 4
 _LARGEST = (1 << 32) - 1
 
-Pieces: TypeAlias = "list[bytes | memoryview]"
+_Pieces: TypeAlias = "list[bytes | memoryview]"
 """Consecutive bytes, not joined."""
 
 
@@ -89,7 +89,7 @@ def _identifier(name: str, taken: set[str]) -> str:
     return found
 
 
-def _matrix(value: Any, name: str = "") -> Pieces:
+def _matrix(value: Any, name: str = "") -> _Pieces:
     """Return one array of any class as pieces of bytes, tag included."""
     if isinstance(value, dict):
         return _struct(value, name)
@@ -103,7 +103,7 @@ def _matrix(value: Any, name: str = "") -> Pieces:
     return _numbers(array.reshape(1, -1) if array.ndim < 2 else array, name)
 
 
-def _struct(table: dict[str, Any], name: str) -> Pieces:
+def _struct(table: dict[str, Any], name: str) -> _Pieces:
     for key in table:
         if not _NAME.fullmatch(key):
             raise StateError(f"{printable(key)!r} is not a valid MATLAB name; use another format")
@@ -113,17 +113,17 @@ def _struct(table: dict[str, Any], name: str) -> Pieces:
     return _wrapped(_STRUCT, (1, 1), name, [width, fields, *children])
 
 
-def _cells(values: Sequence[Any], name: str) -> Pieces:
+def _cells(values: Sequence[Any], name: str) -> _Pieces:
     children = [piece for value in values for piece in _matrix(value)]
     return _wrapped(_CELL, (1, len(values)), name, children)
 
 
-def _text(value: str, name: str) -> Pieces:
+def _text(value: str, name: str) -> _Pieces:
     data = value.encode("utf-16-le")
     return _wrapped(_CHAR, (1 if value else 0, len(data) // 2), name, [_element(_UTF16, data)])
 
 
-def _rows(rows: SynapseRows, name: str) -> Pieces:
+def _rows(rows: SynapseRows, name: str) -> _Pieces:
     """Return a matrix if all rows are equally long, else a cell for each row."""
     blocks = list(rows.blocks())
     if rows.width is not None:
@@ -137,7 +137,7 @@ def _rows(rows: SynapseRows, name: str) -> Pieces:
     return _cells(parts, name)
 
 
-def _numbers(array: NDArray[Any], name: str) -> Pieces:
+def _numbers(array: NDArray[Any], name: str) -> _Pieces:
     form, kind = _NUMBER_TYPES[array.dtype.str[1:]]
     flags = form | _LOGICAL if array.dtype.kind == "b" else form
     little = np.asfortranarray(array, array.dtype.newbyteorder("<"))
@@ -146,10 +146,10 @@ def _numbers(array: NDArray[Any], name: str) -> Pieces:
     return _wrapped(flags, array.shape, name, [_tag(kind, len(data)), data, padding])
 
 
-def _wrapped(flags: int, dims: Sequence[int], name: str, content: Pieces) -> Pieces:
+def _wrapped(flags: int, dims: Sequence[int], name: str, content: _Pieces) -> _Pieces:
     head = _element(_UINT32, struct.pack("<II", flags, 0))
     size = _element(_INT32, struct.pack(f"<{len(dims)}i", *dims))
-    pieces: Pieces = [head, size, _element(_INT8, name.encode()), *content]
+    pieces: _Pieces = [head, size, _element(_INT8, name.encode()), *content]
     return [_tag(_MATRIX, sum(map(len, pieces))), *pieces]
 
 

@@ -15,7 +15,7 @@ from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.matlab import read_matlab
 from ann_ckpt.adapters.legacy.pickle.reader import checked_encoding, read_pickle
 from ann_ckpt.adapters.legacy.streams import HEAD_BYTES, Container, GzipStream, PlainStream, container_of
-from ann_ckpt.adapters.legacy.values import Document
+from ann_ckpt.adapters.legacy.values import OldDocument
 from ann_ckpt.adapters.legacy.versions import kind_of_table, written_by
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.durable import open_regular
@@ -106,7 +106,7 @@ class OldFile:
         }
 
 
-def old_file(path: str, file_bytes: int, document: Document, reading: Reading) -> OldFile:
+def old_file(path: str, file_bytes: int, document: OldDocument, reading: Reading) -> OldFile:
     """Put together what was read of a file, and judge who wrote it."""
     kind = kind_of_table(document.content) if isinstance(document.content, dict) else None
     return OldFile(
@@ -120,7 +120,7 @@ def old_file(path: str, file_bytes: int, document: Document, reading: Reading) -
     )
 
 
-def _python(document: Document) -> str:
+def _python(document: OldDocument) -> str:
     if "python2" in document.traits:
         return "2"
     oldest = [version for trait, version in _OLDEST_PYTHON.items() if trait in document.traits]
@@ -159,10 +159,10 @@ def _projection(projection: ProjectionState) -> dict[str, Any]:
 UNFORESEEN = "the file makes its reader stumble"
 """What an error says that nobody thought of; the fuzz tests look for it."""
 
-StrPath = str | os.PathLike[str]
+_StrPath = str | os.PathLike[str]
 
 
-def detect(path: StrPath) -> Container | None:
+def detect(path: _StrPath) -> Container | None:
     """Return which of the old formats a file has, by its content; None if it has none.
 
     Parameters
@@ -179,7 +179,7 @@ def detect(path: StrPath) -> Container | None:
         return container_of(_head(file))
 
 
-def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None) -> Reading:
+def read(path: _StrPath, *, dt: float | None = None, encoding: str | None = None) -> Reading:
     """Read a file that any ANNarchy from 4.1 to 5.0 wrote, without running anything in it.
 
     Parameters
@@ -214,7 +214,7 @@ def read(path: StrPath, *, dt: float | None = None, encoding: str | None = None)
     return examine(path, dt=dt, encoding=encoding).reading
 
 
-def examine(path: StrPath, *, dt: float | None = None, encoding: str | None = None) -> OldFile:
+def examine(path: _StrPath, *, dt: float | None = None, encoding: str | None = None) -> OldFile:
     """Read a file as :func:`read` does, and say what it is and who wrote it."""
     check_dt(dt)
     checked_encoding(encoding)
@@ -227,7 +227,7 @@ def examine(path: StrPath, *, dt: float | None = None, encoding: str | None = No
 
 
 @contextmanager
-def _named(path: StrPath) -> Iterator[None]:
+def _named(path: _StrPath) -> Iterator[None]:
     """Say in every error which file it is about."""
     name = os.fspath(path)
     try:
@@ -248,7 +248,7 @@ def _named(path: StrPath) -> Iterator[None]:
 
 def _document(
     file: BinaryIO, container: Container | None, name: str, budget: Budget, encoding: str | None
-) -> Document:
+) -> OldDocument:
     traits: frozenset[str] = frozenset()
     if container is Container.PICKLE or container is Container.GZIP:
         kind = PlainStream if container is Container.PICKLE else GzipStream
@@ -263,10 +263,10 @@ def _document(
             details={"found": f"first bytes {printable(_head(file)[:16])}"},
             where=name,
         )
-    return Document(content, container.value, traits)
+    return OldDocument(content, container.value, traits)
 
 
-def _opened(path: StrPath) -> BinaryIO:
+def _opened(path: _StrPath) -> BinaryIO:
     return os.fdopen(open_regular(path), "rb")
 
 

@@ -23,7 +23,7 @@ from ann_ckpt.model import (
 )
 from ann_ckpt.report import Note
 
-__all__ = ["Entry", "SynapseRows", "network_table"]
+__all__ = ["SynapseRows", "TableEntry", "network_table"]
 
 _BLOCK = 1 << 18
 
@@ -68,9 +68,9 @@ class SynapseRows:
             first = last
 
 
-Entry: TypeAlias = (
+TableEntry: TypeAlias = (
     "str | bool | int | float | tuple[int, ...] | list[str] | list[int] | NDArray[Any] | Array | SynapseRows "
-    "| dict[str, Entry]"
+    "| dict[str, TableEntry]"
 )
 """What stands under one name: a text, a number, a tuple of lengths, names, post ranks,
 values of neurons or dendrites, values of synapses, or a table of its own."""

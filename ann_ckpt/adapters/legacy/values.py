@@ -18,7 +18,7 @@ from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 
 __all__ = [
-    "Document",
+    "OldDocument",
     "Rows",
     "Table",
     "Value",
@@ -61,7 +61,7 @@ Table: TypeAlias = "dict[str, Value]"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class OldDocument:
     """Everything one file says, and what its container gives away about the writer."""
 
     content: Value

@@ -31,12 +31,12 @@ from typing import Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.values import Document, Rows, Table, Value, check_text, is_number, names
+from ann_ckpt.adapters.legacy.values import OldDocument, Rows, Table, Value, check_text, is_number, names
 
 __all__ = [
     "NETWORK_ENTRIES",
     "NOT_SAVED",
-    "Kind",
+    "TableKind",
     "attribute_names",
     "kind_of_table",
     "written_by",
@@ -70,7 +70,7 @@ PROJECTION_ENTRIES: Final = frozenset(
 )
 
 
-class Kind(StrEnum):
+class TableKind(StrEnum):
     """What one table of a file describes."""
 
     NETWORK = "network"
@@ -79,16 +79,20 @@ class Kind(StrEnum):
     CONNECTIVITY = "connectivity"
 
 
-def kind_of_table(table: Mapping[str, Value]) -> Kind | None:
+def kind_of_table(table: Mapping[str, Value]) -> TableKind | None:
     """Tell what a table describes by the entries that every version gave it."""
     if "post_ranks" in table:
-        return Kind.CONNECTIVITY if "uniform_delay" in table or "nb_synapses" in table else Kind.PROJECTION
+        return (
+            TableKind.CONNECTIVITY
+            if "uniform_delay" in table or "nb_synapses" in table
+            else TableKind.PROJECTION
+        )
     if "geometry" in table or ("size" in table and "attributes" in table):
-        return Kind.POPULATION
+        return TableKind.POPULATION
     if "dendrites" in table:
-        return Kind.PROJECTION
+        return TableKind.PROJECTION
     if "obj_names" in table or any(isinstance(entry, dict) for entry in table.values()):
-        return Kind.NETWORK
+        return TableKind.NETWORK
     return None
 
 
@@ -116,7 +120,7 @@ def _nested_names(table: Mapping[str, Value], group: str) -> tuple[str, ...]:
     return tuple(check_text(name) for name in nested) if isinstance(nested, dict) else ()
 
 
-def written_by(document: Document) -> str:
+def written_by(document: OldDocument) -> str:
     """Return the versions that write such a file, such as ``4.5.3 to 4.5.4``."""
     possible = set(range(len(_ERAS)))
     for eras in _marks(document):
@@ -152,7 +156,7 @@ def _eras(first: str = "", before: str | None = None) -> set[int]:
     return set(range(_FIRST_ERA[first], len(_ERAS) if before is None else _FIRST_ERA[before]))
 
 
-def _marks(document: Document) -> Iterator[set[int]]:
+def _marks(document: OldDocument) -> Iterator[set[int]]:
     """Yield, for every mark in the file, the eras that left it."""
     table = document.content
     if not isinstance(table, dict):
@@ -160,16 +164,20 @@ def _marks(document: Document) -> Iterator[set[int]]:
     kind = kind_of_table(table)
     if document.container == "npz":
         yield _eras("4.6.6")
-    if kind is Kind.NETWORK:
+    if kind is TableKind.NETWORK:
         yield _eras("4.6.0") if "time_step" in table else _eras(before="4.6.0")
     # Numbers of one object in an archive or a MATLAB file are arrays, whatever they were.
-    typed = document.container in ("pickle", "gzip") or (document.container == "npz" and kind is Kind.NETWORK)
-    tables = [one for one in table.values() if isinstance(one, dict)] if kind is Kind.NETWORK else [table]
+    typed = document.container in ("pickle", "gzip") or (
+        document.container == "npz" and kind is TableKind.NETWORK
+    )
+    tables = (
+        [one for one in table.values() if isinstance(one, dict)] if kind is TableKind.NETWORK else [table]
+    )
     for one in {id(one): one for one in tables}.values():
         yield from _marks_of_object(one, typed=typed)
 
 
-def _hints(document: Document) -> Iterator[set[int]]:
+def _hints(document: OldDocument) -> Iterator[set[int]]:
     """Yield the eras that the writer's Python and numpy go with."""
     if "numpy2" in document.traits:
         yield _eras("5.0")
@@ -179,11 +187,11 @@ def _hints(document: Document) -> Iterator[set[int]]:
 
 def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
     kind = kind_of_table(table)
-    if kind is Kind.POPULATION:
+    if kind is TableKind.POPULATION:
         yield from _marks_of_population(table)
-    elif kind is Kind.PROJECTION:
+    elif kind is TableKind.PROJECTION:
         yield from _marks_of_projection(table, typed=typed)
-    elif kind is Kind.CONNECTIVITY:
+    elif kind is TableKind.CONNECTIVITY:
         delay = table.get("delay")
         values = delay.values if isinstance(delay, Rows) else np.asarray(delay if is_number(delay) else 0)
         yield _eras("5.0") if values.dtype.kind == "f" and values.size else _eras("4.2")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 import ann_ckpt
 from ann_ckpt import NetworkState
-from ann_ckpt.cli.contents import Entry, entries, find
+from ann_ckpt.cli.contents import CheckpointEntry, entries, find
 from ann_ckpt.cli.main import cli
 from ann_ckpt.cli.output import json_ready
 from ann_ckpt.cli.views import view_of
@@ -29,7 +29,7 @@ def test_a_path_leads_to_the_entry_that_has_it(path: Path, state: NetworkState) 
         assert len({entry.path for entry in held}) == len(held)
         for entry in held:
             found = find(checkpoint, entry.path)
-            assert isinstance(found, Entry)
+            assert isinstance(found, CheckpointEntry)
             assert found.to_dict() == entry.to_dict()
             assert np.asarray(found.values).tobytes() == np.asarray(entry.values).tobytes()
 

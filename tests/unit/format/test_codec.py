@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import CorruptFileError, OptionError
-from ann_ckpt.format.chunking import Compression, Kind, choose, chunk_bytes, compression
+from ann_ckpt.format.chunking import Compression, StorageKind, choose, chunk_bytes, compression
 from ann_ckpt.format.codec import ALL_SKIPPED, DEFLATE, SHUFFLE, encode, unpack
 from ann_ckpt.format.digest import block_entries
 from tests.strategies import values
@@ -100,18 +100,18 @@ def test_a_stream_that_inflates_to_more_is_stopped():
 @pytest.mark.parametrize(
     ("shape", "itemsize", "kind"),
     [
-        ((), 8, Kind.COMPACT),
-        ((0,), 8, Kind.CONTIGUOUS),
-        ((1000,), 8, Kind.COMPACT),
-        ((1024,), 8, Kind.COMPACT),
-        ((1025,), 8, Kind.CONTIGUOUS),
-        ((4095,), 8, Kind.CONTIGUOUS),
-        ((4096,), 8, Kind.CHUNKED),
-        ((32_767,), 1, Kind.CONTIGUOUS),
-        ((32_768,), 1, Kind.CHUNKED),
-        ((1000, 1000), 8, Kind.CHUNKED),
-        ((10, 20, 20), 8, Kind.CONTIGUOUS),
-        ((2, 600, 600), 8, Kind.CONTIGUOUS),
+        ((), 8, StorageKind.COMPACT),
+        ((0,), 8, StorageKind.CONTIGUOUS),
+        ((1000,), 8, StorageKind.COMPACT),
+        ((1024,), 8, StorageKind.COMPACT),
+        ((1025,), 8, StorageKind.CONTIGUOUS),
+        ((4095,), 8, StorageKind.CONTIGUOUS),
+        ((4096,), 8, StorageKind.CHUNKED),
+        ((32_767,), 1, StorageKind.CONTIGUOUS),
+        ((32_768,), 1, StorageKind.CHUNKED),
+        ((1000, 1000), 8, StorageKind.CHUNKED),
+        ((10, 20, 20), 8, StorageKind.CONTIGUOUS),
+        ((2, 600, 600), 8, StorageKind.CONTIGUOUS),
     ],
 )
 def test_storage_follows_size_and_shape(shape, itemsize, kind):
@@ -127,7 +127,7 @@ def test_storage_follows_size_and_shape(shape, itemsize, kind):
 def test_chunks_are_bounded_whole_blocks_and_never_longer_than_the_array(length, entry, itemsize, wanted):
     shape = (length, *entry)
     storage = choose(shape, itemsize, wanted)
-    if storage.kind is Kind.CHUNKED:
+    if storage.kind is StorageKind.CHUNKED:
         assert 0 < storage.chunk <= length
         assert storage.chunk == length or storage.chunk % block_entries(itemsize, shape) == 0
         assert storage.chunk * itemsize <= chunk_bytes(storage.compression)

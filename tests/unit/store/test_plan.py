@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt.format.chunking import Storage
+from ann_ckpt.format.chunking import StorageChoice
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.plan import ArrayEntry
 from ann_ckpt.format.shared.array import SharedArray, StoredObject, block_records
@@ -209,7 +209,7 @@ def test_few_objects_are_kept_all():
 )
 def test_small_arrays_and_such_with_huge_entries_stay_in_the_file(shape, shared):
     values = np.broadcast_to(np.float64(0), shape)
-    assert is_shared(ArrayEntry("x", values, Storage("contiguous"))) is shared
+    assert is_shared(ArrayEntry("x", values, StorageChoice("contiguous"))) is shared
 
 
 @given(histories())

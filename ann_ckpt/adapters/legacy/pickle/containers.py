@@ -36,13 +36,13 @@ __all__ = [
     "DtypeNode",
     "ListNode",
     "Node",
-    "Run",
+    "NumberRun",
     "Settler",
     "depth_with",
     "tuple_of",
 ]
 
-Run: TypeAlias = tuple[str, int, int]
+NumberRun: TypeAlias = tuple[str, int, int]
 """Where a list of numbers is: the kind (``f``, ``i`` or ``b``), and two positions."""
 
 _RUNS: Final = rb"(?:G.{8})++|(?:K.|M..|J.{4})++|[\x88\x89]++"
@@ -82,13 +82,13 @@ class Arena:
         waiting = len(self._raw) // 9 if kind == "f" else 0
         return len(self._data[kind]) + waiting
 
-    def add_run(self, data: bytes, start: int, stop: int) -> Run:
+    def add_run(self, data: bytes, start: int, stop: int) -> NumberRun:
         """Keep ``data[start:stop]``, which :data:`RUN` matched; return where it is now."""
         return self.add_runs(data, [(start, stop)])[0]
 
-    def add_runs(self, data: bytes, spans: Sequence[tuple[int, int]]) -> list[Run]:
+    def add_runs(self, data: bytes, spans: Sequence[tuple[int, int]]) -> list[NumberRun]:
         """Keep many runs at once; each span of ``data`` is one that :data:`RUN` matched."""
-        runs: list[Run] = []
+        runs: list[NumberRun] = []
         for kind, group in groupby(spans, key=lambda span: _KIND_OF[data[span[0]]]):
             spans = list(group)
             joined = b"".join([data[start:stop] for start, stop in spans])
@@ -113,7 +113,7 @@ class Arena:
         self._data["i"].frombytes(_operands(np.frombuffer(joined, np.uint8), at).data.cast("B"))
         return np.searchsorted(at, ends)
 
-    def add(self, number: float) -> Run | None:
+    def add(self, number: float) -> NumberRun | None:
         """Keep one number; None if it does not fit into 64 bits."""
         kind = _KINDS[type(number)]
         if kind == "f":
@@ -228,7 +228,7 @@ class ListNode:
         self.items += elements  # type: ignore[operator] # _spread made it a list
         self.depth = max(self.depth, depth_with(elements, limit))
 
-    def extend_run(self, run: Run, arena: Arena) -> None:
+    def extend_run(self, run: NumberRun, arena: Arena) -> None:
         """Add numbers that are in the arena already."""
         if self.closed:
             raise CorruptFileError("a list is extended after use; files from ANNarchy never do that")
@@ -246,7 +246,7 @@ class ListNode:
                 return count
         return len(elements)
 
-    def _joined(self, run: Run) -> bool:
+    def _joined(self, run: NumberRun) -> bool:
         kind, first, last = run
         if not self.kind:
             self.kind, self.start, self.stop = run

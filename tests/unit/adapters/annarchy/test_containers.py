@@ -14,7 +14,7 @@ from ann_ckpt.adapters.annarchy.containers import (
     in_parts,
     without_parts,
 )
-from ann_ckpt.adapters.annarchy.cpp_members import Member
+from ann_ckpt.adapters.annarchy.cpp_members import CppMember
 from ann_ckpt.errors import StateError
 
 
@@ -31,7 +31,7 @@ def flat(value: object, depth: int) -> tuple[list[float], list[list[int]]]:
     return values, sizes
 
 
-def as_bytes(member: Member, value: object) -> tuple[bytes, list[bytes]]:
+def as_bytes(member: CppMember, value: object) -> tuple[bytes, list[bytes]]:
     values, sizes = flat(value, member.depth)
     return np.array(values, member.dtype).tobytes(), [np.array(s, np.int64).tobytes() for s in sizes]
 
@@ -41,7 +41,7 @@ RANKS = st.lists(st.integers(0, 9), max_size=3)
 
 @given(st.lists(RANKS, max_size=4))
 def test_lists_of_uneven_length(queue: list[list[int]]) -> None:
-    member = Member("_delayed_spike", "std::deque<std::vector<int>>")
+    member = CppMember("_delayed_spike", "std::deque<std::vector<int>>")
     arrays = arrays_of(member, *as_bytes(member, queue))
     assert tuple(arrays) == array_names(member) == ("_delayed_spike", "_delayed_spike.sizes")
     assert arrays["_delayed_spike.sizes"].tolist() == [len(spikes) for spikes in queue]
@@ -50,7 +50,7 @@ def test_lists_of_uneven_length(queue: list[list[int]]) -> None:
 
 @given(st.integers(0, 3), st.integers(0, 3), st.data())
 def test_a_ring_of_rows_of_lists(steps: int, rows: int, data: st.DataObject) -> None:
-    member = Member("_delayed_spikes", "std::vector<std::vector<std::vector<int>>>")
+    member = CppMember("_delayed_spikes", "std::vector<std::vector<std::vector<int>>>")
     ring = [[data.draw(RANKS) for _ in range(rows)] for _ in range(steps)]
     arrays = arrays_of(member, *as_bytes(member, ring))
     assert arrays["_delayed_spikes.sizes"].shape == (steps, rows if steps else 0)
@@ -59,8 +59,8 @@ def test_a_ring_of_rows_of_lists(steps: int, rows: int, data: st.DataObject) -> 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(1, 3), st.data())
 def test_a_ring_in_parts_is_the_ring_of_all_rows(rows: list[int], steps: int, data: st.DataObject) -> None:
-    parted = Member("_delayed_spikes", "std::vector<std::vector<std::vector<std::vector<int>>>>")
-    whole = Member("_delayed_spikes", "std::vector<std::vector<std::vector<int>>>")
+    parted = CppMember("_delayed_spikes", "std::vector<std::vector<std::vector<std::vector<int>>>>")
+    whole = CppMember("_delayed_spikes", "std::vector<std::vector<std::vector<int>>>")
     ring = [[[data.draw(RANKS) for _ in range(size)] for _ in range(steps)] for size in rows]
     together = [[lists for part in ring for lists in part[step]] for step in range(steps)]
     cut = as_bytes(parted, ring)
@@ -70,7 +70,7 @@ def test_a_ring_in_parts_is_the_ring_of_all_rows(rows: list[int], steps: int, da
 
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_floats_keep_their_axes(steps: int, size: int) -> None:
-    member = Member("_delayed_r", "std::deque<std::vector<float>>")
+    member = CppMember("_delayed_r", "std::deque<std::vector<float>>")
     queue = np.arange(steps * size, dtype=np.float32).reshape(steps, size)
     arrays = arrays_of(member, *as_bytes(member, queue.tolist()))
     assert arrays["_delayed_r"].dtype == np.float32
@@ -80,7 +80,7 @@ def test_floats_keep_their_axes(steps: int, size: int) -> None:
 
 @pytest.mark.parametrize(("ctype", "value"), [("bool", True), ("long int", -10000), ("double", 0.1)])
 def test_single_numbers(ctype: str, value: float) -> None:
-    member = Member("m", ctype)
+    member = CppMember("m", ctype)
     arrays = arrays_of(member, *as_bytes(member, value))
     assert arrays["m"].shape == ()
     assert arrays["m"] == value
@@ -88,13 +88,13 @@ def test_single_numbers(ctype: str, value: float) -> None:
 
 
 def test_a_distribution_is_its_text() -> None:
-    member = Member("dist_rand_0", "std::normal_distribution<double>")
+    member = CppMember("dist_rand_0", "std::normal_distribution<double>")
     arrays = arrays_of(member, b"0 1 1 0.25 ", [])
     assert arrays["dist_rand_0"].tobytes() == b"0 1 1 0.25 "
     assert flattened(member, arrays) == (b"0 1 1 0.25 ", [])
 
 
-QUEUE = Member("q", "std::deque<std::vector<int>>")
+QUEUE = CppMember("q", "std::deque<std::vector<int>>")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_arrays_of_another_form_are_refused(arrays: dict[str, np.ndarray], fact:
 
 
 def test_uneven_lists_of_floats_are_refused() -> None:
-    member = Member("_buffer", "std::vector<std::vector<double>>")
+    member = CppMember("_buffer", "std::vector<std::vector<double>>")
     with pytest.raises(StateError, match="uneven"):
         arrays_of(member, *as_bytes(member, [[1.0], []]))

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from ann_ckpt.adapters.annarchy.cpp_members import Member, base_class, data_members, is_unordered
+from ann_ckpt.adapters.annarchy.cpp_members import CppMember, base_class, data_members, is_unordered
 from ann_ckpt.adapters.annarchy.internal_state import POPULATION, PROJECTION, sort_members
 
 HEADER = """
@@ -72,7 +72,7 @@ def test_members_are_found_and_functions_are_not() -> None:
     ],
 )
 def test_types_are_understood(ctype: str, depth: int, dtype: str | None) -> None:
-    member = Member("m", ctype)
+    member = CppMember("m", ctype)
     assert member.depth == depth
     assert member.dtype == (None if dtype is None else np.dtype(dtype))
     assert member.is_distribution == ctype.startswith("std::normal")
@@ -96,7 +96,7 @@ def test_what_is_not_known_is_told_from_what_is() -> None:
 
 def test_a_class_may_have_members_of_its_own() -> None:
     """And no other class that happens to have a member of that name."""
-    window = Member("window", "int")
+    window = CppMember("window", "int")
     assert sort_members([window], (), PROJECTION).unknown == (window,)
     assert sort_members([window], (), PROJECTION, own={"window": "int"}).carried == (window,)
     assert sort_members([window], (), PROJECTION, own={"window": "long"}).unknown == (window,)
@@ -128,7 +128,11 @@ def test_a_static_member_is_one_that_nothing_is_known_about() -> None:
 
 
 def test_a_known_name_of_a_type_that_cannot_be_kept_is_unknown() -> None:
-    odd = [Member("spiked", "std::map<int,int>"), Member("last_spike", "long int"), Member("size", "double")]
+    odd = [
+        CppMember("spiked", "std::map<int,int>"),
+        CppMember("last_spike", "long int"),
+        CppMember("size", "double"),
+    ]
     assert sort_members(odd, (), POPULATION).unknown == tuple(odd)
 
 

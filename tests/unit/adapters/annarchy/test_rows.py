@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.adapters.annarchy import rows as module
-from ann_ckpt.adapters.annarchy.rows import Neurons, Synapses, rows_of
+from ann_ckpt.adapters.annarchy.rows import Neurons, RowSynapses, rows_of
 from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import Array
 
@@ -21,7 +21,7 @@ class Live:
         self.row_ptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
         self.values = (np.arange(self.row_ptr[-1]) % 5 / 4).astype(dtype)
         self.fetched = [0] * len(sizes)
-        self.array = Synapses(self.row_ptr, self.values.dtype, self.fetch)
+        self.array = RowSynapses(self.row_ptr, self.values.dtype, self.fetch)
 
     def fetch(self, row: int) -> list[object]:
         self.fetched[row] += 1
@@ -60,7 +60,7 @@ def test_it_is_an_array_to_this_package() -> None:
 @pytest.mark.parametrize("cut", [slice(0, 5), slice(1, 5)])
 def test_a_row_that_changed_under_the_reader_is_an_error(cut: slice) -> None:
     live = Live([2, 3], np.float64)
-    array = Synapses(live.row_ptr, live.values.dtype, lambda row: [1.0] * 4)
+    array = RowSynapses(live.row_ptr, live.values.dtype, lambda row: [1.0] * 4)
     with pytest.raises(SimulatorError, match=r"row 0 has 4 synapses now and had 2"):
         array[cut]
 
