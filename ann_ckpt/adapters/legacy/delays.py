@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy.values import Rows, Value, kind_of, number
+from ann_ckpt.adapters.legacy.values import NumberRows, Value, kind_of, number
 
 __all__ = [
     "Delays",
@@ -159,7 +159,7 @@ def _flat(value: Value, row_ptr: NDArray[np.int64]) -> NDArray[np.generic] | Non
     single = number(value)
     if single is not None:
         return single
-    if isinstance(value, Rows):
+    if isinstance(value, NumberRows):
         flat, same_rows = value.values, np.array_equal(value.row_ptr, row_ptr)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
         flat = value.reshape(-1)

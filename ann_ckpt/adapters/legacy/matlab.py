@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.streams import PlainStream, read_exactly
 from ann_ckpt.adapters.legacy.tables import SynapseRows
-from ann_ckpt.adapters.legacy.values import Rows, Table, Value, array_value, assemble
+from ann_ckpt.adapters.legacy.values import NumberRows, Table, Value, array_value, assemble
 from ann_ckpt.errors import CorruptFileError, StateError, UnsafeFileError, printable
 
 __all__ = [
@@ -430,4 +430,4 @@ def _cell(array: NDArray[Any], items: list[Value], budget: Budget) -> Value:
         budget.expand(len(flat))
         return np.concatenate(flat).reshape(array.shape)
     rows = assemble(flat, budget)
-    return rows if isinstance(rows, Rows) else tuple(items)
+    return rows if isinstance(rows, NumberRows) else tuple(items)

@@ -18,7 +18,7 @@ from ann_ckpt.adapters.legacy import delays as units
 from ann_ckpt.adapters.legacy.delays import Delays
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.values import (
-    Rows,
+    NumberRows,
     Table,
     Value,
     assemble,
@@ -127,7 +127,7 @@ def _lifted(dendrite: Table) -> Table:
 
 
 def _is_whole_list(value: Value, n_rows: int) -> bool:
-    if isinstance(value, Rows):
+    if isinstance(value, NumberRows):
         return True
     return isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[0] == n_rows
 
@@ -409,7 +409,7 @@ def _connectivity(table: Table, budget: Budget) -> Connectivity:
     return Connectivity(post, rows.row_ptr, values)
 
 
-def _check_count(value: Value, rows: Rows, key: str) -> None:
+def _check_count(value: Value, rows: NumberRows, key: str) -> None:
     """Compare the number of synapses that the file says, in all or per row, with those it has."""
     if value is None:
         return
@@ -422,7 +422,7 @@ def _check_count(value: Value, rows: Rows, key: str) -> None:
 def _read_delays(draft: Draft, table: Table) -> None:
     in_ms = "delays" in table
     value = table.get("delays", table.get("delay"))
-    empty = value is None or (isinstance(value, (Rows, np.ndarray)) and not _size(value))
+    empty = value is None or (isinstance(value, (NumberRows, np.ndarray)) and not _size(value))
     if empty:
         draft.note("the file holds no delays" + ("" if in_ms else "; versions before 4.6.7 do not save them"))
         return
@@ -433,5 +433,5 @@ def _read_delays(draft: Draft, table: Table) -> None:
         draft.delays = found
 
 
-def _size(value: Rows | NDArray[Any]) -> int:
-    return value.values.size if isinstance(value, Rows) else value.size
+def _size(value: NumberRows | NDArray[Any]) -> int:
+    return value.values.size if isinstance(value, NumberRows) else value.size

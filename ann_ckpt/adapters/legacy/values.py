@@ -18,8 +18,8 @@ from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 
 __all__ = [
+    "NumberRows",
     "OldDocument",
-    "Rows",
     "Table",
     "Value",
     "array_value",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class NumberRows:
     """A list of lists of numbers, as one flat array and where each row starts in it."""
 
     values: NDArray[Any]
@@ -129,13 +129,13 @@ def _numbers(items: Sequence[Any]) -> NDArray[Any]:
     return array
 
 
-def _rows(items: Sequence[NDArray[Any]], budget: Budget) -> Rows:
+def _rows(items: Sequence[NDArray[Any]], budget: Budget) -> NumberRows:
     sizes = np.fromiter((item.size for item in items), np.int64, len(items))
     row_ptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
     filled = [item for item in items if item.size]
     budget.expand(int(row_ptr[-1]) + len(items))
     values = np.concatenate(filled) if filled else np.empty(0)
-    return Rows(values, row_ptr)
+    return NumberRows(values, row_ptr)
 
 
 _LARGEST = (1 << 63) - 1
@@ -147,7 +147,7 @@ def kind_of(value: Value) -> str:
     """Say for people what a value is."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}, shape {value.shape}"
-    if isinstance(value, Rows):
+    if isinstance(value, NumberRows):
         return f"{value.n_rows} rows of numbers"
     if isinstance(value, (tuple, dict, str)):
         return {tuple: "a list", dict: "a dict", str: "a text"}[type(value)]
@@ -225,14 +225,14 @@ def ranks(value: Value, what: str) -> NDArray[Any]:
     return array.reshape(-1)
 
 
-def rows_of(value: Value, n_rows: int) -> Rows | None:
+def rows_of(value: Value, n_rows: int) -> NumberRows | None:
     """Return a value as ``n_rows`` rows of numbers, or None if it is not of that form."""
-    if isinstance(value, Rows):
+    if isinstance(value, NumberRows):
         return value if value.n_rows == n_rows else None
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iufb":
         return None
     if value.ndim == 2 and value.shape[0] == n_rows:
-        return Rows(value.reshape(-1), np.arange(n_rows + 1, dtype=np.int64) * value.shape[1])
+        return NumberRows(value.reshape(-1), np.arange(n_rows + 1, dtype=np.int64) * value.shape[1])
     if not value.size and not n_rows:
-        return Rows(value.reshape(-1), np.zeros(1, np.int64))
+        return NumberRows(value.reshape(-1), np.zeros(1, np.int64))
     return None

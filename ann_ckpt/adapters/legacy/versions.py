@@ -31,7 +31,15 @@ from typing import Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.values import OldDocument, Rows, Table, Value, check_text, is_number, names
+from ann_ckpt.adapters.legacy.values import (
+    NumberRows,
+    OldDocument,
+    Table,
+    Value,
+    check_text,
+    is_number,
+    names,
+)
 
 __all__ = [
     "NETWORK_ENTRIES",
@@ -193,7 +201,9 @@ def _marks_of_object(table: Table, *, typed: bool) -> Iterator[set[int]]:
         yield from _marks_of_projection(table, typed=typed)
     elif kind is TableKind.CONNECTIVITY:
         delay = table.get("delay")
-        values = delay.values if isinstance(delay, Rows) else np.asarray(delay if is_number(delay) else 0)
+        values = (
+            delay.values if isinstance(delay, NumberRows) else np.asarray(delay if is_number(delay) else 0)
+        )
         yield _eras("5.0") if values.dtype.kind == "f" and values.size else _eras("4.2")
         yield _eras("4.3") if "name" in table else _eras(before="4.5.3")
 
@@ -235,7 +245,7 @@ def _marks_of_projection(table: Table, *, typed: bool) -> Iterator[set[int]]:
     ranks = table["pre_ranks"]
     if isinstance(ranks, np.ndarray):
         yield _eras("4.6.9.8")
-    elif isinstance(ranks, Rows) and np.unique(np.diff(ranks.row_ptr)).size == 1:
+    elif isinstance(ranks, NumberRows) and np.unique(np.diff(ranks.row_ptr)).size == 1:
         yield _eras(before="4.6.9.8")
 
 

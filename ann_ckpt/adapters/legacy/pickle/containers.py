@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.limits import Budget
-from ann_ckpt.adapters.legacy.values import Rows, Value, array_value, assemble
+from ann_ckpt.adapters.legacy.values import NumberRows, Value, array_value, assemble
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 
 __all__ = [
@@ -417,4 +417,4 @@ class Settler:
             return assemble([self._run(row) for row in rows], self._budget)
         sizes = np.fromiter((len(row) for row in rows), np.int64, len(rows))
         row_ptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-        return Rows(self._arrays[kinds.pop()][filled[0].start : filled[-1].stop], row_ptr)
+        return NumberRows(self._arrays[kinds.pop()][filled[0].start : filled[-1].stop], row_ptr)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.pickle.reader import read_pickle
 from ann_ckpt.adapters.legacy.streams import PlainStream
-from ann_ckpt.adapters.legacy.values import Rows, Value
+from ann_ckpt.adapters.legacy.values import NumberRows, Value
 from ann_ckpt.errors import CorruptFileError, OptionError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -35,7 +35,7 @@ def plain(value: Value) -> Any:
     """What Python's own reader gives, but for tuples and arrays that were lists."""
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, Rows):
+    if isinstance(value, NumberRows):
         bounds = value.row_ptr.tolist()
         return [value.values[a:b].tolist() for a, b in pairwise(bounds)]
     if isinstance(value, tuple):
