@@ -52,7 +52,7 @@ class NumberRows:
 
 
 Value: TypeAlias = (
-    "bool | int | float | str | NDArray[Any] | Rows | tuple[Value, ...] | dict[str, Value] | None"
+    "bool | int | float | str | NDArray[Any] | NumberRows | tuple[Value, ...] | dict[str, Value] | None"
 )
 """Nothing, one number, one text, an array of numbers of any shape, rows of numbers, or
 a tuple or dict of values. A list of numbers is a flat array; a list of texts a tuple."""
