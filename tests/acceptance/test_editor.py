@@ -1,4 +1,4 @@
-"""What an editor makes of a generated schema, asked of the language service that VS Code uses."""
+"""What other readers make of our schemas: the language service of VS Code, and ajv in its strict mode."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from ann_ckpt.params import schema_for
+from ann_ckpt.params import load, schema_for
+from ann_ckpt.params.schema.engine import Engine
 from ann_ckpt.params.schema.generate import dump_json
+from ann_ckpt.params.schema.schema import Schema
 from tests.unit.params.networks import network
 
 HERE = Path(__file__).parents[1] / "editor"
@@ -24,7 +26,7 @@ Ask = Callable[[str], dict[str, Any]]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The language service, installed as the lock file has it."""
     folder = tmp_path_factory.mktemp("editor")
-    for name in ("package.json", "package-lock.json", "ask.mjs"):
+    for name in ("package.json", "package-lock.json", "ask.mjs", "strict.mjs"):
         shutil.copy(HERE / name, folder)
     npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     done = subprocess.run(npm, cwd=folder, capture_output=True, text=True, check=False)
@@ -115,3 +117,29 @@ def test_the_general_schema_completes_sections(ask: Ask, tmp_path: Path) -> None
     (tmp_path / "net.schema.json").write_text(published.read_text())
     assert "populations" in ask('{\n  "$schema": "./net.schema.json",\n  |\n}')["labels"]
     assert ask(document('{"anything": {"a": [1, 2]}}'))["problems"] == []
+
+
+def test_ajv_in_its_strict_mode_takes_every_schema_and_agrees(service: Path) -> None:
+    top = Path(__file__).parents[2]
+    examples = top / "examples" / "parameters"
+    files = [load(p) for p in sorted(examples.rglob("*.*")) if p.suffix in {".json", ".yaml", ".xml"}]
+    documents = [f.document.value for f in files if f.document is not None]
+    documents += [{"populations": {"inp": {"tau": tau}}} for tau in (1, -1, "1 ms", "x", [1])]
+    documents += [{"populations": {"grid": {"noise": [[0] * n] * 2}}} for n in (2, 3)]
+    published = [*(top / "schemas").iterdir(), *examples.glob("*.schema.json")]
+    schemas = [json.loads(path.read_text()) for path in published]
+    schemas += [schema_for(network(), draft=draft) for draft in ("2020-12", "7")]
+    done = subprocess.run(
+        ["node", str(service.with_name("strict.mjs"))],
+        input=json.dumps([{"schema": schema, "documents": documents} for schema in schemas]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert [answer["fault"] for answer in answers] == [""] * len(schemas)
+    for schema, answer in zip(schemas, answers, strict=True):
+        engine = Engine(Schema.trusted(schema), "jsonschema")
+        assert answer["fits"] == [not list(engine.failures(document)) for document in documents]
+    assert {fits for answer in answers for fits in answer["fits"]} == {True, False}

@@ -55,6 +55,7 @@ def sarif(checked: Sequence[Checked]) -> str:
 
 
 def _rules() -> list[dict[str, Any]]:
+    address = _help_address()
     return [
         {
             "id": rule.id,
@@ -65,7 +66,7 @@ def _rules() -> list[dict[str, Any]]:
                 "text": f"{rule.why}\nExample: {rule.wrong}\n{rule.mend}",
                 "markdown": f"{rule.why}\n\n**Example**\n\n```\n{rule.wrong}\n```\n\n{rule.mend}",
             },
-            "helpUri": _help_uri(rule.id),
+            **({"helpUri": address} if address else {}),
             "properties": {"tags": ["parameters"], "precision": "very-high"},
             "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         }
@@ -101,14 +102,15 @@ def _location(path: str, at: Finding | Related) -> dict[str, Any]:
     return {"physicalLocation": {"artifactLocation": {"uri": uri, **base}, "region": region}}
 
 
-def _help_uri(rule: str) -> str:
-    """Return the address of a rule's description where it is known: that of the action that runs.
+def _help_address() -> str:
+    """Return the address of the page about the rules where it is known: that of the action that runs.
 
-    Elsewhere a name that leads nowhere, since code scanning wants one.
+    Elsewhere there is none: ``helpUri`` has to be absolute and to lead somewhere, and ``help`` has
+    the text itself, which is what code scanning shows.
     """
     repository, ref = os.environ.get("GITHUB_ACTION_REPOSITORY"), os.environ.get("GITHUB_ACTION_REF")
     if not repository or not ref:
-        return f"urn:ann-ckpt:rule:{rule}"
+        return ""
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
     return f"{server}/{quote(repository)}/blob/{quote(ref)}/docs/parameters.md#what-is-checked"
 
