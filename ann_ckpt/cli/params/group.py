@@ -9,9 +9,8 @@ import click
 from ann_ckpt.cli.command import report_error
 from ann_ckpt.cli.params.change import apply, extract, init
 from ann_ckpt.cli.params.common import status_of
-from ann_ckpt.cli.params.compare import diff
 from ann_ckpt.cli.params.schema import schema
-from ann_ckpt.cli.params.tell import explain, table
+from ann_ckpt.cli.params.tell import diff, explain, table
 from ann_ckpt.cli.params.validate import validate
 from ann_ckpt.errors import CheckpointError, printable
 

@@ -178,16 +178,8 @@ def _check(
     given.sort(key=lambda pair: values.document.span_of(pair[1]))
     related = []
     for name, path in given[1:]:
-        at = source.place(*values.document.span_of(path))
-        related.append(
-            Related(
-                pointer((*problems.prefix, *path)),
-                at.line,
-                at.column,
-                at.end_column,
-                f"{_dotted(name)} is here",
-            )
-        )
+        at, where = source.place(*values.document.span_of(path)), pointer((*problems.prefix, *path))
+        related.append(Related(where, at.line, at.column, at.end_column, f"{_dotted(name)} is here"))
     lines = {r.pointer: r.line for r in related}
     told = []
     for name, path in paths.items():
