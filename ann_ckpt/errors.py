@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 __all__ = [
     "AttributeNotFoundError",
     "BusyError",
+    "ChangedFileError",
     "CheckpointError",
     "ClosedCheckpointError",
     "ConnectivityError",
@@ -192,6 +193,13 @@ class PrunedError(CheckpointError, FileNotFoundError):
     exit_status = 3
 
     __str__ = CheckpointError.__str__
+
+
+class ChangedFileError(CheckpointError, ValueError):
+    """Another file lies where the one was that was pickled."""
+
+    code = "changed-file"
+    exit_status = 5
 
 
 class NotReadableError(CheckpointError, OSError):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.dataset import Storage, StoredArray
-from ann_ckpt.format.digest import BlockDigests, range_digests
+from ann_ckpt.format.digest import BlockDigests, block_entries, range_digests
 from ann_ckpt.format.shared.array import ObjectBlocks, SharedArray, block_records
 from ann_ckpt.format.shared.objects import OpenObjects, naming_object
 from ann_ckpt.threads import Threads
@@ -106,6 +106,20 @@ class CheckedArray(_Ranges):
         """Return how the array is stored; reads the size of every chunk."""
         return self._stored.storage()
 
+    @cached_property
+    def block_starts(self) -> NDArray[np.int64]:
+        """Where what is read together begins on the first axis, and the end; shape ``(n_blocks + 1,)``."""
+        length = self.shape[0]
+        return np.append(np.arange(0, length, self._unit or max(1, length)), length)
+
+    @cached_property
+    def _unit(self) -> int:
+        """Entries that are read together; 0 where that is the whole array."""
+        block, chunk = block_entries(self.dtype.itemsize, self.shape), self._stored.chunk_length
+        if self._blocks is None and math.prod(self.shape) * self.dtype.itemsize <= _SMALL_BYTES:
+            return 0
+        return chunk if block == 0 or chunk % block == 0 else block
+
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
 
@@ -163,8 +177,7 @@ class CheckedArray(_Ranges):
             raise CorruptFileError("checksum mismatch", where=self._where)
 
     def _read_blocks(self, blocks: BlockDigests, out: NDArray[Any], start: int) -> None:
-        chunk, length = self._stored.chunk_length, self.shape[0]
-        n = chunk if chunk % blocks.entries == 0 else blocks.entries
+        n, length = self._unit, self.shape[0]
 
         def one(part: NDArray[Any], begin: int) -> None:
             self._stored.read_into(part, begin)
@@ -244,6 +257,11 @@ class SharedReader(_Ranges):
     def storage(self) -> Storage:
         """Return how the array is stored in its objects."""
         return Storage("shared", (), 0, self._load()[0].stored_bytes)
+
+    @property
+    def block_starts(self) -> NDArray[np.int64]:
+        """First entry of each block and the end of the last, shape ``(n_blocks + 1,)``."""
+        return self._load()[0].block_starts
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.

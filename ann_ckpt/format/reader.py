@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, partial
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
+    ChangedFileError,
     ClosedCheckpointError,
     CorruptFileError,
     FormatVersionError,
+    OptionError,
     UnrecognisedFileError,
     UnsafeFileError,
     printable,
@@ -95,6 +98,37 @@ class FileReader:
     def __del__(self) -> None:
         if hasattr(self, "_file"):  # there was something to open
             self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopened, self.identity
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Absolute path and index digest, by which another process finds the same file.
+
+        Raises
+        ------
+        ClosedCheckpointError
+            If it was closed.
+        OptionError
+            If it does not lie on a disk.
+        """
+        if self.closed:
+            raise ClosedCheckpointError("the checkpoint is closed", where=self.where(""))
+        if not isinstance(self._file.file, FileBytes):
+            raise OptionError("a checkpoint that lies on no disk cannot be pickled", where=self.where(""))
+        return os.fspath(self._place), self._index_digest
+
+    def expecting(self, digest: str) -> FileReader:
+        """Return this reader if the file has that index digest; close it and raise if not."""
+        if self._index_digest == digest:
+            return self
+        self.close()
+        raise ChangedFileError(
+            "the file is not the one that was pickled",
+            details={"expected": f"index digest {digest}", "found": self._index_digest},
+            where=printable(self.path, 400),
+        )
 
     @property
     def closed(self) -> bool:
@@ -393,6 +427,33 @@ class FileReader:
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(path))
         return guard.reporting_corruption(self.where(path), self._file.file)
+
+
+def reopened(path: str, digest: str) -> FileReader:
+    """Return a reader of a file that was pickled; arrays that arrive one by one share it.
+
+    Raises
+    ------
+    ChangedFileError
+        If another file lies there by now. What :class:`FileReader` raises may come too.
+    """
+    with _REOPENING:
+        found = _REOPENED.get((path, digest))
+        if found is None or found.closed or not found._is_still_there():
+            found = _REOPENED[path, digest] = FileReader(path).expecting(digest)
+        return found
+
+
+_REOPENED: weakref.WeakValueDictionary[tuple[str, str], FileReader] = weakref.WeakValueDictionary()
+_REOPENING = threading.RLock()  # a signal handler may unpickle in the middle of it
+
+
+def _begin_anew_in_child() -> None:
+    global _REOPENING  # noqa: PLW0603  (another thread of the parent may have held it)
+    _REOPENING = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 class _Encoding(NamedTuple):

@@ -77,6 +77,9 @@ class LazyGroup(Mapping[str, T]):
             self._made[name] = made
         return self._made[name]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
     def __contains__(self, name: object) -> bool:
         return name in self._places
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,12 @@ from ann_ckpt.lazy.attributes import (
 from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
 from ann_ckpt.model import Array, NetworkState, Resume, TypeInfo, metadata_from_json
+from ann_ckpt.model.exchange import optional
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "Checkpoint",
@@ -41,8 +46,9 @@ T = TypeVar("T")
 class LazyObjects(Mapping[str, T], Generic[T]):
     """Populations or projections by name; each is opened on first access."""
 
-    def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T]) -> None:
+    def __init__(self, noun: str, names: Iterable[str], make: Callable[[str], T], owner: Checkpoint) -> None:
         self._noun = noun
+        self._owner = owner
         self._names = dict.fromkeys(names)
         self._make = make
         self._made: dict[str, T] = {}
@@ -60,6 +66,9 @@ class LazyObjects(Mapping[str, T], Generic[T]):
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner, f"{self._noun}s")
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -114,6 +123,12 @@ class Checkpoint:
         self.seed = h5.optional_int(header, layout.A_SEED)
         self.reseeded = h5.optional_int(header, layout.A_RESEEDED)
         self.tag = h5.text_of(header[layout.A_TAG]) if layout.A_TAG in header else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._reader.identity
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return self._reader.identity
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +207,7 @@ class Checkpoint:
     @cached_property
     def populations(self) -> LazyObjects[LazyPopulation]:
         """Populations by name."""
-        return LazyObjects("population", self._names(layout.POPULATIONS), self._population)
+        return LazyObjects("population", self._names(layout.POPULATIONS), self._population, self)
 
     @cached_property
     def projections(self) -> LazyObjects[LazyProjection]:
@@ -201,8 +216,13 @@ class Checkpoint:
             "projection",
             self._names(layout.PROJECTIONS),
             lambda name: LazyProjection(
-                self._reader, name, self._type, lambda: self._resume_of(layout.PROJECTIONS, name)
+                self._reader,
+                name,
+                self._type,
+                lambda: self._resume_of(layout.PROJECTIONS, name),
+                pickled=lambda: (operator.getitem, (self.projections, name)),
             ),
+            self,
         )
 
     @cached_property
@@ -262,6 +282,23 @@ class Checkpoint:
                 reseeded=self.reseeded,
             )
             return state if lazy else state.in_memory()
+
+    def to_xarray(self) -> xarray.DataTree:
+        """Return the checkpoint as a tree: constants at the root, a node for each population and projection.
+
+        Names of nodes are ``populations/NAME`` and ``projections/NAME``, a ``/`` in a name as ``%2F``.
+        Values are read when they are computed with; the tree works until the checkpoint is closed.
+
+        Raises
+        ------
+        MissingExtraError
+            Without xarray, which the extra ``xarray`` brings.
+        """
+        optional("xarray", "xarray")
+        from ann_ckpt.lazy.xarray import network_tree
+
+        with self._reader.reporting_corruption(""):
+            return network_tree(self)
 
     def verify(self) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Read every stored object against its digest.
@@ -323,6 +360,7 @@ class Checkpoint:
                 tuple(int(n) for n in header[layout.A_GEOMETRY]),
                 resume=self._resume_of(layout.POPULATIONS, name),
                 neuron_type=self._type(header),
+                pickled=lambda: (operator.getitem, (self.populations, name)),
             )
 
     @cached_property
@@ -349,3 +387,10 @@ class Checkpoint:
             if not isinstance(value, dict):
                 raise TypeError("expected a JSON object")
             return value
+
+
+def _reopened(path: str, digest: str) -> Checkpoint:
+    """Open a checkpoint that was pickled; it has a file of its own, for whoever gets it closes it."""
+    checkpoint = Checkpoint(path)
+    checkpoint._reader.expecting(digest)
+    return checkpoint

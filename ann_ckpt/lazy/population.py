@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.attributes import attributes_of, dynamics_of
 from ann_ckpt.model import PopulationState, Resume, TypeInfo
+from ann_ckpt.model.exchange import optional
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = ["LazyPopulation"]
 
@@ -15,7 +21,9 @@ __all__ = ["LazyPopulation"]
 class LazyPopulation(PopulationState):
     """One population in a checkpoint: a state whose attributes are looked at when they are asked for."""
 
-    __slots__ = ()
+    __slots__ = ("_pickled",)
+
+    _pickled: Callable[[], tuple[Any, ...]]
 
     @classmethod
     def opened(
@@ -26,6 +34,7 @@ class LazyPopulation(PopulationState):
         *,
         resume: Resume | None,
         neuron_type: TypeInfo | None,
+        pickled: Callable[[], tuple[Any, ...]],
     ) -> Self:
         """Open a population of a file; of its attributes, nothing is read."""
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"
@@ -34,7 +43,26 @@ class LazyPopulation(PopulationState):
             attributes = attributes_of(reader, path, group, population._settle)
             object.__setattr__(population, group, attributes)
         object.__setattr__(population, "dynamics", dynamics_of(reader, f"{path}/"))
+        object.__setattr__(population, "_pickled", pickled)
         return population
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if hasattr(self, "_pickled"):
+            return self._pickled()
+        return replace, (self.state(lazy=True),)  # made from another one, and in no file
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the attributes as a dataset over ``neuron``, or ``neuron_0``, ... of several axes, unread.
+
+        Raises
+        ------
+        MissingExtraError
+            Without xarray, which the extra ``xarray`` brings.
+        """
+        optional("xarray", "xarray")
+        from ann_ckpt.lazy.xarray import population_dataset
+
+        return population_dataset(self)
 
     def state(self, *, lazy: bool = False) -> PopulationState:
         """Return the population as a state, every attribute checked, its arrays read or still lazy."""

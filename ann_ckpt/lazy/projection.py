@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,11 @@ from ann_ckpt.model import (
     nbytes,
 )
 from ann_ckpt.model.connectivity import POINTER, RANK
+from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.rows import Slab, Synapses
 
 if TYPE_CHECKING:
+    import xarray
     from scipy.sparse import csr_array
 
 __all__ = ["LazyProjection"]
@@ -51,8 +53,11 @@ class LazyProjection(RowAccess):
         name: str,
         types: Callable[[Mapping[str, Any]], TypeInfo | None],
         resume: Callable[[], Resume | None],
+        *,
+        pickled: Callable[[], tuple[Any, ...]],
     ) -> None:
         self.name = name
+        self._pickled = pickled
         self._find_type = types
         self._find_resume = resume
         self._reader = reader
@@ -70,6 +75,12 @@ class LazyProjection(RowAccess):
         per_synapse = self._array(layout.DELAYS)
         self.delays = h5.optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
         self._row_order = h5.text_of(header[layout.A_ROWS])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._pickled()
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return (*self._reader.identity, self._path)
 
     @cached_property
     def parameters(self) -> Mapping[str, Attribute]:
@@ -164,6 +175,10 @@ class LazyProjection(RowAccess):
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys([*self.parameters, *self.variables]))
 
+    def keys(self) -> KeysView[str]:
+        """Names of parameters and variables."""
+        return dict.fromkeys(self).keys()
+
     def find_row(self, post_rank: int) -> int | None:
         """Return the number of the row that belongs to a neuron, or None."""
         if self._row_order == layout.ROWS_ALL:
@@ -194,10 +209,32 @@ class LazyProjection(RowAccess):
             )
             return state if lazy else state.in_memory()
 
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the attributes as a dataset over ``synapse`` and ``dendrite``, unread.
+
+        Its coordinates are ``pre_rank`` and ``post_rank`` of each synapse, ``dendrite_rank``, and
+        ``delay`` in steps where it is known.
+
+        Raises
+        ------
+        MissingExtraError
+            Without xarray, which the extra ``xarray`` brings.
+        """
+        optional("xarray", "xarray")
+        from ann_ckpt.lazy.xarray import projection_dataset
+
+        self._check_lengths()
+        return projection_dataset(self)
+
     def tocsr(self, attribute: str = "w") -> csr_array:
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
         with self._reader.reporting_corruption(self._path):
             return super().tocsr(attribute)
+
+    def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+        self._check_lengths()
+        with self._reader.reporting_corruption(self._path):
+            return super()._columns(attributes)
 
     def _all_rows(self) -> Connectivity:
         return self.connectivity

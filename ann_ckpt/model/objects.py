@@ -8,7 +8,7 @@ network of a hundred synapses and one that fills a disk.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
+from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, is_lazy, plain_array
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.model.plain import (
@@ -64,6 +65,10 @@ class _WithAttributes:
     def __iter__(self) -> Iterator[str]:
         yield from self.parameters
         yield from self.variables
+
+    def keys(self) -> KeysView[str]:
+        """Names of parameters and variables."""
+        return self.attributes.keys()
 
     def __repr__(self) -> str:
         return (
@@ -162,6 +167,57 @@ class PopulationState(_WithAttributes):
     def size(self) -> int:
         """Number of neurons."""
         return math.prod(self.geometry)
+
+    def to_frame(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return a :class:`pandas.DataFrame` with one row per neuron; the index is its rank.
+
+        Attributes have a column each, repeated where all neurons share a value;
+        ``frame.attrs["units"]`` has their units.
+
+        Parameters
+        ----------
+        attributes : iterable of str, optional
+            Which ones; nothing else is read. By default all that have a value per neuron.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas, which the extra ``frames`` brings.
+        """
+        return exchange.frame(self._columns(attributes), self._units).set_index("rank")
+
+    def to_arrow(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return a :class:`pyarrow.Table` with ``rank`` and the columns of :meth:`to_frame`.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pyarrow, which the extra ``frames`` brings.
+        """
+        return exchange.arrow_table(self._columns(attributes), self._units)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+        """One array per column, shape ``(size,)``; refuses what is no value per neuron."""
+        if attributes is None:
+            attributes = [n for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN]
+        columns = {"rank": np.arange(self.size)}
+        for name in attributes:
+            values = np.asarray(self[name])
+            if name == "rank" or values.shape not in ((), self.geometry):
+                raise StateError(
+                    f"{self._title}: {printable(name)!r} cannot be a column",
+                    details={"found": f"shape {values.shape}", "hint": "attributes=[...] leaves it out"},
+                )
+            columns[name] = np.broadcast_to(values, self.geometry).reshape(-1)
+        return columns
+
+    @property
+    def _units(self) -> dict[str, str]:
+        declared = {} if self.neuron_type is None else self.neuron_type.attributes
+        return {name: info.unit for name, info in declared.items() if info.unit and name in self}
 
     @property
     def _title(self) -> str:

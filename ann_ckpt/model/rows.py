@@ -7,26 +7,37 @@ that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import AttributeNotFoundError, ConnectivityError, ObjectNotFoundError, StateError
+from ann_ckpt.errors import (
+    AttributeNotFoundError,
+    ConnectivityError,
+    ObjectNotFoundError,
+    OptionError,
+    StateError,
+    printable,
+)
+from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import Array, Attribute, Locality, blocks
 from ann_ckpt.model.connectivity import Connectivity
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array, csr_array
 
 __all__ = ["Dendrite", "RowAccess", "Synapses"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Synapses:
-    """Some synapses of one projection, with every attribute."""
+    """Some synapses of one projection, with every attribute.
+
+    A mapping of attributes, as ``dict(...)`` and ``in`` take it; its length is the number of synapses.
+    """
 
     pre_ranks: NDArray[np.int32]
     """Shape ``(n,)``."""
@@ -49,6 +60,16 @@ class Synapses:
             raise AttributeNotFoundError.among("the synapses", "attribute", attribute, self.values)
         return self.values[attribute]
 
+    def __contains__(self, attribute: object) -> bool:
+        return attribute in self.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def keys(self) -> KeysView[str]:
+        """Names of the attributes."""
+        return self.values.keys()
+
     def __len__(self) -> int:
         return int(self.pre_ranks.size)
 
@@ -66,7 +87,7 @@ class Dendrite(Synapses):
 class RowAccess:
     """Views of one projection by rows; the owner supplies the arrays.
 
-    It also has ``name``, ``delays``, ``pre_size`` and ``post_size``.
+    It also has ``name``, ``pre``, ``post``, ``delays``, ``pre_size``, ``post_size`` and ``synapse_type``.
     """
 
     __slots__ = ()
@@ -75,6 +96,9 @@ class RowAccess:
     delays: int | Array | None
     pre_size: int | None
     post_size: int | None
+    pre: str
+    post: str
+    synapse_type: Any
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
@@ -207,17 +231,8 @@ class RowAccess:
             starts = np.concatenate(([0], np.cumsum(sizes)))
             pick = np.arange(columns.size) + np.repeat(pointers[:-1][order] - starts[:-1], sizes)
             post, columns, data, pointers = post[order], columns[pick], data[pick], starts
-        shape = (
-            self.post_size if self.post_size is not None else int(post.max(initial=-1)) + 1,
-            self.pre_size if self.pre_size is not None else int(columns.max(initial=-1)) + 1,
-        )
-        for ranks, size in ((post, shape[0]), (columns, shape[1])):
-            # scipy's own code reads and writes wherever an index leads.
-            if ranks.size and not 0 <= int(ranks.min()) <= int(ranks.max()) < size:
-                raise ConnectivityError(
-                    f"projection {self.name!r}: a rank is outside its population",
-                    details={"expected": f"0 to {size - 1}", "found": f"{ranks.min()} to {ranks.max()}"},
-                )
+        # scipy's own code reads and writes wherever an index leads.
+        shape = (self._size(self.post_size, post), self._size(self.pre_size, columns))
         indptr = np.zeros(shape[0] + 1, np.int64)
         indptr[post + 1] = np.diff(pointers)
         return csr_array((data, columns, np.cumsum(indptr)), shape=shape)
@@ -237,6 +252,103 @@ class RowAccess:
         full = np.full(sparse.shape, fill, np.result_type(sparse.dtype, np.min_scalar_type(fill)))
         full[np.repeat(np.arange(sparse.shape[0]), np.diff(sparse.indptr)), sparse.indices] = sparse.data
         return full
+
+    def tocoo(self, attribute: str = "w") -> coo_array:
+        """Return one attribute as a sparse matrix of coordinates, shape ``(n_post, n_pre)``; see `tocsr`."""
+        return self.tocsr(attribute).tocoo()
+
+    def to_frame(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return the synapses as a :class:`pandas.DataFrame`, one row each, in their order.
+
+        Its columns are ``pre`` and ``post`` (ranks), ``delay`` (steps, where known) and the attributes,
+        repeated where synapses share a value; ``frame.attrs["units"]`` has their units.
+
+        Parameters
+        ----------
+        attributes : iterable of str, optional
+            Which ones; nothing else is read. By default all that have a value per synapse.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas, which the extra ``frames`` brings.
+        OptionError
+            If an attribute is called like one of the other columns.
+        """
+        return exchange.frame(self._columns(attributes), self._units)
+
+    def to_arrow(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return the columns of :meth:`to_frame` as a :class:`pyarrow.Table`, for polars and DuckDB.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pyarrow, which the extra ``frames`` brings.
+        """
+        return exchange.arrow_table(self._columns(attributes), self._units)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_networkx(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return a :class:`networkx.MultiDiGraph` with an edge from pre to post for each synapse.
+
+        Nodes are ``(population, rank)``, so that graphs of several projections can be composed. Edges have
+        the attributes, and ``delay`` in steps where it is known; the extra ``graphs`` brings networkx.
+        """
+        return exchange.networkx_graph(*self._sides_and_columns(attributes))
+
+    def to_igraph(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return a directed :class:`igraph.Graph` with an edge from pre to post for each synapse.
+
+        Vertices are the neurons of the pre-synaptic population, followed by those of the post-synaptic
+        one if that is another; they have ``population`` and ``rank``. The extra ``graphs`` brings igraph.
+        """
+        return exchange.igraph_graph(*self._sides_and_columns(attributes))
+
+    def _sides_and_columns(
+        self, attributes: Iterable[str] | None
+    ) -> tuple[exchange.EdgeEnd, exchange.EdgeEnd, dict[str, NDArray[Any]]]:
+        columns = self._columns(attributes)
+        pre, post = self._size(self.pre_size, columns["pre"]), self._size(self.post_size, columns["post"])
+        if self.pre == self.post:
+            pre = post = max(pre, post)
+        return exchange.EdgeEnd(self.pre, pre), exchange.EdgeEnd(self.post, post), columns
+
+    def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+        """One array per column, shape ``(n_synapses,)``."""
+        rows = self._all_rows()
+        columns = {"pre": np.asarray(self.pre_ranks), "post": np.repeat(rows.post_ranks, rows.row_sizes)}
+        if self.delays is not None:
+            columns["delay"] = np.broadcast_to(np.asarray(self.delays), columns["pre"].shape)
+        if attributes is None:
+            known = self.attributes.items()
+            attributes = [n for n, a in known if a.locality is not Locality.UNKNOWN]
+        for name in attributes:
+            if name in columns:
+                raise OptionError(
+                    f"projection {printable(self.name)!r} has an attribute called {printable(name)!r}, "
+                    "as another column is",
+                    details={"hint": "attributes=[...] leaves it out"},
+                )
+            columns[name] = self._per_synapse(name, rows.row_ptr)
+        return columns
+
+    @property
+    def _units(self) -> dict[str, str]:
+        declared = {} if self.synapse_type is None else self.synapse_type.attributes
+        units = {name: info.unit for name, info in declared.items() if info.unit and name in self.attributes}
+        return units if self.delays is None else {"delay": "steps", **units}
+
+    def _size(self, known: int | None, ranks: NDArray[Any]) -> int:
+        """Neurons of a population, in which all ranks lie."""
+        size = known if known is not None else int(ranks.max(initial=-1)) + 1
+        if ranks.size and not 0 <= int(ranks.min()) <= int(ranks.max()) < size:
+            raise ConnectivityError(
+                f"projection {self.name!r}: a rank is outside its population",
+                details={"expected": f"0 to {size - 1}", "found": f"{ranks.min()} to {ranks.max()}"},
+            )
+        return size
 
     def _per_synapse(self, name: str, pointers: NDArray[np.int64]) -> NDArray[Any]:
         if name not in self.attributes:

@@ -184,6 +184,9 @@ class SeriesView:
         self._folder = StoreFolder(absolute(path))
         self._catalog = Catalog(self._folder)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path,)  # for reading: no two processes save to one store
+
     @property
     def path(self) -> str:
         """The folder, as an absolute path: the working folder may change while a store is open."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -61,6 +60,24 @@ def test_mappings_are_mappings(path):
             ckpt.projections["dense"]["x"]
         with pytest.raises(ObjectNotFoundError, match="no dendrite for neuron 900"):
             ckpt.projections["dense"].dendrite(900)
+
+
+def test_dendrites_projections_and_populations_are_mappings_of_attributes(path):
+    with ann_ckpt.open(path) as ckpt:
+        lazy = ckpt.projections["dense"]
+        for projection in (lazy, lazy.state()):
+            dendrite = projection.dendrite(100)
+            for some in (dendrite, projection.rows(3, 7), projection.outgoing(5)):
+                assert "w" in some
+                assert "x" not in some
+                assert 0 not in some
+                assert list(some) == list(some.keys()) == list(some.values)
+                assert {name: id(value) for name, value in dict(some).items()} == {
+                    n: id(some[n]) for n in some
+                }
+            assert len(dendrite) == 200
+            assert list(dict(projection)) == list(projection)
+        assert dict(ckpt.populations["grid"]).keys() == set(ckpt.populations["grid"])
 
 
 def test_reprs_are_one_line_and_show_the_shape(path):
@@ -124,17 +141,6 @@ def test_many_threads_read_one_checkpoint(path):
         weights = ckpt.projections["dense"]["w"]
         for start, part in pool.map(lambda i: (i, weights[i : i + 500]), range(0, 39_000, 130)):
             assert np.array_equal(part, expected[start : start + 500])
-
-
-def read_checksum(path):
-    with ann_ckpt.open(path) as ckpt:
-        return float(np.asarray(ckpt.projections["dense"]["w"]).sum())
-
-
-def test_many_processes_read_one_checkpoint(path):
-    with ann_ckpt.open(path) as ckpt, multiprocessing.get_context("spawn").Pool(3) as pool:
-        expected = float(np.asarray(ckpt.projections["dense"]["w"]).sum())
-        assert pool.map(read_checksum, [path] * 6) == [expected] * 6
 
 
 def test_selected_projection_reads_only_its_bytes(path):
@@ -203,7 +209,7 @@ def test_each_of_many_rows_is_found_and_no_other(tmp_path, name, order):
 
 @pytest.mark.parametrize(
     "key",
-    [slice(None), slice(0, 40_000), slice(None, None, -1), slice(None, None, 39_999), ...],
+    [slice(None), slice(0, 40_000), slice(None, None, -1), slice(None, None, 7), ...],
     ids=str,
 )
 def test_a_read_from_end_to_end_is_held_against_the_digest(tmp_path, key):
