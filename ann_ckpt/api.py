@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.formats import ANNARCHY, format_of, write_nameless, writer_for
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
@@ -25,7 +25,7 @@ from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, Verif
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
 from ann_ckpt.store.folder import split_store_path, store_target
-from ann_ckpt.store.opening import PathLike, old_file, open_checkpoint, stored_reading
+from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, stored_reading
 from ann_ckpt.store.series import SeriesView, verify_store
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into
@@ -83,9 +83,9 @@ def read(path: PathLike, *, dt: float | None = None, encoding: str | None = None
     CorruptFileError, UnsafeFileError
         If the file is damaged, or asks for what no network needs.
     """
-    old = old_file(path, dt=dt, encoding=encoding)
-    if old is not None:
-        return replace(old.reading.state, metadata={"converted_from": old.origin()})
+    foreign = foreign_file(path, dt=dt, encoding=encoding)
+    if foreign is not None:
+        return replace(foreign.reading.state, metadata={"converted_from": foreign.origin()})
     with open(path) as checkpoint:
         return checkpoint.state()
 
@@ -209,9 +209,10 @@ def save(
     )
     if pickled:
         note = Note("", f"pickled, as ANNarchy does: {printable(Path(filename).name, 80)!r} names no format")
-        return legacy.write(replace(reading, notes=(note, *reading.notes)), filename)
-    if Path(filename).suffix in legacy.SUFFIXES:
-        return legacy.write(reading, filename)
+        return write_nameless(replace(reading, notes=(note, *reading.notes)), filename)
+    foreign = writer_for(filename)
+    if foreign is not None:
+        return foreign(reading, filename)
     return write_single(
         reading,
         filename,
@@ -230,11 +231,11 @@ def _is_pickled(filename: PathLike) -> bool:
     NotWritableError
         As :func:`check_savable`, and if a file is there that ANNarchy did not write.
     """
-    if is_meant_for_us(filename) or Path(filename).suffix in legacy.SUFFIXES:
+    if is_meant_for_us(filename) or writer_for(filename) is not None:
         check_savable(filename)
         return False
     final = check_target(filename)
-    if final.exists() and final.stat().st_size and legacy.detect(final) is None:
+    if final.exists() and final.stat().st_size and format_of(final) is not ANNARCHY:
         raise NotWritableError(
             "the file that is there is not one that ANNarchy wrote",
             details={"hint": "give the new file the extension .h5, or another name"},
@@ -256,10 +257,10 @@ def check_savable(filename: PathLike) -> None:
     """
     if store_target(filename) is not None:
         return
-    if Path(filename).suffix in legacy.SUFFIXES:
-        check_target(filename)
-    else:
+    if writer_for(filename) is None:
         check_single(filename)
+    else:
+        check_target(filename)
 
 
 def load(

@@ -1,4 +1,4 @@
-"""Converts old files, one or whole folders, to checkpoints."""
+"""Converts files of other programs, one or whole folders, to checkpoints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ann_ckpt.adapters.legacy import detect, examine
-from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
+from ann_ckpt.adapters.formats import examine, format_of
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.paths import local_path
@@ -37,8 +36,10 @@ class ConvertReport(Report):
     """``pickle``, ``gzip``, ``npz`` or ``mat``, whatever the file was called."""
     kind: str
     """``network``, ``population``, ``projection`` or ``connectivity``."""
-    annarchy: str
-    """Versions of ANNarchy that write such files."""
+    program: str
+    """Who wrote the file: ``ANNarchy``."""
+    versions: str
+    """Versions of the program that write such files."""
     saved: tuple[str, ...]
     """Objects in the new file: ``populations/out``, ``projections/ff``, ..."""
     lost: tuple[Note, ...]
@@ -58,7 +59,7 @@ class ConvertReport(Report):
         """Return the report in one line."""
         verdict = "converted in part" if self.partial else "converted"
         return (
-            f"{verdict} {printable(self.source)} ({self.container} of ANNarchy {self.annarchy}) "
+            f"{verdict} {printable(self.source)} ({self.container} of {self.program} {self.versions}) "
             f"to {printable(self.path)}: {len(self.saved)} objects, {human_bytes(self.bytes_written)} "
             f"in {self.seconds:.2f} s"
         )
@@ -111,8 +112,7 @@ def convert(
     began = time.perf_counter()
     _refuse_same(local_path(src), local_path(dst))
     check_savable(dst)
-    read = examine_isolated if isolate else examine
-    found = read(src, dt=dt, encoding=encoding)
+    found = examine(src, dt=dt, encoding=encoding, isolate=isolate)
     state = replace(found.reading.state, metadata={"converted_from": found.origin()})
     written = write(state, dst, compression=compression, progress=progress)
     return ConvertReport(
@@ -120,7 +120,8 @@ def convert(
         path=written.path,
         container=found.container,
         kind=found.kind,
-        annarchy=found.annarchy,
+        program=found.program,
+        versions=found.versions,
         saved=written.saved,
         lost=found.lost,
         notes=found.notes,
@@ -170,7 +171,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
 
 def _is_old(path: Path) -> bool:
     try:
-        return detect(path) is not None
+        return format_of(path) is not None
     except NotReadableError:
         return not path.is_fifo()  # so that converting it says why
 

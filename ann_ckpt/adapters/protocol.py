@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
-from ann_ckpt.report import Note
+from ann_ckpt.report import Loss, Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
 __all__ = [
     "CallsBack",
     "Clock",
     "ExactSimulator",
+    "ForeignFile",
     "HasClock",
     "Owner",
     "Reading",
@@ -43,6 +45,47 @@ class Reading:
     state: NetworkState
     notes: tuple[Note, ...] = ()
     """Objects that cannot be saved, units that were assumed, values that the source lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A file that another program wrote, read."""
+
+    path: str
+    container: str
+    """Outermost format of the file; of ANNarchy's ``pickle``, ``gzip``, ``npz`` or ``mat``."""
+    kind: str
+    """What it holds: ``network``, or a part of one such as ``projection``; empty if unknown."""
+    file_bytes: int
+    program: str
+    """Who wrote it: ``ANNarchy``."""
+    versions: str
+    """Versions that write such files, such as ``4.5.3 to 4.5.4``."""
+    python: str
+    """Versions of Python that write such pickles: ``2``, ``3.8 or later``; empty if unknown."""
+    reading: Reading
+    """What is in it, and notes on what it does not say."""
+
+    @property
+    def lost(self) -> tuple[Note, ...]:
+        """What the file should hold and does not."""
+        return tuple(note for note in self.reading.notes if isinstance(note, Loss))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What no such file says, and what was assumed instead."""
+        return tuple(note for note in self.reading.notes if not isinstance(note, Loss))
+
+    def origin(self) -> dict[str, Any]:
+        """Return where a state comes from that was read of this file, ready for its metadata."""
+        return {
+            "file": Path(self.path).name,
+            "container": self.container,
+            "kind": self.kind,
+            self.program.lower(): self.versions,
+            "python": self.python,
+            "notes": [[note.path, note.text] for note in self.reading.notes],
+        }
 
 
 class Source(Protocol):

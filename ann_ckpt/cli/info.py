@@ -1,4 +1,4 @@
-"""``ann-ckpt info``: summarises a checkpoint, a store or an old file."""
+"""``ann-ckpt info``: summarises a checkpoint, a store or a file of another program."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import click
 import numpy as np
 from rich.console import Group, RenderableType
 
-from ann_ckpt.adapters.legacy import detect, examine
-from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
+from ann_ckpt.adapters.formats import examine, format_of
+from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.contents import entries
 from ann_ckpt.cli.output import count, emit, facts, number, print_json, safe, shape, table
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
-from ann_ckpt.model import PopulationState
+from ann_ckpt.model import PopulationState, ProjectionState, TypeInfo
 from ann_ckpt.report import human_bytes
 
 __all__ = [
+    "describe_foreign",
+    "foreign_page",
     "info",
-    "old_file_page",
     "population_table",
     "projection_table",
     "time_line",
@@ -131,10 +132,10 @@ def info(file: str, *, isolate: bool, as_json: bool) -> None:
             found = _document(checkpoint)
             page = _page(found)
     except UnknownFormatError:
-        if detect(file) is None:
+        if format_of(file) is None:
             raise
-        found = (examine_isolated if isolate else examine)(file).describe()
-        page = old_file_page(found)
+        found = describe_foreign(examine(file, isolate=isolate))
+        page = foreign_page(found)
     if as_json:
         print_json(found)
     else:
@@ -161,8 +162,11 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "provenance": checkpoint.provenance,
         "metadata": checkpoint.metadata,
         "constants": {name: np.asarray(value).tolist() for name, value in checkpoint.constants.items()},
-        "populations": [_population(p) for p in checkpoint.populations.values()],
-        "projections": [_projection(p) for p in checkpoint.projections.values()],
+        "populations": [_typed(_population(p), p.neuron_type) for p in checkpoint.populations.values()],
+        "projections": [
+            _typed(_projection(p), p.synapse_type) | {"bytes": p.nbytes}
+            for p in checkpoint.projections.values()
+        ],
     }
 
 
@@ -188,13 +192,12 @@ def _population(population: PopulationState) -> dict[str, Any]:
         "name": population.name,
         "geometry": list(population.geometry),
         "neurons": population.size,
-        "type": population.neuron_type.name if population.neuron_type else None,
         "parameters": list(population.parameters),
         "variables": list(population.variables),
     }
 
 
-def _projection(projection: LazyProjection) -> dict[str, Any]:
+def _projection(projection: ProjectionState | LazyProjection) -> dict[str, Any]:
     delays = projection.delays
     return {
         "name": projection.name,
@@ -204,11 +207,13 @@ def _projection(projection: LazyProjection) -> dict[str, Any]:
         "dendrites": projection.n_rows,
         "synapses": projection.n_synapses,
         "delay_steps": delays if delays is None or isinstance(delays, int) else "per synapse",
-        "type": projection.synapse_type.name if projection.synapse_type else None,
         "parameters": list(projection.parameters),
         "variables": list(projection.variables),
-        "bytes": projection.nbytes,
     }
+
+
+def _typed(owner: _Document, kind: TypeInfo | None) -> _Document:
+    return owner | {"type": kind.name if kind else None}
 
 
 def _page(found: dict[str, Any]) -> RenderableType:
@@ -270,24 +275,52 @@ _NOTES = 24
 _CONTAINERS = {"gzip": "gzipped pickle", "npz": ".npz archive", "mat": "MATLAB file"}
 
 
-def old_file_page(found: dict[str, Any]) -> RenderableType:
-    """Return a page from what :meth:`~ann_ckpt.adapters.legacy.OldFile.describe` says."""
+def describe_foreign(file: ForeignFile) -> dict[str, Any]:
+    """Return what a file of another program holds as plain data, ready for JSON.
+
+    Returns
+    -------
+    dict
+        ``path``, ``container``, ``kind``, ``file_bytes``, ``program``, ``versions`` and ``python`` as
+        there; ``time_step``, ``dt_ms``; ``populations`` and ``projections``, each a list of dicts;
+        ``lost`` and ``notes``, lists of dicts with ``path`` and ``text``.
+    """
+    state = file.reading.state
+    return {
+        "path": file.path,
+        "container": file.container,
+        "kind": file.kind,
+        "file_bytes": file.file_bytes,
+        "program": file.program,
+        "versions": file.versions,
+        "python": file.python,
+        "time_step": state.time_step,
+        "dt_ms": state.dt,
+        "populations": [_population(p) for p in state.populations.values()],
+        "projections": [_projection(p) for p in state.projections.values()],
+        "lost": [{"path": note.path, "text": note.text} for note in file.lost],
+        "notes": [{"path": note.path, "text": note.text} for note in file.notes],
+    }
+
+
+def foreign_page(found: dict[str, Any]) -> RenderableType:
+    """Return a page from what :func:`describe_foreign` says."""
     container = _CONTAINERS.get(found["container"], found["container"])
     heading = f"[bold]{safe(found['path'], 400)}[/]  {safe(found['kind'])} in a {safe(container)}"
     listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
     return Group(
         heading,
         "",
-        _old_file_summary(found),
+        _foreign_summary(found),
         *listings,
         *_notes("lost: this file should have it", found["lost"], "yellow"),
         *_notes("no such file has it, or it was assumed", found["notes"], "dim"),
     )
 
 
-def _old_file_summary(found: dict[str, Any]) -> RenderableType:
+def _foreign_summary(found: dict[str, Any]) -> RenderableType:
     lines = facts()
-    lines.add_row("written by", f"ANNarchy {safe(found['annarchy'])}")
+    lines.add_row("written by", f"{safe(found['program'])} {safe(found['versions'])}")
     if found["python"]:
         lines.add_row("with", f"Python {safe(found['python'])}")
     lines.add_row("time", time_line(found["time_step"], found["dt_ms"]))

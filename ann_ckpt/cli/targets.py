@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.formats import format_of, writer_for
 from ann_ckpt.api import check_savable
 from ann_ckpt.durable import check_target
 from ann_ckpt.errors import (
@@ -45,10 +45,10 @@ def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
         _refuse_source(target, source)
     check_savable(target)
     if store_target(target) is None and _size(target):
-        if Path(target).suffix in legacy.SUFFIXES:
-            known, what = _is_old(target), "a file that ANNarchy wrote"
-        else:
+        if writer_for(target) is None:
             known, what = _is_checkpoint(target), "a checkpoint"
+        else:
+            known, what = _is_foreign(target), "a file that ANNarchy wrote"
         if not known:
             raise _refusal(target, f"the file that is there is not {what}")
 
@@ -92,9 +92,9 @@ def _is_checkpoint(path: str) -> bool:
     return True
 
 
-def _is_old(path: str) -> bool:
+def _is_foreign(path: str) -> bool:
     try:
-        return legacy.detect(path) is not None
+        return format_of(path) is not None
     except CheckpointError:
         return True
 

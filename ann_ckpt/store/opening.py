@@ -1,4 +1,4 @@
-"""Opens any path: a checkpoint file, a checkpoint in a store, or a file of ANNarchy."""
+"""Opens any path: a checkpoint file, a checkpoint in a store, or a file of another program."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from ann_ckpt.adapters import legacy
-from ann_ckpt.adapters.legacy import OldFile
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.formats import ForeignFormat, examine, format_of
+from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
@@ -25,7 +24,7 @@ from ann_ckpt.store.series import SeriesView
 
 __all__ = [
     "PathLike",
-    "old_file",
+    "foreign_file",
     "open_checkpoint",
     "stored_reading",
 ]
@@ -45,13 +44,14 @@ def open_checkpoint(path: PathLike) -> Checkpoint:
     Raises
     ------
     UnknownFormatError
-        If it is something else; an old file of ANNarchy's is recognised as one.
+        If it is something else; a file of a program that this package knows is recognised as one.
     """
     try:
         return _open_any(path)
     except UnknownFormatError as error:
-        if _is_old(path):
-            error.details["hint"] = "a file of ANNarchy's own? load() takes it, ann-ckpt convert rewrites it"
+        if (found := _foreign(path)) is not None:
+            hint = f"a file of {found.program}'s own? load() takes it, ann-ckpt convert rewrites it"
+            error.details["hint"] = hint
         raise
 
 
@@ -61,7 +61,7 @@ def stored_reading(
 ) -> Iterator[Reading]:
     """Yield the selected part of what ``path`` holds; lazy arrays work inside the block.
 
-    The content decides what it is: a checkpoint, or a file that ANNarchy wrote itself.
+    The content decides what it is: a checkpoint, or a file that another program wrote.
 
     Parameters
     ----------
@@ -72,19 +72,21 @@ def stored_reading(
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:
-        reading = legacy.read(path, dt=dt())
+        reading = examine(path, dt=dt()).reading
         yield Reading(reading.state.select(selection), reading.notes)
 
 
-def old_file(path: PathLike, *, dt: float | None = None, encoding: str | None = None) -> OldFile | None:
-    """Read ``path`` if it is a file that ANNarchy wrote; None for anything else.
+def foreign_file(
+    path: PathLike, *, dt: float | None = None, encoding: str | None = None
+) -> ForeignFile | None:
+    """Read ``path`` if it is a file that another program wrote; None for anything else.
 
     Parameters
     ----------
     dt, encoding
-        As for :func:`~ann_ckpt.adapters.legacy.read`.
+        As for :class:`~ann_ckpt.adapters.formats.Examine`.
     """
-    return legacy.examine(path, dt=dt, encoding=encoding) if _is_old(path) else None
+    return None if _foreign(path) is None else examine(path, dt=dt, encoding=encoding)
 
 
 def _open_any(path: PathLike) -> Checkpoint:
@@ -119,9 +121,9 @@ def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
     return place
 
 
-def _is_old(path: PathLike) -> bool:
-    """Whether ANNarchy wrote it itself; a checkpoint of a store never is, whatever became of its file."""
-    return _place_in_store(path) is None and legacy.detect(path) is not None
+def _foreign(path: PathLike) -> ForeignFormat | None:
+    """Return which program wrote it; a checkpoint of a store is ours, whatever became of its file."""
+    return format_of(path) if _place_in_store(path) is None else None
 
 
 def _begins_like_hdf5(path: PathLike) -> bool:

@@ -45,7 +45,7 @@ def test_what_a_file_lost_is_said(run: Run, old_files: Path, isolate: str) -> No
     found = run("convert", source, target, isolate, "--json").json
     assert found["partial"]
     assert found["lost"][0]["path"] == "projections/ff"
-    assert found["annarchy"] == "4.7.0"
+    assert (found["program"], found["versions"]) == ("ANNarchy", "4.7.0")
 
 
 def test_a_folder_becomes_a_folder(run: Run, old_files: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ann_ckpt.adapters.legacy import examine
 from ann_ckpt.adapters.legacy.reading import UNFORESEEN
+from ann_ckpt.cli.info import describe_foreign
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from tests.fuzz.mutate import mutant
 from tests.legacy import truth
@@ -44,7 +45,7 @@ def main(first: int, count: int, folder: Path) -> None:
         path.write_bytes(mutant(original.read_bytes(), others, number))
         signal.alarm(SECONDS)
         try:
-            examine(path).describe()
+            describe_foreign(examine(path))
             outcomes["read"] += 1
         except (UnsafeFileError, CorruptFileError) as error:
             outcomes[type(error).__name__] += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt.adapters.legacy import examine
+from ann_ckpt.cli.info import describe_foreign
 from tests.legacy import truth
 
 FILES = [path for path in truth.files() if truth.completed(path)]
@@ -19,8 +20,8 @@ def numbers(version: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("path", FILES, ids=truth.label)
 def test_the_writer_is_among_the_versions_named(path: Path) -> None:
     net = truth.net_of(path)
-    found = examine(path, dt=net.dt).describe()
-    first, _, last = found["annarchy"].partition(" to ")
+    found = describe_foreign(examine(path, dt=net.dt))
+    first, _, last = found["versions"].partition(" to ")
     last = last or first
     assert numbers(first) <= net.version
     # "4.6.10" stands for all its corrections, "5.0" for all of its line.
@@ -32,7 +33,7 @@ def test_the_writer_is_among_the_versions_named(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in FILES if p.stem.startswith("net")], ids=truth.label)
 def test_a_network_is_described_whole(path: Path) -> None:
     net = truth.net_of(path)
-    found = examine(path, dt=net.dt).describe()
+    found = describe_foreign(examine(path, dt=net.dt))
     assert found["kind"] == "network"
     assert found["file_bytes"] == path.stat().st_size
     synapses = {p["name"]: p["nb_synapses"] for p in net.projections if p["saveable"]}

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from ann_ckpt import differences
-from ann_ckpt.adapters.legacy import OldFile, examine
+from ann_ckpt.adapters.legacy import examine
 from ann_ckpt.adapters.legacy.sandbox import client, wire
 from ann_ckpt.adapters.legacy.sandbox.client import WorkerLimits, examine_isolated
+from ann_ckpt.adapters.protocol import ForeignFile
+from ann_ckpt.cli.info import describe_foreign
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
@@ -62,11 +64,13 @@ def old(tmp_path: Path) -> Path:
     return path
 
 
-def same(a: OldFile, b: OldFile) -> bool:
-    return a.describe() == b.describe() and not list(differences(a.reading.state, b.reading.state))
+def same(a: ForeignFile, b: ForeignFile) -> bool:
+    return describe_foreign(a) == describe_foreign(b) and not list(
+        differences(a.reading.state, b.reading.state)
+    )
 
 
-def received(data: bytes, limit: int = 1 << 20) -> OldFile:
+def received(data: bytes, limit: int = 1 << 20) -> ForeignFile:
     pipe = io.BytesIO(data)
 
     def take(count: int) -> bytes:
@@ -78,7 +82,7 @@ def received(data: bytes, limit: int = 1 << 20) -> OldFile:
     return wire.receive(take, "x", limit)
 
 
-def sent(found: OldFile) -> bytes:
+def sent(found: ForeignFile) -> bytes:
     pipe = io.BytesIO()
     wire.send(found, pipe)
     return pipe.getvalue()

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from ann_ckpt.adapters.legacy import OldFile
 from ann_ckpt.adapters.legacy.sandbox.wire import receive
+from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.errors import FileMissingError, NotReadableError, WorkerCrashedError, WorkerTimeoutError
 
 __all__ = [
@@ -64,7 +64,7 @@ def examine_isolated(
     dt: float | None = None,
     encoding: str | None = None,
     limits: WorkerLimits | None = None,
-) -> OldFile:
+) -> ForeignFile:
     """Read an old file as :func:`~ann_ckpt.adapters.legacy.examine` does, in a process of its own.
 
     Parameters

@@ -20,8 +20,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy import OldFile
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
@@ -63,7 +62,7 @@ _ERRORS: Final = {
 }
 
 
-def send(found: OldFile, pipe: BinaryIO) -> None:
+def send(found: ForeignFile, pipe: BinaryIO) -> None:
     """Write a file that was read, without its path."""
     arrays: list[NDArray[Any]] = []
 
@@ -73,7 +72,7 @@ def send(found: OldFile, pipe: BinaryIO) -> None:
 
     state = found.reading.state
     header = {
-        "facts": [found.container, found.kind, found.file_bytes, found.annarchy, found.python],
+        "facts": [found.container, found.kind, found.file_bytes, found.versions, found.python],
         "notes": [[note.path, note.text, isinstance(note, Loss)] for note in found.reading.notes],
         "time": [state.time_step, state.dt],
         "populations": [_population_fields(p, put) for p in state.populations.values()],
@@ -90,7 +89,7 @@ def send_error(error: CheckpointError, pipe: BinaryIO) -> None:
     _write_header({"error": fields}, pipe)
 
 
-def receive(take: Take, path: str, limit: int) -> OldFile:
+def receive(take: Take, path: str, limit: int) -> ForeignFile:
     """Return what was sent, or raise the error that was sent.
 
     Parameters
@@ -177,8 +176,8 @@ def _error(fields: dict[str, Any]) -> CheckpointError:
     return _ERRORS[fields["code"]](printable(fields["fact"], _SHOWN), details=details, where=where)
 
 
-def _old_file(header: dict[str, Any], arrays: list[NDArray[Any]], path: str) -> OldFile:
-    container, kind, file_bytes, annarchy, python = header["facts"]
+def _old_file(header: dict[str, Any], arrays: list[NDArray[Any]], path: str) -> ForeignFile:
+    container, kind, file_bytes, versions, python = header["facts"]
     time_step, dt = header["time"]
     populations = [_population(*fields, arrays=arrays) for fields in header["populations"]]
     projections = [_projection(*fields, arrays=arrays) for fields in header["projections"]]
@@ -191,12 +190,13 @@ def _old_file(header: dict[str, Any], arrays: list[NDArray[Any]], path: str) -> 
     notes = tuple(
         (Loss if lost else Note)(_text(where), _text(what)) for where, what, lost in header["notes"]
     )
-    return OldFile(
+    return ForeignFile(
         path=path,
         container=_text(container),
         kind=_text(kind),
         file_bytes=_whole(file_bytes),
-        annarchy=_text(annarchy),
+        program="ANNarchy",
+        versions=_text(versions),
         python=_text(python),
         reading=Reading(state, notes),
     )

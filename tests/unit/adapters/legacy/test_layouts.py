@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ann_ckpt.adapters.legacy import OldFile, examine
+from ann_ckpt.adapters.legacy import examine
+from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.errors import CorruptFileError, UnrecognisedFileError
 from ann_ckpt.model import Locality
 from ann_ckpt.report import Loss
@@ -137,7 +138,7 @@ WITHOUT_STEP = {*WITHOUT_ENDS, "4.5.5"}
 WITHOUT_DELAYS = {"4.5.3", "4.5.5", "4.6.0"}
 
 
-def read(tmp_path: Path, content: object, *, dt: float | None = 0.5, name: str = "old.data") -> OldFile:
+def read(tmp_path: Path, content: object, *, dt: float | None = 0.5, name: str = "old.data") -> ForeignFile:
     path = tmp_path / name
     # numpy 2 has another name for its inner module, which no old version knew.
     data = pickle.dumps(content, 2).replace(b"numpy._core.", b"numpy.core.")
@@ -150,7 +151,7 @@ def test_every_layout_says_the_same(version: str, tmp_path: Path) -> None:
     make, writers = LAYOUTS[version]
     found = read(tmp_path, make())
     state = found.reading.state
-    assert found.annarchy == writers
+    assert found.versions == writers
     pop, proj = state.populations["in"], state.projections["ff"]
     assert pop.geometry == (2, 2)
     assert (np.asarray(pop["r"]).tolist(), np.asarray(pop["tau"]).item()) == (R.reshape(2, 2).tolist(), 10.0)
@@ -177,7 +178,7 @@ def test_every_layout_says_the_same(version: str, tmp_path: Path) -> None:
 def test_pickling_an_old_file_again_does_not_make_it_new(tmp_path: Path) -> None:
     path = tmp_path / "again.data"
     path.write_bytes(pickle.dumps(v4_3(), 5))
-    assert examine(path).annarchy == "4.3 to 4.5.2"
+    assert examine(path).versions == "4.3 to 4.5.2"
 
 
 def connectivity(**changes: Any) -> dict[str, Any]:
