@@ -161,7 +161,7 @@ class _Writer:
 
     def _hashed(self, entry: ArrayEntry, digest: Digest | ArrayDigest) -> Pieces:
         """Yield the values of an array; while they are written, a thread takes them into the digest."""
-        for start, block in _read(entry.array):
+        for start, block in _read(entry.array, max(1, entry.storage.chunk)):
             if block.nbytes < _HASHED_ASIDE:
                 digest.update(block)
                 yield start, block
@@ -197,9 +197,12 @@ _WRITING: Mapping[str, Callable[[_Writer, Any], str]] = {
 """How what has an encoding is written; returns its digest. Tables are written by the writer itself."""
 
 
-def _read(array: Array) -> Pieces:
-    """Yield the blocks of an array; what its source raises is not blamed on the file that is written."""
-    pieces = blocks(array)
+def _read(array: Array, unit: int) -> Pieces:
+    """Yield an array in pieces of whole chunks, of ``unit`` entries.
+
+    What its source raises is not blamed on the file that is written.
+    """
+    pieces = blocks(array, unit=unit)
     while True:
         with code_of_others():
             piece = next(pieces, None)

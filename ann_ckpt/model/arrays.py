@@ -180,7 +180,7 @@ def nbytes(array: Array) -> int:
     return math.prod(array.shape) * array.dtype.itemsize
 
 
-def blocks(array: Array, *, at_most: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[Any]]]:
+def blocks(array: Array, *, at_most: int = BLOCK_BYTES, unit: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield ``(start, values)`` pieces along the first axis that together are ``array``.
 
     Parameters
@@ -189,13 +189,15 @@ def blocks(array: Array, *, at_most: int = BLOCK_BYTES) -> Iterator[tuple[int, N
         Any shape; a single value comes as one piece of shape ``()``.
     at_most : int
         Bytes in one piece; a single entry of the first axis may exceed it.
+    unit : int
+        Entries that stay together: all pieces but the last have a multiple of it.
     """
     if not array.shape:
         yield 0, plain_array(array)
         return
     length = array.shape[0]
     entry = max(1, nbytes(array) // length) if length else 1
-    step = max(1, at_most // entry)
+    step = unit * max(1, at_most // (entry * unit))
     for start in range(0, length, step):
         yield start, plain_array(array[start : min(start + step, length)])
 

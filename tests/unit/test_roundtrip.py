@@ -183,3 +183,16 @@ def test_locality_of_plain_values_follows_their_shape():
         Locality.SEMIGLOBAL,
         Locality.LOCAL,
     ]
+
+
+@pytest.mark.parametrize("compression", ["none", "auto", "gzip"])
+@pytest.mark.parametrize("shape", [(1000, 1000), (700, 999), (3, 260_000), (90, 131, 77)], ids=str)
+def test_rows_of_any_size_are_written_in_whole_chunks(tmp_path, shape, compression):
+    values = np.random.default_rng(0).integers(0, 9, shape).astype(np.float64)
+    population = ann_ckpt.PopulationState("q", shape, variables={"r": values})
+    ann_ckpt.write(
+        ann_ckpt.NetworkState(populations=[population]), tmp_path / "net.h5", compression=compression
+    )
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        np.testing.assert_array_equal(checkpoint.populations["q"]["r"], values)
+        assert [error for _, _, error in checkpoint.verify() if error] == []
