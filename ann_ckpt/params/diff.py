@@ -13,11 +13,14 @@ import numpy as np
 
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model.arrays import identical_values
+from ann_ckpt.params.checking.units import in_model_units
 from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterDescription, describe, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer
 from ann_ckpt.params.plan import filled
-from ann_ckpt.params.text.document import Path
+from ann_ckpt.params.schema.generate import network_schema
+from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import Path, Problems
 
 __all__ = [
     "Difference",
@@ -90,7 +93,8 @@ def diff(a: Any, b: Any, *, overlay: bool = False) -> list[Difference]:
 
     A network counts with what a parameter file of it would hold: its global parameters
     and constants. A parameter with many values counts where the other side has it too.
-    ``1`` and ``1.0`` are the same number; ``1`` and ``true`` are not.
+    ``1`` and ``1.0`` are the same number; ``1`` and ``true`` are not. Beside a network, a
+    number with a unit is that number in the unit of the model.
 
     Parameters
     ----------
@@ -166,11 +170,17 @@ class _FileSide:
         if isinstance(other, _FileSide):
             return self.paths
         # What a file may say and a network has no place for is no difference.
-        return {p: v for p, v in self.paths.items() if p[0] != "network" and p not in other.variables}
+        mine = {p: v for p, v in self.paths.items() if p[0] != "network" and p not in other.variables}
+        if self._file.document is not None and any(isinstance(v, str) for v in mine.values()):
+            schema = Schema.trusted(network_schema(other.network))
+            converted = dict(_paths(in_model_units(self._file.document, schema, Problems()).value))
+            mine = {path: converted[path] for path in mine}
+        return mine
 
 
 class _NetworkSide:
     def __init__(self, network: NetworkDescription) -> None:
+        self.network = network
         self._parameters = dict(_parameters(network))
         self.paths = self._parameters
         self.variables = {(o.section, o.name, v) for o in network.objects() for v in o.variables}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -152,8 +152,10 @@ def broken_rules(
             if any(values.in_file(p) for p in paths.values()):
                 _check(rule, paths, values, source, problems)
         if not applied and values.complete:
-            names = ", ".join(sorted({*rule.bare, *(".".join(map(str, p)) for p in rule.dotted)}))
-            problems.add("P503", (0, 1), f"the rule {_text(rule)} fits nothing in the network: {names}")
+            missing, names = values.nowhere(rule), sorted({*rule.bare, *map(_dotted, rule.dotted)})
+            why = f"there is no {', '.join(missing)}" if missing else f"nothing has {', '.join(names)}"
+            fact = f"the rule {_text(rule)} fits nothing in the network: {why}"
+            problems.add("P503", (0, 1), printable(fact, 400))
 
 
 def _check(
@@ -272,6 +274,12 @@ class _Values:
                 return None
             found[path] = path
         return found
+
+    def nowhere(self, rule: ModelRule) -> list[str]:
+        """Return the bare names of a rule that stand nowhere in the network."""
+        owners = [("constants",), ("network",), *self.owners(replace(rule, owners="*"))]
+        there = {name for owner in owners if owner for name in self._members(owner)}
+        return sorted(rule.bare - there - ({"dt"} if "dt" in self._facts else set()))
 
     def _members(self, owner: Path) -> set[str]:
         there = self._at(owner)

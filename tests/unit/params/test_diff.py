@@ -74,6 +74,16 @@ def test_a_file_and_a_network() -> None:
     ]
 
 
+def test_a_quantity_beside_a_network_is_a_number_in_the_unit_of_the_model() -> None:
+    file = parse(
+        '{"populations": {"inp": {"tau": "0.01 s"}, "out": {"tau": "0.03 s"}}, "network": {"a": "1 s"}}'
+    )
+    (changed,) = diff(network(), file, overlay=True)
+    assert str(changed) == "~ populations/out/tau: 20.0 -> 30.0"
+    unfit = parse('{"populations": {"inp": {"tau": "3 mV"}}}')
+    assert [d.after for d in diff(network(), unfit, overlay=True)] == ["3 mV"]
+
+
 def test_two_networks_differ_in_arrays_too() -> None:
     other = apply(parse('{"populations": {"inp": {"noise": 0.5, "on": false}}}'), network())
     assert lines(network(), other) == [

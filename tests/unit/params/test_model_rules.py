@@ -74,6 +74,9 @@ def test_a_rule_is_checked_only_where_the_file_says_something() -> None:
 def test_a_rule_that_fits_nothing_is_no_check() -> None:
     (finding,) = check("taau > dt", inp(tau=1))
     assert (finding.rule, finding.exit_status) == ("P503", 4)
+    assert finding.message == "the rule taau > dt fits nothing in the network: there is no dt, taau"
+    (finding,) = check("tau > eta", inp(tau=1))
+    assert finding.message.endswith("fits nothing in the network: nothing has eta, tau")
     assert check("taau > 1", inp(tau=1), {"type": "object"}) == ()  # a schema that knows no names
 
 
