@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.conftest import Run
+from ann_ckpt.params import Schema, validate
+from tests.live.conftest import ROOT, Run, installed
 
 CHANGES: dict[str, dict[str, Any]] = {
     "populations": {
@@ -111,3 +115,62 @@ def test_files_go_both_ways_between_annarchy_and_here(run: Run, tmp_path: Path) 
     assert answer["ours"]["projections"]["single"].pop("w") == 0.1
     assert json.dumps(answer["ours"]) == json.dumps(answer["theirs"])
     assert answer["read by them"] == 3.5
+
+
+MODEL = '''
+from ANNarchy import *
+
+LIF = Neuron(
+    parameters="""
+        tau = 10.0 : population  # Time constant (ms)
+        gain = 0.5
+        k = 3 : population, int
+    """,
+    equations="tau * dr/dt + r = gain",
+)
+HEBB = Synapse(parameters="eta = 0.01 : projection", equations="dw/dt = eta * pre.r * post.r")
+
+
+def build5():
+    net = Network(dt=0.5)
+    source = net.create(geometry=(2, 3), neuron=LIF, name="source")
+    net.connect(source, source, "exc", synapse=HEBB, name="loop").all_to_all(1.0)
+    return net
+
+
+def build4():
+    setup(dt=0.5)
+    source = Population(geometry=(2, 3), neuron=LIF, name="source")
+    Projection(source, source, "exc", synapse=HEBB, name="loop").connect_all_to_all(1.0)
+'''
+
+
+def test_a_model_that_is_not_compiled_has_a_schema(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    build = "build5" if installed().startswith("5.") else "build4"
+    command = ["params", "schema", "--model", f"model.py:{build}", "-o", "s.json"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from ann_ckpt.cli import main; main()", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"model.py", "s.json"}
+    schema = Schema.load(tmp_path / "s.json")
+    assert Schema.marks([schema.document])["dt"] == 0.5
+    tau = Schema.marks(schema.at(("populations", "source", "tau")))
+    assert (tau["ctype"], tau["locality"], tau["unit"]) == ("double", "global", "ms")
+    told = {
+        "populations": {"source": {"tau": "0.02 s", "k": 1.5, "gain": [[1, 2], [3, 4], [5, 6]], "r": 0}},
+        "projections": {"loop": {"eta": 0.5, "etta": 1}},
+    }
+    found = {f.pointer: f.rule for f in validate(told, schema)}
+    assert found == {
+        "/populations/source/k": "P201",
+        "/populations/source/gain": "P202",
+        "/populations/source/r": "P104",
+        "/projections/loop/etta": "P104",
+    }
