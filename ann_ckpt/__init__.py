@@ -8,7 +8,7 @@
 
 from ann_ckpt import annarchy, errors, params, reports, simulators
 from ann_ckpt._version import __version__
-from ann_ckpt.api import load, read, save, verify, write
+from ann_ckpt.api import build, load, read, save, verify, write
 
 # Used qualified, and so not in __all__: a star import would hide the builtin.
 from ann_ckpt.api import open as open  # noqa: A004
@@ -55,6 +55,7 @@ __all__ = [
     "TypeInfo",
     "__version__",
     "annarchy",
+    "build",
     "convert",
     "diff",
     "differences",

@@ -14,8 +14,8 @@ from typing import Any
 
 from ann_ckpt.adapters.formats import ANNARCHY, format_of, write_nameless, writer_for
 from ann_ckpt.adapters.live import live_reading
-from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.adapters.protocol import Builds, Reading
+from ann_ckpt.adapters.simulators import SIMULATORS, clock_of, simulator_for
 from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.lazy import Checkpoint
@@ -32,6 +32,7 @@ from ann_ckpt.transfer import load_into
 from ann_ckpt.transfer.names import Names, renamed
 
 __all__ = [
+    "build",
     "check_savable",
     "load",
     "open",
@@ -328,6 +329,52 @@ def load(
             path=os.fspath(filename),
             progress=progress,
         )
+
+
+def build(
+    filename: PathLike,
+    *,
+    simulator: str | Builds,
+    populations: Which = True,
+    projections: Which = True,
+    strict: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Any, LoadReport]:
+    """Make a network from a file, and load the file into it.
+
+    Parameters
+    ----------
+    filename : path-like
+        As :func:`load` takes it.
+    simulator : str or object
+        Name of a registered simulator that makes networks, or something with a method ``build(state)``.
+    populations, projections : bool, str or list of str
+        All, none, or names and globs; the network has no others.
+    strict : bool
+        True: if anything of the file does not fit what was made of it, an error lists all of that.
+        False: what fits is loaded, the rest is in the report.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` with bytes.
+
+    Returns
+    -------
+    network, report
+        The network, as users of the simulator hold one, and what :func:`load` reports.
+
+    Raises
+    ------
+    SimulatorError
+        If no simulator of that name makes networks, or it cannot make this one.
+    MismatchError
+        If ``strict`` and something does not fit.
+    """
+    make = simulator.build if isinstance(simulator, Builds) else SIMULATORS.builder(simulator)
+    with stored_reading(filename, Selection(populations, projections)) as reading:
+        network = make(reading.state)
+        report = load_into(
+            simulator_for(network), reading, strict=strict, path=os.fspath(filename), progress=progress
+        )
+    return network, report
 
 
 def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:

@@ -5,6 +5,7 @@ entry point of the group ``ann_ckpt.simulators``; a script calls :func:`register
 """
 
 from ann_ckpt.adapters.protocol import (
+    Builds,
     CallsBack,
     Clock,
     ExactSimulator,
@@ -13,13 +14,16 @@ from ann_ckpt.adapters.protocol import (
     Reading,
     RefusesTimeStep,
     RefusesValues,
+    SetsPathwayDelays,
     SetsTogether,
     Simulator,
 )
-from ann_ckpt.adapters.simulators import Adapt, Prepare, register
+from ann_ckpt.adapters.simulators import Adapt, Build, Prepare, register
 
 __all__ = [
     "Adapt",
+    "Build",
+    "Builds",
     "CallsBack",
     "Clock",
     "ExactSimulator",
@@ -29,6 +33,7 @@ __all__ = [
     "Reading",
     "RefusesTimeStep",
     "RefusesValues",
+    "SetsPathwayDelays",
     "SetsTogether",
     "Simulator",
     "register",

@@ -32,6 +32,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import (
+    Builds,
     CallsBack,
     ExactSimulator,
     HasClock,
@@ -42,7 +43,7 @@ from ann_ckpt.adapters.protocol import (
     SetsTogether,
     Simulator,
 )
-from ann_ckpt.adapters.simulators import clock_of
+from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.api import load, save
 from ann_ckpt.errors import CorruptFileError, MismatchError, ObjectNotFoundError
 from ann_ckpt.model import (
@@ -107,13 +108,19 @@ def rewired(projection: ProjectionState) -> ProjectionState:
 
     def remaining(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
         return {
-            name: Attribute(np.asarray(a.values)[kept], a.locality) if a.values.shape == every else a
+            name: Attribute(np.asarray(a.values)[kept], a.locality) if a.values.shape[:1] == every else a
             for name, a in attributes.items()
         }
 
     delays = projection.delays
+    order = None if projection.order is None else np.asarray(projection.order)
     return replace(
         projection,
+        pathway_delays={
+            name: values if values.shape == () else np.asarray(values)[kept]
+            for name, values in projection.pathway_delays.items()
+        },
+        order=None if order is None else (np.cumsum(kept) - 1)[order[kept[order]]],
         connectivity=connectivity,
         parameters=remaining(projection.parameters),
         variables=remaining(projection.variables),
@@ -127,6 +134,9 @@ class SimulatorSuite:
 
     rewirable = True
     """Whether every projection of the network has to accept :func:`rewired` synapses."""
+
+    builds_beside = True
+    """Whether a network that ``build`` makes can stand beside the one of the fixture."""
 
     simulate: Callable[..., None] | None = None
     """A method ``simulate(self, simulator, duration)`` that runs the network for ``duration`` ms. With it,
@@ -213,10 +223,19 @@ class SimulatorSuite:
             _assert_is(simulator, wanted)
 
     def test_delays_can_be_set(self, simulator: Simulator) -> None:
-        """Delays per synapse may change places."""
+        """Delays per synapse may change places, those of pathways too."""
         with _restored(simulator) as before:
             wanted = _with_projections(before, _delays_reversed)
             load_into(simulator, Reading(wanted))
+            _assert_is(simulator, wanted)
+
+    def test_synapses_are_put_back_in_the_order_of_the_simulator(self, simulator: Simulator) -> None:
+        """Where it has an order of its own, another one can be set; every synapse keeps its values."""
+        with _restored(simulator) as before:
+            ordered = [n for n, p in before.projections.items() if p.order is not None and p.n_synapses > 1]
+            wanted = _with_projections(before, _order_reversed)
+            report = load_into(simulator, Reading(wanted))
+            assert [note.path for note in report.rebuilt] == [f"projections/{name}" for name in ordered]
             _assert_is(simulator, wanted)
 
     def test_synapses_can_be_replaced(self, simulator: Simulator) -> None:
@@ -285,6 +304,18 @@ class SimulatorSuite:
         _assert_is(simulator, before)
 
     # --- what it may offer besides ---------------------------------------------------
+
+    def test_a_network_can_be_made_from_a_state(self, simulator: Simulator) -> None:
+        """What is made and loaded into is the network that was read, which stays as it is."""
+        if not (isinstance(simulator, Builds) and self.builds_beside):
+            return
+        before = captured(simulator.read().state)
+        made = simulator_for(simulator.build(before))
+        assert made is not simulator
+        report = load_into(made, Reading(before))
+        assert not report.problems
+        _assert_is(made, before)
+        assert not list(differences(before, captured(simulator.read().state)))
 
     def test_the_clock_says_what_a_reading_says(self, simulator: Simulator) -> None:
         """Asked for by itself, or with a reading of nothing, the time is that of the network."""
@@ -480,6 +511,8 @@ def _mapped(
             connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, change(synapses.pre_ranks)),
             dynamics=carried(p.dynamics),
             delays=p.delays if p.delays is None or isinstance(p.delays, int) else change(p.delays),
+            pathway_delays={name: change(a) for name, a in p.pathway_delays.items()},
+            order=None if p.order is None else change(p.order),
         )
 
     return replace(
@@ -502,9 +535,20 @@ def _same_synapses(one: NetworkState, other: NetworkState, name: str) -> bool:
 
 
 def _delays_reversed(projection: ProjectionState) -> ProjectionState:
-    if projection.delays is None or isinstance(projection.delays, int):
+    delays = projection.delays
+    pathways = {
+        name: np.asarray(values)[::-1].copy() if values.shape else values
+        for name, values in projection.pathway_delays.items()
+    }
+    if delays is not None and not isinstance(delays, int):
+        delays = np.asarray(delays)[::-1].copy()
+    return replace(projection, delays=delays, pathway_delays=pathways)
+
+
+def _order_reversed(projection: ProjectionState) -> ProjectionState:
+    if projection.order is None:
         return projection
-    return replace(projection, delays=np.asarray(projection.delays)[::-1].copy())
+    return replace(projection, order=np.asarray(projection.order)[::-1].copy())
 
 
 def _without_first_attribute(state: NetworkState) -> NetworkState:
@@ -550,6 +594,10 @@ def _arrays(state: NetworkState) -> Iterator[tuple[str, Array]]:
         yield f"projections/{name}/pre_ranks", projection.connectivity.pre_ranks
         if projection.delays is not None and not isinstance(projection.delays, int):
             yield f"projections/{name}/delays", projection.delays
+        for pathway, delays in projection.pathway_delays.items():
+            yield f"projections/{name}/pathway_delays/{pathway}", delays
+        if projection.order is not None:
+            yield f"projections/{name}/order", projection.order
         for attribute in projection:
             yield f"projections/{name}/{attribute}", projection[attribute]
     for name, value in state.constants.items():

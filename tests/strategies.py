@@ -68,7 +68,8 @@ def attributes(draw, shapes: dict[Locality, tuple[int, ...]]):
     made = {}
     for name in names:
         locality = draw(st.sampled_from(list(shapes)))
-        made[name] = Attribute(draw(values(shapes[locality])), locality)
+        further = draw(st.sampled_from([(), (), (), (2,), (3, 1), (0,)]))
+        made[name] = Attribute(draw(values((*shapes[locality], *further))), locality)
     cut = draw(st.integers(0, len(names)))
     return {n: made[n] for n in names[:cut]}, {n: made[n] for n in names[cut:]}
 
@@ -78,6 +79,17 @@ def dynamics(draw):
     """What a simulator carries besides: arrays of any shape, single values among them."""
     shapes = st.sampled_from([(), (), (0,), (3,), (2, 3), (2, 0, 3), (1, 2, 2)])
     return {name: draw(values(draw(shapes))) for name in draw(st.lists(NAMES, unique=True, max_size=2))}
+
+
+@st.composite
+def pathway_delays(draw, n_synapses: int):
+    """Delays of pathways: steps or seconds, one for all synapses or one for each."""
+    made = {}
+    for name in draw(st.lists(NAMES, unique=True, max_size=2)):
+        shape = draw(st.sampled_from([(), (n_synapses,)]))
+        steps = hnp.arrays(np.int32, shape, elements=st.integers(0, 100))
+        made[name] = np.asarray(draw(steps | hnp.arrays(np.float64, shape, elements=st.floats(0, 1))))
+    return made
 
 
 def resumes():
@@ -139,6 +151,8 @@ def projections(draw, name: str, pre: PopulationState, post: PopulationState):
         draw(st.sampled_from(["exc", "inh", ""])),
         connectivity,
         delays=delays,
+        pathway_delays=draw(st.just({}) | pathway_delays(connectivity.n_synapses)),
+        order=draw(st.none() | st.permutations(range(connectivity.n_synapses)).map(_integers)),
         parameters=parameters,
         variables=variables,
         pre_size=pre.size if sized else None,
@@ -148,6 +162,10 @@ def projections(draw, name: str, pre: PopulationState, post: PopulationState):
         resume=draw(resumes()),
         synapse_type=draw(st.none() | type_infos()),
     )
+
+
+def _integers(numbers: list[int]) -> np.ndarray:
+    return np.array(numbers, np.int32)
 
 
 @st.composite

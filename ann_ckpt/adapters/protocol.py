@@ -20,6 +20,7 @@ from ann_ckpt.report import Loss, Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
 __all__ = [
+    "Builds",
     "CallsBack",
     "Clock",
     "ExactSimulator",
@@ -29,6 +30,7 @@ __all__ = [
     "Reading",
     "RefusesTimeStep",
     "RefusesValues",
+    "SetsPathwayDelays",
     "SetsTogether",
     "Simulator",
     "Source",
@@ -144,10 +146,12 @@ class Simulator(Source, Protocol):
         """Set delays in steps: one for all synapses, or one per synapse, rows in order."""
 
     def connect(self, projection: ProjectionState) -> None:
-        """Replace the live projection's synapses, with their weights and delays.
+        """Replace the live projection's synapses, with their weights, delays and order.
 
-        Delays that the state does not know stay what they are. Attributes that it holds
-        are set next; those that it lacks start from their initial values.
+        :attr:`~ann_ckpt.ProjectionState.order` is not None only where the live projection has an
+        order too: the simulator keeps the synapses in it from now on. Delays that the state does not
+        know stay what they are. Attributes that it holds are set next; those that it lacks start from
+        their initial values.
         """
 
 
@@ -210,6 +214,36 @@ class SetsTogether(Protocol):
 
         Called by loading in place of :meth:`Simulator.set_population_attribute` and
         :meth:`Simulator.set_projection_attribute`, with what they would get one by one.
+        """
+
+
+@runtime_checkable
+class SetsPathwayDelays(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`, where synapses have several delays."""
+
+    def set_pathway_delays(self, projection: str, delays: Mapping[str, Array]) -> None:
+        """Set delays by the name of their pathway, of the live types: steps or seconds.
+
+        Each has the shape ``()`` for all synapses or ``(n_synapses,)``, rows in order. Called as
+        :meth:`Simulator.set_delays` is, after :meth:`Simulator.refusal` said None.
+        """
+
+
+@runtime_checkable
+class Builds(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to make a network from a state."""
+
+    def build(self, state: NetworkState) -> object:
+        """Return a new network with the populations and projections of ``state``, as users hold one.
+
+        It need not depend on ``self``: a class or static method will do. Arrays may be lazy. The values
+        are loaded into the network afterwards, and synapses that differ are replaced, so that the
+        state's own synapses are the best ones to begin with.
+
+        Raises
+        ------
+        SimulatorError
+            If no such network can be made.
         """
 
 

@@ -17,12 +17,14 @@ import numpy as np
 from ann_ckpt.adapters import annarchy
 from ann_ckpt.adapters.protocol import Clock, HasClock, Simulator
 from ann_ckpt.errors import CheckpointError, OptionError, SimulatorError, printable
+from ann_ckpt.model import NetworkState
 from ann_ckpt.selection import Selection
 
 __all__ = [
     "GROUP",
     "SIMULATORS",
     "Adapt",
+    "Build",
     "Prepare",
     "Simulators",
     "clock_of",
@@ -32,13 +34,20 @@ __all__ = [
 
 GROUP = "ann_ckpt.simulators"
 """Entry points of this group name a function such as :data:`Adapt`, or something that has it as ``adapt``
-and perhaps a ``prepare`` such as :data:`Prepare`; each under its simulator's name."""
+and perhaps ``prepare`` and ``build`` such as :data:`Prepare` and :data:`Build`; each under its
+simulator's name."""
 
 Adapt = Callable[[object | None, int], Simulator | None]
 """``adapt(network, net_id)``: a simulator, or None for an object of somebody else.
 
 ``network`` is None where the user named none; a simulator that keeps its networks
 globally then answers for the one numbered ``net_id``.
+"""
+
+Build = Callable[[NetworkState], object]
+"""``build(state)``: a new network with the populations and projections of a state.
+
+What it returns is what ``Adapt`` recognises; see :class:`~ann_ckpt.simulators.Builds`.
 """
 
 Prepare = Callable[[object, str], object | None]
@@ -92,13 +101,16 @@ class Simulators:
         self._group = group
         self._adapters: dict[str, Adapt] = {}
         self._prepare: dict[str, Prepare] = {}
+        self._build: dict[str, Build] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Registered simulators, in the order in which they are asked."""
         return tuple(self._adapters)
 
-    def register(self, name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
+    def register(
+        self, name: str, adapt: Adapt, *, prepare: Prepare | None = None, build: Build | None = None
+    ) -> None:
         """Register a simulator.
 
         Parameters
@@ -109,6 +121,8 @@ class Simulators:
             See :data:`Adapt`.
         prepare : callable, optional
             See :data:`Prepare`; without it, models return networks that can be simulated.
+        build : callable, optional
+            See :data:`Build`; without it, no network can be made from a file.
 
         Raises
         ------
@@ -120,6 +134,29 @@ class Simulators:
         self._adapters[name] = adapt
         if prepare is not None:
             self._prepare[name] = prepare
+        if build is not None:
+            self._build[name] = build
+
+    def builder(self, name: str) -> Build:
+        """Return what makes networks of a simulator.
+
+        Parameters
+        ----------
+        name : str
+            As it was registered.
+
+        Raises
+        ------
+        SimulatorError
+            If there is no such simulator, or it makes none.
+        """
+        for known, _ in chain(list(self._adapters.items()), self._installed(_Search(None, 0))):
+            if known == name and known in self._build:
+                return self._build[known]
+        raise SimulatorError(
+            f"no registered simulator {printable(name, 60)!r} makes networks from files",
+            details={"known": ", ".join(self._build) or "none"},
+        )
 
     def find(self, network: object | None = None, net_id: int = 0) -> Simulator:
         """Return the simulator that ``network`` belongs to.
@@ -189,7 +226,8 @@ class Simulators:
             return None if point.name in search.asked else adapt
         if not callable(adapt):
             raise OptionError(f"{printable(point.value)} is not a function and has no function adapt")
-        self.register(point.name, adapt, prepare=getattr(loaded, "prepare", None))
+        functions = {name: getattr(loaded, name, None) for name in ("prepare", "build")}
+        self.register(point.name, adapt, **functions)
         return adapt
 
     def _nobody(self, search: _Search) -> SimulatorError:
@@ -233,7 +271,7 @@ def clock_of(simulator: Simulator) -> Clock:
     return Clock(state.time_step, state.dt)
 
 
-def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None:
+def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None, build: Build | None = None) -> None:
     """Register a simulator for every call that takes ``network=``.
 
     Parameters
@@ -246,10 +284,13 @@ def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None) -> None
     prepare : callable, optional
         ``prepare(network, directory)`` returns the network of a model ready for its ``simulate(ms)``,
         or None for what is not its own: it compiles it, say. For ``verify_resume``.
+    build : callable, optional
+        ``build(state)`` returns a new network with the populations and projections of a
+        :class:`~ann_ckpt.NetworkState`. For :func:`ann_ckpt.build`.
 
     Raises
     ------
     OptionError
         If there is one of that name already.
     """
-    SIMULATORS.register(name, adapt, prepare=prepare)
+    SIMULATORS.register(name, adapt, prepare=prepare, build=build)

@@ -38,7 +38,13 @@ __all__ = [
 
 _SYNAPSES = ("post_ranks", "row_ptr", "pre_ranks")
 # What the optional level of a path narrows the search to.
-_LEVELS = {(): "", ("parameters",): "parameter", ("variables",): "variable", ("dynamics",): "dynamics"}
+_LEVELS = {
+    (): "",
+    ("parameters",): "parameter",
+    ("variables",): "variable",
+    ("dynamics",): "dynamics",
+    ("pathway_delays",): "pathway delays",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ class CheckpointEntry:
 
     path: str
     kind: str
-    """``parameter``, ``variable``, ``synapses``, ``delays``, ``dynamics`` or ``constant``."""
+    """``parameter``, ``variable``, ``synapses``, ``delays``, ``pathway delays``, ``dynamics`` or
+    ``constant``."""
     values: Array
     locality: str = ""
     """``global``, ``semiglobal``, ``local``, ``unknown``; empty for what is no attribute."""
@@ -107,7 +114,11 @@ def inside(owner: PopulationState | LazyProjection) -> Iterator[CheckpointEntry]
     if owner.delays is not None:
         delays = np.asarray(owner.delays) if isinstance(owner.delays, int) else owner.delays
         yield CheckpointEntry(f"{base}/delays", "delays", delays, owner=owner)
+    if owner.order is not None:
+        yield CheckpointEntry(f"{base}/order", "synapses", owner.order, owner=owner)
     yield from _attributes(base, owner, owner.synapse_type)
+    for name, values in owner.pathway_delays.items():
+        yield CheckpointEntry(f"{base}/pathway_delays/{escape(name)}", "pathway delays", values, owner=owner)
 
 
 def find(
@@ -163,7 +174,7 @@ def _attributes(
     for noun, group in (("parameter", owner.parameters), ("variable", owner.variables)):
         for name, attribute in group.items():
             # An attribute may be called like what every projection has; then its level tells them apart.
-            level = f"{noun}s/" if name in (*_SYNAPSES, "delays") else ""
+            level = f"{noun}s/" if name in (*_SYNAPSES, "delays", "order") else ""
             path = f"{base}/{level}{escape(name)}"
             locality = str(attribute.locality)
             yield CheckpointEntry(

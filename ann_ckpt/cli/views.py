@@ -83,7 +83,8 @@ def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
 
 
 def _per_synapse(entry: CheckpointEntry) -> bool:
-    return entry.locality == "local" or entry.name == "pre_ranks" or entry.kind == "delays"
+    delays = entry.kind in ("delays", "pathway delays")
+    return delays or entry.locality == "local" or entry.name == "pre_ranks"
 
 
 def _within(rows: slice, length: int, path: str) -> range:
@@ -161,7 +162,7 @@ class _SynapseValues:
     def page(self) -> RenderableType:
         listing = _values_table("row", "neuron", "synapses")
         for row, (rank, values) in zip(self.rows, self._dendrites(), strict=True):
-            listing.add_row(f"{row:,}", f"{rank:,}", f"{values.size:,}", *few(values))
+            listing.add_row(f"{row:,}", f"{rank:,}", f"{len(values):,}", *few(values))
         return Group(_heading(self.entry), listing, *_rest(self.rows, self.projection.n_rows, "dendrite"))
 
     def _dendrites(self) -> list[tuple[int, Any]]:

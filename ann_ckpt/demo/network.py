@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import Clock, Owner, Reading
+from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -251,6 +252,14 @@ class DemoNetwork:
                 ),
             )
         }
+
+    @staticmethod
+    def build(state: NetworkState) -> DemoNetwork:
+        """Return a network of the size that a state has; loading makes its synapses and values the same."""
+        layer = state.populations.get("layer")
+        if layer is None or len(layer.geometry) != 2 or layer.geometry[0] != layer.geometry[1]:
+            raise SimulatorError("the demo network needs a square population 'layer'")
+        return DemoNetwork(seed=state.seed or 0, side=layer.geometry[0])
 
     @property
     def time(self) -> float:

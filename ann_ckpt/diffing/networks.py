@@ -184,11 +184,13 @@ def compare_projections(found: Differences, path: str, a: ProjectionState, b: Pr
     """
     found.fields(path, a, b, ("pre", "post", "target", "pre_size", "post_size", "synapse_type", "resume"))
     found.arrays(f"{path}/dynamics", a.dynamics, b.dynamics)
-    found.arrays(path, _views(a), _views(b))
+    found.arrays(path, _ranks(a), _ranks(b))
     of_rows: list[_Pair] = []
     of_synapses: list[_Pair] = _delays(found, path, a, b)
     for place, one, other in found.attributes(path, a, b):
-        if one.locality is Locality.LOCAL:
+        if one.values.shape[1:] != other.values.shape[1:]:
+            found.change(compare_values(place, one.values, other.values))
+        elif one.locality is Locality.LOCAL:
             of_synapses.append((place, one.values, other.values))
         elif one.locality is Locality.SEMIGLOBAL:
             of_rows.append((place, one.values, other.values))
@@ -202,31 +204,41 @@ def compare_projections(found: Differences, path: str, a: ProjectionState, b: Pr
         _match_synapses(found, path, a.connectivity, b.connectivity, of_synapses)
 
 
-def _views(projection: ProjectionState) -> dict[str, Array]:
-    views = {"pre_view": projection.pre_view, "post_view": projection.post_view}
-    return {name: view for name, view in views.items() if view is not None}
+def _ranks(projection: ProjectionState) -> dict[str, Array]:
+    given = {name: getattr(projection, name) for name in ("pre_view", "post_view", "order")}
+    return {name: array for name, array in given.items() if array is not None}
 
 
 def _delays(found: Differences, path: str, a: ProjectionState, b: ProjectionState) -> list[_Pair]:
     """Compare delays that are one value for all; return the others to be compared synapse by synapse."""
-    given = [{} if p.delays is None else {"delays": p.delays} for p in (a, b)]
+    given = []
+    for projection in (a, b):
+        delays = projection.delays
+        steps: dict[str, Array] = {} if delays is None else {"delays": _array(delays)}
+        pathways = {f"pathway_delays/{name}": array for name, array in projection.pathway_delays.items()}
+        given.append(steps | pathways)
+    pairs: list[_Pair] = []
     for place, one, other in found.common(path, *given):
-        if isinstance(one, int) and isinstance(other, int):
-            found.change(compare_values(place, np.asarray(one), np.asarray(other)))
+        if not one.shape and not other.shape:
+            found.change(compare_values(place, one, other))
             continue
-        if isinstance(one, int) != isinstance(other, int):
-            kinds = [
-                "one for all" if isinstance(delays, int) else "one per synapse" for delays in (one, other)
-            ]
+        if len(one.shape) != len(other.shape):
+            kinds = ["one per synapse" if delays.shape else "one for all" for delays in (one, other)]
             found.note(place, " became ".join(kinds))
-        return [(place, _spread(one, a.connectivity), _spread(other, b.connectivity))]
-    return []
+        pairs.append((place, _spread(one, other, a.connectivity), _spread(other, one, b.connectivity)))
+    return pairs
 
 
-def _spread(delays: int | Array, connectivity: Connectivity) -> Array:
-    if isinstance(delays, int):
-        return np.broadcast_to(np.asarray(delays, np.int32), (connectivity.n_synapses,))
-    return delays
+def _array(delays: int | Array) -> Array:
+    return np.asarray(delays) if isinstance(delays, int) else delays
+
+
+def _spread(delays: Array, others: Array, connectivity: Connectivity) -> Array:
+    if delays.shape:
+        return delays
+    same = delays.dtype.kind == others.dtype.kind  # steps have any type, and are none of seconds
+    one = np.asarray(delays, others.dtype if same else None)
+    return np.broadcast_to(one, (connectivity.n_synapses,))
 
 
 def _match_rows(found: Differences, a: Connectivity, b: Connectivity, pairs: Iterable[_Pair]) -> None:

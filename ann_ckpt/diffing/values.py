@@ -48,7 +48,7 @@ class Side:
     def gather(self, values: Array) -> NDArray[Any]:
         """Return values per synapse of these dendrites, one after the other."""
         if not self.starts.size:
-            return np.empty(0, values.dtype)
+            return np.empty((0, *values.shape[1:]), values.dtype)
         if np.array_equal(self.starts[1:], self.stops[:-1]):
             return np.asarray(values[int(self.starts[0]) : int(self.stops[-1])])
         rows = zip(self.starts.tolist(), self.stops.tolist(), strict=True)

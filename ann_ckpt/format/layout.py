@@ -33,8 +33,10 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 2)
+VERSION = (1, 3)
 """Major and minor. A reader takes any minor version of its major one."""
+PLAIN_VERSION = (1, 2)
+"""Written where nothing that came with :data:`VERSION` is in a file."""
 SUFFIXES = (".h5", ".hdf5")
 
 # Root: attributes and datasets.
@@ -85,6 +87,8 @@ POST_RANKS = "post_ranks"
 ROW_PTR = "row_ptr"
 PRE_RANKS = "pre_ranks"
 DELAYS = "delays"
+PATHWAY_DELAYS = "pathway_delays"
+ORDER = "order"
 PRE_VIEW = "pre_view"
 POST_VIEW = "post_view"
 
@@ -122,17 +126,25 @@ class Encoding(NamedTuple):
     """What reader and writer know of an encoding; each has a table of how it goes about it."""
 
     version: int
-    """The one that is written, and the last one that is read."""
+    """The one that is written."""
+    with_axes: int = 0
+    """The one that is written for attributes of which each value is an array, so that readers who would
+    take its axes for others refuse it; 0 where there is none."""
     blocks_since: float = math.inf
     """Version from which on parts of it have digests of their own."""
 
+    @property
+    def newest(self) -> int:
+        """The last version that is read."""
+        return max(self.version, self.with_axes)
+
 
 ENCODINGS = {
-    E_ARRAY: Encoding(2, blocks_since=2),
+    E_ARRAY: Encoding(2, with_axes=3, blocks_since=2),
     E_GLOBALS: Encoding(1),
     E_TEXT: Encoding(1),
     E_GROUP: Encoding(1),
-    E_SHARED: Encoding(1),
+    E_SHARED: Encoding(1, with_axes=2),
     E_TABLE: Encoding(1),
 }
 UNKNOWN_ENCODING = Encoding(0)

@@ -7,8 +7,9 @@ packed together; larger values are only named and stream through the writer late
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +54,7 @@ class GroupEntry:
     path: str
     attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     locality: ClassVar[str] = ""
+    axes: ClassVar[bool] = False
     encoding: ClassVar[str] = layout.E_GROUP
 
 
@@ -63,6 +65,7 @@ class TextEntry:
     path: str
     text: str
     locality: ClassVar[str] = ""
+    axes: ClassVar[bool] = False
     encoding: ClassVar[str] = layout.E_TEXT
 
 
@@ -75,6 +78,8 @@ class ArrayEntry:
     storage: StorageChoice
     locality: str = ""
     encoding: str = layout.E_ARRAY
+    axes: bool = False
+    """Whether each value of an attribute is an array, whose axes are the last ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +89,8 @@ class SharedEntry:
     path: str
     array: SharedArray
     locality: str = ""
+    axes: bool = False
+    """As :attr:`ArrayEntry.axes`."""
     encoding: ClassVar[str] = layout.E_SHARED
 
 
@@ -141,8 +148,18 @@ def plan_file(
     tag : str, optional
         What a checkpoint in a store is called.
     """
-    header = _root_attributes(state, created, tag)
-    return FilePlan((GroupEntry("", header), *_Planner(compression).network(state, provenance)))
+    entries = tuple(_Planner(compression).network(state, provenance))
+    version = layout.VERSION if any(map(_is_new, entries)) else layout.PLAIN_VERSION
+    return FilePlan((GroupEntry("", _root_attributes(state, version, created, tag)), *entries))
+
+
+def _is_new(entry: FileEntry) -> bool:
+    """Whether something came with the latest minor version."""
+    group, *rest = entry.path.split("/")
+    return entry.axes or (group == layout.PROJECTIONS and rest[1:2] in _NEW)
+
+
+_NEW = ([layout.ORDER], [layout.PATHWAY_DELAYS])
 
 
 class _Planner:
@@ -174,7 +191,7 @@ class _Planner:
     def _population(self, path: str, population: PopulationState) -> Iterator[FileEntry]:
         attributes = {layout.A_GEOMETRY: np.array(population.geometry, np.int64)}
         yield GroupEntry(path, attributes | self._type(population.neuron_type))
-        yield from self._attributes(path, population)
+        yield from self._attributes(path, population, len(population.geometry))
 
     def _projection(self, path: str, projection: ProjectionState) -> Iterator[FileEntry]:
         connectivity = projection.connectivity
@@ -197,23 +214,35 @@ class _Planner:
         yield self._array(path, layout.PRE_RANKS, connectivity.pre_ranks)
         if projection.delays is not None and not isinstance(projection.delays, int):
             yield self._array(path, layout.DELAYS, projection.delays)
+        if projection.pathway_delays:
+            pathways = f"{path}/{layout.PATHWAY_DELAYS}"
+            yield GroupEntry(pathways)
+            for name, delays in projection.pathway_delays.items():
+                yield self._array(pathways, layout.escape(name), delays)
+        if projection.order is not None:
+            yield self._array(path, layout.ORDER, projection.order)
         for name, view in ((layout.PRE_VIEW, projection.pre_view), (layout.POST_VIEW, projection.post_view)):
             if view is not None:
                 yield self._array(path, name, view)
-        yield from self._attributes(path, projection)
+        yield from self._attributes(path, projection, 1)
 
-    def _attributes(self, path: str, owner: PopulationState | ProjectionState) -> Iterator[FileEntry]:
+    def _attributes(
+        self, path: str, owner: PopulationState | ProjectionState, axes: int
+    ) -> Iterator[FileEntry]:
+        """Plan parameters and variables; values per neuron or synapse have so many ``axes`` at least."""
         for group, attributes in ((layout.PARAMETERS, owner.parameters), (layout.VARIABLES, owner.variables)):
-            single = packable({n: a.values for n, a in attributes.items() if a.locality is Locality.GLOBAL})
+            single = packable({n: a.values for n, a in attributes.items() if a.values.shape == ()})
             others = {n: a for n, a in attributes.items() if n not in single}
             if single:
                 yield self._packed(f"{path}/{layout.GLOBALS[group]}", single)
             if others:
                 yield GroupEntry(f"{path}/{group}")
             for name, attribute in others.items():
-                yield self._array(
+                entry = self._array(
                     f"{path}/{group}", layout.escape(name), attribute.values, attribute.locality
                 )
+                own = _AXES.get(attribute.locality, axes)
+                yield replace(entry, axes=True) if len(attribute.values.shape) > own else entry
         yield from self._dynamics(f"{path}/", owner.dynamics)
 
     def _dynamics(self, prefix: str, dynamics: Mapping[str, Array]) -> Iterator[FileEntry]:
@@ -240,6 +269,10 @@ class _Planner:
             return {}
         number = self._types.setdefault(type_text(info), len(self._types))
         return {layout.A_TYPE: np.array(number, np.int64)}
+
+
+_AXES: Mapping[Locality, float] = {Locality.GLOBAL: 0, Locality.UNKNOWN: math.inf}
+"""Axes of attributes that do not have those of their object."""
 
 
 def packable(values: Mapping[str, Array]) -> dict[str, Array]:
@@ -297,10 +330,12 @@ def resume_document(state: NetworkState) -> dict[str, Any]:
     return document
 
 
-def _root_attributes(state: NetworkState, created: str, tag: str | None) -> dict[str, NDArray[Any]]:
+def _root_attributes(
+    state: NetworkState, version: tuple[int, int], created: str, tag: str | None
+) -> dict[str, NDArray[Any]]:
     attributes: dict[str, NDArray[Any]] = {
         layout.A_FORMAT: _text(layout.FORMAT),
-        layout.A_VERSION: np.array(layout.VERSION, np.int32),
+        layout.A_VERSION: np.array(version, np.int32),
         layout.A_CREATED: _text(created),
     }
     if state.time_step is not None:

@@ -380,7 +380,7 @@ class FileReader:
 
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]
-        if row.version > layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).version:
+        if row.version > layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).newest:
             raise FormatVersionError(
                 f"encoding {printable(row.encoding)!r} version {row.version} is not supported",
                 details={"hint": "update ann_ckpt"},

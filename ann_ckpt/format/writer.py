@@ -83,7 +83,7 @@ class _Writer:
         """Write everything; return where the datasets lie that the trailer notes."""
         for entry in plan.entries:
             digest = _WRITING[entry.encoding](self, entry)
-            self._record(entry.path, entry.encoding, digest, entry.locality)
+            self._record(entry.path, entry.encoding, digest, entry.locality, axes=entry.axes)
         if plan.shared:
             self._tables(layout.SHARED, shared_tables([entry.array for entry in plan.shared]))
         if self._digests:
@@ -91,10 +91,12 @@ class _Writer:
         self._finish()
         return self._noted
 
-    def _record(self, path: str, encoding: str, digest: str, locality: str = "") -> None:
-        self._index.append(
-            IndexRow(path, encoding, layout.ENCODINGS[encoding].version, str(locality), digest)
-        )
+    def _record(
+        self, path: str, encoding: str, digest: str, locality: str = "", *, axes: bool = False
+    ) -> None:
+        known = layout.ENCODINGS[encoding]
+        version = known.with_axes if axes else known.version
+        self._index.append(IndexRow(path, encoding, version, str(locality), digest))
 
     def _tables(self, group: str, tables: Mapping[str, NDArray[Any]]) -> None:
         self._record(group, layout.E_GROUP, self._group(GroupEntry(group)))

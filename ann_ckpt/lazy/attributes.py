@@ -15,6 +15,7 @@ from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, Resume, Ty
 
 __all__ = [
     "LazyGroup",
+    "arrays_of",
     "attributes_of",
     "dynamics_of",
     "resume_from",
@@ -131,6 +132,13 @@ def dynamics_of(reader: FileReader, prefix: str) -> LazyGroup[Array]:
         lambda _, value: value,
         lambda _, place: LazyArray(reader, place),
     )
+
+
+def arrays_of(reader: FileReader, path: str) -> dict[str, Array]:
+    """Return the arrays of a group by their true names; none where there is no such group."""
+    with reader.reporting_corruption(path):
+        links = reader.index.children(path)
+        return {layout.unescape(link): LazyArray(reader, f"{path}/{link}") for link in links}
 
 
 def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | None:

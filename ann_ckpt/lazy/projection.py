@@ -13,7 +13,7 @@ from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import attributes_of, dynamics_of
+from ann_ckpt.lazy.attributes import arrays_of, attributes_of, dynamics_of
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -129,6 +129,16 @@ class LazyProjection(RowAccess):
         return self._structure(layout.PRE_RANKS, RANK)
 
     @cached_property
+    def pathway_delays(self) -> Mapping[str, Array]:
+        """Delays by the name of a pathway: integers are steps, floats seconds; one, or one per synapse."""
+        return arrays_of(self._reader, f"{self._path}/{layout.PATHWAY_DELAYS}")
+
+    @cached_property
+    def order(self) -> LazyArray | None:
+        """The place in the rows of each synapse in the simulator's own order, shape ``(n_synapses,)``."""
+        return self._array(layout.ORDER)
+
+    @cached_property
     def connectivity(self) -> Connectivity:
         """The rows, with ``pre_ranks`` still lazy."""
         with self._reader.reporting_corruption(self._path):
@@ -143,6 +153,8 @@ class LazyProjection(RowAccess):
             self.pre_ranks,
             *(a.values for a in self.attributes.values()),
             *self.dynamics.values(),
+            *self.pathway_delays.values(),
+            *(() if self.order is None else (self.order,)),
         ]
         if isinstance(self.delays, LazyArray):
             arrays.append(self.delays)
@@ -197,6 +209,8 @@ class LazyProjection(RowAccess):
                 self.target,
                 self.connectivity,
                 delays=self.delays,
+                pathway_delays=self.pathway_delays,
+                order=self.order,
                 parameters=self.parameters,
                 variables=self.variables,
                 dynamics=self.dynamics,
@@ -271,8 +285,8 @@ class LazyProjection(RowAccess):
             raise self._senseless(layout.ROW_PTR, self.row_ptr, f"{rows[0] + 1} entries")
         expected = {Locality.SEMIGLOBAL: rows, Locality.LOCAL: synapses}
         for name, attribute in self.attributes.items():
-            shape = expected.get(attribute.locality, attribute.values.shape)
-            if attribute.values.shape != shape:
+            shape = expected.get(attribute.locality, ())
+            if attribute.values.shape[: len(shape)] != shape:
                 raise self._senseless(name, attribute.values, f"shape {shape}")
         if isinstance(self.delays, LazyArray) and self.delays.shape != synapses:
             raise self._senseless(layout.DELAYS, self.delays, f"shape {synapses}")

@@ -30,6 +30,7 @@ __all__ = [
     "in_memory",
     "is_lazy",
     "nbytes",
+    "permutation_fault",
     "plain_array",
 ]
 
@@ -70,6 +71,7 @@ class Locality(StrEnum):
     """One value per dendrite; shape ``(n_rows,)``."""
     LOCAL = "local"
     """One value per neuron, in the population's geometry, or per synapse, shape ``(n_synapses,)``."""
+    # A value may itself be an array: its axes follow, in all three.
     UNKNOWN = "unknown"
     """An old file did not say and the shape does not tell."""
 
@@ -79,16 +81,17 @@ class Attribute:
     """The values of one parameter or variable, with their locality."""
 
     values: Array
-    """Float, integer or bool; the shape that ``locality`` asks for."""
+    """Float, integer or bool; the shape that ``locality`` asks for, and after it, where each value
+    is an array, the axes of one: ``(n, 3)`` for three time constants of each neuron."""
     locality: Locality
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", as_array(self.values))
         object.__setattr__(self, "locality", Locality(self.locality))
-        if (self.locality is Locality.GLOBAL) != (self.values.shape == ()):
+        if self.locality is not Locality.GLOBAL and self.values.shape == ():
             raise StateError(
-                f"a {self.locality} attribute cannot have the shape {self.values.shape}",
-                details={"expected": "shape () exactly for global attributes"},
+                f"a {self.locality} attribute cannot have the shape ()",
+                details={"expected": "shape () for global attributes only"},
             )
 
 
@@ -200,6 +203,23 @@ def blocks(array: Array, *, at_most: int = BLOCK_BYTES, unit: int = 1) -> Iterat
     step = unit * max(1, at_most // (entry * unit))
     for start in range(0, length, step):
         yield start, plain_array(array[start : min(start + step, length)])
+
+
+def permutation_fault(order: Array, length: int) -> str | None:
+    """Return why integers are not a permutation of ``length`` places; None if they are.
+
+    Examples
+    --------
+    >>> permutation_fault(np.array([2, 0, 1]), 3)
+    >>> permutation_fault(np.array([2, 0, 2]), 3)
+    'it leaves out place 1'
+    """
+    seen = np.zeros(length, np.bool_)
+    for _, block in blocks(order):
+        if block.size and not 0 <= block.min() <= block.max() < length:
+            return f"it goes from {block.min()} to {block.max()}, for {length} places"
+        seen[block] = True
+    return None if seen.all() else f"it leaves out place {int(np.argmin(seen))}"
 
 
 def identical_values(a: Array, b: Array) -> bool:

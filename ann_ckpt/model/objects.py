@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
-from ann_ckpt.model.arrays import Array, Attribute, Locality, as_array, is_lazy, plain_array
+from ann_ckpt.model.arrays import (
+    Array,
+    Attribute,
+    Locality,
+    as_array,
+    is_lazy,
+    permutation_fault,
+    plain_array,
+)
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.model.plain import (
     check_kind,
@@ -110,7 +118,7 @@ class _WithAttributes:
         raise NotImplementedError
 
     def _shape_of(self, locality: Locality) -> tuple[int, ...] | None:
-        """Shape that ``locality`` asks for; None where any shape will do."""
+        """First axes that ``locality`` asks for; None where any shape will do."""
         raise NotImplementedError
 
     def _settle_attributes(self) -> None:
@@ -136,7 +144,7 @@ class _WithAttributes:
                 f"{self._title}, attribute {printable(name)!r}: {error.fact}", details=error.details
             ) from error
         expected = self._shape_of(given.locality)
-        if expected is not None and given.values.shape != expected:
+        if expected is not None and given.values.shape[: len(expected)] != expected:
             raise StateError(
                 f"{self._title}: {given.locality} {printable(name)!r} has the shape {given.values.shape}",
                 details={"expected": f"{expected}"},
@@ -246,6 +254,13 @@ class ProjectionState(_WithAttributes, RowAccess):
     delays: int | Array | None = field(default=None, kw_only=True)
     """Delay in steps: one for all synapses, or an integer per synapse, shape
     ``(n_synapses,)``, rows in order. None where the source does not know."""
+    pathway_delays: Mapping[str, Array] = field(default_factory=dict, kw_only=True)
+    """Delays by the name of a pathway, where synapses have several or steps are not exact: integers
+    are steps, floats seconds; shape ``()`` for all synapses or ``(n_synapses,)``, rows in order."""
+    order: Array | None = field(default=None, kw_only=True)
+    """The simulator's own order of synapses: for each in that order its place in the rows, integers,
+    shape ``(n_synapses,)``. ``values[order]`` are values as the simulator has them. None where the
+    source does not say, or has no order of its own."""
     pre_size: int | None = field(default=None, kw_only=True)
     """Neurons in the pre-synaptic population, if known."""
     post_size: int | None = field(default=None, kw_only=True)
@@ -266,6 +281,8 @@ class ProjectionState(_WithAttributes, RowAccess):
             object.__setattr__(self, what, optional_whole(f"{self._title}: {what}", getattr(self, what)))
         self._settle_attributes()
         self._settle_delays()
+        self._settle_pathways()
+        self._settle_order()
         for side in ("pre", "post"):
             self._settle_view(side)
         self._check_ranks("post_ranks", self.connectivity.post_ranks, self.post_size)
@@ -279,9 +296,10 @@ class ProjectionState(_WithAttributes, RowAccess):
         read = _WithAttributes._read_arrays(self)  # super() does not know the class that slots made
         if is_lazy(self.connectivity.pre_ranks):
             read["connectivity"] = replace(self.connectivity, pre_ranks=np.asarray(self.pre_ranks))
-        if is_lazy(self.delays):
-            read["delays"] = np.asarray(self.delays)
-        return read
+        for name in ("delays", "order"):
+            if is_lazy(getattr(self, name)):
+                read[name] = np.asarray(getattr(self, name))
+        return read | read_mappings(self, "pathway_delays")
 
     @property
     def post_ranks(self) -> Array:
@@ -315,7 +333,7 @@ class ProjectionState(_WithAttributes, RowAccess):
     def _locality_of(self, shape: tuple[int, ...]) -> Locality:
         if not shape:
             return Locality.GLOBAL
-        if shape == (self.connectivity.n_rows,) != (self.connectivity.n_synapses,):
+        if shape[0] == self.connectivity.n_rows != self.connectivity.n_synapses:
             return Locality.SEMIGLOBAL
         return Locality.LOCAL
 
@@ -341,6 +359,38 @@ class ProjectionState(_WithAttributes, RowAccess):
         if isinstance(delays, np.ndarray) and delays.size and not 0 <= delays.min() <= delays.max() < 2**63:
             raise StateError(f"{self._title}: delays of {delays.min()} to {delays.max()} steps")
         object.__setattr__(self, "delays", delays if delays.shape else int(np.asarray(delays)))
+
+    def _settle_pathways(self) -> None:
+        title = f"{self._title}, pathway_delays"
+        settled = settled_arrays(title, self.pathway_delays)
+        for name, delays in settled.items():
+            what = f"{title}: {printable(name)!r}"
+            if delays.dtype.kind == "b" or delays.shape not in ((), (self.connectivity.n_synapses,)):
+                raise StateError(
+                    f"{what} are {delays.dtype} {delays.shape}",
+                    details={"expected": f"steps or seconds, one or {self.connectivity.n_synapses} of them"},
+                )
+            if isinstance(delays, np.ndarray) and delays.size and not (delays >= 0).all():
+                raise StateError(f"{what} go from {delays.min()} to {delays.max()}; expected none below 0")
+        object.__setattr__(self, "pathway_delays", settled)
+
+    def _settle_order(self) -> None:
+        if self.order is None:
+            return
+        try:
+            order = as_array(self.order)
+        except StateError as error:
+            raise StateError(f"{self._title}, order: {error.fact}", details=error.details) from error
+        n = self.connectivity.n_synapses
+        if order.dtype.kind not in "iu" or order.shape != (n,):
+            raise StateError(
+                f"{self._title}: order is {order.dtype} {order.shape}",
+                details={"expected": f"a permutation of {n} synapses"},
+            )
+        fault = permutation_fault(order, n) if isinstance(order, np.ndarray) else None
+        if fault is not None:
+            raise StateError(f"{self._title}: order is not a permutation: {fault}")
+        object.__setattr__(self, "order", order)
 
     def _settle_view(self, side: str) -> None:
         view = getattr(self, f"{side}_view")

@@ -46,7 +46,8 @@ class Synapses:
     delays: NDArray[Any] | int | None
     """In steps: shape ``(n,)``, one for all, or None if not known."""
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Attributes by name, shape ``(n,)``, or one value where all synapses here share it."""
+    """Attributes by name, shape ``(n,)`` and the axes of one value, or one value where all synapses
+    here share it."""
 
     def __getitem__(self, attribute: str) -> NDArray[Any]:
         """Values of one attribute.
@@ -174,7 +175,9 @@ class RowAccess:
         slab = self._slab(low, max(low, high))
         sizes = np.diff(slab.pointers)
         values = {
-            name: np.repeat(value, sizes) if self.attributes[name].locality is Locality.SEMIGLOBAL else value
+            name: np.repeat(value, sizes, axis=0)
+            if self.attributes[name].locality is Locality.SEMIGLOBAL
+            else value
             for name, value in slab.values.items()
         }
         post = np.repeat(np.asarray(self.post_ranks[low : max(low, high)]), sizes)
@@ -357,6 +360,11 @@ class RowAccess:
             )
         attribute = self.attributes[name]
         values = np.asarray(attribute.values)
+        if values.ndim > (attribute.locality is not Locality.GLOBAL):
+            raise StateError(
+                f"projection {self.name!r}: {name!r} has the shape {values.shape}",
+                details={"expected": "one number per synapse"},
+            )
         if attribute.locality is Locality.SEMIGLOBAL:
             return np.repeat(values, np.diff(pointers))
         if attribute.locality is Locality.UNKNOWN and values.shape != (int(pointers[-1]),):
@@ -395,7 +403,7 @@ class Slab:
 
 def take(array: Array, indices: NDArray[np.int64]) -> NDArray[Any]:
     """Return ``array[indices]`` for ascending indices, reading only the blocks they lie in."""
-    out = np.empty(indices.size, array.dtype)
+    out = np.empty((indices.size, *array.shape[1:]), array.dtype)
     step = 1 << 16
     cuts = np.flatnonzero(np.diff(indices // step)) + 1
     for part in np.split(np.arange(indices.size), cuts):

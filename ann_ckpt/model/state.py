@@ -234,8 +234,9 @@ def _projections(path: str, a: ProjectionState, b: ProjectionState) -> Iterator[
             yield f"{path}/{scalar}"
     for array in ("post_ranks", "row_ptr", "pre_ranks"):
         yield from _values(f"{path}/{array}", getattr(a.connectivity, array), getattr(b.connectivity, array))
-    for optional in ("delays", "pre_view", "post_view"):
+    for optional in ("delays", "order", "pre_view", "post_view"):
         yield from _optional(f"{path}/{optional}", getattr(a, optional), getattr(b, optional))
+    yield from _mappings(f"{path}/pathway_delays", a.pathway_delays, b.pathway_delays, _values)
     yield from _attributes(path, a, b)
 
 

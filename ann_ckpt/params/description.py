@@ -282,7 +282,11 @@ def describe_parameter(
 ) -> ParameterDescription:
     """Describe one attribute; where a declaration contradicts what is stored, it is no help."""
     info = info or AttributeInfo()
-    values, locality = attribute.values, attribute.locality
+    values = attribute.values
+    # One value for all that is an array is no number that a file could have.
+    locality = (
+        Locality.UNKNOWN if values.shape and attribute.locality is Locality.GLOBAL else attribute.locality
+    )
     stored = CType.of("", values.dtype)
     declared = CType.of(info.ctype, values.dtype)
     ctype = declared if stored.covers(declared) else stored

@@ -245,7 +245,7 @@ class _FreshBlocks:
             with explained(Path(self._writer.path)):
                 fresh = self._batch.add(self._writer, placement.object_name)
         entry = self._entry
-        entries[entry.path] = SharedEntry(entry.path, placement.layout(fresh), entry.locality)
+        entries[entry.path] = SharedEntry(entry.path, placement.layout(fresh), entry.locality, entry.axes)
 
 
 def _append(writer: ObjectWriter, values: NDArray[Any]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Owner, SetsTogether, Simulator
+from ann_ckpt.adapters.protocol import ExactSimulator, Owner, SetsPathwayDelays, SetsTogether, Simulator
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Attribute, Connectivity, PopulationState, ProjectionState, nbytes
 
@@ -20,6 +20,7 @@ __all__ = [
     "SetConstant",
     "SetDelays",
     "SetDynamics",
+    "SetPathwayDelays",
     "SetPopulationAttribute",
     "SetProjectionAttribute",
     "SetTimeStep",
@@ -162,6 +163,29 @@ class SetDelays(Action):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SetPathwayDelays(Action):
+    """Set delays of pathways of a projection that keeps its synapses."""
+
+    taker: SetsPathwayDelays
+    projection: str
+    delays: Mapping[str, Array]
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return tuple(self.delays.values())
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Paths that a report lists as loaded."""
+        return tuple(f"{self.path}/{name}" for name in self.delays)
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        self.taker.set_pathway_delays(self.projection, {n: watch(a) for n, a in self.delays.items()})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reseed(Action):
     """Reseed the random generators as the saved network was."""
 
@@ -208,7 +232,17 @@ class Connect(Action):
         synapses, delays = self.projection.connectivity, self.projection.delays
         perhaps = () if delays is None or isinstance(delays, int) else (delays,)
         weights = (self.projection["w"],) if "w" in self.projection else ()
-        return (synapses.post_ranks, synapses.row_ptr, synapses.pre_ranks, *weights, *perhaps)
+        order = () if self.projection.order is None else (self.projection.order,)
+        pathways = self.projection.pathway_delays.values()
+        return (
+            synapses.post_ranks,
+            synapses.row_ptr,
+            synapses.pre_ranks,
+            *weights,
+            *perhaps,
+            *pathways,
+            *order,
+        )
 
     @property
     def loads(self) -> tuple[str, ...]:
@@ -227,6 +261,8 @@ class Connect(Action):
             delays=state.delays
             if state.delays is None or isinstance(state.delays, int)
             else watch(state.delays),
+            pathway_delays={name: watch(delays) for name, delays in state.pathway_delays.items()},
+            order=None if state.order is None else watch(state.order),
         )
         simulator.connect(watched)
 

@@ -169,7 +169,8 @@ def fitting_attributes(
     stored, live : PopulationState or ProjectionState
         The object on both sides.
     shapes : mapping of Locality to tuple of int
-        What is expected; for a projection that is rebuilt, the stored sizes.
+        What is expected; for a projection that is rebuilt, the stored sizes. The axes of values that
+        are arrays are those of the live ones.
     """
     for name in live:
         if name not in stored:
@@ -257,6 +258,7 @@ def _fitting(
         findings.mismatch(path, f"{stored.locality} in the file, {live.locality} in the network")
         return None
     shape = shapes[live.locality]
+    shape += live.values.shape[len(shape) :]  # the axes of one value
     values = stored.values
     # Old files keep a population's values flat, and not every one says whose they are.
     if stored.locality is Locality.UNKNOWN and values.shape == (math.prod(shape),) and shape:
@@ -273,7 +275,7 @@ def _one_for_all(findings: Findings, path: str, stored: Attribute, live: Attribu
 
     ANNarchy before 4.5.5 knew no values of a whole projection and kept one per dendrite.
     """
-    if stored.locality is not Locality.SEMIGLOBAL or live.locality is not Locality.GLOBAL:
+    if stored.locality is not Locality.SEMIGLOBAL or live.values.shape or len(stored.values.shape) > 1:
         return stored
     values = np.asarray(stored.values)
     bits = values.view(f"V{values.dtype.itemsize}")

@@ -7,12 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from ann_ckpt.adapters.protocol import SetsTogether
+from ann_ckpt.adapters.protocol import SetsPathwayDelays, SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.model.arrays import permutation_fault
 from ann_ckpt.report import Note
-from ann_ckpt.transfer.actions import Connect, SetAttributes, SetDelays, SetProjectionAttribute
-from ann_ckpt.transfer.fitting import Findings, fitting_attributes, refused_values
+from ann_ckpt.transfer.actions import (
+    Action,
+    Connect,
+    SetAttributes,
+    SetDelays,
+    SetPathwayDelays,
+    SetProjectionAttribute,
+)
+from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
 
 __all__ = [
     "Refusal",
@@ -70,11 +78,13 @@ def plan_projection(
         parameters={n: a for n, a in fits.items() if n in stored.parameters},
         variables={n: a for n, a in fits.items() if n in stored.variables},
         delays=stored.delays if same_clock else None,
+        pathway_delays=_fitting_pathways(findings, path, stored, live, same_clock=same_clock),
+        order=_usable_order(findings, path, stored, live),
     )
     values = {name: attribute.values for name, attribute in fits.items()}
     refused = refused_values(findings, path, candidate, values, offers)
-    if stored.connectivity.equals(live.connectivity):
-        _plan_delays(findings, path, candidate, live, refusal)
+    if stored.connectivity.equals(live.connectivity) and not _other_order(candidate, live):
+        _plan_delays(findings, path, candidate, live, refusal, offers)
     elif refused or not _plan_rebuilding(findings, path, candidate, live, refusal):
         return
     else:
@@ -192,22 +202,90 @@ def _inside(synapses: Connectivity, side: str, view: set[int]) -> bool:
     return all(view.issuperset(np.unique(block).tolist()) for _, block in blocks(synapses.pre_ranks))
 
 
+def _fitting_pathways(
+    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, *, same_clock: bool
+) -> dict[str, Array]:
+    """Return the stored delays of pathways that the network has too, in its types; report the others."""
+    for name in live.pathway_delays.keys() - stored.pathway_delays.keys():
+        findings.note(f"{path}/pathway_delays/{name}", "the file does not know these delays; they stay")
+    found: dict[str, Array] = {}
+    for name, delays in stored.pathway_delays.items():
+        where = f"{path}/pathway_delays/{name}"
+        if name not in live.pathway_delays:
+            findings.not_in_network(where, "the network has no such pathway")
+            continue
+        dtype = live.pathway_delays[name].dtype
+        here, there = ("seconds" if d.kind == "f" else "steps" for d in (delays.dtype, dtype))
+        if here != there:
+            findings.mismatch(where, f"{here} in the file, {there} in the network")
+        elif here == "seconds" or same_clock:
+            fit = fitting_values(findings, where, delays, dtype)
+            found |= {} if fit is None else {name: fit}
+    return found
+
+
+def _usable_order(
+    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState
+) -> Array | None:
+    """Return the stored order of synapses if the network has one too."""
+    where = f"{path}/order"
+    if stored.order is None or live.order is None:
+        if stored.order is not None:
+            findings.note(where, "the network does not keep synapses in an order of its own; not used")
+        elif live.order is not None:
+            findings.note(where, "the file does not know in which order the simulator had the synapses")
+        return None
+    fault = permutation_fault(stored.order, stored.connectivity.n_synapses)
+    if fault is not None:
+        findings.mismatch(where, f"not a permutation: {fault}")
+        return None
+    return stored.order
+
+
+def _other_order(stored: ProjectionState, live: ProjectionState) -> bool:
+    """Whether the simulator has the same synapses in another order."""
+    if stored.order is None or live.order is None:
+        return False
+    return not _same_delays(stored.order, live.order)
+
+
 def _plan_delays(
-    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, refusal: Refusal
+    findings: Findings,
+    path: str,
+    stored: ProjectionState,
+    live: ProjectionState,
+    refusal: Refusal,
+    offers: object,
 ) -> None:
     """Set delays that differ, on synapses that are the same."""
-    if stored.delays is None or (live.delays is not None and _same_delays(stored.delays, live.delays)):
-        return
-    reason = refusal(stored)
-    if reason is None:
-        findings.do(SetDelays(f"{path}/delays", stored.name, stored.delays))
-    else:
-        findings.mismatch(f"{path}/delays", f"cannot be set: {reason}")
+    actions: list[Action] = []
+    if stored.delays is not None and not (
+        live.delays is not None and _same_delays(stored.delays, live.delays)
+    ):
+        actions.append(SetDelays(f"{path}/delays", stored.name, stored.delays))
+    pathways = {
+        name: delays
+        for name, delays in stored.pathway_delays.items()
+        if not _same_delays(delays, live.pathway_delays[name])
+    }
+    if pathways and isinstance(offers, SetsPathwayDelays):
+        actions.append(SetPathwayDelays(f"{path}/pathway_delays", offers, stored.name, pathways))
+    elif pathways:
+        names = ", ".join(printable(name) for name in pathways)
+        findings.mismatch(f"{path}/pathway_delays", f"this simulator cannot set them: {names}")
+    reason = refusal(stored) if actions else None
+    for action in actions:
+        if reason is None:
+            findings.do(action)
+        else:
+            findings.mismatch(action.path, f"cannot be set: {reason}")
 
 
 def _same_delays(stored: int | Array, live: int | Array) -> bool:
     if isinstance(stored, int) or isinstance(live, int):
         return isinstance(stored, int) and isinstance(live, int) and stored == live
+    if not stored.shape or not live.shape:
+        return stored.shape == live.shape and bool(np.asarray(stored) == np.asarray(live))
     return stored.shape == live.shape and all(
         np.array_equal(block, live[start : start + block.size]) for start, block in blocks(stored)
     )
@@ -225,7 +303,10 @@ def _plan_rebuilding(
         findings.mismatch(path, f"{counts} in the file, {others} in the network; cannot be rebuilt: {reason}")
         return False
     findings.do(Connect(path, stored))
-    findings.rebuilt.append(Note(path, f"{counts}, in place of {others}"))
+    same = here.equals(there)
+    findings.rebuilt.append(
+        Note(path, f"{counts}, in another order" if same else f"{counts}, in place of {others}")
+    )
     for name, attribute in live.attributes.items():
         if name not in stored and attribute.locality is not Locality.GLOBAL:
             findings.note(f"{path}/{name}", "starts from its initial value, because the synapses are new")

@@ -6,13 +6,14 @@ what older readers and writers left us, not what the code of today makes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ann_ckpt
 from ann_ckpt import api
-from ann_ckpt.format.layout import VERSION
+from ann_ckpt.format.layout import PLAIN_VERSION
 from ann_ckpt.store import store
-from tests.golden.networks import NETWORKS, STEPS, TAGS, run
+from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, run
 
 HERE = Path(__file__).parent
 
@@ -20,14 +21,22 @@ HERE = Path(__file__).parent
 def main() -> None:
     # They are published: they say which version wrote them and nothing of the machine.
     api.provenance = store.provenance = lambda simulator=None: {"ann_ckpt": ann_ckpt.__version__}
-    version = ".".join(map(str, VERSION))
     for name, make in NETWORKS.items():
-        path = HERE / f"{name}-{version}.h5"
+        path = HERE / f"{name}-{_text(SINCE.get(name, PLAIN_VERSION))}.h5"
         if not path.exists():
             ann_ckpt.write(make(), path)
-    path = HERE / f"run-{version}.ckpt"
+    path = HERE / f"run-{_text(PLAIN_VERSION)}.ckpt"
     if not path.exists():
         make_store(path)
+    path = HERE / f"further-{_text(SINCE['further'])}.ckpt"
+    if not path.exists():
+        with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
+            checkpoints.save(further())
+            checkpoints.save(replace(further(), time_step=20))
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def make_store(path: Path) -> None:

@@ -118,7 +118,54 @@ def bare() -> NetworkState:
     return NetworkState()
 
 
-NETWORKS = {"complete": complete, "bare": bare}
+def further() -> NetworkState:
+    """What came with version 1.3: an order of synapses, delays of pathways, values that are arrays."""
+    neurons, fan_in = 50, 100
+    n = neurons * fan_in
+    synapses = Connectivity(
+        np.arange(neurons), np.arange(neurons + 1) * fan_in, np.arange(n, dtype=np.int32) * 7 % neurons
+    )
+    return NetworkState(
+        populations=[
+            PopulationState(
+                "cells",
+                (neurons,),
+                parameters={
+                    "tau_syn": ramp(3 * neurons).reshape(neurons, 3),
+                    "E_rev": Attribute(np.array([0.0, -85.0, -70.0]), Locality.GLOBAL),
+                },
+                variables={"v": ramp(neurons)},
+            ),
+            PopulationState("sheet", (2, 3), variables={"trace": ramp(12, np.float32).reshape(2, 3, 2)}),
+        ],
+        projections=[
+            ProjectionState(
+                "stdp",
+                "cells",
+                "cells",
+                "exc",
+                synapses,
+                delays=np.arange(n, dtype=np.int32) % 9 + 1,
+                pathway_delays={
+                    "pre": ramp(n) / 100,
+                    "post": np.float64(0.0005),
+                    "queue/2": np.arange(n, dtype=np.int32) % 5,
+                },
+                order=np.argsort(synapses.pre_ranks, kind="stable"),
+                parameters={"row": Attribute(ramp(2 * neurons).reshape(neurons, 2), Locality.SEMIGLOBAL)},
+                variables={"w": ramp(n), "trace": ramp(2 * n, np.float32).reshape(n, 2)},
+                pre_size=neurons,
+                post_size=neurons,
+            )
+        ],
+        time_step=10,
+        dt=0.1,
+    )
+
+
+NETWORKS = {"complete": complete, "bare": bare, "further": further}
+SINCE = {"further": (1, 3)}
+"""Networks that an older version than this cannot hold."""
 
 SIDE = 12
 """Neurons along one side of the layer of :func:`run`, which any ``DemoNetwork`` of this size can load."""

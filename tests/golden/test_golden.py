@@ -10,8 +10,9 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt.errors import FormatVersionError
-from ann_ckpt.format.layout import VERSION
-from tests.golden.networks import NETWORKS
+from ann_ckpt.format import layout
+from ann_ckpt.format.layout import PLAIN_VERSION, VERSION
+from tests.golden.networks import NETWORKS, SINCE, further
 
 FILES = sorted(Path(__file__).parent.glob("*.h5"))
 
@@ -20,7 +21,36 @@ def test_files_and_stores_of_every_released_version_are_there():
     names = {path.name for path in FILES[0].parent.iterdir()}
     for minor in range(VERSION[1] + 1):
         version = f"{VERSION[0]}.{minor}"
-        assert {f"bare-{version}.h5", f"complete-{version}.h5", f"run-{version}.ckpt"} <= names
+        if (VERSION[0], minor) <= PLAIN_VERSION:
+            assert {f"bare-{version}.h5", f"complete-{version}.h5", f"run-{version}.ckpt"} <= names
+        else:
+            assert {f"further-{version}.h5", f"further-{version}.ckpt"} <= names
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_file_has_the_lowest_version_that_has_all_that_is_in_it(name, tmp_path):
+    ann_ckpt.write(NETWORKS[name](), tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as ckpt:
+        assert ckpt.format_version == SINCE.get(name, PLAIN_VERSION)
+
+
+@pytest.mark.parametrize("old", ["h5", "ckpt"])
+def test_a_reader_that_does_not_know_axes_of_values_refuses_those_arrays_and_no_others(old, monkeypatch):
+    """As version 1.2 would: the encodings of that time were these."""
+    before = {name: known._replace(with_axes=0) for name, known in layout.ENCODINGS.items()}
+    monkeypatch.setattr(layout, "ENCODINGS", before)
+    with ann_ckpt.open(Path(__file__).parent / f"further-1.3.{old}") as ckpt:
+        stdp = ckpt.projections["stdp"]
+        assert np.array_equal(stdp["w"], further().projections["stdp"]["w"])
+        assert np.array_equal(ckpt.populations["cells"]["v"], further().populations["cells"]["v"])
+        for refused in (
+            lambda: stdp["trace"][:2],
+            lambda: stdp["row"][:2],
+            lambda: ckpt.populations["cells"]["tau_syn"][:2],
+            lambda: ckpt.populations["cells"]["E_rev"][:2],
+        ):
+            with pytest.raises(FormatVersionError, match="update"):
+                refused()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -58,9 +88,7 @@ def test_a_newer_major_version_is_refused_and_says_so(tmp_path):
 
 
 def test_a_newer_minor_version_reads(tmp_path, monkeypatch):
-    from ann_ckpt.format import layout
-
-    monkeypatch.setattr(layout, "VERSION", (1, 7))
+    monkeypatch.setattr(layout, "PLAIN_VERSION", (1, 7))
     path = tmp_path / "newer.h5"
     state = NETWORKS["complete"]()
     ann_ckpt.write(state, path)

@@ -16,7 +16,7 @@ from ann_ckpt.store.placement import INLINE_BYTES
 from ann_ckpt.testing import captured
 from tests.golden.networks import KEPT, SIDE, TAGS, run
 
-STORES = sorted(Path(__file__).parent.glob("*.ckpt"))
+STORES = sorted(Path(__file__).parent.glob("run-*.ckpt"))
 
 
 @pytest.fixture(params=STORES, ids=lambda p: p.name)

@@ -74,6 +74,19 @@ class File:
             self.tables = {p: file[p][()] for p, encoding, *_ in self.index if encoding == "table"}
             for number, (path_, encoding, version, _, expected) in enumerate(self.index):
                 self._read(file, number, path_, encoding, version, expected)
+            self._check_versions()
+
+    def _check_versions(self) -> None:
+        """Values that are arrays stand in a file of 1.3, and the index marks them, and none else."""
+        marked = {"array": 3, "shared": 2}
+        for path, encoding, version, locality, _ in self.index:
+            if not locality or encoding not in marked or locality == "unknown":
+                continue
+            owner = "/".join(path.split("/")[:2])
+            axes = self.values[owner]["geometry"].size if path.startswith("populations") else 1
+            own = 0 if locality == "global" else axes
+            assert (version == marked[encoding]) == (self.values[path].ndim > own), path
+            assert self.version >= (1, 3) or version != marked[encoding]
 
     def _text(self, name: str) -> str:
         return self.root[name].tobytes().rstrip(b"\0").decode()
@@ -92,11 +105,12 @@ class File:
             assert group_digest(attributes, ROOT if not path else GROUPS) == expected, path
             self.values[path] = attributes
         elif encoding == "shared":
+            assert version in (1, 2)
             self.values[path] = self._shared_array(self.shared.index(path), expected)
         else:
             dataset = file[path]
             values = np.array(dataset[()], dataset.dtype)
-            if encoding == "array" and version == 2:
+            if encoding == "array" and version >= 2:
                 assert self._array_digest(number, values) == expected, path
             else:
                 assert digest(type_bytes(values.dtype), values.tobytes()) == expected, path
@@ -225,12 +239,14 @@ class Network:
     def _projection(self, path: str) -> dict[str, Any]:
         values = self.file.values
         header = values[path]
-        names = ("post_ranks", "row_ptr", "pre_ranks", "delays", "pre_view", "post_view")
+        names = ("post_ranks", "row_ptr", "pre_ranks", "delays", "pre_view", "post_view", "order")
         found: dict[str, Any] = {n: values[f"{path}/{n}"] for n in names if f"{path}/{n}" in values}
         for name in ("pre", "post", "target"):
             found[name] = header[name].tobytes().rstrip(b"\0").decode()
         if "delay_steps" in header:
             found["delays"] = int(header["delay_steps"])
+        pathways = f"{path}/pathway_delays"
+        found["pathway_delays"] = {unescape(n): values[f"{pathways}/{n}"] for n in self._in(pathways)}
         return {**found, **self._attributes(path)}
 
 

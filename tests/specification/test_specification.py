@@ -43,6 +43,10 @@ def compare(network: reader.Network, state: ann_ckpt.NetworkState) -> None:
             projection.post,
             projection.target,
         )
+        assert found["pathway_delays"].keys() == projection.pathway_delays.keys()
+        assert all(same(found["pathway_delays"][n], v) for n, v in projection.pathway_delays.items())
+        assert ("order" in found) == (projection.order is not None)
+        assert projection.order is None or same(found["order"], projection.order)
         if projection.delays is None:
             assert "delays" not in found
         else:

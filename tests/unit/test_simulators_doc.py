@@ -14,11 +14,13 @@ import pytest
 import ann_ckpt
 from ann_ckpt.adapters.simulators import SIMULATORS, simulator_for
 from ann_ckpt.simulators import (
+    Builds,
     CallsBack,
     ExactSimulator,
     HasClock,
     RefusesTimeStep,
     RefusesValues,
+    SetsPathwayDelays,
     SetsTogether,
     Simulator,
 )
@@ -81,7 +83,7 @@ def test_the_extended_one_is_saved_while_it_runs_and_resumes_exactly(tmp_path: P
 
 def test_the_page_names_every_public_name_and_method() -> None:
     for name in ann_ckpt.simulators.__all__:
-        assert name in PAGE or name in {"Adapt", "Prepare", "Owner"}, name
+        assert name in PAGE or name in {"Adapt", "Build", "Prepare", "Owner"}, name
     for protocol in (
         Simulator,
         ExactSimulator,
@@ -90,6 +92,8 @@ def test_the_page_names_every_public_name_and_method() -> None:
         RefusesTimeStep,
         RefusesValues,
         SetsTogether,
+        SetsPathwayDelays,
+        Builds,
     ):
         for method in (m for m in vars(protocol) if not m.startswith("_")):
             assert f"`{method}" in PAGE, method

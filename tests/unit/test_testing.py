@@ -10,10 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ann_ckpt import PopulationState, ProjectionState
+import ann_ckpt
+from ann_ckpt import (
+    Attribute,
+    Connectivity,
+    Exactness,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Resume,
+    Selection,
+)
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import MismatchError
-from ann_ckpt.simulators import Clock, Owner, Simulator
+from ann_ckpt.selection import EVERYTHING
+from ann_ckpt.simulators import Clock, Owner, Reading, Simulator
 from ann_ckpt.testing import SimulatorSuite, captured, disturbed, rewired
 
 
@@ -164,3 +176,178 @@ def test_rewiring_keeps_a_synapse_of_each_dendrite() -> None:
         assert 0 < fewer.connectivity.n_synapses < projection.connectivity.n_synapses
         had, has = projection.connectivity.row_sizes, fewer.connectivity.row_sizes
         assert np.array_equal(had > 0, has > 0)
+
+
+class Ordered:
+    """Keeps synapses in an order of its own, with delays of two pathways and values that are arrays.
+
+    What arrives at a neuron is summed up in that order, so that other orders end in other bits.
+    """
+
+    label = "Ordered 1.0"
+    wrong = ""
+
+    def __init__(self, size: int = 9, *, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.size, self.step = size, 0
+        self.v = rng.random(size)
+        self.tau = rng.random((size, 3))
+        self.reversal = rng.random(2)
+        self.rows = Connectivity.from_rows(
+            np.arange(size), [np.flatnonzero(row) for row in rng.random((size, size)) < 0.6]
+        )
+        n = self.rows.n_synapses
+        self.order = rng.permutation(n)
+        self.own = {"w": 6 * rng.random(n) - 3, "trace": rng.random((n, 2)).astype(np.float32)}
+        self.delays = {"pre": rng.integers(1, 9, n, np.int32), "post": rng.random(n) / 100}
+        self.shared = np.float64(0.001)
+
+    @staticmethod
+    def build(state: NetworkState) -> Ordered:
+        return Ordered(state.populations["cells"].size, seed=7)
+
+    def in_rows(self, own: np.ndarray) -> np.ndarray:
+        rows = np.empty_like(own)
+        rows[self.order] = own
+        return rows
+
+    def simulate(self, steps: int) -> None:
+        pre = self.rows.pre_ranks[self.order]
+        post = np.repeat(self.rows.post_ranks, self.rows.row_sizes)[self.order]
+        for _ in range(steps):
+            drive = np.zeros(self.size)
+            np.add.at(drive, post, self.own["w"] * self.v[pre])
+            self.v = np.tanh(drive + self.v / 3)
+            self.step += 1
+
+    def read(self, selection: Selection = EVERYTHING) -> Reading:
+        exact = Resume(Exactness.EXACT)
+        cells = PopulationState(
+            "cells",
+            (self.size,),
+            parameters={"tau": self.tau, "reversal": Attribute(self.reversal, Locality.GLOBAL)},
+            variables={"v": self.v},
+            resume=exact,
+        )
+        synapses = ProjectionState(
+            "synapses",
+            "cells",
+            "cells",
+            "exc",
+            self.rows,
+            variables={name: Attribute(self.in_rows(a), Locality.LOCAL) for name, a in self.own.items()},
+            pathway_delays={name: self.in_rows(d) for name, d in self.delays.items()}
+            | {"shared": self.shared},
+            order=self.order,
+            pre_size=self.size,
+            post_size=self.size,
+            resume=exact,
+        )
+        populations, projections = {"cells": cells}, {"synapses": synapses}
+        return Reading(
+            NetworkState(
+                populations={n: populations[n] for n in selection.pick("populations", populations)},
+                projections={n: projections[n] for n in selection.pick("projections", projections)},
+                time_step=self.step,
+                dt=1.0,
+                resume=exact,
+            )
+        )
+
+    def refusal(self, projection: ProjectionState) -> str | None:
+        return None
+
+    def set_time_step(self, time_step: int) -> None:
+        self.step = time_step
+
+    def set_constant(self, name: str, value: Any) -> None:
+        raise AssertionError(name)
+
+    def set_population_attribute(self, population: str, attribute: str, values: Any) -> None:
+        setattr(self, attribute, np.array(values))
+
+    def set_projection_attribute(self, projection: str, attribute: str, values: Any) -> None:
+        self.own[attribute] = np.asarray(values)[self.order]
+
+    def set_delays(self, projection: str, delays: Any) -> None:
+        raise AssertionError("it has delays of pathways")
+
+    def set_pathway_delays(self, projection: str, delays: Mapping[str, Any]) -> None:
+        for name, values in delays.items():
+            if name == "shared":
+                self.shared = np.float64(values)
+            elif self.wrong != "keeps its delays":
+                self.delays[name] = np.asarray(values)[self.order]
+
+    def connect(self, projection: ProjectionState) -> None:
+        rows = projection.connectivity
+        order = np.arange(rows.n_synapses) if projection.order is None else np.asarray(projection.order)
+        if self.wrong == "ignores the order":
+            order = np.arange(rows.n_synapses)
+        self.rows = replace(rows, pre_ranks=np.array(rows.pre_ranks))
+        self.order = np.array(order)
+        self.own = {"w": np.asarray(projection["w"])[order], "trace": np.zeros((order.size, 2), np.float32)}
+        self.delays = {n: np.asarray(projection.pathway_delays[n])[order] for n in self.delays}
+
+
+def ordered() -> Ordered:
+    network = Ordered()
+    network.simulate(5)
+    return network
+
+
+class TestOrdered(SimulatorSuite):
+    """One whose synapses are in an order of their own."""
+
+    @pytest.fixture
+    def simulator(self) -> Simulator:
+        return ordered()
+
+    def simulate(self, simulator: Ordered, duration: float) -> None:
+        simulator.simulate(round(duration))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "test"),
+    [
+        ("ignores the order", "test_synapses_are_put_back_in_the_order_of_the_simulator"),
+        ("ignores the order", "test_a_network_can_be_made_from_a_state"),
+        ("keeps its delays", "test_delays_can_be_set"),
+    ],
+)
+def test_the_suite_notices_what_becomes_of_orders_and_pathways(wrong: str, test: str) -> None:
+    getattr(TestOrdered(), test)(ordered())
+    network = ordered()
+    network.wrong = wrong
+    network.build = lambda state: replaced(Ordered(seed=7), wrong)  # type: ignore[method-assign]
+    with pytest.raises((AssertionError, MismatchError)):
+        getattr(TestOrdered(), test)(network)
+
+
+def replaced(network: Ordered, wrong: str) -> Ordered:
+    network.wrong = wrong
+    return network
+
+
+def test_a_run_goes_on_in_another_network_with_synapses_in_another_order(tmp_path) -> None:
+    network = ordered()
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(network)
+    network.simulate(20)
+    for path in (tmp_path / "net.h5", tmp_path / "run.ckpt"):
+        other = Ordered(seed=1)
+        assert len(ann_ckpt.load(path, network=other).rebuilt) == 1
+        made, report = ann_ckpt.build(path, simulator=Ordered)
+        assert not report.problems
+        for resumed in (other, made):
+            resumed.simulate(20)
+            assert not list(ann_ckpt.differences(network.read().state, resumed.read().state))
+            assert np.array_equal(resumed.own["trace"], network.own["trace"])
+    # Without the order, the same values end in other bits: it is what the test rests on.
+    plain = replace(ann_ckpt.read(tmp_path / "net.h5").projections["synapses"], order=None)
+    unordered = Ordered(seed=1)
+    ann_ckpt.load(tmp_path / "net.h5", network=unordered)
+    unordered.connect(plain)
+    unordered.simulate(20)
+    assert not np.array_equal(unordered.v, network.v)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -105,6 +106,10 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
         if projection.delays is None:
             what = "its delays are not known" + ("; one step was written" if state.dt else "")
             notes.append(Note(f"projections/{projection.name}", what))
+        for field, lost in (("pathway_delays", "delays of pathways"), ("order", "the order of synapses")):
+            if getattr(projection, field) not in (None, {}):
+                what = f"{lost} cannot be stored in ANNarchy's own formats; left out"
+                notes.append(Note(f"projections/{projection.name}", what))
     table["obj_names"] = {"populations": list(state.populations), "projections": list(state.projections)}
     return table, tuple(notes)
 
@@ -112,7 +117,7 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
 def _population_table(population: PopulationState) -> dict[str, Any]:
     table: dict[str, Any] = {"name": population.name, "geometry": population.geometry}
     table |= {"size": population.size, **_names(population)}
-    _check_names(population.name, population.attributes, POPULATION_ENTRIES)
+    _check_attributes(population.name, population.attributes, POPULATION_ENTRIES, len(population.geometry))
     return table | {name: _plain(attribute) for name, attribute in population.attributes.items()}
 
 
@@ -126,7 +131,7 @@ def _projection_table(projection: ProjectionState, dt: float | None) -> dict[str
         "post_ranks": synapses.post_ranks.tolist(),
     }
     table |= _names(projection)
-    _check_names(projection.name, projection.attributes, PROJECTION_ENTRIES)
+    _check_attributes(projection.name, projection.attributes, PROJECTION_ENTRIES, 1)
     delays = _delays(projection, dt)
     if delays is not None:
         table["delays"] = delays
@@ -161,10 +166,15 @@ def _plain(attribute: Attribute, *, as_list: bool = False) -> Any:
     return values.tolist() if as_list or not values.shape else values
 
 
-def _check_names(owner: str, attributes: Iterable[str], taken: frozenset[str]) -> None:
-    for name in attributes:
+def _check_attributes(
+    owner: str, attributes: Mapping[str, Attribute], taken: frozenset[str], axes: int
+) -> None:
+    for name, attribute in attributes.items():
         if name in taken or "\0" in name:
             raise _no_place(f"{printable(owner)!r} has an attribute called {printable(name)!r}")
+        own = {Locality.GLOBAL: 0, Locality.UNKNOWN: math.inf}.get(attribute.locality, axes)
+        if len(attribute.values.shape) > own:
+            raise _no_place(f"the values of {printable(name)!r} of {printable(owner)!r} are arrays")
 
 
 def _no_place(fact: str) -> StateError:

@@ -42,7 +42,10 @@ def test_the_entries_are_the_values_of_the_network(path: Path, state: NetworkSta
     objects = [*state.populations.values(), *state.projections.values()]
     assert kinds.count("parameter") == sum(len(o.parameters) for o in objects)
     assert kinds.count("variable") == sum(len(o.variables) for o in objects)
-    assert kinds.count("synapses") == 3 * len(state.projections)
+    ordered = sum(p.order is not None for p in state.projections.values())
+    assert kinds.count("synapses") == 3 * len(state.projections) + ordered
+    pathways = sum(len(p.pathway_delays) for p in state.projections.values())
+    assert kinds.count("pathway delays") == pathways
     assert kinds.count("delays") == sum(p.delays is not None for p in state.projections.values())
     assert kinds.count("constant") == len(state.constants)
     assert kinds.count("dynamics") == sum(len(o.dynamics) for o in [state, *objects])

@@ -312,3 +312,49 @@ def test_what_an_old_file_cannot_say_is_noted(tmp_path):
     report = diff(tmp_path / "old.data", state(3))
     assert report.notes
     assert all("old.data: " in note.text for note in report.notes)
+
+
+def further(**changes) -> NetworkState:
+    """Orders, delays of pathways, values that are arrays."""
+    synapses = Connectivity.from_rows([0, 1], [[0, 1], changes.pop("row", [2, 3])])
+    n = synapses.n_synapses
+    given = {
+        "variables": {"x": np.arange(2 * n).reshape(n, 2)},
+        "parameters": {"row": np.arange(6).reshape(2, 3), "g": Attribute(np.arange(3), Locality.GLOBAL)},
+        "pathway_delays": {"pre": np.arange(n), "post": 0.5},
+        "order": np.arange(n)[::-1],
+    }
+    return NetworkState(
+        projections=[ProjectionState("ff", "a", "b", "exc", synapses, **{**given, **changes})]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"order": [0, 1, 2, 3]}, "order"),
+        ({"pathway_delays": {"pre": np.arange(4) + 1, "post": 0.5}}, "pathway_delays/pre"),
+        ({"pathway_delays": {"pre": np.arange(4), "post": 0.25}}, "pathway_delays/post"),
+        ({"pathway_delays": {"pre": 0, "post": 0.5}}, "pathway_delays/pre"),
+        ({"variables": {"x": np.ones((4, 2))}}, "x"),
+        ({"variables": {"x": np.ones((4, 3))}}, "x"),
+        ({"row": [2], "variables": {"x": np.ones((3, 3))}}, "x"),
+    ],
+)
+def test_orders_pathways_and_values_that_are_arrays_are_compared(changes, path):
+    assert diff(further(), further()).same
+    if "row" not in changes:
+        assert [c.path for c in diff(further(), further(**changes)).changed] == [f"projections/ff/{path}"]
+    else:
+        assert f"projections/ff/{path}" in [c.path for c in diff(further(), further(**changes)).changed]
+
+
+def test_values_that_are_arrays_follow_their_synapses():
+    report = diff(further(), further(row=[2], variables={"x": np.arange(6).reshape(3, 2)}))
+    assert [s.removed for s in report.synapses] == [1]
+    assert "projections/ff/x" not in [c.path for c in report.changed]
+    assert "projections/ff/x" in [c.path for c in diff(further(), further(row=[3])).changed]
+    assert diff(further(pathway_delays={}), further()).added == (
+        "projections/ff/pathway_delays/pre",
+        "projections/ff/pathway_delays/post",
+    )

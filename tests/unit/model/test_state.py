@@ -90,8 +90,22 @@ def test_rows_keep_their_order_and_multapses():
         lambda: PopulationState("p", (2,), variables={"r": Attribute(np.zeros(2), Locality.SEMIGLOBAL)}),
         lambda: PopulationState("\ud800", (2,)),
         lambda: PopulationState("p", (2,), parameters={"\ud800": 1}),
-        lambda: Attribute(np.zeros(3), Locality.GLOBAL),
         lambda: Attribute(np.float64(1), Locality.LOCAL),
+        lambda: PopulationState("p", (2, 3), variables={"r": np.zeros(2)}),
+        lambda: PopulationState("p", (2, 3), variables={"r": Attribute(np.zeros((3, 2)), Locality.LOCAL)}),
+        lambda: projection(variables={"w": np.zeros((4, 3))}),
+        lambda: projection(order=[0, 1]),
+        lambda: projection(order=[0, 1, 1]),
+        lambda: projection(order=[0, 1, 3]),
+        lambda: projection(order=[0, -1, 2]),
+        lambda: projection(order=[0.0, 1.0, 2.0]),
+        lambda: projection(order=np.ma.masked_equal([0, 1, 2], 1)),
+        lambda: projection(pathway_delays={"post": np.array([1, 2])}),
+        lambda: projection(pathway_delays={"post": -1}),
+        lambda: projection(pathway_delays={"post": float("nan")}),
+        lambda: projection(pathway_delays={"post": True}),
+        lambda: projection(pathway_delays={"post": np.array([0.1, 0.2, -0.3])}),
+        lambda: projection(pathway_delays=[1, 2, 3]),
         lambda: projection(delays=-1),
         lambda: projection(delays=0.5),
         lambda: projection(delays=np.array([1, 2])),
@@ -142,6 +156,60 @@ def test_rows_keep_their_order_and_multapses():
 def test_nonsense_is_refused(make):
     with pytest.raises(StateError):
         make()
+
+
+def test_values_that_are_arrays_have_their_axes_last():
+    population = PopulationState("p", (2, 3), variables={"v": np.zeros((2, 3)), "a": np.zeros((2, 3, 4))})
+    assert population.attribute("a").locality is Locality.LOCAL
+    ff = projection(
+        parameters={"g": Attribute(np.arange(4.0), Locality.GLOBAL)},
+        variables={"x": np.arange(6).reshape(3, 2), "row": np.arange(10).reshape(2, 5)},
+    )
+    assert (ff.attribute("x").locality, ff.attribute("row").locality) == (
+        Locality.LOCAL,
+        Locality.SEMIGLOBAL,
+    )
+    post = int(ROWS.post_ranks[np.argmax(ROWS.row_sizes)])
+    row = ff.find_row(post)
+    one = ff.dendrite(post)
+    assert np.array_equal(one["x"], ff["x"][ROWS.row_ptr[row] : ROWS.row_ptr[row + 1]])
+    assert np.array_equal(one["row"], ff["row"][row])
+    assert np.array_equal(one["g"], np.arange(4.0))
+    every = ff.rows(0, ff.n_rows)
+    assert np.array_equal(every["row"], np.repeat(ff["row"], ROWS.row_sizes, axis=0))
+    pre = int(ROWS.pre_ranks[0])
+    where = np.flatnonzero(ROWS.pre_ranks == pre)
+    assert np.array_equal(ff.outgoing(pre)["x"], ff["x"][where])
+    for name in ("x", "row", "g"):
+        with pytest.raises(StateError, match="has the shape"):
+            ff.dense(name)
+
+
+def test_values_in_the_order_of_the_simulator_come_back_from_the_rows():
+    own = np.array([7.0, 8.0, 9.0])
+    order = np.array([2, 0, 1])
+    rows = np.empty(3)
+    rows[order] = own
+    ff = projection(variables={"w": rows}, order=order)
+    assert np.array_equal(ff["w"][ff.order], own)
+    assert list(differences(ff_network(ff), ff_network(projection(variables={"w": rows})))) == [
+        "projections/ff/order"
+    ]
+
+
+def test_pathway_delays_are_compared_by_name_type_and_value():
+    one = projection(pathway_delays={"pre": 3, "post": np.array([0.1, 0.2, 0.3])})
+    for other, where in (
+        ({"pre": 3}, "pathway_delays"),
+        ({"pre": 4, "post": np.array([0.1, 0.2, 0.3])}, "pathway_delays/pre"),
+        ({"pre": 3, "post": np.array([1, 2, 3])}, "pathway_delays/post"),
+    ):
+        found = differences(ff_network(one), ff_network(projection(pathway_delays=other)))
+        assert list(found) == [f"projections/ff/{where}"]
+
+
+def ff_network(ff: ProjectionState) -> NetworkState:
+    return NetworkState(projections=[ff])
 
 
 @pytest.mark.parametrize("side", ["pre", "post", "target"])

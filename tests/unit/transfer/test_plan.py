@@ -20,7 +20,7 @@ from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import ObjectNotFoundError
 from ann_ckpt.reports import Note
 from ann_ckpt.transfer import LoadPlan, plan_load
-from ann_ckpt.transfer.actions import Connect, SetDelays
+from ann_ckpt.transfer.actions import Connect, SetDelays, SetPathwayDelays
 
 ROWS = [[0, 2], [1], [0, 1, 3]]
 
@@ -356,3 +356,117 @@ def test_notes_on_what_is_not_selected_are_left_out() -> None:
     stored = Reading(network(projections=[projection(), projection("other")]))
     made = plan_load(stored, live, selection=Selection(False, "ff"), refusal=never)
     assert paths(made.notes)[1:] == ["projections/ff", ""]
+
+
+SECONDS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+class Pathways:
+    """What a simulator offers that has several delays of a synapse."""
+
+    def set_pathway_delays(self, projection: str, delays: Any) -> None:
+        raise AssertionError("planning sets nothing")
+
+
+def planned(
+    stored: ProjectionState,
+    live: ProjectionState,
+    *,
+    refusal: Callable[[ProjectionState], str | None] = always,
+    offers: object = None,
+) -> LoadPlan:
+    sides = [Reading(network(projections=[p])) for p in (stored, live)]
+    return plan_load(*sides, refusal=refusal, offers=offers)
+
+
+def test_delays_of_pathways_are_set_where_they_differ() -> None:
+    live = projection(pathway_delays={"pre": 3, "post": SECONDS, "same": SECONDS})
+    stored = projection(pathway_delays={"pre": 3, "post": SECONDS[::-1].copy(), "same": SECONDS})
+    made = planned(stored, live, offers=Pathways())
+    (action,) = (a for a in made.actions if isinstance(a, SetPathwayDelays))
+    assert list(action.delays) == ["post"]
+    assert action.loads == ("projections/ff/pathway_delays/post",)
+    assert not made.problems
+    refused = planned(stored, live, offers=Pathways(), refusal=lambda _: "too long")
+    assert paths(refused.mismatched) == ["projections/ff/pathway_delays"]
+    assert "cannot set them: post" in texts(planned(stored, live).mismatched)
+    assert not planned(live, live, refusal=never, offers=Pathways()).problems
+
+
+def test_delays_of_pathways_that_do_not_fit_are_reported() -> None:
+    live = projection(pathway_delays={"pre": 3, "post": SECONDS})
+    stored = projection(pathway_delays={"pre": 0.003, "other": 1})
+    made = planned(stored, live, offers=Pathways())
+    assert texts(made.mismatched) == "seconds in the file, steps in the network"
+    assert paths(made.missing_in_network) == ["projections/ff/pathway_delays/other"]
+    assert "projections/ff/pathway_delays/post" in paths(made.notes)
+    assert not [a for a in made.actions if isinstance(a, SetPathwayDelays)]
+
+
+def test_steps_of_pathways_are_not_believed_where_a_step_has_another_length() -> None:
+    live = network(projections=[projection(pathway_delays={"pre": 3, "post": SECONDS})])
+    stored = network(projections=[projection(pathway_delays={"pre": 4, "post": SECONDS + 1})], dt=0.25)
+    made = plan_load(Reading(stored), Reading(live), refusal=always, offers=Pathways())
+    (action,) = (a for a in made.actions if isinstance(a, SetPathwayDelays))
+    assert list(action.delays) == ["post"]
+
+
+def test_synapses_in_another_order_are_put_back_in_theirs() -> None:
+    stored, live = projection(order=[5, 4, 3, 2, 1, 0]), projection(order=np.arange(6))
+    made = planned(stored, live)
+    (action,) = (a for a in made.actions if isinstance(a, Connect))
+    assert np.array_equal(action.projection.order, stored.order)
+    assert "in another order" in texts(made.rebuilt)
+    assert not made.problems
+    assert not planned(stored, stored, refusal=never).rebuilt
+
+
+def test_an_order_is_used_where_both_sides_have_one() -> None:
+    some, none = projection(order=np.arange(6)[::-1]), projection()
+    for stored, live in ((some, none), (none, some)):
+        made = planned(stored, live, refusal=never)
+        assert paths(made.notes) == ["projections/ff/order"]
+        assert not made.rebuilt
+        assert not made.problems
+    fewer = projection(rows=[[0], [1], [3]], order=[2, 1, 0])
+    (action,) = (a for a in planned(fewer, none).actions if isinstance(a, Connect))
+    assert action.projection.order is None
+
+
+def test_an_order_that_a_file_made_up_is_a_problem() -> None:
+    class Lazy:
+        def __init__(self, values: list[int]) -> None:
+            self.values = np.array(values)
+            self.shape, self.dtype = self.values.shape, self.values.dtype
+
+        def __getitem__(self, key: Any) -> Any:
+            return self.values[key]
+
+        def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> Any:
+            return self.values
+
+    for values in ([0, 1, 2, 3, 4, 4], [0, 1, 2, 3, 4, 6], [-1, 0, 1, 2, 3, 4]):
+        made = planned(projection(order=Lazy(values)), projection(order=np.arange(6)), refusal=never)
+        assert "not a permutation" in texts(made.mismatched)
+
+
+def test_values_that_are_arrays_fit_those_of_the_same_axes() -> None:
+    def both(k: int, rows: list[list[int]] = ROWS, dtype: type = np.float64) -> ProjectionState:
+        n = sum(map(len, rows))
+        variables = {"w": np.arange(float(n)), "x": np.ones((n, k), dtype)}
+        return projection(
+            rows=rows,
+            variables=variables,
+            parameters={"g": Attribute(np.ones(k), Locality.GLOBAL), "row": np.ones((3, k))},
+        )
+
+    assert not planned(both(2), both(2), refusal=never).problems
+    assert paths(planned(both(2), both(2, dtype=np.float32), refusal=never).cast) == ["projections/ff/x"]
+    assert not planned(both(2, [[0], [1], [3, 2]]), both(2)).problems
+    made = planned(both(3), both(2), refusal=never)
+    assert sorted(paths(made.mismatched)) == [f"projections/ff/{name}" for name in ("g", "row", "x")]
+    population_made = plan(
+        network(populations=[population(variables={"r": np.zeros((2, 2, 3))})]),
+        network(populations=[population(variables={"r": np.zeros((2, 2))})]),
+    )
+    assert "shape (2, 2, 3) in the file, (2, 2) in the network" in texts(population_made.mismatched)
