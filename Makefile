@@ -66,8 +66,9 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(IN) ruff check --fix .
 	$(IN) ruff format .
 
-api: $(VENV)/.dev  ## write docs/api.md, the page of public names, from the code
+api: $(VENV)/.dev  ## write docs/api.md and docs/indexing.md, which the tests compare with the code
 	$(IN) python -m docs.api
+	$(IN) python -m docs.indexing
 
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
