@@ -53,7 +53,8 @@ def unlock(store: str, *, yes: bool, force: bool, as_json: bool) -> None:
     """Say who holds the locks of a store, and remove them.
 
     A lock of a process that died on this host is taken over by the next one that saves;
-    one that was left on another host is not, because nobody here can know whether its
+    one that was left on another host is not, unless by an earlier start of the same
+    batch job, because nobody here can know whether its
     process is gone. Look there first. A process that lives and has lost its lock to
     this command refuses to save from then on.
 
@@ -85,7 +86,8 @@ def unlock(store: str, *, yes: bool, force: bool, as_json: bool) -> None:
 
 def _line(holder: Holder) -> str:
     what = holder.purpose or "unknown purpose"
-    return f"{holder.path.name}: {safe(holder.name, 400)} ({safe(what)}); {_ALIVE[holder.alive]}"
+    ask = f"; `{holder.job.lookup}` shows its job" if holder.job is not None and holder.alive is None else ""
+    return f"{holder.path.name}: {safe(holder.name, 400)} ({safe(what)}); {_ALIVE[holder.alive]}{ask}"
 
 
 def _agreed(willing: Sequence[Holder], *, as_json: bool) -> bool:

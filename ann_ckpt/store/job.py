@@ -10,6 +10,7 @@ import functools
 import math
 import os
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping
@@ -58,10 +59,12 @@ class Job:
         if not isinstance(found, dict):
             return None
         system, number, task, restart = (found.get(key) for key in ("system", "id", "task", "restart"))
-        if system not in _LOOKUP or not re.fullmatch(r"[\w.\[\]-]{1,80}", str(number)):
+        if not isinstance(system, str) or not isinstance(number, str):
+            return None
+        if system not in _LOOKUP or not re.fullmatch(r"[\w.\[\]-]{1,80}", number):
             return None
         task = task if isinstance(task, str) else None
-        return Job(str(system), str(number), task, restart if type(restart) is int else 0)
+        return Job(system, number, task, restart if type(restart) is int else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -76,7 +79,7 @@ class Job:
     @property
     def lookup(self) -> str:
         """The command that shows it."""
-        return f"{_LOOKUP[self.system]} {self.id if self.system != 'pbs' else repr(self.id)}"
+        return f"{_LOOKUP[self.system]} {shlex.quote(self.id)}"
 
     def replaces(self, other: Job | None) -> bool:
         """Whether ``other`` is an earlier start of this very job, which its system has ended."""

@@ -2,7 +2,8 @@
 
 The system's own lock on the file does the excluding, and lets go by itself when its
 holder dies. The text inside is for people, and for file systems shared by several hosts,
-where that lock may not reach: a lock written by another host is never taken over.
+where that lock may not reach: a lock written by another host is taken over only by a
+later start of the same batch job, whose system has ended the earlier one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import shlex
 import socket
@@ -25,6 +27,7 @@ from typing import Any, Self
 
 from ann_ckpt.durable import fsync_descriptor, fsync_folder, not_writable, process_alive
 from ann_ckpt.errors import CheckpointError, LockedError, printable
+from ann_ckpt.store.job import Job
 
 __all__ = ["FileLock", "Holder", "break_lock", "holder_of"]
 
@@ -45,6 +48,7 @@ _NO_FORK = threading.RLock()
 """Held while a lock is taken, so that no child inherits a descriptor that nobody closes in it."""
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
 _TEXT_BYTES = 4096
+_LOG = logging.getLogger("ann_ckpt")
 
 
 class FileLock:
@@ -165,16 +169,14 @@ class FileLock:
         """Lock the open file; say whether it was left behind, None if it is not the file any more."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise self._refusal(_read(descriptor)) from error
+        except BlockingIOError:
+            return self._give_way(descriptor)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise not_writable(self._path, error) from error
             # Without such locks, whoever made the file holds it until the file is gone.
-            if not made:
-                hint = "this file system has no locks, so a dead holder's file stays"
-                raise self._refusal(_read(descriptor), hint) from error
-            return False
+            hint = "this file system has no locks, so a dead holder's file stays"
+            return False if made else self._give_way(descriptor, hint)
         try:
             if not os.path.samestat(os.fstat(descriptor), self._path.stat()):
                 return None
@@ -182,16 +184,53 @@ class FileLock:
             return None
         holder = _read(descriptor)
         if holder and holder.get("host") != socket.gethostname():
-            raise self._refusal(holder)
+            return self._give_way(descriptor)
         return bool(holder)
 
+    def _give_way(self, descriptor: int, hint: str = "") -> bool | None:
+        """Raise, unless the lock was one that this job may replace: then None, because the file is gone."""
+        if not self._replace(descriptor):
+            raise self._refusal(_read(descriptor), hint) from None
+        return None
+
+    def _replace(self, descriptor: int) -> bool:
+        """Remove the open lock file if an earlier start of this very job wrote it; say so, and whether.
+
+        The file goes away, so that a process of that start that lives on somewhere sees that it has lost it.
+        """
+        job, found = Job.current(), _holder(self._path, _read(descriptor))
+        if job is None or not job.replaces(found.job):
+            return False
+        aside = self._path.with_name(f"{self._path.name}.{os.getpid()}.old")
+        try:
+            self._path.rename(aside)
+            taken = os.path.samestat(os.fstat(descriptor), aside.stat())
+            if not taken:  # another process of this job was faster: give it its lock back
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self._path)
+            aside.unlink()
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise not_writable(self._path, error) from error
+        if taken:
+            _LOG.warning(
+                "took over %s from %s: this is restart %d of the same job",
+                self._path,
+                found.name,
+                job.restart,
+            )
+        return True
+
     def _sign(self, descriptor: int, *, durable: bool) -> None:
-        holder = {
+        holder: dict[str, Any] = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "purpose": self._purpose,
         }
+        if (job := Job.current()) is not None:
+            holder["job"] = job.to_dict()
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
@@ -204,13 +243,15 @@ class FileLock:
     def _refusal(self, holder: dict[str, Any], hint: str = "") -> LockedError:
         found = _holder(self._path, holder)
         unlock = f"`ann-ckpt unlock {shlex.quote(printable(self._path.parent, 400))}`"
-        if hint or (holder and found.host != socket.gethostname()):
+        if found.job is not None and (hint or found.host != socket.gethostname()):
+            advice = f"`{found.job.lookup}` shows that job; if it is gone: {unlock}"
+        elif hint or (holder and found.host != socket.gethostname()):
             advice = f"{hint + '; ' if hint else ''}if that process is gone: {unlock}"
         else:
             advice = f"wait=SECONDS waits for it; {unlock} says who it is"
         return LockedError(
-            f"another process {found.purpose or self._purpose}",
-            details={"holder": found.name, "hint": advice},
+            f"another process {found.purpose or self._purpose}: {found.name}",
+            details={"hint": advice},
             where=printable(self._path, 400),
         )
 
@@ -237,11 +278,14 @@ class Holder:
     """What it does: ``saves to the store``; may be empty."""
     alive: bool | None = None
     """Whether it still lives; None where that cannot be known from here."""
+    job: Job | None = None
+    """The batch job that it runs in, if it says so."""
 
     @property
     def name(self) -> str:
-        """Process, host and time in one line."""
-        return f"process {self.pid} on host {self.host}, since {self.since}"
+        """Process, host, time and batch job in one line."""
+        job = "" if self.job is None else f", {self.job.name}"
+        return f"process {self.pid} on host {self.host}, since {self.since}{job}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -252,6 +296,7 @@ class Holder:
             "since": self.since,
             "purpose": self.purpose,
             "alive": self.alive,
+            "job": None if self.job is None else self.job.to_dict(),
         }
 
 
@@ -323,7 +368,8 @@ def _lives(descriptor: int, holder: Holder) -> bool | None:
 
 def _holder(path: Path, found: dict[str, Any]) -> Holder:
     host, pid, since = (printable(found.get(key, "unknown"), 80) for key in ("host", "pid", "since"))
-    return Holder(path, host, pid, since, printable(found.get("purpose", ""), 80))
+    job = Job.from_dict(found.get("job"))
+    return Holder(path, host, pid, since, printable(found.get("purpose", ""), 80), job=job)
 
 
 def _close(descriptor: int) -> None:

@@ -139,6 +139,11 @@ class Session:
 
     # --- Turns --------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether this thread changes the store, or waits to."""
+        return threading.get_ident() in self._inside
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Mark this thread as one that changes the store, or waits to.

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
 
 from ann_ckpt.adapters.live import live_reading
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import BusyError, CheckpointError, NotWritableError, OptionError, printable
+from ann_ckpt.errors import (
+    BusyError,
+    CheckpointError,
+    LockedError,
+    NotWritableError,
+    OptionError,
+    SimulatorError,
+    printable,
+)
 from ann_ckpt.format import chunking
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import EVERYTHING, Attributes, Selection, Which
 from ann_ckpt.single import write_single
-from ann_ckpt.store.autosave import PREEMPTED, Periodic, SignalWatch, load_newest
+from ann_ckpt.store.autosave import Periodic, load_newest
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
 from ann_ckpt.store.folder import check_tag
+from ann_ckpt.store.job import Job, duration
 from ann_ckpt.store.opening import PathLike, open_checkpoint
+from ann_ckpt.store.pacing import Pace
 from ann_ckpt.store.pruning import Retention, Upkeep, collect, remove
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.series import verify_store
 from ann_ckpt.store.session import Session
+from ann_ckpt.store.signals import PREEMPTED, SignalWatch
 from ann_ckpt.store.writer import SeriesWriter, Snapshot
 from ann_ckpt.threads import interpreter_ends
 
@@ -97,10 +109,15 @@ class CheckpointStore(Upkeep):
         self._member = object()
         self.saved_step: int | None = None
         """Time step of what was saved or resumed last through this object."""
+        self.reason: str | None = None
+        self._watches: list[SignalWatch] = []
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
         if mode in ("a", "w"):
-            self._begin(compression, 0.0 if wait is None else wait)
+            try:
+                self._begin(compression, 0.0 if wait is None else wait)
+            except LockedError as error:  # who holds it should not stand below a page of where it was found
+                raise error.with_traceback(None) from None
         else:
             self._folder.settings()
 
@@ -267,8 +284,17 @@ class CheckpointStore(Upkeep):
         tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
             reading, origin = live_reading(network, net_id, selection, barrier=barrier, metadata=metadata)
-            snapshot = Snapshot(reading, now(), provenance(origin), tag)
+            snapshot = Snapshot(reading, now(), provenance(origin) | self._circumstances(), tag)
+            if not all(watch.attached for watch in self._watches):
+                with suppress(SimulatorError):  # a state without a simulator has nothing else to save
+                    self._know(simulator_for(network, net_id))
             return self._write(writer, snapshot, background=background, progress=progress)
+
+    def _circumstances(self) -> dict[str, Any]:
+        """Return in which job a checkpoint is saved, and why."""
+        job = Job.current()
+        found = {"job": None if job is None else job.to_dict(), "saved": self.reason}
+        return {name: value for name, value in found.items() if value is not None}
 
     def plan(self, network: Any = None, *, net_id: int = 0) -> StorePlan:
         """Return what :meth:`save` would write, by comparing with the newest checkpoint."""
@@ -392,20 +418,43 @@ class CheckpointStore(Upkeep):
 
     # --- While simulating ---------------------------------------------------------
 
-    def every(self, period: float, *, network: Any = None, net_id: int = 0) -> Periodic:
-        """Save whenever the simulated time is a multiple of ``period`` from now on.
+    def every(
+        self,
+        period: float | None = None,
+        *,
+        minutes: float | None = None,
+        overhead: float | None = None,
+        walltime: str | float | None = None,
+        network: Any = None,
+        net_id: int = 0,
+        within: float = 10.0,
+    ) -> Periodic:
+        """Save again and again from now on; whichever rule is given first says so, saves.
 
         The simulator's own callbacks do it (ANNarchy's ``every``, which calls during
-        ``simulate``). Nothing is saved where the run begins or was resumed.
+        ``simulate``). Nothing is saved where the run begins or was resumed. Why each save
+        happened is logged (logger ``ann_ckpt``, level INFO) and stands in the provenance of the
+        checkpoint as ``saved``.
 
         Parameters
         ----------
-        period : float
-            Simulated time in ms.
+        period : float, optional
+            Save whenever the simulated time is a multiple of so many ms.
+        minutes : float, optional
+            Save when so much time has passed on the clock since the last save.
+        overhead : float, optional
+            Share of the time that the saves may take, such as 0.02: save as often as that allows, judged
+            by what the saves before took.
+        walltime : str or float, optional
+            How long the process may run from now on, ``"24:00:00"``, ``"90min"`` or seconds: save
+            before that is over. Within a batch job that says how much time it has left, that
+            counts instead, and is asked for with ``minutes`` and ``overhead``, too.
         network : optional
             The live network; default is the simulator's global one.
         net_id : int
             Number of the network, for simulators that keep them globally (ANNarchy 4).
+        within : float
+            Simulated time in ms between two looks at the clock.
 
         Returns
         -------
@@ -417,9 +466,22 @@ class CheckpointStore(Upkeep):
         ------
         SimulatorError
             If the simulator offers no callbacks.
+        OptionError
+            If no rule is given, or one is out of its range.
         """
         self._the_writer()
-        return Periodic(self, simulator_for(network, net_id), period)
+        by_clock = not minutes is overhead is walltime is None
+        if period is None and not by_clock:
+            raise OptionError(
+                "nothing says when to save",
+                details={"expected": "a period, minutes=, overhead= or walltime="},
+            )
+        seconds = None if walltime is None else duration(walltime)
+        pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
+        simulator = simulator_for(network, net_id)
+        made = Periodic(self, simulator, period, pace, within)
+        self._know(simulator)
+        return made
 
     def on_signal(
         self,
@@ -431,15 +493,19 @@ class CheckpointStore(Upkeep):
     ) -> SignalWatch:
         """Save and exit when a signal arrives, as batch systems send before they kill a job.
 
-        The signal only sets a flag. Between two steps the flag is looked at; then the
-        network is saved and the process exits.
+        Called right after the store is opened, it listens until the store is closed. As long as
+        no network is known there is nothing to save, and the process exits at once. The network becomes
+        known by ``network=``, :meth:`resume` or :meth:`every`; from then on a signal only
+        sets a flag, and what is under way, such as a save, comes to its end. The flag is looked at
+        between two steps, by :meth:`checkpoint_if_asked`, and at the end of the block or the
+        store; then what is unsaved is saved, one line on standard error says so, and the process exits.
 
         Parameters
         ----------
         *signals : signal.Signals
             Default are SIGTERM and SIGUSR1.
         network : optional
-            The live network; default is the simulator's global one.
+            The live network, if there is one already.
         net_id : int
             Number of the network, for simulators that keep them globally (ANNarchy 4).
         within : float
@@ -450,14 +516,73 @@ class CheckpointStore(Upkeep):
         Returns
         -------
         SignalWatch
-            Its ``stop()`` gives the signals back; so does the end of a ``with`` block.
+            Its ``stop()`` gives the signals back; so does the end of a ``with`` block, or of the store.
+
+        Raises
+        ------
+        OptionError
+            If this is not the main thread.
         """
         self._the_writer()
-        chosen = signals or (signal.SIGTERM, signal.SIGUSR1)
-        return SignalWatch(self, simulator_for(network, net_id), within, chosen, exit_status)
+        watch = SignalWatch(self, signals or (signal.SIGTERM, signal.SIGUSR1), within, exit_status)
+        self._watches = [*(other for other in self._watches if other.listening), watch]
+        with suppress(SimulatorError) if network is None else nullcontext():
+            watch.attach(simulator_for(network, net_id))
+        return watch
 
-    def resume(self, network: Any = None, *, net_id: int = 0) -> LoadReport | None:
-        """Load the newest intact checkpoint into a live network.
+    def checkpoint_if_asked(self, network: Any = None, *, net_id: int = 0) -> None:
+        """Save what is unsaved and exit if a signal came; else do nothing.
+
+        For places between two calls of ``simulate``, and for simulators that do not call back
+        between steps.
+
+        Parameters
+        ----------
+        network : optional
+            The live network; default is the one that was resumed or is saved from.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+
+        Raises
+        ------
+        OptionError
+            If nobody listens to signals; :meth:`on_signal` does.
+        """
+        self._the_writer()
+        if not any(watch.listening for watch in self._watches):
+            raise OptionError("nobody listens to signals", details={"hint": "call on_signal() first"})
+        if network is not None:
+            self._know(simulator_for(network, net_id))
+        self.heed_signals()
+
+    def heed_signals(self) -> None:
+        """Save what is unsaved and exit, if a signal came; the network must be between two steps."""
+        for watch in self._watches:
+            watch.look()
+
+    @property
+    def busy(self) -> bool:
+        """Whether this thread is in the middle of a change of the store."""
+        return self._joined is not None and self._joined.busy
+
+    def _know(self, simulator: Simulator) -> None:
+        """Tell those who listen to signals which network there is to save."""
+        for watch in self._watches:
+            if not watch.attached:
+                watch.attach(simulator)
+
+    def resume(self, network: Any = None, *, net_id: int = 0, another_run: bool = False) -> LoadReport | None:
+        """Load the newest intact checkpoint into a live network, if it is of the same run.
+
+        Parameters
+        ----------
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        another_run : bool
+            Also from a checkpoint of a network with another seed or other equations, or of another
+            task of an array of jobs.
 
         Returns
         -------
@@ -470,13 +595,16 @@ class CheckpointStore(Upkeep):
         CorruptFileError
             If there are checkpoints and none is intact.
         MismatchError
-            If the network is another one; nothing was changed.
+            If the network is another one, or the run is and ``another_run`` does not allow it; nothing
+            was changed.
         """
         self._settle_first()
-        found = load_newest(simulator_for(network, net_id), self._catalog.all(), self.path)
-        if found is None:
-            return None
-        report, self.saved_step = found
+        simulator = simulator_for(network, net_id)
+        found = load_newest(simulator, self._catalog.all(), self.path, another_run=another_run)
+        report = None
+        if found is not None:
+            report, self.saved_step = found
+        self._know(simulator)
         return report
 
     # --- Other files --------------------------------------------------------------
@@ -529,7 +657,7 @@ class CheckpointStore(Upkeep):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            self.close()
+            self._shut(heed=kind is None)
         except CheckpointError as failed:
             if error is None:
                 raise
@@ -547,14 +675,31 @@ class CheckpointStore(Upkeep):
         BusyError
             If this thread is in the middle of a save.
         """
+        # Not while an exception is on its way: whatever it is, it is not a run to be started again.
+        self._shut(heed=sys.exception() is None)
+
+    def _shut(self, *, heed: bool) -> None:
         if self._joined is None:
             return
-        with self._joined.entered():
+        try:
+            if heed:
+                self.heed_signals()
+        finally:
+            try:
+                self._close(self._joined)
+            finally:
+                for watch in reversed(self._watches):
+                    watch.stop()
+        for watch in self._watches if heed else ():
+            watch.look(save=False)
+
+    def _close(self, session: Session) -> None:
+        with session.entered():
             try:
                 self._settle()
             finally:
                 with ExitStack() as turn:
-                    self._joined.take_turn(turn)
+                    session.take_turn(turn)
                     if self._writer is not None:
                         self._writer.close()
                         self._writer = None

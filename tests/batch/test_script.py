@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ann_ckpt
 from ann_ckpt.cli.batch_script import batch_script
+from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import OptionError
 from tests.batch.standins import PAGE, Jobs, assert_finished, blocks, ended, job_script, run_script, stop
 
@@ -154,3 +156,20 @@ def test_words_of_the_command_reach_it_as_they_are(words: list[str]) -> None:
 def test_what_would_make_a_wrong_script_is_refused(arguments: tuple[str, ...], fact: str) -> None:
     with pytest.raises(OptionError, match=fact):
         CliRunner().invoke(batch_script, ["slurm", *arguments, "--", "run"], catch_exceptions=False)
+
+
+def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANN_CKPT_STORE", "long.ckpt")
+    with ann_ckpt.CheckpointStore("run.ckpt", "a") as store:
+        net = DemoNetwork(side=4)
+        for _ in range(2):
+            net.simulate(500)
+            store.save(net)
+    net.simulate(1)
+    names: dict[str, object] = {"ann_ckpt": ann_ckpt, "net": net}
+    pages = blocks("python")
+    assert len(pages) == 2
+    for block in pages:
+        exec(block.replace("3_600_000.0", "100.0").replace("seed=1", "seed=1, side=4"), names)
+    assert [info.tag for info in ann_ckpt.CheckpointStore("long.ckpt").checkpoints] == ["end"]

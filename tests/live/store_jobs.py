@@ -103,7 +103,7 @@ def resumed(path: str, ended: str) -> tuple[int | None, list[str]]:
     """Go on where the newest checkpoint stands; answer its step and what the load had to say."""
     lab = plastic(2)
     with CheckpointStore(path, "a") as store:
-        report = store.resume(lab.network)
+        report = store.resume(lab.network, another_run=True)
         step = store.saved_step
         with store.every(PERIOD, network=lab.network):
             lab.network.simulate(LENGTH - (step or 0))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ann_ckpt import CheckpointStore, NetworkState, differences
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import CorruptFileError, MismatchError, OptionError, SimulatorError
+from ann_ckpt.store.pacing import Pace
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +93,71 @@ def test_only_a_writer_can_save_at_a_period(store, path, net):
         CheckpointStore(path).every(10.0, network=net)
 
 
+# --- By the clock -----------------------------------------------------------------
+
+
+class Turned:
+    """What the monotonic clock says: half a minute later each time it is asked."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 30.0
+        return self.now
+
+
+@pytest.fixture
+def _turned(monkeypatch) -> None:
+    init = Pace.__init__
+    monkeypatch.setattr(
+        Pace, "__init__", lambda self, **rules: init(self, **rules, clock=Turned(), left=lambda: None)
+    )
+
+
+@pytest.mark.usefixtures("_turned")
+def test_it_saves_by_the_clock_and_at_a_period_and_says_why(store, path, net, caplog):
+    with caplog.at_level(logging.INFO, "ann_ckpt"), store.every(20.0, minutes=1.5, network=net, within=5.0):
+        net.simulate(43)
+    # Asked every 5 ms, and once by each save: 3 questions make a minute and a half.
+    assert steps(store) == [15, 20, 30, 40]
+    whys = [checkpoint.provenance["saved"] for checkpoint in store]
+    assert whys == [
+        "1.5 minutes since the last save",
+        "every 20 ms",
+        "1.5 minutes since the last save",
+        "every 20 ms",
+    ]
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == whys
+    assert not list(differences(store.at(step=30).state(), run_to(30)))
+
+
+@pytest.mark.usefixtures("_turned")
+def test_rules_by_the_clock_work_alone(path, net):
+    for rule in ({"minutes": 2}, {"overhead": 0.5}, {"walltime": "5min"}, {"walltime": 400}):
+        with CheckpointStore(path, "w") as store, store.every(network=net, **rule):
+            net.simulate(200)
+            assert 1 <= len(store) <= 20
+        assert idle(net)
+
+
+def test_a_save_that_outlasts_the_lead_is_said(store, net, monkeypatch, caplog):
+    monkeypatch.setenv("ANN_CKPT_LEAD", "0")
+    with store.every(10.0, network=net):
+        net.simulate(12)
+    assert ["longer than the 0 s" in record.message for record in caplog.records] == [True]
+
+
+def test_rules_that_say_nothing_are_refused(store, net):
+    with pytest.raises(OptionError, match="nothing says when to save"):
+        store.every(network=net)
+    with pytest.raises(OptionError, match="'10:00' is no duration"):
+        store.every(walltime="10:00", network=net)
+    with pytest.raises(OptionError, match="minutes=0"):
+        store.every(minutes=0, network=net)
+    assert idle(net)
+
+
 # --- Going on ---------------------------------------------------------------------
 
 
@@ -140,6 +209,72 @@ def test_a_network_of_another_kind_is_not_resumed(store, net):
     other = DemoNetwork(side=5)
     with pytest.raises(MismatchError):
         store.resume(other)
+
+
+def task(monkeypatch, index: str) -> None:
+    """Be a task of an array."""
+    for name, value in {
+        "SLURM_JOB_ID": f"7{index}",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": index,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def refusal(store, net) -> str:
+    """What is said of a network that another run is resumed in; it is not changed."""
+    before = [
+        array.copy() for array in (net._populations["layer"].rates, net._projections["forward"].synapses.w)
+    ]
+    with pytest.raises(MismatchError, match="of another run") as caught:
+        store.resume(net)
+    after = (net._populations["layer"].rates, net._projections["forward"].synapses.w)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert "another_run=True" in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_seed_is_another_run_unless_told(store, net):
+    net.simulate(5)
+    store.save(net)
+    other = DemoNetwork(seed=3, side=4)
+    assert "0 in the checkpoint, 3 in this network" in refusal(store, other)
+    assert other.time_step == 0
+    assert store.resume(other, another_run=True) is not None
+    assert other.time_step == 5
+
+
+def test_another_task_of_an_array_is_another_run(store, net, monkeypatch):
+    task(monkeypatch, "1")
+    net.simulate(5)
+    store.save(net)
+    task(monkeypatch, "2")
+    assert "1 saved the checkpoint, this is 2" in refusal(store, DemoNetwork(side=4))
+    task(monkeypatch, "1")
+    assert store.resume(DemoNetwork(side=4)) is not None
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert store.resume(DemoNetwork(side=4)) is not None
+
+
+def test_other_equations_are_another_run_but_not_other_spaces(store, net):
+    net.simulate(5)
+    store.save(net)
+    texts = {"equations": "  dw/dt = eta *  post.r * (pre.r - post.r * w)\n\n"}
+    other = DemoNetwork(side=4)
+    other._projections["forward"].kind = replace(other._projections["forward"].kind, texts=texts)
+    assert store.resume(other) is not None
+    texts = {"equations": "dw/dt = eta * post.r * pre.r"}
+    other = DemoNetwork(side=4)
+    other._projections["forward"].kind = replace(other._projections["forward"].kind, texts=texts)
+    said = refusal(store, other)
+    assert "forward, equations" in said
+    assert "(pre.r - post.r * w)' in the checkpoint, 'dw/dt = eta * post.r * pre.r' in this network" in said
+
+
+def test_what_does_not_fit_is_said_with_options_that_there_are(store, net):
+    store.save(net)
+    with pytest.raises(MismatchError, match=r"ann_ckpt.load can do more: strict=False"):
+        store.resume(DemoNetwork(side=5))
 
 
 # --- Signals ----------------------------------------------------------------------

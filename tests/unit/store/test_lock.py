@@ -187,3 +187,126 @@ def test_a_folder_that_cannot_be_written_is_said(path, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(NotWritableError, match="Read-only file system"):
         FileLock(path, "saves").acquire()
+
+
+# --- Batch jobs -------------------------------------------------------------------
+
+
+def job(monkeypatch, restart: int, number: str = "7") -> None:
+    """Be a start of a job."""
+    monkeypatch.setenv("SLURM_JOB_ID", number)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Be another host while this is called."""
+
+    def be(name: str) -> None:
+        monkeypatch.setattr(socket, "gethostname", lambda: name)
+
+    return be
+
+
+def test_a_later_start_of_the_same_job_takes_over_on_another_host_and_says_so(
+    path, monkeypatch, elsewhere, caplog
+):
+    elsewhere("node1")
+    job(monkeypatch, 0)
+    first = FileLock(path, "saves")
+    first.acquire()
+    left = path.read_text()
+    first.release()
+    path.write_text(left)
+    elsewhere("node2")
+    job(monkeypatch, 1)
+    with FileLock(path, "saves") as lock:
+        lock.acquire()
+        assert lock.intact
+        assert json.loads(path.read_text())["job"] == {
+            "system": "slurm",
+            "id": "7",
+            "task": None,
+            "restart": 1,
+        }
+    (record,) = caplog.records
+    assert "on host node1" in record.message
+    assert "Slurm job 7: this is restart 1 of the same job" in record.message
+    assert not list(path.parent.iterdir())
+
+
+def test_an_earlier_start_that_lives_on_loses_its_lock(path, monkeypatch, elsewhere):
+    elsewhere("node1")
+    job(monkeypatch, 0)
+    first = FileLock(path, "saves")
+    first.acquire()
+    elsewhere("node2")
+    job(monkeypatch, 1)
+    with FileLock(path, "saves") as second:
+        second.acquire()
+        assert second.intact
+        assert not first.intact
+        first.release()
+        assert second.intact
+
+
+@pytest.mark.parametrize(("restart", "number"), [(0, "7"), (1, "8"), (2, "7")])
+def test_other_jobs_and_other_starts_do_not_take_over_and_learn_whom_to_ask_for(
+    path, monkeypatch, elsewhere, restart, number
+):
+    elsewhere("node1")
+    job(monkeypatch, 2)
+    first = FileLock(path, "saves to the store")
+    first.acquire()
+    left = path.read_text()
+    first.release()
+    path.write_text(left)
+    elsewhere("node2")
+    job(monkeypatch, restart, number)
+    with pytest.raises(LockedError) as caught:
+        FileLock(path, "saves to the store").acquire()
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert "on host node1" in lines[0]
+    assert "Slurm job 7, restart 2" in lines[0]
+    assert "`squeue -j 7` shows that job" in lines[1]
+    assert "ann-ckpt unlock" in lines[1]
+    assert path.read_text() == left
+
+
+def test_where_the_file_alone_is_the_lock_the_job_takes_over_too(path, monkeypatch):
+    job(monkeypatch, 0)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "no such locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    first = FileLock(path, "saves")
+    first.acquire()
+    with pytest.raises(LockedError):
+        FileLock(path, "saves").acquire()
+    job(monkeypatch, 1)
+    with FileLock(path, "saves") as lock:
+        lock.acquire()
+        assert not first.intact
+    first.forget()
+
+
+def test_of_two_that_take_over_one_holds_it(path, monkeypatch, elsewhere):
+    job(monkeypatch, 0)
+    elsewhere("node1")
+    first = FileLock(path, "saves")
+    first.acquire()
+    job(monkeypatch, 1)
+    elsewhere("node2")
+    second, third = FileLock(path, "saves"), FileLock(path, "saves")
+    descriptor = os.open(path, os.O_RDWR)
+    second.acquire()
+    assert third._replace(descriptor)
+    os.close(descriptor)
+    assert second.intact
+    with pytest.raises(LockedError):
+        third.acquire()
+    second.release()
+    first.forget()
+    assert not list(path.parent.iterdir())
