@@ -86,14 +86,16 @@ if [ -z "$asked" ]; then
 {timer}    while kill -0 "$run" 2>/dev/null; do wait "$run"; done
     wait "$run"; status=$?
 {after}fi
-if [ -n "$asked" ] && {{ [ "$status" -eq 75 ] || [ "$status" -eq 138 ]; }}; then
+{preempted}if [[ -n "$asked" && "$status" =~ ^(75|138|143)$ ]]; then
     {requeue}
 fi
 exit "$status"
 """
+_JOB = 'job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"\n'
+# Slurm does not requeue a job that ends before its time of grace does.
+_PREEMPTED = 'scontrol show job "$job" | grep -q "PreemptTime=[0-9]" && asked=1\n'
 _REQUEUE = {
-    "slurm": 'scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}'
-    '${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"',
+    "slurm": 'scontrol requeue "$job"',
     # The task alone is submitted again, not the array.
     "pbs": "sed '/^#PBS -J/d' {script} | "
     'qsub -N {name} -W depend=afterany:"$PBS_JOBID" -v ANN_CKPT_TASK="$task"',
@@ -215,7 +217,8 @@ def batch_script(
         BUILD=_BUILD,
         LEAD=LEAD,
         END=END,
-        begin='cd "$PBS_O_WORKDIR" || exit\n' if system == "pbs" else "",
+        begin={"slurm": _JOB, "pbs": 'cd "$PBS_O_WORKDIR" || exit\n'}.get(system, ""),
+        preempted=_PREEMPTED if system == "slurm" else "",
         task=_TASKS[system],
         store=_word(store),
         build=_word(build),

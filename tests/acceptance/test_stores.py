@@ -276,6 +276,7 @@ def test_unlock_explains_and_without_agreement_removes_nothing(run: Run, store_f
             "since": "2026-11-22T10:00:00+00:00",
             "purpose": "saves to the store",
             "alive": None,
+            "job": None,
         }
     ]
     assert document.json["removed"] == []

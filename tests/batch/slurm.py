@@ -157,6 +157,20 @@ class Slurm:
         """Wait until a job is in one of the states."""
         wait_for(f"job {job} {' or '.join(states)}", lambda: self.field(job, "JobState") in states)
 
+    def start_again(self, job: str, restarts: int) -> None:
+        """Wait until a job is requeued, and spare it the two minutes that Slurm lets it wait then."""
+
+        def started() -> bool:
+            if self.field(job, "Restarts") != str(restarts):
+                return False
+            if self.field(job, "JobState") != "PENDING":
+                return True
+            with contextlib.suppress(AssertionError):  # it may still be completing
+                self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+            return False
+
+        wait_for(f"restart {restarts} of job {job}", started)
+
     def ended(self, job: str) -> str:
         """Wait for the end of a job that is not requeued; answer its state and ``status:signal``."""
         self.wait_for(

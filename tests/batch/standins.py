@@ -19,7 +19,7 @@ LENGTH = 400
 """Steps of a run."""
 COMMANDS = {
     "srun": 'exec "$@"',
-    "scontrol": 'echo "$*" >> scontrol.log',
+    "scontrol": '[ "$1" = show ] && cat preempted.txt 2>/dev/null || echo "$*" >> scontrol.log',
     "squeue": "cat squeue.txt 2>/dev/null",
 }
 
@@ -121,7 +121,8 @@ class Jobs:
     def requeued(self) -> list[str]:
         """What Slurm was told."""
         log = self.folder / "scontrol.log"
-        return log.read_text().splitlines() if log.exists() else []
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if not line.startswith("show")]
 
 
 def ended(job: subprocess.Popen[str]) -> tuple[int, str]:

@@ -105,6 +105,18 @@ def test_a_cancelled_job_saves_and_is_not_requeued(jobs: Jobs) -> None:
     assert_finished(jobs.folder / "run.ckpt")
 
 
+def test_a_preempted_job_saves_and_is_requeued(jobs: Jobs) -> None:
+    jobs.write("run.py", "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    jobs.write(
+        "preempted.txt", "   PreemptEligibleTime=2026-11-28T00:11:35 PreemptTime=2026-11-28T00:11:38\n"
+    )
+    job = jobs.start(job_script(*MINUTES))
+    assert job.stdout is not None
+    job.stdout.readline()
+    assert stop(job, signal.SIGTERM)[0] == 143
+    assert jobs.requeued == ["requeue 7"]
+
+
 # --- What is printed --------------------------------------------------------------
 
 
