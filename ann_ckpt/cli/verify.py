@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -10,9 +11,11 @@ import click
 from ann_ckpt.api import verify as verify_file
 from ann_ckpt.cli.command import Command, json_option, report_error
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
-from ann_ckpt.errors import CheckpointError, CorruptFileError
+from ann_ckpt.cli.targets import check_text_target
+from ann_ckpt.durable import atomic_write
+from ann_ckpt.errors import CheckpointError, CorruptFileError, OptionError, printable
 from ann_ckpt.report import VerifyReport
-from ann_ckpt.resume.verify import ResumeReport, verify_resume
+from ann_ckpt.resume.verify import ResumeReport, junit, verify_resume
 
 __all__ = [
     "verify",
@@ -39,35 +42,91 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in the st
         return float(match[1]) * _MS[match[2] or "ms"]
 
 
+class _Durations(_Duration):
+    """Several of them, separated by commas."""
+
+    name = "TIME,..."
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a list of ms."""
+        if isinstance(value, list):
+            return value
+        return [_Duration.convert(self, part, param, ctx) for part in str(value).split(",")]
+
+
 @click.command(
     name="verify-resume",
     cls=Command,
     examples=[
         ("ann-ckpt verify-resume model.py:build --at 100ms --for 200ms", "the network that build() returns"),
+        (
+            "ann-ckpt verify-resume model.py:build --at 10ms,50ms --for 1s --junit r.xml",
+            "two saves",
+        ),
+        ("ann-ckpt verify-resume model.py:build --run trial --at 2 --for 3", "calls of trial(net)"),
         ("ann-ckpt verify-resume model.py:build --at 1s --for 1s --barrier", "save with a reseed barrier"),
     ],
 )
 @click.argument("model", metavar="SCRIPT.py:FUNCTION")
-@click.option("--at", type=_Duration(), required=True, help="Simulated time of the save, such as 100ms.")
+@click.option("--at", type=_Durations(), required=True, help="Simulated time of the save: 100ms; or several.")
 @click.option("--for", "duration", type=_Duration(), required=True, help="Time to simulate after it.")
+@click.option("--run", metavar="FUNCTION", help="Call this with the network; --at and --for count calls.")
+@click.option(
+    "--arg", "arguments", metavar="NAME=VALUE", multiple=True, help="Argument of FUNCTION, JSON or text."
+)
 @click.option("--barrier", is_flag=True, help="Reseed the random generators where it is saved.")
 @click.option("--directory", metavar="DIR", help="Compile and keep files here, not in a temporary folder.")
+@click.option("--junit", "junit_file", metavar="FILE", help="Write the result as JUnit's XML, too.")
 @json_option
 def verify_resume_command(
-    model: str, *, at: float, duration: float, barrier: bool, directory: str | None, as_json: bool
+    model: str,
+    *,
+    at: list[float],
+    duration: float,
+    run: str | None,
+    arguments: tuple[str, ...],
+    barrier: bool,
+    directory: str | None,
+    junit_file: str | None,
+    as_json: bool,
 ) -> int:
     """Check that a model resumes exactly.
 
-    FUNCTION returns a network. It is run through; run again with a save on the way;
+    FUNCTION returns a network, or is one. It is run through; run again with a save on the way;
     and loaded in a new process and run to the same time. Then every value of every object is
-    compared, bit for bit. The exit status is 1 if one differs.
+    compared, bit for bit. The exit status is 1 if one differs; what differs first is named.
     """
-    report = verify_resume(model, at=at, duration=duration, barrier=barrier, directory=directory)
+    if junit_file is not None:
+        check_text_target(junit_file)
+    reports = verify_resume(
+        model,
+        at=at,
+        duration=duration,
+        barrier=barrier,
+        directory=directory,
+        run=run,
+        arguments=dict(map(_argument, arguments)),
+    )
+    if junit_file is not None:
+        with atomic_write(junit_file) as temporary:
+            temporary.write_text(junit(reports), encoding="utf-8")
     if as_json:
-        print_json({"ok": report.ok, **report.to_dict()})
+        documents = [{"ok": report.ok, **report.to_dict()} for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        _print_resume(report)
-    return 0 if report.ok else 1
+        for report in reports:
+            _print_resume(report)
+    return 0 if all(report.ok for report in reports) else 1
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise OptionError(f"--arg takes NAME=VALUE, not {printable(text, 80)!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _print_resume(report: ResumeReport) -> None:

@@ -22,7 +22,14 @@ import numpy as np
 from ann_ckpt.durable import atomic_write, check_target
 from ann_ckpt.errors import MissingExtraError, OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
-from ann_ckpt.params.description import NetworkDescription, ParameterDescription, describe, live_of, state_of
+from ann_ckpt.params.description import (
+    NetworkDescription,
+    ParameterDescription,
+    describe,
+    describe_initial,
+    live_of,
+    state_of,
+)
 from ann_ckpt.params.file import load
 from ann_ckpt.params.plan import Change, change_live, shown
 from ann_ckpt.params.schema.generate import IGNORE
@@ -212,8 +219,8 @@ class NotWrittenWarning(UserWarning):
     """A parameter is NaN or infinite, which a JSON file cannot say."""
 
 
-def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) -> None:
-    """Write the current values of all global parameters and constants to a file.
+def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None, initial: bool = False) -> None:
+    """Write the values of all global parameters and constants to a file.
 
     JSON, or YAML if the name ends so. A parameter file that stands there keeps the
     schema that it names, its version and its ``network`` section.
@@ -227,6 +234,9 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) ->
     network : optional
         A live network, a :class:`~ann_ckpt.NetworkState` or an open checkpoint;
         default is the simulator's global network.
+    initial : bool
+        False: the values that the network has now. True: those that it started from, which ANNarchy
+        itself writes; only ANNarchy networks keep them.
 
     Warns
     -----
@@ -237,9 +247,11 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None) ->
     ------
     NotWritableError
         If the file cannot be written.
+    OptionError
+        If ``initial`` and the network keeps no initial values.
     """
     check_target(filename)
-    extracted = extract(describe(state_of(network, net_id)))
+    extracted = extract(describe_initial(network, net_id) if initial else describe(state_of(network, net_id)))
     text = text_for(filename, extracted.data)
     with atomic_write(filename) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ann_ckpt.adapters.annarchy import DeclaredObject, declared_network
+from ann_ckpt.adapters.annarchy import DeclaredNetwork, DeclaredObject, declared_network
 from ann_ckpt.adapters.annarchy.describe import Declared
 from ann_ckpt.adapters.protocol import Simulator
 from ann_ckpt.adapters.simulators import simulator_for
@@ -47,6 +47,7 @@ __all__ = [
     "ParameterDescription",
     "describe",
     "describe_file",
+    "describe_initial",
     "describe_model",
     "describe_parameter",
     "info_of",
@@ -397,6 +398,33 @@ def describe_model(network: Any) -> NetworkDescription:
         found = declared_network(network)
         if found is None:
             raise
+    return _describe_declared(found)
+
+
+def describe_initial(network: Any, net_id: int = 0) -> NetworkDescription:
+    """Describe an ANNarchy network with the values that its parameters started from.
+
+    Constants have only the values that are in force.
+
+    Parameters
+    ----------
+    network : ANNarchy.Network or None
+        Compiled or not; None for the network number ``net_id``.
+
+    Raises
+    ------
+    OptionError
+        If it is anything else, which keeps no initial values.
+    """
+    if network is None:
+        simulator_for(network, net_id)  # says which networks there are, if the number does not
+    found = declared_network(network, net_id)
+    if found is None:
+        raise OptionError("initial=True needs an ANNarchy network; nothing else keeps initial values")
+    return _describe_declared(found)
+
+
+def _describe_declared(found: DeclaredNetwork) -> NetworkDescription:
     return NetworkDescription(
         {p.name: _declared("populations", p) for p in found.populations},
         {p.name: _declared("projections", p) for p in found.projections},

@@ -101,4 +101,9 @@ def exchange(network: str, folder: str) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         ann.load_parameters(str(ours), net_id=number)
     answer["read by them"] = float(lab.find(name).tau)
+    for kind in ("current", "initial"):
+        kept = Path(folder, f"{kind}.json")
+        save_parameters(kept, net_id=number, network=lab.network, initial=kind == "initial")
+        answer[kind] = json.loads(kept.read_text())
+    answer["changed"] = name
     return answer

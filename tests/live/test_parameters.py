@@ -115,6 +115,11 @@ def test_files_go_both_ways_between_annarchy_and_here(run: Run, tmp_path: Path) 
     assert answer["ours"]["projections"]["single"].pop("w") == 0.1
     assert json.dumps(answer["ours"]) == json.dumps(answer["theirs"])
     assert answer["read by them"] == 3.5
+    # ANNarchy writes what a network started from; here that is asked for.
+    assert answer["initial"] == answer["ours"]
+    answer["ours"]["populations"][answer["changed"]]["tau"] = 3.5
+    assert answer["current"]["projections"]["single"].pop("w") == 0.1
+    assert answer["current"] == answer["ours"]
 
 
 MODEL = '''

@@ -6,10 +6,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
 
+import ann_ckpt
 from ann_ckpt.cli.main import main
 from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
@@ -70,6 +73,41 @@ def lost():
     return Lost(seed=3, side=4)
 
 
+def sized(side, seed=3):
+    return Model(seed=seed, side=side)
+
+
+ready = Model(seed=3, side=4)
+
+
+def trial(network):
+    network.simulate(2)
+    network.set_constant("period", np.array(float(network.read().state.constants["period"])))
+
+
+class Late(Model):
+    """Disturbs one synapse in each step from its twentieth on; a resumed one begins to count anew."""
+
+    steps = 0
+
+    def simulate(self, ms):
+        for _ in range(round(ms)):
+            super().simulate(1)
+            self.steps += 1
+            if self.steps >= 20:
+                weights = np.asarray(self.read().state.projections["lateral"]["w"]).copy()
+                weights[3] += 1.0
+                self.set_projection_attribute("lateral", "w", weights)
+
+
+def late():
+    return Late(seed=3, side=4)
+
+
+def late_trial(network):
+    network.simulate(2)
+
+
 def broken():
     raise RuntimeError("no such model")
 
@@ -115,6 +153,82 @@ def test_a_model_that_differs_from_itself_is_told_apart(script: Path) -> None:
     assert not report.ok
     assert report.unsteady
     assert "rng=numpy.random.default_rng(7)" in report.headline()
+
+
+def test_what_differs_first_is_named_with_its_step(script: Path, tmp_path: Path) -> None:
+    (report,) = verify_resume(f"{script}:late", at=[15.0], duration=9.0, directory=tmp_path)
+    assert not report.ok
+    assert report.culprit == "first projections/lateral/variables/w, 5 steps after the save"
+    assert report.culprit in report.headline()
+    calls = verify_resume(f"{script}:late", at=7, duration=4, run="late_trial")
+    assert calls.culprit == "first projections/lateral/variables/w, 3 calls after the save"
+    assert "saved at 7 calls of late_trial, resumed for 4 calls of late_trial" in calls.headline()
+
+
+def test_what_is_lost_by_loading_is_named_at_once(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a file lacked what its network carries."""
+    source = script.with_name("lossy.py")
+    source.write_text(
+        SCRIPT
+        + """
+class Lossy(Model):
+    def set_dynamics(self, stored, dynamics):
+        return None
+
+
+def lossy():
+    return Lossy(seed=3, side=4)
+"""
+    )
+    report = verify_resume(f"{source}:lossy", at=5.0, duration=3.0)
+    assert not report.ok
+    assert "dynamics/" in report.culprit
+    assert report.culprit.endswith("as soon as it is loaded")
+
+
+def test_a_builder_takes_arguments_and_a_network_is_taken_as_it_is(script: Path, tmp_path: Path) -> None:
+    given = [f"{script}:sized", "--run", "trial", "--at", "3", "--for", "2", "--directory", str(tmp_path)]
+    given += ["--arg", "side=3", "--arg", "seed=5"]
+    assert CliRunner().invoke(verify_resume_command, given, standalone_mode=False).return_value == 0
+    assert ann_ckpt.read(tmp_path / "saved.h5").time_step == 6
+    assert ann_ckpt.read(tmp_path / "ended.h5").time_step == 10
+    assert ann_ckpt.read(tmp_path / "saved.h5").populations["layer"].size == 9
+    wrong = CliRunner().invoke(verify_resume_command, [*given, "--arg", "side"], standalone_mode=False)
+    assert isinstance(wrong.exception, OptionError)
+    assert verify_resume(f"{script}:ready", at=3.0, duration=2.0).ok
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run": "no name"},
+        {"run": "trial", "at": 1.5},
+        {"at": []},
+        {"at": [1.0, -1.0]},
+        {"arguments": {"a": {1}}},
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_any_run(script: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        verify_resume(f"{script}:broken", **{"at": 1.0, "duration": 1.0} | wrong)
+
+
+def test_the_command_reports_to_a_ci(script: Path, tmp_path: Path) -> None:
+    given = [f"{script}:late", "--at", "3ms,18ms", "--for", "2ms", "--json"]
+    given += ["--junit", f"{tmp_path}/r.xml", "--directory", str(tmp_path)]
+    result = CliRunner().invoke(verify_resume_command, given, standalone_mode=False)
+    assert result.exception is None
+    assert result.return_value == 1
+    assert [(found["ok"], found["at"]) for found in json.loads(result.output)] == [(True, 3.0), (False, 18.0)]
+    assert (tmp_path / "at-3" / "saved.h5").is_file()
+    suite = ET.parse(tmp_path / "r.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == ["at 3 ms", "at 18 ms"]
+    assert cases[0].find("failure") is None
+    failure = cases[1].find("failure")
+    assert failure is not None
+    assert "2 steps after the save" in failure.get("message", "")
 
 
 def test_what_a_model_raises_is_shown(script: Path) -> None:

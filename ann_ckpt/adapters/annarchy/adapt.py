@@ -12,7 +12,7 @@ from ann_ckpt.adapters.annarchy.v5 import Nanobind
 from ann_ckpt.adapters.annarchy.v48 import Cython
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 
-__all__ = ["adapt", "prepare"]
+__all__ = ["adapt", "numbered", "prepare"]
 
 SUPPORTED = "4.8 and 5.0"
 
@@ -75,13 +75,13 @@ def _nanobind(release: str, network: Any, net_id: int) -> Bindings:
     from ANNarchy.intern.NetworkManager import NetworkManager
 
     if network is None:
-        network = _numbered(NetworkManager().get_networks(), net_id)
+        network = numbered(NetworkManager().get_networks(), net_id)
     if not network.compiled:
         raise _not_compiled()
     return Nanobind(release, network)
 
 
-def _numbered(networks: list[Any], net_id: int) -> Any:
+def numbered(networks: list[Any], net_id: int) -> Any:
     """Return the network of a number; for 0, where nothing is compiled, the only one that is.
 
     Number 0 is the network of those who make none, and what is meant where none is named.

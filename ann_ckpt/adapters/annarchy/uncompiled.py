@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.adapters.annarchy.adapt import numbered
 from ann_ckpt.adapters.annarchy.describe import Declared, declared, described
 from ann_ckpt.model import Locality, TypeInfo
 
@@ -57,7 +58,7 @@ def declared_network(network: Any, net_id: int = 0) -> DeclaredNetwork | None:
 
         if network is None:
             networks = NetworkManager().get_networks()
-            network = networks[net_id] if 0 <= net_id < len(networks) else None
+            network = numbered(networks, net_id) if 0 <= net_id < len(networks) and networks[net_id] else None
         if network is None:
             return None
         populations, projections = network.get_populations(), network.get_projections()

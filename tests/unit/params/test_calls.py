@@ -14,7 +14,13 @@ import pytest
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
-from ann_ckpt.errors import NotWritableError, ParameterFileError, SchemaUnusableError, SimulatorError
+from ann_ckpt.errors import (
+    NotWritableError,
+    OptionError,
+    ParameterFileError,
+    SchemaUnusableError,
+    SimulatorError,
+)
 from ann_ckpt.params import (
     IgnoredValueWarning,
     NotWrittenWarning,
@@ -160,8 +166,15 @@ def test_saving_after_a_change_writes_the_current_values(tmp_path: Path, params:
 # --- the calls ---
 
 
+def test_only_annarchy_keeps_initial_values(tmp_path: Path) -> None:
+    for thing in (Live(), network()):
+        with pytest.raises(OptionError, match="initial=True needs an ANNarchy network"):
+            save_parameters(tmp_path / "p.json", network=thing, initial=True)
+    assert not (tmp_path / "p.json").exists()
+
+
 def test_the_signatures_begin_as_annarchys_do() -> None:
-    assert list(inspect.signature(save_parameters).parameters) == ["filename", "net_id", "network"]
+    assert list(inspect.signature(save_parameters).parameters) == ["filename", "net_id", "network", "initial"]
     load = inspect.signature(load_parameters).parameters
     assert list(load)[:4] == ["filename", "global_only", "verbose", "net_id"]
     assert [p.default for p in list(load.values())[1:4]] == [True, False, 0]

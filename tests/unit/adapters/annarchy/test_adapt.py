@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ann_ckpt
 import ann_ckpt.annarchy
-from ann_ckpt.adapters.annarchy.adapt import _numbered
+from ann_ckpt.adapters.annarchy.adapt import numbered
 from ann_ckpt.adapters.annarchy.bindings import by_name
 from ann_ckpt.errors import OptionError, SimulatorError
 
@@ -23,26 +23,26 @@ class Network:
 
 def test_the_only_one_that_is_compiled_is_meant_where_none_is_named() -> None:
     common, one, raw = Network(False), Network(True), Network(False)
-    assert _numbered([common, one, raw, None], 0) is one
-    assert _numbered([Network(True), one], 0).compiled
-    assert _numbered([common, one], 1) is one
-    assert _numbered([common, raw], 0) is common
+    assert numbered([common, one, raw, None], 0) is one
+    assert numbered([Network(True), one], 0).compiled
+    assert numbered([common, one], 1) is one
+    assert numbered([common, raw], 0) is common
 
 
 def test_number_0_comes_first_where_it_is_compiled() -> None:
     common, one = Network(True), Network(True)
-    assert _numbered([common, one], 0) is common
+    assert numbered([common, one], 0) is common
 
 
 def test_two_have_to_be_told_apart() -> None:
     with pytest.raises(OptionError, match="pass network=net"):
-        _numbered([Network(False), Network(True), Network(True)], 0)
+        numbered([Network(False), Network(True), Network(True)], 0)
 
 
 @pytest.mark.parametrize("number", [2, -1, 1])
 def test_a_number_that_no_network_has_is_refused(number: int) -> None:
     with pytest.raises(OptionError, match=f"net_id={number}"):
-        _numbered([Network(True), None], number)
+        numbered([Network(True), None], number)
 
 
 def test_a_network_in_the_place_of_another_argument_is_told_where_it_belongs(tmp_path: Path) -> None:
