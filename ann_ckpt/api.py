@@ -160,7 +160,7 @@ def save(
     attributes : str, list of str or mapping, optional
         Parameters and variables to save, by names and globs: ``["v", "w*"]``, or for each object
         ``{"exc": "v"}``; an object that is not named has all. Nothing resumes exactly from a part.
-    compression : {"auto", "none", "gzip", "zstd", "blosc"}
+    compression : str
         See :func:`write`.
     metadata : mapping, optional
         Texts, numbers, lists and mappings of them; kept beside the network. Numbers and

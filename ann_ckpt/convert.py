@@ -92,7 +92,7 @@ def convert(
         Of names in files from Python 2, such as ``latin1``.
     isolate : bool
         Read the file in a process of its own, with limits on memory and time; takes half a second.
-    compression : {"auto", "none", "gzip", "zstd", "blosc"}
+    compression : str
         As for :func:`~ann_ckpt.write`.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes written.

@@ -61,6 +61,10 @@ class Compression(StrEnum):
     """Through the ``plugins`` extra; readers need it too."""
 
 
+_PLUGINS = {Compression.ZSTD: "Zstd", Compression.BLOSC: "Blosc"}
+"""Classes of hdf5plugin; the numbers of their filters stand in ``format/guard.py``."""
+
+
 class StorageKind(StrEnum):
     """HDF5's storage layouts, as far as this format uses them."""
 
@@ -163,7 +167,7 @@ def chunk_stream(
     """
     longest = (None if growing else shape[0], *shape[1:])
     chunks = (chunk, *shape[1:])
-    if compression in (Compression.ZSTD, Compression.BLOSC):
+    if compression in _PLUGINS:
         made = h5py.Group(parent).create_dataset(
             link, shape, dtype, chunks=chunks, maxshape=longest, **_plugin(compression)
         )
@@ -272,4 +276,4 @@ def _plugin(compression: Compression) -> Any:
             f"compression={str(compression)!r} needs the package hdf5plugin",
             details={"install": "pip install 'ann_ckpt[plugins]'"},
         ) from error
-    return hdf5plugin.Zstd() if compression is Compression.ZSTD else hdf5plugin.Blosc()
+    return getattr(hdf5plugin, _PLUGINS[compression])()

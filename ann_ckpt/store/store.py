@@ -63,8 +63,9 @@ class CheckpointStore(Upkeep):
         ``r`` reads, beside any writer. ``a`` saves too, into the store that is there or
         a new one; one process at a time. ``w`` begins anew and removes the checkpoints
         that are there. ``prune`` may remove checkpoints while another process saves.
-    compression : {"auto", "none", "gzip", "zstd", "blosc"}, optional
-        Of large arrays. A store keeps to what it was made with, by default ``auto``.
+    compression : str, optional
+        Of large arrays, as for :func:`ann_ckpt.write`. A store keeps to what it was made with, by
+        default ``auto``.
     retention : Retention, optional
         Which checkpoints stay, applied after each save.
     wait : float, optional
@@ -625,8 +626,8 @@ class CheckpointStore(Upkeep):
             Place in the series, or tag, step or name.
         path : path-like
             Ends in ``.h5`` or ``.hdf5``.
-        compression : {"auto", "none", "gzip", "zstd", "blosc"}
-            Of its large arrays.
+        compression : str
+            Of its large arrays; see :func:`ann_ckpt.write`.
         progress : callable, optional
             Called as ``progress(what, done, total)`` with bytes.
 
