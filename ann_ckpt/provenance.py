@@ -165,7 +165,7 @@ def provenance(simulator: str | None = None) -> dict[str, Any]:
         "numpy": np.__version__,
         "h5py": h5py.__version__,
         "hdf5": h5py.version.hdf5_version,
-        "platform": platform.platform(),
+        "platform": _platform(),
         "host": socket.gethostname(),
         "command": [os.fsdecode(os.fsencode(a)).encode("utf-8", "replace").decode() for a in sys.argv],
     }
@@ -175,6 +175,12 @@ def provenance(simulator: str | None = None) -> dict[str, Any]:
     if commit is not None:
         found["git"] = commit
     return found
+
+
+def _platform() -> str:
+    """Return system, release and machine; ``platform.platform`` runs ``uname`` to learn one more word."""
+    system = os.uname()
+    return "-".join(filter(None, (system.sysname, system.release, system.machine, *platform.libc_ver())))
 
 
 def _commit() -> str | None:

@@ -207,13 +207,14 @@ def test_names_in_packed_references_are_compared_whole(by_hand: Path) -> None:
 
 
 SAVING = """
-    import os, sys
+    import os, platform, sys
     import ann_ckpt
     from ann_ckpt.demo import DemoNetwork
     started = []
     events = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"}
     sys.addaudithook(lambda event, arguments: started.append((event, arguments)) if event in events else None)
     os.environ["PATH"] = f".:{os.environ['PATH']}"
+    platform._uname_cache = None  # whatever asked before
     net = DemoNetwork(seed=1)
     for target in ("out.h5", "out.npz", "run.ckpt"):
         ann_ckpt.save(target, network=net)
