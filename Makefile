@@ -23,7 +23,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
-.PHONY: bench-profile torture fuzz clean
+.PHONY: bench-profile torture fuzz batch clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20
 	$(IN) python -m pytest --hypothesis-profile=long tests/unit
+
+batch: $(VENV)/.dev  ## the job script on a Slurm of one node that the tests set up (as root, on Debian), and the budget: 20 minutes
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq install -y --no-install-recommends slurm-wlm munge >/dev/null; }
+	$(IN) python -m pytest -m batch tests/batch
 
 clean:  ## remove environments, caches and builds
 	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -17,7 +17,7 @@ from typing import Any
 
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.annarchy.bindings import by_name
-from ann_ckpt.adapters.annarchy.building import build, step_length
+from ann_ckpt.adapters.annarchy.building import build, build_directory, step_length
 from ann_ckpt.adapters.annarchy.instrument import (
     Instrumentation,
     InstrumentationWarning,
@@ -55,13 +55,14 @@ def instrument() -> Instrumentation:
 
 
 def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's own word for it)
-    """Compile a network with the instrumentation.
+    """Compile a network with the instrumentation, while no other process compiles in the same directory.
 
     Parameters
     ----------
     network : ANNarchy.Network
     **options
-        What its ``compile()`` takes.
+        What its ``compile()`` takes. Without ``directory``, the environment variable ``ANN_CKPT_BUILD``
+        names it, which the scripts of ``ann-ckpt batch-script`` set; else it is ``annarchy``.
 
     Warns
     -----
@@ -76,6 +77,8 @@ def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's ow
     ------
     SimulatorError
         If two of them have a name in common that somebody gave them; such a network cannot be saved.
+    NotWritableError
+        If the lock beside the directory cannot be made.
     """
     for noun, objects in (
         ("population", network.get_populations()),
@@ -89,7 +92,9 @@ def compile(network: Any, **options: Any) -> None:  # noqa: A001  (ANNarchy's ow
                     SameNameWarning,
                     stacklevel=2,
                 )
-    compile_instrumented(network, **options)
+    chosen = options.pop("directory", None) or os.environ.get("ANN_CKPT_BUILD") or "annarchy"
+    with build_directory(chosen) as directory:
+        compile_instrumented(network, directory=directory, **options)
 
 
 def from_file(

@@ -155,7 +155,10 @@ class Slurm:
 
     def wait_for(self, job: str, *states: str) -> None:
         """Wait until a job is in one of the states."""
-        wait_for(f"job {job} {' or '.join(states)}", lambda: self.field(job, "JobState") in states)
+        try:
+            wait_for(f"job {job} {' or '.join(states)}", lambda: self.field(job, "JobState") in states)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.ask('scontrol', 'show', 'job', job)}") from None
 
     def start_again(self, job: str, restarts: int) -> None:
         """Wait until a job is requeued, and spare it the two minutes that Slurm lets it wait then."""

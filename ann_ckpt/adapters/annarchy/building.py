@@ -1,4 +1,4 @@
-"""Giving a projection its synapses before the network is compiled.
+"""Before a network is compiled: its synapses, and a directory that nobody else compiles into.
 
 ANNarchy's own ``from_file`` takes the unit of delays for steps or for ms depending on
 its version, whatever the file has. Here steps come in, and ANNarchy gets both forms:
@@ -7,15 +7,74 @@ steps in the list of synapses, ms where it asks for the longest delay.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ann_ckpt.durable import not_writable
 from ann_ckpt.errors import ConnectivityError, SimulatorError, printable
 from ann_ckpt.model import ProjectionState
 
-__all__ = ["build", "step_length"]
+__all__ = ["build", "build_directory", "step_length"]
+
+_LOG = logging.getLogger("ann_ckpt")
+
+
+@contextlib.contextmanager
+def build_directory(directory: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield a directory to compile into; no other process is in this block with the same one.
+
+    ANNarchy compares what it generates with what was compiled last, and loads a copy of the library, so
+    that processes may have one directory, one after the other. The lock stands beside it as
+    ``directory.lock``; where there are no locks, each process gets a directory of its own. If
+    the last one did not come to the end of the block, the libraries are removed: ANNarchy could take
+    one for that of the sources that it left.
+
+    Raises
+    ------
+    NotWritableError
+        If the directory around it cannot be written to.
+    """
+    path = Path(directory).absolute()
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise not_writable(lock, error) from error
+    try:
+        if not _locked(descriptor, path):
+            yield f"{path}-{socket.gethostname()}-{os.getpid()}"
+            return
+        if os.pread(descriptor, 1, 0):
+            for library in path.glob("ANNarchyWrapper*"):
+                library.unlink()
+        os.pwrite(descriptor, b"compiling\n", 0)
+        yield os.fspath(path)
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, path: Path) -> bool:
+    """Wait for the lock; False if the file system has none."""
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _LOG.info("another process compiles in %s; waiting for it", path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
 
 
 def step_length(projection: Any) -> float:

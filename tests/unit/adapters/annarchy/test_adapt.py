@@ -85,9 +85,12 @@ class Raw:
         self.get_projections = lambda: [Thing(name) for name in projections]
 
 
-def test_the_same_names_are_told_before_the_network_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_names_are_told_before_the_network_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     compiled: list[object] = []
-    monkeypatch.setattr(ann_ckpt.annarchy, "compile_instrumented", compiled.append)
+    monkeypatch.setattr(ann_ckpt.annarchy, "compile_instrumented", lambda net, **_: compiled.append(net))
     with pytest.warns(ann_ckpt.annarchy.SameNameWarning, match="saved as 'proj0-2'") as caught:
         ann_ckpt.annarchy.compile(Raw(["pop0", "pop1"], ["proj0", "proj0"]))
     assert [warning.filename for warning in caught] == [__file__]
