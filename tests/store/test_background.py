@@ -14,7 +14,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.reports import BackgroundSave
-from ann_ckpt.store import batch
+from ann_ckpt.store import writer
 from ann_ckpt.store.background import BackgroundExecutor
 from tests.store.runs import state
 
@@ -23,13 +23,13 @@ from tests.store.runs import state
 def slow_disk(monkeypatch):
     """A disk that answers when the event is set."""
     answer = threading.Event()
-    real = batch.fsync_file
+    real = writer.fsync_file
 
     def fsync(path):
         assert answer.wait(60)
         real(path)
 
-    monkeypatch.setattr(batch, "fsync_file", fsync)
+    monkeypatch.setattr(writer, "fsync_file", fsync)
     yield answer
     answer.set()
 
@@ -81,7 +81,7 @@ def fail(store) -> None:
         def fsync(path):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        patch.setattr(batch, "fsync_file", fsync)
+        patch.setattr(writer, "fsync_file", fsync)
         pending = store.save(state(7), background=True)
         assert pending.executor is not None
         pending.executor.wait()

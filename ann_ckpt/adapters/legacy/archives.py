@@ -14,10 +14,9 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.pickle.global_names import element_type
 from ann_ckpt.adapters.legacy.pickle.reader import read_pickle
-from ann_ckpt.adapters.legacy.streams import Stream, read_exactly
+from ann_ckpt.adapters.legacy.streams import Budget, Stream, read_exactly
 from ann_ckpt.adapters.legacy.values import Table, Value, array_value
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 

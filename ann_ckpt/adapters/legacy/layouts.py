@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from ann_ckpt.adapters.legacy.delays import find_step
-from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.objects import Draft, connectivity_draft, population, projection_draft
+from ann_ckpt.adapters.legacy.streams import Budget
 from ann_ckpt.adapters.legacy.values import OldDocument, Table, check_text, names, text, whole
 from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, TableKind, kind_of_table
 from ann_ckpt.adapters.protocol import Reading

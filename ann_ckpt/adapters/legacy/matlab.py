@@ -22,8 +22,7 @@ from typing import Any, BinaryIO, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy.limits import Budget
-from ann_ckpt.adapters.legacy.streams import PlainStream, read_exactly
+from ann_ckpt.adapters.legacy.streams import Budget, PlainStream, read_exactly
 from ann_ckpt.adapters.legacy.tables import SynapseRows
 from ann_ckpt.adapters.legacy.values import NumberRows, Table, Value, array_value, assemble
 from ann_ckpt.errors import CorruptFileError, StateError, UnsafeFileError, printable

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy import delays as units
 from ann_ckpt.adapters.legacy.delays import Delays
-from ann_ckpt.adapters.legacy.limits import Budget
+from ann_ckpt.adapters.legacy.streams import Budget
 from ann_ckpt.adapters.legacy.values import (
     NumberRows,
     Table,

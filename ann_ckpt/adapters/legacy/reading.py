@@ -10,10 +10,16 @@ from typing import BinaryIO, Final
 
 from ann_ckpt.adapters.legacy.archives import read_archive
 from ann_ckpt.adapters.legacy.layouts import check_dt, interpret
-from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.matlab import read_matlab
 from ann_ckpt.adapters.legacy.pickle.reader import checked_encoding, read_pickle
-from ann_ckpt.adapters.legacy.streams import HEAD_BYTES, Container, GzipStream, PlainStream, container_of
+from ann_ckpt.adapters.legacy.streams import (
+    HEAD_BYTES,
+    Budget,
+    Container,
+    GzipStream,
+    PlainStream,
+    container_of,
+)
 from ann_ckpt.adapters.legacy.values import OldDocument
 from ann_ckpt.adapters.legacy.versions import kind_of_table, written_by
 from ann_ckpt.adapters.protocol import ForeignFile, Reading

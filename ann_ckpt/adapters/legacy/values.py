@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy.limits import Budget
+from ann_ckpt.adapters.legacy.streams import Budget
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 
 __all__ = [

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.legacy.limits import Budget
+from ann_ckpt.adapters.legacy.streams import Budget
 from ann_ckpt.adapters.legacy.values import NumberRows, Value, array_value, assemble
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 

@@ -16,7 +16,6 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.pickle import global_names
 from ann_ckpt.adapters.legacy.pickle.containers import (
     NUMBER_ROW,
@@ -28,7 +27,7 @@ from ann_ckpt.adapters.legacy.pickle.containers import (
     tuple_of,
 )
 from ann_ckpt.adapters.legacy.pickle.stack import Stack, Window
-from ann_ckpt.adapters.legacy.streams import Stream
+from ann_ckpt.adapters.legacy.streams import Budget, Stream
 from ann_ckpt.adapters.legacy.values import Value
 from ann_ckpt.errors import CorruptFileError, OptionError, UnsafeFileError, printable
 

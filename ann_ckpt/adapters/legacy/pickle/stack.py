@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ann_ckpt.adapters.legacy.limits import Limits
 from ann_ckpt.adapters.legacy.pickle.containers import ArrayNode, DictNode, ListNode
-from ann_ckpt.adapters.legacy.streams import Stream, read_exactly
+from ann_ckpt.adapters.legacy.streams import Limits, Stream, read_exactly
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 
 __all__ = [

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt.adapters.legacy.limits import Budget
 from ann_ckpt.adapters.legacy.pickle.reader import read_pickle
-from ann_ckpt.adapters.legacy.streams import PlainStream
+from ann_ckpt.adapters.legacy.streams import Budget, PlainStream
 from ann_ckpt.adapters.legacy.values import NumberRows, Value
 from ann_ckpt.errors import CorruptFileError, OptionError
 
