@@ -14,6 +14,7 @@ from ann_ckpt.params import Schema, parse, schema_for, validate
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.calls import extract
 from ann_ckpt.params.checking.checker import Checker
+from ann_ckpt.params.checking.explain import Nearest
 from ann_ckpt.params.description import describe
 from tests.unit.params.networks import network
 
@@ -160,3 +161,46 @@ def test_no_message_floods_a_terminal() -> None:
         assert finding.message.isprintable()
         assert len(finding.message) < 300
         assert len(finding.pointer) <= 1000
+
+
+LIMITS = [0, 100, 127, 128, 200, -128, -129, 0.5]
+
+
+@pytest.mark.parametrize("engine", ["jsonschema", "jsonschema-rs"])
+@pytest.mark.parametrize("ctype", ["int8_t", "uint8_t", "float", "double"])
+def test_an_array_is_within_the_range_where_each_value_is(engine: str, ctype: str) -> None:
+    noted = {"type": ["number", "array"], "x-ann": {"ctype": ctype}}
+    schema = Schema.of(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "properties": {"constants": {"additionalProperties": noted}},
+        }
+    )
+
+    def found(value: Any) -> set[str]:
+        file = parse(json.dumps({"constants": {"a": value}}))
+        return {f.rule for f in validate(file, schema, engine=engine)}
+
+    values = [*LIMITS, 2**24 + 1, -(2**24) - 1, 2**53 + 1, -(2**53) - 1, 3e38, -4e38]
+    alone = {value: found(value) for value in values}
+    assert set().union(*alone.values()) == {"double": {"P401"}, "float": {"P203", "P401"}}.get(
+        ctype, {"P203"}
+    )
+    for value in values:
+        assert found([0, value]) == found([value]) == found([value, value, 1]) == alone[value]
+
+
+@pytest.mark.parametrize("engine", ["jsonschema", "jsonschema-rs"])
+def test_what_a_schema_rules_out_is_found(engine: str) -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "properties": {"network": {"not": {"required": ["seed"]}}},
+    }
+    assert validate(parse('{"network": {"a": 1}}'), schema, engine=engine) == []
+    assert [f.rule for f in validate(parse('{"network": {"seed": 1}}'), schema, engine=engine)] == ["P206"]
+
+
+def test_suggestions_end_with_the_thousandth_name() -> None:
+    nearest = Nearest()
+    assert {nearest.to("inptu", ["input"]) for _ in range(1000)} == {("input",)}
+    assert nearest.to("inptu", ["input"]) == ()
