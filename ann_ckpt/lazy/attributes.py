@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
@@ -15,7 +16,9 @@ from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, Resume, Ty
 
 __all__ = [
     "LazyGroup",
+    "arrays_in_memory",
     "arrays_of",
+    "attributes_in_memory",
     "attributes_of",
     "dynamics_of",
     "resume_from",
@@ -139,6 +142,19 @@ def arrays_of(reader: FileReader, path: str) -> dict[str, Array]:
     with reader.reporting_corruption(path):
         links = reader.index.children(path)
         return {layout.unescape(link): LazyArray(reader, f"{path}/{link}") for link in links}
+
+
+def attributes_in_memory(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Read attributes; those that are single values have been."""
+    return {
+        name: Attribute(np.asarray(a.values), a.locality) if isinstance(a.values, LazyArray) else a
+        for name, a in attributes.items()
+    }
+
+
+def arrays_in_memory(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Read arrays by name."""
+    return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def resume_of(document: Mapping[str, Any], group: str, name: str) -> Resume | None:

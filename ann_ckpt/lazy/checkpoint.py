@@ -20,6 +20,7 @@ from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import BlockLocation, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
+    arrays_in_memory,
     dynamics_of,
     resume_from,
     resume_of,
@@ -269,7 +270,7 @@ class Checkpoint:
         with self._reader.reporting_corruption(""):
             populations = selection.pick("populations", self.populations)
             projections = selection.pick("projections", self.projections)
-            state = NetworkState(
+            return NetworkState(
                 populations={n: self.populations[n].state(lazy=lazy) for n in populations},
                 projections={n: self.projections[n].state(lazy=lazy) for n in projections},
                 constants=self.constants,
@@ -277,11 +278,10 @@ class Checkpoint:
                 dt=self.dt,
                 seed=self.seed,
                 metadata=self.metadata,
-                dynamics=self.dynamics,
+                dynamics=self.dynamics if lazy else arrays_in_memory(self.dynamics),
                 resume=self.resume,
                 reseeded=self.reseeded,
             )
-            return state if lazy else state.in_memory()
 
     def to_xarray(self) -> xarray.DataTree:
         """Return the checkpoint as a tree: constants at the root, a node for each population and projection.

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
-from ann_ckpt.lazy.attributes import attributes_of, dynamics_of
+from ann_ckpt.lazy.attributes import (
+    arrays_in_memory,
+    attributes_in_memory,
+    attributes_of,
+    dynamics_of,
+)
 from ann_ckpt.model import PopulationState, Resume, TypeInfo
 from ann_ckpt.model.exchange import optional
 
@@ -66,13 +71,13 @@ class LazyPopulation(PopulationState):
 
     def state(self, *, lazy: bool = False) -> PopulationState:
         """Return the population as a state, every attribute checked, its arrays read or still lazy."""
-        state = PopulationState(
+        attributes, arrays = (dict, dict) if lazy else (attributes_in_memory, arrays_in_memory)
+        return PopulationState(
             self.name,
             self.geometry,
-            parameters=self.parameters,
-            variables=self.variables,
-            dynamics=self.dynamics,
+            parameters=attributes(self.parameters),
+            variables=attributes(self.variables),
+            dynamics=arrays(self.dynamics),
             resume=self.resume,
             neuron_type=self.neuron_type,
         )
-        return state if lazy else state.in_memory()

@@ -13,7 +13,13 @@ from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
-from ann_ckpt.lazy.attributes import arrays_of, attributes_of, dynamics_of
+from ann_ckpt.lazy.attributes import (
+    arrays_in_memory,
+    arrays_of,
+    attributes_in_memory,
+    attributes_of,
+    dynamics_of,
+)
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -202,18 +208,20 @@ class LazyProjection(RowAccess):
     def state(self, *, lazy: bool = False) -> ProjectionState:
         """Return the projection as a state, its arrays read or still lazy."""
         with self._reader.reporting_corruption(self._path):
-            state = ProjectionState(
+            attributes, arrays = (dict, dict) if lazy else (attributes_in_memory, arrays_in_memory)
+            delays, order = self.delays, self.order
+            return ProjectionState(
                 self.name,
                 self.pre,
                 self.post,
                 self.target,
-                self.connectivity,
-                delays=self.delays,
-                pathway_delays=self.pathway_delays,
-                order=self.order,
-                parameters=self.parameters,
-                variables=self.variables,
-                dynamics=self.dynamics,
+                self.connectivity if lazy else self._connectivity_in_memory(),
+                delays=delays if lazy or not isinstance(delays, LazyArray) else np.asarray(delays),
+                pathway_delays=arrays(self.pathway_delays),
+                order=order if lazy else _loaded(order),
+                parameters=attributes(self.parameters),
+                variables=attributes(self.variables),
+                dynamics=arrays(self.dynamics),
                 resume=self.resume,
                 pre_size=self.pre_size,
                 post_size=self.post_size,
@@ -221,7 +229,9 @@ class LazyProjection(RowAccess):
                 post_view=_loaded(self._array(layout.POST_VIEW)),
                 synapse_type=self.synapse_type,
             )
-            return state if lazy else state.in_memory()
+
+    def _connectivity_in_memory(self) -> Connectivity:
+        return Connectivity(*(np.asarray(a) for a in (self.post_ranks, self.row_ptr, self.pre_ranks)))
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the attributes as a dataset over ``synapse`` and ``dendrite``, unread.

@@ -210,7 +210,8 @@ class PopulationState(_WithAttributes):
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
         """One array per column, shape ``(size,)``; refuses what is no value per neuron."""
         if attributes is None:
-            attributes = [n for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN]
+            known = {n: a for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN}
+            attributes = [n for n, a in known.items() if a.values.shape in ((), self.geometry)]
         columns = {"rank": np.arange(self.size)}
         for name in attributes:
             values = np.asarray(self[name])

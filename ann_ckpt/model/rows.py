@@ -326,7 +326,7 @@ class RowAccess:
             columns["delay"] = np.broadcast_to(np.asarray(self.delays), columns["pre"].shape)
         if attributes is None:
             known = self.attributes.items()
-            attributes = [n for n, a in known if a.locality is not Locality.UNKNOWN]
+            attributes = [n for n, a in known if a.locality is not Locality.UNKNOWN and not _axes(a)]
         for name in attributes:
             if name in columns:
                 raise OptionError(
@@ -360,7 +360,7 @@ class RowAccess:
             )
         attribute = self.attributes[name]
         values = np.asarray(attribute.values)
-        if values.ndim > (attribute.locality is not Locality.GLOBAL):
+        if _axes(attribute):
             raise StateError(
                 f"projection {self.name!r}: {name!r} has the shape {values.shape}",
                 details={"expected": "one number per synapse"},
@@ -399,6 +399,13 @@ class Slab:
     pre_ranks: NDArray[np.int32]
     delays: NDArray[Any] | int | None
     values: dict[str, NDArray[Any]]
+
+
+def _axes(attribute: Attribute) -> int:
+    """How many axes a single value has; 0 where it is a number, or nobody knows."""
+    if attribute.locality is Locality.UNKNOWN:
+        return 0
+    return len(attribute.values.shape) - (attribute.locality is not Locality.GLOBAL)
 
 
 def take(array: Array, indices: NDArray[np.int64]) -> NDArray[Any]:
