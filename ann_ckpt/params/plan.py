@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import Simulator
+from ann_ckpt.adapters.protocol import Owner, RefusesValues, SetsTogether, Simulator
 from ann_ckpt.errors import SimulatorError
-from ann_ckpt.model import Array, Attribute, NetworkState
+from ann_ckpt.model import Array, Attribute, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.params.description import FREE, SECTIONS, NetworkDescription, ParameterDescription
+from ann_ckpt.selection import Selection
 from ann_ckpt.transfer.load import finishing
 
 __all__ = [
@@ -125,20 +126,20 @@ def changed_state(
     free : mapping, optional
         The ``network`` section of the file, which is kept in the metadata.
     """
-    by_owner: dict[tuple[str, str], dict[str, Attribute]] = {}
+    by_owner: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
     constants: dict[str, Array] = dict(state.constants)
     for change in changes:
         if change.section == "constants":
             constants[change.name] = change.values
         else:
-            attribute = Attribute(change.values, change.parameter.locality)
-            by_owner.setdefault((change.section, change.owner), {})[change.name] = attribute
+            by_owner.setdefault((change.section, change.owner), {})[change.name] = change.values
     populations: dict[str, Any] = dict(state.populations)
     projections: dict[str, Any] = dict(state.projections)
     for (section, owner), parameters in by_owner.items():
         members = populations if section == "populations" else projections
         old = members[owner]
-        members[owner] = replace(old, parameters={**old.parameters, **parameters})
+        new = {name: Attribute(values, old.attribute(name).locality) for name, values in parameters.items()}
+        members[owner] = replace(old, parameters={**old.parameters, **new})
     metadata = {**state.metadata, FREE: dict(free)} if free else state.metadata
     return replace(
         state, constants=constants, populations=populations, projections=projections, metadata=metadata
@@ -148,6 +149,9 @@ def changed_state(
 def change_live(simulator: Simulator, changes: Sequence[Change]) -> None:
     """Set every value in a live network; if one is refused, put back those before it.
 
+    A simulator that says beforehand which values it refuses is asked first, and one that takes all
+    values of an object at once gets them so.
+
     Raises
     ------
     SimulatorError
@@ -155,37 +159,81 @@ def change_live(simulator: Simulator, changes: Sequence[Change]) -> None:
     KeyboardInterrupt
         After ^C, when all is set; a second ^C breaks off, and a note says so.
     """
+    together = _together(simulator, changes)
+    _ask(simulator, together)
+    steps = together if isinstance(simulator, SetsTogether) else [(o, (c,)) for o, cs in together for c in cs]
     with finishing(
         "all parameters were set before the interrupt was let through",
         "the parameters are partly set; set them again before going on",
     ):
-        _change_all(simulator, changes)
+        _change_all(simulator, steps)
 
 
-def _change_all(simulator: Simulator, changes: Sequence[Change]) -> None:
-    done: list[tuple[Change, NDArray[Any]]] = []
+_Step = tuple[Owner | None, tuple[Change, ...]]
+"""Changes of one object, and its present state where the simulator asks for it."""
+
+
+def _together(simulator: Simulator, changes: Sequence[Change]) -> list[_Step]:
+    """Put the changes of each object together, in the order in which objects occur."""
+    by_owner: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
-        old = np.array(change.parameter.values)
-        done.append((change, old))
+        owner = (change.section, change.owner) if change.section in SECTIONS else ("constants", "")
+        by_owner.setdefault(owner, []).append(change)
+    if not isinstance(simulator, RefusesValues | SetsTogether):
+        return [(None, tuple(own)) for own in by_owner.values()]
+    sections = {section for section, _ in by_owner}
+    state = simulator.read(Selection("populations" in sections, "projections" in sections)).state
+    return [
+        (state if section == "constants" else getattr(state, section)[owner], tuple(own))
+        for (section, owner), own in by_owner.items()
+    ]
+
+
+def _ask(simulator: Simulator, together: Iterable[_Step]) -> None:
+    """Raise if the simulator refuses the values of an object, before anything is set."""
+    if not isinstance(simulator, RefusesValues):
+        return
+    for owner, changes in together:
+        reason = owner and simulator.refuse_values(owner, {c.name: c.values for c in changes})
+        if reason:
+            raise SimulatorError(
+                "the simulator refuses values, and nothing was changed",
+                details={"reason": reason},
+                where="/".join(changes[0].path[:-1]),
+            )
+
+
+def _change_all(simulator: Simulator, steps: Iterable[_Step]) -> None:
+    done: list[tuple[_Step, list[NDArray[Any]]]] = []
+    for step in steps:
+        changes = step[1]
+        done.append((step, [np.array(change.parameter.values) for change in changes]))
         try:
-            _set(simulator, change, change.values)
+            _set(simulator, step, [change.values for change in changes])
         except Exception as error:
             with contextlib.suppress(Exception):  # it may refuse the old value just as well
                 _set(simulator, *done.pop())
             for earlier, before in reversed(done):
                 _set(simulator, earlier, before)
+            count = sum(len(before) for _, before in done)
             raise SimulatorError(
-                f"the simulator refused a value, and the {len(done)} set before it were put back",
+                f"the simulator refused a value, and the {count} set before it were put back",
                 details={"reason": f"{type(error).__name__}: {error}"},
-                where="/".join(change.path),
+                where="/".join(changes[0].path if len(changes) == 1 else changes[0].path[:-1]),
             ) from error
 
 
-def _set(simulator: Simulator, change: Change, values: NDArray[Any]) -> None:
-    match change.section:
-        case "populations":
-            simulator.set_population_attribute(change.owner, change.name, values)
-        case "projections":
-            simulator.set_projection_attribute(change.owner, change.name, values)
-        case _:
-            simulator.set_constant(change.name, values)
+def _set(simulator: Simulator, step: _Step, values: Iterable[NDArray[Any]]) -> None:
+    owner, changes = step
+    named = {change.name: array for change, array in zip(changes, values, strict=True)}
+    if isinstance(simulator, SetsTogether) and isinstance(owner, PopulationState | ProjectionState):
+        simulator.set_attributes(owner, named)
+        return
+    for change in changes:
+        match change.section:
+            case "populations":
+                simulator.set_population_attribute(change.owner, change.name, named[change.name])
+            case "projections":
+                simulator.set_projection_attribute(change.owner, change.name, named[change.name])
+            case _:
+                simulator.set_constant(change.name, named[change.name])

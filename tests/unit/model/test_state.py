@@ -428,3 +428,13 @@ def test_synapses_are_equal_where_rows_and_order_are():
     others = ([0, 1], [0, 2, 3], [1, 0, 2]), ([0, 2], [0, 1, 3], [1, 0, 2]), ([0, 2], [0, 2, 3], [0, 1, 2])
     assert not any(a.equals(Connectivity(*other)) for other in others)
     assert not any(Connectivity(*other).equals(a) for other in others)
+
+
+def test_columns_are_made_of_numbers_and_what_is_an_array_is_left_out_unless_asked_for():
+    population = PopulationState("p", (3,), variables={"v": np.zeros(3), "a": np.zeros((3, 2))})
+    ff = projection(variables={"w": np.arange(3.0), "x": np.arange(6).reshape(3, 2)})
+    assert list(population._columns(None)) == ["rank", "v"]
+    assert list(ff._columns(None)) == ["pre", "post", "w"]
+    for asked in (lambda: population._columns(["a"]), lambda: ff._columns(["x"])):
+        with pytest.raises(StateError, match=r"\(3, 2\)"):
+            asked()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ann_ckpt
 from ann_ckpt import (
     AttributeInfo,
     Connectivity,
@@ -22,7 +23,7 @@ from ann_ckpt import (
 )
 from ann_ckpt.adapters.simulators import clock_of
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import CorruptFileError, MismatchError
+from ann_ckpt.errors import CorruptFileError, MismatchError, SimulatorError
 from ann_ckpt.simulators import (
     Clock,
     HasClock,
@@ -255,3 +256,43 @@ def test_of_an_object_without_attributes_nothing_is_set() -> None:
     bare = NetworkState(populations=[PopulationState("a", (2,))], time_step=1)
     made = plan_load(Reading(bare), Reading(bare), refusal=lambda _: None, offers=Whole(side=4))
     assert [action.path for action in made.actions] == ["time_step"]
+
+
+def test_parameters_are_asked_about_and_set_by_object(network: Whole, tmp_path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(
+        '{"populations": {"layer": {"tau": 7.0, "noise": 0.25}}, "projections": {"lateral": {"eta": 0.5}},'
+        ' "constants": {"period": 99.0}}'
+    )
+    before = captured(network.read().state)
+    for refuses in ("lateral", ""):
+        network.refuses = refuses
+        with pytest.raises(SimulatorError, match=r"nothing was changed(.|\n)*V_reset is above V_th"):
+            ann_ckpt.params.apply(path, network)
+        assert not network.set
+        assert not list(differences(before, captured(network.read().state)))
+    network.refuses, network.asked = None, []
+    ann_ckpt.params.apply(path, network)
+    assert network.asked == [("layer", ("tau", "noise")), ("lateral", ("eta",)), ("", ("period",))]
+    assert network.set == [("layer", ("tau", "noise")), ("lateral", ("eta",))]
+    now = network.read().state
+    assert float(np.asarray(now.populations["layer"]["noise"])) == 0.25
+    assert float(np.asarray(now.projections["lateral"]["eta"])) == 0.5
+    assert float(np.asarray(now.constants["period"])) == 99.0
+
+
+def test_parameters_of_an_object_that_cannot_be_set_at_once_are_put_back(network: Whole, tmp_path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text('{"populations": {"layer": {"tau": 7.0, "noise": 0.25}, "image": {"sigma": 2.0}}}')
+    before = captured(network.read().state)
+    take = network.set_population_attribute
+
+    def refuse(population: str, attribute: str, values: Any) -> None:
+        if attribute == "sigma" and float(np.asarray(values)) == 2.0:
+            raise ValueError("no")
+        take(population, attribute, values)
+
+    network.set_population_attribute = refuse  # type: ignore[method-assign]
+    with pytest.raises(SimulatorError, match="the 2 set before it were put back"):
+        ann_ckpt.params.apply(path, network)
+    assert not list(differences(before, captured(network.read().state)))
