@@ -52,6 +52,7 @@ def network() -> NetworkState:
                 "in", (50,), parameters={"tau": 10.0}, variables={"r": RNG.random(50)}, neuron_type=neuron
             ),
             PopulationState("grid", (9, 10), variables={"v": RNG.random((9, 10))}),
+            PopulationState("cube", (3, 4, 5), variables={"v": RNG.random((3, 4, 5))}),
         ],
         projections=[ff, loops],
         constants={"g": 9.81, "period": [1.0, 2.0]},

@@ -18,6 +18,8 @@ import pytest
 import xarray as xr
 from dask.base import tokenize
 
+import ann_ckpt
+from ann_ckpt import Connectivity, NetworkState
 from ann_ckpt.errors import (
     ClosedCheckpointError,
     MissingExtraError,
@@ -94,8 +96,6 @@ def test_what_cannot_be_a_column_is_refused_and_can_be_left_out():
         with pytest.raises(StateError, match="cannot be a column"):
             population.to_frame(wrong)
     assert list(population.to_frame([])) == []
-    from ann_ckpt import Connectivity
-
     projection = ProjectionState(
         "p", "q", "q", "exc", Connectivity.from_rows([0], [[1]]), variables={"pre": [1.0], "w": [2.0]}
     )
@@ -132,6 +132,15 @@ def test_a_loop_within_a_population_has_its_neurons_once(network):
     graph = projection.to_igraph()
     assert graph.vcount() == projection.to_networkx().number_of_nodes() == 50
     assert [(e.source, e.target) for e in graph.es] == [(1, 2), (0, 2), (2, 0)]
+
+
+@pytest.mark.parametrize("sizes", [{"pre_size": 9}, {"post_size": 9}, {}], ids=str)
+def test_a_loop_has_all_neurons_whichever_size_is_known(sizes):
+    rows = Connectivity.from_rows([4], [[6]])
+    graph = ProjectionState("p", "q", "q", "exc", rows, **sizes)
+    count = 9 if sizes else 7
+    assert graph.to_igraph().vcount() == graph.to_networkx().number_of_nodes() == count
+    assert [(e.source, e.target) for e in graph.to_igraph().es] == [(6, 4)]
 
 
 def test_matrices_have_a_row_for_each_post_synaptic_neuron(network, state):
@@ -189,7 +198,7 @@ def test_the_tree_has_names_units_and_values(checkpoint, state):
     assert (tree.attrs["time_step"], tree.attrs["dt"], tree.attrs["metadata"]) == (1234, 0.1, '{"who": "me"}')
     assert tree["g"].item() == 9.81
     assert tree["period"].values.tolist() == [1.0, 2.0]
-    assert set(tree["populations"].children) == {"in", "grid"}
+    assert set(tree["populations"].children) == {"in", "grid", "cube"}
     assert set(tree["projections"].children) == {"ff", "a%2Fb"}
     assert tree["populations/grid"]["v"].dims == ("neuron_0", "neuron_1")
     assert tree["populations/in"]["r"].attrs == {"units": "Hz", "locality": "local"}
@@ -215,6 +224,26 @@ def test_the_tree_has_names_units_and_values(checkpoint, state):
     )
     np.testing.assert_array_equal(v[:, 3], grid[:, 3])
     np.testing.assert_array_equal(v[2][[1, 1]], grid[2][[1, 1]])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (2, 1, [4, 0]),
+        (slice(None), 1, [4, 0]),
+        (1, slice(None, None, -1), 2),
+        ([2, 0], [3, 1, 0], 1),
+        ([2, 0], slice(1, 3), [4, 4]),
+        (slice(0, 2), [1], slice(None)),
+    ],
+    ids=str,
+)
+def test_each_part_of_a_key_of_xarray_is_about_its_own_axis(checkpoint, state, key):
+    values = np.asarray(state.populations["cube"]["v"])
+    expected = xr.DataArray(values)[key]
+    found = checkpoint.populations["cube"].to_xarray()["v"][key]
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == expected.shape
 
 
 def test_a_tree_reads_nothing_until_it_is_asked(checkpoint):
@@ -258,9 +287,6 @@ def test_variables_of_a_tree_are_pickled_without_values(checkpoint, state):
 
 
 def test_an_attribute_called_like_a_coordinate_keeps_its_name(tmp_path):
-    import ann_ckpt
-    from ann_ckpt import Connectivity, NetworkState
-
     projection = ProjectionState(
         "p", "q", "q", "exc", Connectivity.from_rows([0], [[1]]), variables={"pre_rank": [7.0]}
     )
@@ -293,8 +319,6 @@ def test_what_is_not_installed_is_named_with_its_extra(checkpoint, monkeypatch, 
 
 
 def test_the_lines_of_the_document_run(state, tmp_path, monkeypatch):
-    import ann_ckpt
-
     page = (Path(__file__).parents[2] / "docs" / "arrays.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     ann_ckpt.write(state, "net.h5")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,23 @@ def test_a_lazy_population_is_the_population_that_was_saved(path):
     unread.close()
     with pytest.raises(ClosedCheckpointError):
         population["a1"]
+
+
+def test_opening_a_projection_enters_few_modules(path):
+    """What lists names has read the index; from there, only what says what a projection is."""
+    entered = set()
+
+    def note(frame, event, _):
+        if event == "call":
+            entered.add(frame.f_globals.get("__name__", ""))
+
+    with ann_ckpt.open(path) as ckpt:
+        assert list(ckpt.projections) == ["p"]
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            ckpt.projections["p"]
+        finally:
+            sys.setprofile(before)
+    ours = {name for name in entered if name.startswith("ann_ckpt")}
+    assert len(ours) <= 10, sorted(ours)

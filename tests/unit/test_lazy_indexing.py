@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 import ann_ckpt
 from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.errors import ClosedCheckpointError, CorruptFileError
+from ann_ckpt.lazy.indexing import groups_of
 
 NOISE = np.random.default_rng(5)
 SHAPES = [(0,), (5,), (3, 4), (2, 0, 3), (30_000,), (3_000, 7, 2), (40, 900), (3, 20_000)]
@@ -203,6 +204,33 @@ def test_three_entries_of_a_large_array_cost_three_blocks(tmp_path):
         array = checkpoint.populations["q"]["r"]
         assert array[[3, 500_000, -1]].tolist() == [3.0, 500_000.0, 999_999.0]
         assert checkpoint.bytes_read < 4 * (64 << 10)
+        before = checkpoint.bytes_read
+        assert array[[20_000, 37_000]].tolist() == [20_000.0, 37_000.0]  # nothing of the block between them
+        assert checkpoint.bytes_read - before == 2 * (64 << 10)
+
+
+@given(
+    st.lists(st.integers(0, 400), unique=True, min_size=1).map(sorted),
+    st.lists(st.integers(1, 60), min_size=1, max_size=30),
+    st.integers(1, 200),
+)
+def test_groups_are_neighbouring_blocks_of_bounded_size(rows, counts, at_most):
+    starts = np.concatenate(([0], np.cumsum([*counts, 401])))
+    groups = list(groups_of(np.array(rows), starts, at_most=at_most))
+    assert [row for first, last in groups for row in rows[first:last]] == rows
+    used = set()
+    for first, last in groups:
+        blocks = np.searchsorted(starts, rows[first:last], side="right") - 1
+        assert set(np.diff(blocks)) <= {0, 1}
+        assert used.isdisjoint(blocks)
+        used.update(blocks)
+        assert starts[blocks[-1]] - starts[blocks[0]] < at_most or blocks[0] == blocks[-1]
+
+
+@pytest.mark.parametrize("name", ["d5", "d6"])
+def test_a_few_values_keep_no_large_array_alive(opened, name):
+    found = lazy(opened["plain.h5"], name)[:, 0]
+    assert found.base is None or found.base.nbytes <= 2 * found.nbytes
 
 
 def test_a_wrong_key_is_refused_with_the_place_and_nothing_read(opened):

@@ -8,6 +8,7 @@ import operator
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,12 @@ def test_what_arrives_is_what_was_sent(opened):
     )
     groups = pickle.loads(pickle.dumps(projection.variables))
     np.testing.assert_array_equal(groups["w"].values, projection["w"])
-    population = pickle.loads(pickle.dumps(opened.populations["grid"].in_memory()))
-    np.testing.assert_array_equal(population["r"], opened.populations["grid"]["r"])
+    grid = opened.populations["grid"]
+    for changed in (grid.in_memory(), replace(grid, name="other")):
+        population = pickle.loads(pickle.dumps(changed))
+        assert population.name == changed.name
+        assert isinstance(population["r"], type(changed["r"]))
+        np.testing.assert_array_equal(population["r"], grid["r"])
 
 
 def test_states_with_lazy_arrays_are_pickled_without_values(opened):
