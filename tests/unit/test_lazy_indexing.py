@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,3 +276,21 @@ def test_a_closed_checkpoint_refuses_every_key(tmp_path):
     ):
         with pytest.raises(ClosedCheckpointError):
             use()
+
+
+@pytest.mark.parametrize("file", ["complete-1.0.h5", "complete-1.1.h5", "run-1.0.ckpt", "run-1.2.ckpt"])
+def test_files_of_every_version_take_the_same_keys(file):
+    with ann_ckpt.open(Path(__file__).parents[1] / "golden" / file) as checkpoint:
+        for array in checkpoint.arrays.values():
+            if not array.shape or array.dtype.names is not None or not array.shape[0]:
+                continue
+            values = np.asarray(array)
+            assert [len(array[key]) for key in array.iter_chunks()] == np.diff(array._block_starts).tolist()
+            for key in (
+                0,
+                [-1, 0],
+                slice(None, None, -3),
+                np.arange(len(values)) % 5 == 1,
+                (None, slice(1, None, 2)),
+            ):
+                np.testing.assert_array_equal(array[key], values[key])
