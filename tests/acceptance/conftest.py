@@ -107,6 +107,16 @@ def store_folder(_demo_store: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def sweep(store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder ``sweep`` of two stores; what is remembered of it lies beside it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(store_folder.parent / "cache"))
+    folder = store_folder.parent / "sweep"
+    for name in ("run-1.ckpt", "run-2.ckpt"):
+        shutil.copytree(store_folder, folder / name)
+    return folder
+
+
+@pytest.fixture
 def old_files(tmp_path: Path) -> Path:
     """Files as ANNarchy 5.0 writes them: ``2016.data`` and ``trained.npz``, and ``old/`` with three more."""
     synapses = Connectivity.from_rows([0, 2], [[0, 1], [2]])

@@ -67,7 +67,7 @@ def test_a_command_has_help_and_examples(words: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("line", EXAMPLES)
-@pytest.mark.usefixtures("demo_file", "model_script", "old_files", "store_folder")
+@pytest.mark.usefixtures("demo_file", "model_script", "old_files", "store_folder", "sweep")
 def test_an_example_works(line: str, shell: Run) -> None:
     answer = shell(line)
     # A report that goes to a file leaves the log to what people read.
