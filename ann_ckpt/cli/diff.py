@@ -6,7 +6,7 @@ import click
 
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, print_json, safe
-from ann_ckpt.diffing import diff as differences
+from ann_ckpt.diffing import diff as compare
 
 __all__ = ["diff"]
 
@@ -48,9 +48,9 @@ def diff(
     are matched by the neurons that they join.
     """
     if populations or projections:
-        report = differences(first, second, populations=list(populations), projections=list(projections))
+        report = compare(first, second, populations=list(populations), projections=list(projections))
     else:
-        report = differences(first, second)
+        report = compare(first, second)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -13,7 +13,7 @@ from ann_ckpt.adapters.formats import ForeignFormat
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.cli.main import cli
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import UnknownFormatError, UnrecognisedFileError
+from ann_ckpt.errors import CheckpointError, NotWritableError, UnknownFormatError, UnrecognisedFileError
 from ann_ckpt.report import Loss, Note
 
 MARK = b"RING"
@@ -82,6 +82,36 @@ def test_info_describes_it(old):
     page = CliRunner().invoke(cli, ["info", str(old)]).stdout
     assert "Ring 0.1" in page
     assert "no mask" in page
+
+
+def test_a_process_of_its_own_reads_where_it_is_asked_for(old, monkeypatch):
+    asked = []
+
+    def alone(path, **options):
+        asked.append(path)
+        return examine(path, **options)
+
+    monkeypatch.setattr(formats, "FORMATS", (ForeignFormat("Ring", detect, examine, alone),))
+    formats.examine(old)
+    assert asked == []
+    formats.examine(old, isolate=True)
+    assert asked == [old]
+
+
+def test_a_checkpoint_of_a_store_is_never_theirs(old, tmp_path):
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", mode="a") as store:
+        report = store.save(DemoNetwork(side=4))
+    Path(report.path).write_bytes(old.read_bytes())
+    with pytest.raises(CheckpointError) as failure:
+        ann_ckpt.read(f"{tmp_path / 'run.ckpt'}@0")
+    assert "Ring" not in str(failure.value)
+
+
+def test_nothing_is_pickled_over_their_files(old):
+    before = old.read_bytes()
+    with pytest.raises(NotWritableError, match="not one that ANNarchy wrote"):
+        ann_ckpt.save(old, network=DemoNetwork(side=4))
+    assert old.read_bytes() == before
 
 
 def test_what_no_row_knows_is_refused(old, tmp_path):
