@@ -77,14 +77,14 @@ export {LEAD}={lead}
 export {END}=$(($(date +%s) + {seconds}))
 
 asked= run=
-trap 'asked=1; [ -z "$run" ] || kill -USR1 "$run"' USR1
-trap '[ -z "$run" ] || kill -TERM "$run"' TERM
+trap 'asked=1 again=1; [ -z "$run" ] || kill -USR1 "$run"' USR1
+trap 'again=1; [ -z "$run" ] || kill -TERM "$run"' TERM
 {setup}status=75
 if [ -z "$asked" ]; then
     {command} & run=$!
     [ -z "$asked" ] || kill -USR1 "$run"
-{timer}    while kill -0 "$run" 2>/dev/null; do wait "$run"; done
-    wait "$run"; status=$?
+{timer}    while again=; wait "$run"; status=$?; [ -n "$again" ]; do :; done
+    [ "$status" -ge 0 ] || status=75
 {after}fi
 {preempted}if [[ -n "$asked" && "$status" =~ ^(75|138|143)$ ]]; then
     {requeue}

@@ -24,6 +24,28 @@ COMMANDS = {
 }
 
 
+SLOW_DISK = """
+import os, time
+_fsync = os.fsync
+def _slow(descriptor):
+    open("saving", "w").close()
+    time.sleep(0.5)
+    _fsync(descriptor)
+os.fsync = _slow
+"""
+LAST = """
+import time
+import ann_ckpt
+_save = ann_ckpt.CheckpointStore.save
+def _slow(self, *args, **options):
+    if options.get("tag") == "end":
+        open("last", "w").close()
+        time.sleep({seconds})
+    return _save(self, *args, **options)
+ann_ckpt.CheckpointStore.save = _slow
+"""
+
+
 def blocks(language: str) -> list[str]:
     """The code blocks of the page."""
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -52,6 +74,8 @@ def run_script(*, seed: str = "1", before: str = "", length: int = LENGTH, pause
     slow = f"""
 import os, sys, time
 sys.path.insert(0, {os.fspath(ROOT)!r})
+with open("pid", "w") as out:
+    print(os.getpid(), file=out)
 from ann_ckpt.demo import DemoNetwork
 class Slow(DemoNetwork):
     def _call_back(self):
@@ -107,15 +131,18 @@ class Jobs:
             text=True,
         )
 
-    def wait_for_steps(self, job: subprocess.Popen[str], store: str = "run.ckpt") -> None:
-        """Wait until the run in a job has made its first steps."""
-        steps = self.folder / f"{store}.steps"
+    def wait_for(self, job: subprocess.Popen[str], name: str) -> None:
+        """Wait for a file that the run in a job makes."""
         end = time.monotonic() + 60
-        while not (steps.exists() and steps.read_text()):
+        while not (self.folder / name).exists():
             assert job.poll() is None, job.communicate()[0]
             assert time.monotonic() < end
             time.sleep(0.02)
-        steps.unlink()
+        (self.folder / name).unlink()
+
+    def wait_for_steps(self, job: subprocess.Popen[str], store: str = "run.ckpt") -> None:
+        """Wait until the run in a job has made its first steps."""
+        self.wait_for(job, f"{store}.steps")
 
     @property
     def requeued(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -17,7 +18,18 @@ import ann_ckpt
 from ann_ckpt.cli.batch_script import batch_script
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import OptionError
-from tests.batch.standins import PAGE, Jobs, assert_finished, blocks, ended, job_script, run_script, stop
+from tests.batch.standins import (
+    LAST,
+    PAGE,
+    SLOW_DISK,
+    Jobs,
+    assert_finished,
+    blocks,
+    ended,
+    job_script,
+    run_script,
+    stop,
+)
 
 SYSTEMS = ("slurm", "pbs", "sge", "lsf")
 MINUTES = ("slurm", "--time", "10min")
@@ -71,6 +83,17 @@ def test_one_task_of_an_array_is_requeued_alone(jobs: Jobs) -> None:
         assert_finished(jobs.folder / f"run-{n}.ckpt", seed=n)
 
 
+def test_a_signal_at_the_very_end_of_the_run_changes_no_status_but_to_start_it_again(jobs: Jobs) -> None:
+    lines = "for i in range(20):\n    os.kill(os.getppid(), signal.SIGUSR1)\n"
+    jobs.write(
+        "run.py", f"import os, signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\n{lines}os._exit(3)\n"
+    )
+    script = job_script(*MINUTES)
+    statuses = [ended(jobs.start(script))[0] for _ in range(3)]
+    assert set(statuses) <= {3, 75}
+    assert len(jobs.requeued) == statuses.count(75)
+
+
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(75)"])
 def test_the_status_of_the_run_is_the_status_of_the_job(jobs: Jobs, ending: str) -> None:
     jobs.write("run.py", f"import os, signal, sys\n{ending}\n")
@@ -115,6 +138,69 @@ def test_a_preempted_job_saves_and_is_requeued(jobs: Jobs) -> None:
     job.stdout.readline()
     assert stop(job, signal.SIGTERM)[0] == 143
     assert jobs.requeued == ["requeue 7"]
+
+
+def test_a_kill_in_the_middle_of_the_save_loses_nothing(jobs: Jobs) -> None:
+    jobs.write("run.py", run_script(pause=0.005, before=SLOW_DISK))
+    job = jobs.start(job_script(*MINUTES))
+    jobs.wait_for_steps(job)
+    job.send_signal(signal.SIGUSR1)
+    jobs.wait_for(job, "saving")
+    for process in map(int, (jobs.folder / "pid").read_text().split()):
+        os.kill(process, signal.SIGKILL)
+    assert ended(job)[0] == 137
+    assert jobs.requeued == []
+    jobs.write("run.py", run_script())
+    assert ended(jobs.start(job_script(*MINUTES)))[0] == 0
+    assert_finished(jobs.folder / "run.ckpt")
+
+
+def test_a_signal_during_the_last_save_lets_it_finish(jobs: Jobs) -> None:
+    jobs.write("run.py", run_script(before=LAST.format(seconds=0.5), length=20))
+    job = jobs.start(job_script(*MINUTES))
+    jobs.wait_for(job, "last")
+    status, said = stop(job)
+    assert (status, jobs.requeued) == (75, ["requeue 7"])
+    assert "ann_ckpt: SIGUSR1: step 20 was saved before; leaving with status 75" in said
+    assert ended(jobs.start(job_script(*MINUTES), SLURM_RESTART_COUNT="1"))[0] == 0
+    assert_finished(jobs.folder / "run.ckpt", length=20)
+
+
+def test_a_store_that_another_job_has_is_named_with_it_and_a_restart_elsewhere_takes_it_over(
+    jobs: Jobs,
+) -> None:
+    elsewhere = (
+        "import socket; socket.gethostname = lambda: 'node-' + os.environ.get('SLURM_RESTART_COUNT', '0')"
+    )
+    jobs.write("run.py", run_script(pause=0.05, before=elsewhere))
+    script = job_script(*MINUTES)
+    first = jobs.start(script)
+    jobs.wait_for_steps(first)
+    process = int((jobs.folder / "pid").read_text())
+    status, said = ended(jobs.start(script, SLURM_JOB_ID="8"))
+    assert status == 1
+    message = said[said.index("ann_ckpt.errors.LockedError") :].splitlines()
+    assert len(message) == 3
+    assert "on host node-0, since" in message[0]
+    assert message[0].endswith("Slurm job 7")
+    assert len(said.splitlines()) <= 10
+    os.kill(process, signal.SIGKILL)
+    assert ended(first)[0] == 137
+    status, said = ended(jobs.start(script, SLURM_RESTART_COUNT="1"))
+    assert status == 0
+    assert "on host node-0, since" in said
+    assert "Slurm job 7: this is restart 1 of the same job" in said
+    assert_finished(jobs.folder / "run.ckpt")
+
+
+def test_another_seed_in_the_same_store_is_refused(jobs: Jobs) -> None:
+    jobs.write("run.py", run_script(length=20))
+    assert ended(jobs.start(job_script(*MINUTES)))[0] == 0
+    jobs.write("run.py", run_script(length=20, seed="2"))
+    status, said = ended(jobs.start(job_script(*MINUTES)))
+    assert status == 1
+    assert "seed:    1 in the checkpoint, 2 in this network" in said
+    assert "another_run=True" in said
 
 
 # --- What is printed --------------------------------------------------------------

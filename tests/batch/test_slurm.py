@@ -13,30 +13,10 @@ import pytest
 
 from ann_ckpt import CheckpointStore
 from tests.batch.slurm import Slurm, missing, wait_for
-from tests.batch.standins import LENGTH, assert_finished, job_script, run_script
+from tests.batch.standins import LAST, LENGTH, SLOW_DISK, assert_finished, job_script, run_script
 
 pytestmark = pytest.mark.batch
 
-SLOW_DISK = """
-import os, time
-_fsync = os.fsync
-def _slow(descriptor):
-    open("saving", "w").close()
-    time.sleep(0.5)
-    _fsync(descriptor)
-os.fsync = _slow
-"""
-LAST = """
-import time
-import ann_ckpt
-_save = ann_ckpt.CheckpointStore.save
-def _slow(self, *args, **options):
-    if options.get("tag") == "end":
-        open("last", "w").close()
-        time.sleep(4)
-    return _save(self, *args, **options)
-ann_ckpt.CheckpointStore.save = _slow
-"""
 HUNGRY = """
 import os
 if "SLURM_RESTART_COUNT" not in os.environ:
@@ -222,7 +202,7 @@ def test_a_signal_two_seconds_after_the_start_requeues_the_job(run: Run, before:
 
 
 def test_a_signal_during_the_last_save_lets_it_finish(run: Run) -> None:
-    job = run.submit(before=LAST)
+    job = run.submit(before=LAST.format(seconds=4))
     run.wait_for("last")
     run.signal(job)
     run.finishes(job)
