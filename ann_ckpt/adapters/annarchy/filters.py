@@ -130,7 +130,8 @@ class LiveFilters:
         """Say why these synapses and delays cannot replace the live ones: there are none, or one delay."""
         if projection.connectivity.n_rows:
             return f"a {type(self._projection).__name__} has no synapses of its own"
-        if projection.delays not in (None, self._delay):
+        delays = projection.delays
+        if delays is not None and not (isinstance(delays, int) and delays == self._delay):
             return f"it was compiled with a delay of {self._delay} steps"
         return None
 

@@ -110,3 +110,4 @@ def test_no_synapses_and_no_other_delay_can_be_put_in_their_place() -> None:
     assert filters.refusal(state) is None
     assert "no synapses" in str(filters.refusal(ProjectionState("filter", "a", "b", "exc", one)))
     assert "delay of 2 steps" in str(filters.refusal(replace(state, delays=3)))
+    assert "delay of 2 steps" in str(filters.refusal(replace(state, delays=np.zeros(0, np.int32))))
