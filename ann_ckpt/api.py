@@ -251,7 +251,7 @@ def check_savable(filename: PathLike) -> None:
     Raises
     ------
     OptionError
-        If the extension names no format, or the path is none of this machine.
+        If the extension names no format, or the path is not a local one.
     NotWritableError
         If there is something else than an ordinary file, a file that is write-protected,
         or a folder that cannot be written to or made. Stores are checked when they are opened.

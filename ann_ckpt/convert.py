@@ -100,7 +100,7 @@ def convert(
     Raises
     ------
     UnsafeFileError, CorruptFileError
-        If the file cannot be believed; nothing was written.
+        If the file is unsafe or damaged; nothing was written.
     NotWritableError
         If the checkpoint cannot be written; an older one is untouched.
 

@@ -124,7 +124,7 @@ def inside(owner: PopulationState | LazyProjection) -> Iterator[CheckpointEntry]
 def find(
     checkpoint: Checkpoint, path: str
 ) -> CheckpointEntry | PopulationState | LazyProjection | Mapping[str, Any]:
-    """Return what stands at ``path``: one entry, a population, a projection, or a JSON object.
+    """Return the object at ``path``: one entry, a population, a projection, or a JSON object.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def _constants(checkpoint: Checkpoint) -> Iterator[CheckpointEntry]:
 
 
 def _true_name(link: str) -> str:
-    """Return the true name, or the text as it is where nothing escaped looks like that."""
+    """Return the unescaped name, or the text itself if it is not a valid escaped name."""
     try:
         return unescape(link)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``ann-ckpt convert``: converts files that ANNarchy wrote."""
+"""``ann-ckpt convert``: converts files of other programs, such as ANNarchy, to checkpoints."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def convert(
 
 @dataclass
 class _Batch:
-    """Conversions of a folder, and what became of them."""
+    """Conversions of a folder, with their results."""
 
     options: dict[str, Any]
     reports: list[ConvertReport] = field(default_factory=list)

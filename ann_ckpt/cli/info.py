@@ -37,7 +37,7 @@ _ROWS = 24
 
 _Document = dict[str, Any]
 _Column = tuple[str, str, Callable[[_Document], str]]
-"""The key that a document has to have, the title, and the cell."""
+"""Required key of the document, title of the column, and a function that returns the cell."""
 
 
 def population_table(rows: Sequence[_Document]) -> list[RenderableType]:
@@ -51,7 +51,7 @@ def projection_table(rows: Sequence[_Document]) -> list[RenderableType]:
 
 
 def time_line(time_step: int | None, dt: float | None) -> str:
-    """Return where in time a network stands, as far as that is known; ``dt`` is in ms."""
+    """Return the simulated time as text, as far as it is known; ``dt`` is in ms."""
     if time_step is None:
         return "not known"
     line = count(time_step, "step")
@@ -260,7 +260,7 @@ def _summary(found: dict[str, Any]) -> RenderableType:
 
 
 def _by_exactness(resume: dict[str, str]) -> dict[str, str]:
-    """Return what is said about resuming, with whom it is said of."""
+    """Return each statement about resuming, with the objects that it applies to."""
     said: dict[str, list[str]] = {}
     for path, exactness in resume.items():
         said.setdefault(exactness, []).append(path)

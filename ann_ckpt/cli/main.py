@@ -88,14 +88,14 @@ class Output(io.RawIOBase):
 
 
 def standard_output() -> Output | None:
-    """Put streams in place that cannot fail; return that of the output, None where another one stands in."""
+    """Install streams that cannot fail; return that of stdout, None if it was replaced by the caller."""
     _occupy()
     _stream("stderr", 2)
     return _stream("stdout", 1)
 
 
 def _occupy() -> None:
-    """Give the numbers 0 to 2 to nothing, where they are free, before a file gets them."""
+    """Open /dev/null for the descriptors 0 to 2 that are closed, before a file gets their numbers."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -146,7 +146,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """Exit status when the reader of a pipe has gone: 128 + SIGPIPE."""
 INTERNAL = 70
-"""Exit status after an exception that is none of ours: EX_SOFTWARE of sysexits.h."""
+"""Exit status after an unexpected exception: EX_SOFTWARE of sysexits.h."""
 
 # Section -> command -> (module and attribute, what it does in one line).
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -218,7 +218,7 @@ class _Commands(click.Group):
 
 
 def _statuses() -> list[tuple[str, str]]:
-    """Return each exit status with what it stands for: the codes of errors, from their classes."""
+    """Return each exit status with its meaning: the codes of errors, from their classes."""
     meanings = {0: ["all went well"], 1: ["something differs or does not fit"]}
     for name in errors.__all__:
         cls = getattr(errors, name)
@@ -269,7 +269,7 @@ def _run(args: list[str] | None) -> int:
 
 
 def _unsaid(error: OSError, status: int) -> int:
-    """Exit status of a command that could not say everything it had to say."""
+    """Return the exit status of a command whose output could not be written completely."""
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
     unsaid = NotWritableError(f"cannot write to standard output: {error.strerror}")

@@ -69,7 +69,7 @@ def few(values: NDArray[Any]) -> list[str]:
 
 
 def shape(lengths: tuple[int, ...]) -> str:
-    """Return a shape or geometry as people write it.
+    """Return a shape or geometry as text.
 
     Examples
     --------

@@ -91,7 +91,7 @@ def _line(holder: Holder) -> str:
 
 
 def _agreed(willing: Sequence[Holder], *, as_json: bool) -> bool:
-    """Ask on a terminal; elsewhere nobody has agreed to anything."""
+    """Ask for confirmation on a terminal; False elsewhere."""
     if as_json or not willing or not sys.stdin.isatty():
         return False
     return click.confirm(f"Remove {' and '.join(holder.path.name for holder in willing)}?", err=True)

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
-    """Refuse a place for a network where something else would be lost.
+    """Refuse an output path for a network where something else would be overwritten.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
 
 
 def check_text_target(target: str) -> None:
-    """Refuse a place for a text where a checkpoint would be lost.
+    """Refuse an output path for a text where a checkpoint would be overwritten.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _refuse_source(target: str, source: str) -> None:
 
 
 def _is_checkpoint(path: str) -> bool:
-    """Whether it is a checkpoint, be it damaged or of a newer version."""
+    """Whether it is a checkpoint, including damaged ones and newer versions."""
     try:
         Checkpoint(path).close()
     except FormatVersionError:

@@ -61,7 +61,7 @@ class View(Protocol):
 
 
 def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
-    """Return the view of what stands at ``path``.
+    """Return the view of the object at ``path``.
 
     Raises
     ------
@@ -176,7 +176,7 @@ class _SynapseValues:
 
 @dataclass(frozen=True)
 class _Dendrites:
-    """Some dendrites of a projection with all that their synapses carry."""
+    """Some dendrites of a projection with all values of their synapses."""
 
     projection: LazyProjection
     rows: range
@@ -212,7 +212,7 @@ class _Dendrites:
 
 @dataclass(frozen=True)
 class _Description:
-    """A population or projection: its attributes and the type behind it."""
+    """A population or projection: its attributes and its type."""
 
     owner: PopulationState | LazyProjection
 
@@ -304,7 +304,7 @@ def _rest(rows: range, length: int, noun: str) -> list[RenderableType]:
 
 
 def _paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the paths inside the file that stands on the command line already."""
+    """Complete paths inside the file that was already given on the command line."""
     try:
         with open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
             return [CompletionItem(e.path) for e in entries(checkpoint) if e.path.startswith(incomplete)]

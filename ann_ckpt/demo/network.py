@@ -99,7 +99,7 @@ class Population:
 
     @property
     def variables(self) -> dict[str, Attribute]:
-        """What the equations change."""
+        """Variables of the population."""
         return {"r": Attribute(self.rates[0].reshape(self.geometry), Locality.LOCAL)}
 
     @property
@@ -137,7 +137,7 @@ class Projection:
 
     @property
     def variables(self) -> dict[str, Attribute]:
-        """What learning changes."""
+        """Variables of the projection."""
         return {"w": Attribute(self.synapses.w, Locality.LOCAL)}
 
     def parameter(self, name: str) -> NDArray[np.float64]:
@@ -179,7 +179,7 @@ def random_synapses(
     heaviest: float,
     longest: int,
 ) -> DemoSynapses:
-    """Draw synapses, none onto the neuron itself.
+    """Draw random synapses without self-connections.
 
     Weights lie below ``heaviest``; delays go up to ``longest`` steps, one for all if that is 1.
     """
@@ -193,7 +193,7 @@ def random_synapses(
 
 
 def own_delays(delays: int | Array) -> _Delays:
-    """Return delays in memory of our own."""
+    """Return a copy of the delays in memory."""
     return delays if isinstance(delays, int) else np.array(delays, np.int32)
 
 
@@ -366,7 +366,7 @@ class DemoNetwork:
         )
 
     def refusal(self, projection: ProjectionState) -> str | None:
-        """Say why these synapses cannot be taken: only delays can be out of reach."""
+        """Return why these synapses cannot be taken: only delays can be too long."""
         if projection.delays is None:
             uniform = isinstance(self._projections[projection.name].synapses.delays, int)
             return None if uniform else "its delays are not known, and here each synapse has its own"
@@ -376,7 +376,7 @@ class DemoNetwork:
         return None
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far, and forget what was on its way."""
+        """Set the number of steps simulated so far, and clear the queue of delayed rates."""
         self.time_step = time_step
         for population in self._populations.values():
             population.past[...] = 0.0
@@ -420,11 +420,11 @@ class DemoNetwork:
     # --- How it resumes exactly ---------------------------------------------------
 
     def cannot_take(self, stored: Owner) -> str | None:
-        """There is nothing of its own that it could not take back."""
+        """Return None: any resume state of this simulator can be restored."""
         return None
 
     def refuse_dynamics(self, stored: Owner) -> str | None:
-        """Say if what is carried is not what this network carries."""
+        """Return why the dynamics do not fit this network, or None."""
         wanted = self._carried(stored)
         given = {name: (array.shape, array.dtype) for name, array in stored.dynamics.items()}
         if given != {name: (array.shape, array.dtype) for name, array in wanted.items()}:
@@ -444,7 +444,7 @@ class DemoNetwork:
                 fill(target, dynamics[name])
 
     def reseed(self, seed: int) -> None:
-        """Begin the noise anew."""
+        """Reseed the noise generator."""
         self._noise = np.random.MT19937(seed % 2**64)
 
     def barrier(self) -> None:
@@ -461,6 +461,6 @@ class DemoNetwork:
         return {}
 
     def _generator(self) -> NDArray[np.uint32]:
-        """State of the noise, shape ``(625,)``: 624 words and the place of the next."""
+        """State of the noise generator, shape ``(625,)``: 624 words and the position of the next."""
         state: Any = self._noise.state["state"]
         return np.append(state["key"], np.uint32(state["pos"]))

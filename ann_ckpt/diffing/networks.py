@@ -275,7 +275,7 @@ def diff(a: Any, b: Any, *, populations: Which = True, projections: Which = True
     """Compare network ``b`` with ``a``: attributes, values, synapses, delays.
 
     Values are compared to the last bit. Synapses are matched by (pre, post), so that a
-    weight is held against the weight of the same synapse however rows have changed
+    weight is compared with the weight of the same synapse however rows have changed
     since. Files are read block by block, and not at all where digests show that both
     hold the same; two checkpoints of a store share most blocks.
 

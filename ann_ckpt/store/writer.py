@@ -230,7 +230,7 @@ class SeriesWriter:
             if bounds is None:
                 arrays.append(_inline(entry))
             else:
-                placement = self._weave(entry.array, bounds, base.arrays.get(entry.path))
+                placement = self._place(entry.array, bounds, base.arrays.get(entry.path))
                 arrays.append(placement.plan(entry.path))
         return StorePlan(tuple(arrays), snapshot.reading.notes)
 
@@ -287,7 +287,7 @@ class SeriesWriter:
                 tick(entry.path, nbytes(entry.array))
                 continue
             fresh = _FreshBlocks(entry, batch, executor)
-            placement = self._weave(
+            placement = self._place(
                 entry.array,
                 bounds,
                 base.arrays.get(entry.path),
@@ -322,7 +322,7 @@ class SeriesWriter:
 
         executor.do(commit)
 
-    def _weave(
+    def _place(
         self,
         array: Array,
         bounds: NDArray[np.int64],

@@ -36,7 +36,7 @@ _HEADER: Final = re.compile(
 
 
 def read_npy(stream: Stream, budget: Budget, *, encoding: str | None) -> tuple[Value, frozenset[str]]:
-    """Return the array in a member, to its last byte; objects go through the closed reader.
+    """Return the array in a member, to its last byte; object arrays go through the restricted pickle reader.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ _STRAY = "allow_pickle"
 def read_archive(
     file: BinaryIO, name: str, budget: Budget, *, encoding: str | None
 ) -> tuple[Value, frozenset[str]]:
-    """Return all members by name, and what they show of the writer.
+    """Return all members by name, and what they reveal about the program that wrote them.
 
     Parameters
     ----------

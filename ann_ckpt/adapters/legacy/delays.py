@@ -70,7 +70,7 @@ class Step:
 
 
 def from_value(value: Value, row_ptr: NDArray[np.int64], *, in_ms: bool) -> Delays | str:
-    """Return delays of any form that a version wrote, or why they are of no use.
+    """Return delays of any form that a version wrote, or the reason why they cannot be used.
 
     Parameters
     ----------

@@ -180,6 +180,6 @@ class _Interpreter:
 
 
 def _in_order(first: Iterable[str], present: dict[str, _T]) -> dict[str, _T]:
-    """Return all that is present, what is listed first in the order of the list."""
+    """Return all present objects: the listed ones first, in the order of the list."""
     order = dict.fromkeys((*(name for name in first if name in present), *present))
     return {name: present[name] for name in order}

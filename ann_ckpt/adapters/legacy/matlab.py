@@ -48,7 +48,7 @@ _SMALL = 4
 _LARGEST = (1 << 32) - 1
 
 _Pieces: TypeAlias = "list[bytes | memoryview]"
-"""Consecutive bytes, not joined."""
+"""Consecutive parts of a file, in order."""
 
 
 def write_matlab(table: dict[str, Any], file: BinaryIO) -> None:
@@ -67,7 +67,7 @@ def write_matlab(table: dict[str, Any], file: BinaryIO) -> None:
     Raises
     ------
     StateError
-        If an attribute's name is none in MATLAB, or an object exceeds 4 GiB.
+        If an attribute's name is not a valid MATLAB name, or an object exceeds 4 GiB.
     """
     file.write(_HEADER)
     taken: set[str] = set()
@@ -239,7 +239,7 @@ def _inflate(stored: bytes, cap: int) -> bytes:
 
 
 class _Walk:
-    """A walk over all tags."""
+    """Checks all tags of a file, in order."""
 
     def __init__(self, data: bytes, order: str, budget: Budget) -> None:
         self._data = data
@@ -250,7 +250,7 @@ class _Walk:
         self._most_values = budget.limits.inflated_from(budget.stored) // _WIDEST
 
     def file(self) -> None:
-        """Walk over all variables."""
+        """Check all variables."""
         at, count = _HEADER_BYTES, 0
         while at < len(self._data):
             kind, start, end, after = self._element(at, len(self._data))
@@ -413,7 +413,7 @@ def _value(array: Any, budget: Budget) -> Value:
 
 
 def _texts(array: NDArray[Any]) -> Value:
-    """Return one text as it is, several without the blanks that made them equally long."""
+    """Return one text unchanged, several without the padding to equal length."""
     texts = [str(one) for one in array.reshape(-1)]
     if len(texts) <= 1:
         return texts[0] if texts else ""

@@ -333,7 +333,7 @@ def _entry(table: Table, group: str, attribute: str) -> Value:
 
 
 def _of_population(value: Value, geometry: tuple[int, ...], size: int, *, matlab: bool) -> Attribute | str:
-    """Return an attribute, or why the value is none."""
+    """Return an attribute, or the reason why the value cannot be one."""
     if value is None:
         return "the file has no value of it"
     single = number(value)
@@ -350,7 +350,7 @@ def _of_population(value: Value, geometry: tuple[int, ...], size: int, *, matlab
 
 
 def _of_projection(value: Value, connectivity: Connectivity, *, matlab: bool) -> Attribute | str:
-    """Return an attribute, or why the value is none."""
+    """Return an attribute, or the reason why the value cannot be one."""
     if value is None:
         return "the file has no value of it"
     single = number(value)

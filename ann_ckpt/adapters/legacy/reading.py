@@ -65,7 +65,7 @@ def _python(document: OldDocument) -> str:
     return f"{oldest[-1]} or later" if oldest else ""
 
 
-UNFORESEEN = "the file makes its reader stumble"
+UNFORESEEN = "reading the file failed unexpectedly"
 """What an error says that nobody thought of; the fuzz tests look for it."""
 
 _StrPath = str | os.PathLike[str]

@@ -105,9 +105,9 @@ class Budget:
             )
 
     def expand(self, values: int) -> None:
-        """Note that ``values`` numbers or entries are about to be looked at once more.
+        """Note that ``values`` numbers or entries are about to be processed again.
 
-        What a file refers to twice, it pays for twice.
+        What a file refers to twice counts twice.
         """
         self._expanded += values
         if self._expanded > 2 * self._read + 1_000_000:

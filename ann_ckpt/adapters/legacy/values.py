@@ -185,12 +185,12 @@ def text(value: Value, what: str) -> str:
 
 
 def check_text(value: str) -> str:
-    """Return a text that every format can hold; half a surrogate pair is none.
+    """Return a text that every format can hold; unpaired surrogates are refused.
 
     Raises
     ------
     CorruptFileError
-        If it is no Unicode.
+        If it is not valid Unicode.
     UnsafeFileError
         If it is longer than any name.
     """

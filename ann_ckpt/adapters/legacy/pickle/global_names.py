@@ -61,7 +61,7 @@ def find(module: object, name: object) -> Token:
     Raises
     ------
     UnsafeFileError
-        If it is none of those that ANNarchy's files need.
+        If it is not one that ANNarchy's files need.
     """
     token = _KNOWN.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
     if token is None:

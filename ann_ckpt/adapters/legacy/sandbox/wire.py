@@ -1,7 +1,7 @@
 """The pipe protocol of a file that was read: a JSON header, then raw numbers.
 
-The sender may have been taken over by the file that it read. So nothing here is ever
-unpickled, and what arrives is believed no more than a file would be: the header is
+The sender may have been compromised by the file that it read. So nothing here is ever
+unpickled, and what arrives is validated like an untrusted file: the header is
 JSON of bounded length, types are from a short list, sizes are bounded before memory
 is taken, and the state is put together by the model's own checking constructors.
 
