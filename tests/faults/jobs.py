@@ -40,7 +40,7 @@ def perform(operation: str, folder: str, fault: dict[str, Any] | None, number: i
     if fault is not None:
         shim.arm(Path(folder), shim.Fault(**fault), number)
     try:
-        OPERATIONS[operation].perform(Path(folder))
+        told["message"] = OPERATIONS[operation].perform(Path(folder)) or ""
     except CheckpointError as error:
         told = {"kind": "failed", "message": str(error), "error": type(error).__name__}
     if fault is not None:
