@@ -78,7 +78,7 @@ export {END}=$(($(date +%s) + {seconds}))
 
 asked= run=
 trap 'asked=1 again=1; [ -z "$run" ] || kill -USR1 "$run"' USR1
-trap 'again=1; [ -z "$run" ] || kill -TERM "$run"' TERM
+trap 'asked= again=1; [ -z "$run" ] || kill -TERM "$run"' TERM
 {setup}status=75
 if [ -z "$asked" ]; then
     {command} & run=$!

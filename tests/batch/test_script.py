@@ -128,6 +128,32 @@ def test_a_cancelled_job_saves_and_is_not_requeued(jobs: Jobs) -> None:
     assert_finished(jobs.folder / "run.ckpt")
 
 
+def test_a_job_that_is_cancelled_after_the_signal_is_not_requeued(jobs: Jobs) -> None:
+    jobs.write(
+        "run.py",
+        """
+import signal, time
+came = []
+for number in (signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(number, lambda number, _: came.append(number))
+print("up", flush=True)
+while signal.SIGUSR1 not in came:
+    time.sleep(0.01)
+print("asked", flush=True)
+while signal.SIGTERM not in came:
+    time.sleep(0.01)
+raise SystemExit(75)
+""",
+    )
+    job = jobs.start(job_script(*MINUTES))
+    assert job.stdout is not None
+    job.stdout.readline()
+    job.send_signal(signal.SIGUSR1)
+    job.stdout.readline()
+    assert stop(job, signal.SIGTERM)[0] == 75
+    assert jobs.requeued == []
+
+
 def test_a_preempted_job_saves_and_is_requeued(jobs: Jobs) -> None:
     jobs.write("run.py", "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
     jobs.write(
