@@ -23,7 +23,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
-.PHONY: bench-profile torture fuzz batch clean
+.PHONY: bench-profile torture fuzz batch models clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-
 
 torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60
 	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600)
+
+models: $(VENV)/.dev $(VENV)/.tools  ## save and resume all published models of examples/models, some of which every test run does
+	$(IN) python -m pytest tests/models -m ""
 
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20

@@ -100,6 +100,9 @@ def test_live_objects_stand_for_their_names():
     assert Selection(populations=exc).pick("populations", NAMES) == ["in"]
     assert Selection(populations=[out, "odd*"]).pick("populations", NAMES) == ["out2", "odd[1]"]
     assert Selection(rows={exc: [2]}).pick_rows("in") == [2]
+    odd = {"populations/odd[1]": ["u", "v"], "projections/odd1": ["v", "w"]}
+    picked = Selection(attributes={"populations/odd[1]": "v"}).pick_attributes(odd)
+    assert picked == odd | {"populations/odd[1]": ["v"]}
     assert Selection(attributes={exc: "v"}).pick_attributes({"populations/in": "uv"}) == {
         "populations/in": ["v"]
     }

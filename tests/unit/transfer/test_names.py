@@ -44,6 +44,7 @@ def test_names_and_back_is_no_change(names: list[str]) -> None:
         ({"exc?": "q"}, None),
         ({"exc1": "exc2", "exc2": "exc1"}, ["exc2", "exc1", "in"]),
         ({"populations/in": "out"}, ["exc1", "exc2", "out"]),
+        ({"*": "old *", "populations/in": "out"}, ["old exc1", "old exc2", "out"]),
     ],
 )
 def test_globs_carry_over_what_they_match(names: dict[str, str], expected: list[str] | None) -> None:

@@ -170,6 +170,7 @@ def test_dendrites_are_found_by_their_ranks_and_need_the_same_synapses() -> None
     assert values == {"w": [3.0, 4.0, 2.0, 0.0, 1.0, 2.0], "alpha": [8.0, 1.0, 7.0]}
     assert "projections/ff/eta" in paths(fits.notes)
     assert "other synapses" in made(other, live, [1]).mismatched[0].text
+    assert not [action for action in made(other, live, [0, 1]).actions if hasattr(action, "projection")]
     assert "the file has no dendrite of rank 5" in made(other, live, [5]).mismatched[0].text
 
 
