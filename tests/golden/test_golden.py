@@ -96,3 +96,12 @@ def test_a_newer_minor_version_reads(tmp_path, monkeypatch):
     with ann_ckpt.open(path) as ckpt:
         assert ckpt.format_version == (1, 7)
         assert list(ann_ckpt.differences(state, ckpt.state())) == []
+
+
+def test_values_that_are_arrays_alone_make_a_file_of_the_newer_version(tmp_path):
+    state = ann_ckpt.NetworkState(
+        populations=[ann_ckpt.PopulationState("p", (2,), variables={"x": np.zeros((2, 3))})]
+    )
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as ckpt:
+        assert ckpt.format_version == (1, 3)

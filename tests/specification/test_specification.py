@@ -115,3 +115,15 @@ def test_the_tables_name_everything_that_the_code_does():
 def test_the_version_of_the_page_is_that_of_the_code():
     title = (ROOT / "docs" / "format.md").read_text().splitlines()[0]
     assert title.endswith(".".join(map(str, layout.VERSION)))
+
+
+def test_a_store_with_orders_pathways_and_values_that_are_arrays(tmp_path):
+    state = NETWORKS["further"]()
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(state)
+    (file,) = reader.checkpoints(tmp_path / "run.ckpt")
+    network = reader.read(file)
+    compare(network, state)
+    versions = {path: (encoding, version) for path, encoding, version, *_ in network.file.index}
+    assert versions["projections/stdp/variables/trace"] == ("shared", 2)
+    assert versions["projections/stdp/variables/w"] == ("shared", 1)

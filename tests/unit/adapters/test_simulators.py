@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import ann_ckpt
+from ann_ckpt import NetworkState
 from ann_ckpt.adapters import simulators
 from ann_ckpt.adapters.simulators import GROUP, SIMULATORS, Simulators, simulator_for
 from ann_ckpt.demo import DemoNetwork
@@ -233,3 +234,28 @@ def test_what_needs_no_preparing_is_left_alone() -> None:
     assert registry.prepare(network, "here") is network
     assert registry.prepare(brain, "here") == "another"
     assert Simulators().prepare(brain, "here") is brain
+
+
+def test_networks_are_made_by_the_simulator_of_that_name() -> None:
+    registry = Simulators()
+    registry.register("None", lambda network, net_id: None)
+    registry.register("A", lambda network, net_id: None, build=lambda state: "a network of A")
+    registry.register("B", lambda network, net_id: None, build=lambda state: "a network of B")
+    assert registry.builder("B")(NetworkState()) == "a network of B"
+    for name in ("None", "C", "b"):
+        with pytest.raises(SimulatorError, match=f"{name!r} makes networks(.|\n)*A, B"):
+            registry.builder(name)
+
+
+def test_a_network_is_made_from_a_file(tmp_path) -> None:
+    network = DemoNetwork(side=4, seed=3)
+    network.simulate(5)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    made, report = ann_ckpt.build(tmp_path / "net.h5", simulator=DemoNetwork)
+    assert report.rebuilt == () or report.problems == ()
+    assert not list(ann_ckpt.differences(network.read().state, made.read().state))
+    with pytest.raises(SimulatorError, match="no registered simulator"):
+        ann_ckpt.build(tmp_path / "net.h5", simulator="nobody")
+    ann_ckpt.write(NetworkState(), tmp_path / "empty.h5")
+    with pytest.raises(SimulatorError, match="square population"):
+        ann_ckpt.build(tmp_path / "empty.h5", simulator=DemoNetwork)

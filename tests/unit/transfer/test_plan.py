@@ -470,3 +470,24 @@ def test_values_that_are_arrays_fit_those_of_the_same_axes() -> None:
         network(populations=[population(variables={"r": np.zeros((2, 2))})]),
     )
     assert "shape (2, 2, 3) in the file, (2, 2) in the network" in texts(population_made.mismatched)
+
+
+def test_rebuilding_takes_orders_and_pathways_too_which_are_checked_and_counted() -> None:
+    live = projection(order=np.arange(6), pathway_delays={"post": SECONDS})
+    stored = projection(order=np.arange(6)[::-1].copy(), pathway_delays={"post": SECONDS * 2})
+    (action,) = (a for a in planned(stored, live, offers=Pathways()).actions if isinstance(a, Connect))
+    wanted = [stored.order, stored.pathway_delays["post"]]
+    assert all(any(array is one for one in action.arrays) for array in wanted)
+    watched: list[Any] = []
+
+    class Takes:
+        def connect(self, given: ProjectionState) -> None:
+            assert np.array_equal(given.order, stored.order)
+            assert np.array_equal(given.pathway_delays["post"], SECONDS * 2)
+
+    def watch(array: Any) -> Any:
+        watched.append(array)
+        return array
+
+    action.apply(Takes(), watch)  # type: ignore[arg-type]
+    assert all(any(array is one for one in watched) for array in wanted)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import ann_ckpt
 from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState, differences
 from ann_ckpt.adapters.legacy import Container, detect, read, write
 from ann_ckpt.adapters.protocol import Reading
@@ -203,3 +204,20 @@ def test_octave_reads_names_and_values(tmp_path: Path) -> None:
         ["octave-cli", "--eval", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "pé ω→|2.5|1|7"
+
+
+def test_values_that_are_arrays_are_refused_and_an_order_is_left_out_with_a_note(tmp_path):
+    synapses = Connectivity.from_rows([0], [[0, 1]])
+
+    def state(**changes):
+        ff = ProjectionState("ff", "p", "p", "exc", synapses, delays=1, **changes)
+        population = PopulationState("p", (2,), variables={"r": np.zeros(2)})
+        return NetworkState(populations=[population], projections=[ff], dt=1.0, time_step=0)
+
+    with pytest.raises(StateError, match="values of 'x' of 'ff' are arrays"):
+        ann_ckpt.save(tmp_path / "net.npz", network=state(variables={"x": np.zeros((2, 3))}))
+    assert not list(tmp_path.iterdir())
+    kept = state(variables={"w": np.ones(2)}, order=[1, 0], pathway_delays={"post": 0.5})
+    notes = " ".join(str(note) for note in ann_ckpt.save(tmp_path / "net.npz", network=kept).notes)
+    assert "the order of synapses cannot be stored" in notes
+    assert "delays of pathways cannot be stored" in notes
