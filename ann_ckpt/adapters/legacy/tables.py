@@ -106,8 +106,12 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
         if projection.delays is None:
             what = "its delays are not known" + ("; one step was written" if state.dt else "")
             notes.append(Note(f"projections/{projection.name}", what))
-        for field, lost in (("pathway_delays", "delays of pathways"), ("order", "the order of synapses")):
-            if getattr(projection, field) not in (None, {}):
+        there = {
+            "delays of pathways": bool(projection.pathway_delays),
+            "the order of synapses": projection.order is not None,
+        }
+        for lost, known in there.items():
+            if known:
                 what = f"{lost} cannot be stored in ANNarchy's own formats; left out"
                 notes.append(Note(f"projections/{projection.name}", what))
     table["obj_names"] = {"populations": list(state.populations), "projections": list(state.projections)}

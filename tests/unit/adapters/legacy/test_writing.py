@@ -218,6 +218,6 @@ def test_values_that_are_arrays_are_refused_and_an_order_is_left_out_with_a_note
         ann_ckpt.save(tmp_path / "net.npz", network=state(variables={"x": np.zeros((2, 3))}))
     assert not list(tmp_path.iterdir())
     kept = state(variables={"w": np.ones(2)}, order=[1, 0], pathway_delays={"post": 0.5})
-    notes = " ".join(str(note) for note in ann_ckpt.save(tmp_path / "net.npz", network=kept).notes)
+    notes = " ".join(str(note) for note in ann_ckpt.save(tmp_path / "net.npz", network=kept).skipped)
     assert "the order of synapses cannot be stored" in notes
     assert "delays of pathways cannot be stored" in notes
