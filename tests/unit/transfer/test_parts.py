@@ -120,6 +120,24 @@ def test_floats_of_the_other_precision_are_taken_over_and_said() -> None:
         assert np.array_equal(found[name], values)
 
 
+def test_whole_numbers_are_not_taken_for_floats_of_another_precision() -> None:
+    doubles = demo(1).read().state
+    layer = doubles.populations["layer"]
+    whole = {n: np.asarray(a).astype(np.int64) for n, a in layer.dynamics.items() if a.dtype == np.float64}
+    assert whole
+    dynamics = {**layer.dynamics, **whole}
+    state = replace(doubles, populations={**doubles.populations, "layer": replace(layer, dynamics=dynamics)})
+    report = load_into(demo(1, 2), Reading(state), strict=False)
+    assert not [note for note in report.cast if "dynamics" in note.path]
+
+
+def test_an_old_file_of_one_object_says_what_it_does_not_know() -> None:
+    alone = network(populations=[population()], projections=[], constants={}, time_step=None, dt=None)
+    made = plan(alone)
+    assert not made.problems
+    assert "the file does not know the time step; it stays at 7" in {note.text for note in made.notes}
+
+
 # --- dendrites ---
 
 
