@@ -140,7 +140,7 @@ def test_any_flipped_bit_of_the_header_is_found_when_the_file_is_opened(tmp_path
     path = tmp_path / "net.h5"
     ann_ckpt.write(NetworkState(time_step=77, dt=0.25, seed=9), path)
     whole = path.read_bytes()
-    for value in (np.int64(77), np.float64(0.25), np.int64(9), np.array(layout.VERSION, np.int32)):
+    for value in (np.int64(77), np.float64(0.25), np.int64(9), np.array(layout.PLAIN_VERSION, np.int32)):
         place = whole.index(value.tobytes())
         for bit in range(8 * value.nbytes):
             data = bytearray(whole)
