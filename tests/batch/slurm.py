@@ -166,8 +166,9 @@ class Slurm:
         def started() -> bool:
             if self.field(job, "Restarts") != str(restarts):
                 return False
-            if self.field(job, "JobState") != "PENDING":
-                return True
+            state = self.field(job, "JobState")
+            if state != "PENDING":
+                return state in {"RUNNING", "COMPLETED"}  # what it failed with before may still be shown
             with contextlib.suppress(AssertionError):  # it may still be completing
                 self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
             return False

@@ -159,7 +159,7 @@ def test_of_an_array_of_four_the_signalled_task_alone_is_requeued(run: Run) -> N
 
 def test_a_restart_on_another_host_takes_the_lock_over_and_says_so(run: Run) -> None:
     inner = f"hostname node-${{SLURM_RESTART_COUNT:-0}}; echo $$ > pid; exec {sys.executable} run.py"
-    job = run.submit("--no-srun", command=("unshare", "-u", "bash", "-c", inner))
+    job = run.submit("--no-srun", command=("unshare", "-u", "bash", "-c", inner), pause=0.1)
     run.wait_for("run.ckpt.steps")
     run.slurm.ask("scancel", "--signal=KILL", "--full", job)
     assert run.slurm.ended(job).partition(" ")[0] in {"FAILED", "CANCELLED"}
@@ -171,7 +171,7 @@ def test_a_restart_on_another_host_takes_the_lock_over_and_says_so(run: Run) -> 
 
 
 def test_of_two_jobs_on_one_store_the_second_learns_of_the_first(run: Run) -> None:
-    first = run.submit()
+    first = run.submit(pause=0.2)
     run.wait_for("run.ckpt.steps")
     second = run.submit("--name", "second", "--store", "run.ckpt")
     assert run.slurm.ended(second) == "FAILED 1:0"

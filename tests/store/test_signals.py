@@ -117,6 +117,14 @@ def test_a_signal_during_a_save_lets_it_finish(path, net, capsys):
     assert "step 3 was saved before" in capsys.readouterr().err
 
 
+def test_a_signal_during_a_save_of_a_state_lets_it_finish_too(path):
+    with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
+        store.on_signal()
+        store.save(run_to(3), progress=lambda *_: ask())
+        assert len(store) == 1
+    assert steps(CheckpointStore(path)) == [3]
+
+
 def test_a_signal_during_the_last_save_or_after_it_leaves_at_the_end(path, net, capsys):
     with pytest.raises(SystemExit) as left, CheckpointStore(path, "a") as store:
         store.on_signal()
