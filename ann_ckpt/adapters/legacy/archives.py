@@ -132,9 +132,11 @@ def read_archive(
     except _FAILURES as error:
         if isinstance(error, (UnsafeFileError, CorruptFileError)):
             raise
-        # Places that make no sense end in EINVAL; all else says that the disk fails.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
+        # zipfile calls a file that it cannot read no zip file. Places that make no sense end in EINVAL;
+        # all else says that the disk fails.
+        origin = error.__context__ if isinstance(error, zipfile.BadZipFile) else error
+        if isinstance(origin, OSError) and origin.errno not in (None, errno.EINVAL):
+            raise origin from None
         raise CorruptFileError(f"the archive is damaged: {printable(error)}", where=name) from error
 
 
