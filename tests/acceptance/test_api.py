@@ -110,8 +110,8 @@ def test_metadata_and_selection_on_saving(saved, tmp_path):
 
 def test_wrong_arguments_say_what_was_expected(saved, tmp_path):
     path, net = saved
-    with pytest.raises(OptionError, match=r"\.txtt"):
-        ann_ckpt.save(tmp_path / "net.txtt", network=net)
+    with pytest.raises(OptionError, match=r"\.h55"):
+        ann_ckpt.save(tmp_path / "net.h55", network=net)
     with pytest.raises(OptionError, match="compression"):
         ann_ckpt.save(path, network=net, compression="rar")
     with pytest.raises(SimulatorError):
