@@ -161,7 +161,8 @@ class Slurm:
             raise AssertionError(f"{error}\n{self.ask('scontrol', 'show', 'job', job)}") from None
 
     def start_again(self, job: str, restarts: int) -> None:
-        """Wait until a job is requeued, and spare it the two minutes that Slurm lets it wait then."""
+        """Wait until a job is requeued, and spare it most of the two minutes that Slurm lets it wait then."""
+        early = time.monotonic() + 600
 
         def started() -> bool:
             if self.field(job, "Restarts") != str(restarts):
@@ -169,8 +170,11 @@ class Slurm:
             state = self.field(job, "JobState")
             if state != "PENDING":
                 return state in {"RUNNING", "COMPLETED"}  # what it failed with before may still be shown
-            with contextlib.suppress(AssertionError):  # it may still be completing
-                self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+            nonlocal early
+            early = min(early, time.monotonic() + 8)  # until then its node may still clear up behind it
+            with contextlib.suppress(AssertionError):
+                if time.monotonic() > early:
+                    self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
             return False
 
         wait_for(f"restart {restarts} of job {job}", started)
