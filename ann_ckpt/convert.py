@@ -12,7 +12,7 @@ from pathlib import Path
 from ann_ckpt.adapters.formats import examine, format_of
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
-from ann_ckpt.paths import local_path
+from ann_ckpt.paths import is_folder, local_path, same_file
 from ann_ckpt.report import Note, Progress, Report, human_bytes
 
 __all__ = [
@@ -158,7 +158,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
         If ``src`` is no folder, or a file in it cannot be opened.
     """
     root, target = Path(local_path(src)), Path(local_path(dst))
-    if not root.is_dir():
+    if not is_folder(root):
         raise NotReadableError("the path is not a folder", where=os.fspath(src))
     for folder, _, names in os.walk(root):
         here = Path(folder)
@@ -181,5 +181,5 @@ def _stem(name: str) -> str:
 
 
 def _refuse_same(src: StrPath, dst: StrPath) -> None:
-    if Path(dst).exists() and Path(src).exists() and Path(src).samefile(dst):
+    if same_file(src, dst):
         raise OptionError("the output would overwrite the input", where=os.fspath(src))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ann_ckpt.errors import OptionError, printable
 
-__all__ = ["absolute", "local_path"]
+__all__ = ["absolute", "exists", "is_file", "is_folder", "local_path", "same_file"]
 
 # pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
@@ -72,3 +72,29 @@ def absolute(path: str | os.PathLike[str]) -> Path:
             details={"hint": "pass an absolute path"},
             where=printable(given, 400),
         ) from error
+
+
+# pathlib raises where a name is too long or a folder cannot be entered; opening the file says so better.
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Return whether something is at a path; False where the system does not tell."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a regular file is at a path; False where the system does not tell."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether a folder is at a path; False where the system does not tell."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Return whether two paths lead to one file that is there."""
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121
+    except OSError:
+        return False

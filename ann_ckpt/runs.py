@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.format.layout import unescape
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import absolute
+from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.store.series import SeriesView
 
@@ -286,7 +286,7 @@ def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:
 
 def _begins_like_hdf5(path: Path) -> bool:
     try:
-        if not path.is_file():
+        if not is_file(path):
             return False
         with path.open("rb") as file:
             return file.read(len(SIGNATURE)) == SIGNATURE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.convert import Conversion, ConvertReport, plan_folder
 from ann_ckpt.convert import convert as convert_file
 from ann_ckpt.errors import CheckpointError, OptionError, UnrecognisedFileError
-from ann_ckpt.paths import local_path
+from ann_ckpt.paths import is_file, is_folder, local_path
 from ann_ckpt.report import Note
 
 __all__ = ["convert"]
@@ -56,10 +55,10 @@ def convert(
     else the highest one met.
     """
     batch = _Batch({"dt": dt, "encoding": encoding, "isolate": isolate})
-    if not os.path.isdir(local_path(source)):  # noqa: PTH112  (False for a name too long, where pathlib raises)
+    if not is_folder(local_path(source)):
         _one(batch, Conversion(Path(source), Path(target)), as_json=as_json)
         return 0
-    if Path(target).is_file():
+    if is_file(target):
         raise OptionError("IN is a folder and OUT is a file", where=target)
     for conversion in _watched(list(plan_folder(source, target)), as_json=as_json):
         batch.run(conversion)

@@ -17,7 +17,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import local_path
+from ann_ckpt.paths import exists, is_folder, local_path, same_file
 from ann_ckpt.store.folder import store_target
 
 __all__ = [
@@ -70,12 +70,11 @@ def check_text_target(target: str) -> None:
 
 
 def _size(target: str) -> int:
-    return Path(target).stat().st_size if Path(target).exists() else 0
+    return Path(target).stat().st_size if exists(target) else 0
 
 
 def _refuse_source(target: str, source: str) -> None:
-    new, old = Path(local_path(target)), Path(local_path(source))
-    if new.exists() and old.exists() and new.samefile(old) and not old.is_dir():
+    if same_file(local_path(target), local_path(source)) and not is_folder(source):
         raise OptionError("the output would overwrite the input", where=printable(target, 400))
 
 

@@ -33,6 +33,7 @@ from ann_ckpt.params.description import (
 from ann_ckpt.params.file import load
 from ann_ckpt.params.plan import Change, change_live, shown
 from ann_ckpt.params.schema.generate import IGNORE
+from ann_ckpt.paths import is_file
 
 __all__ = [
     "Extract",
@@ -169,7 +170,7 @@ def _standing(
     path: str | os.PathLike[str] | None,
 ) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
     """Return head, ``network`` section and modeline of the file at ``path``, if it is a parameter file."""
-    if path is None or not Path(path).is_file():
+    if path is None or not is_file(path):
         return {}, None, None
     try:
         file = load(path)

@@ -26,6 +26,7 @@ from ann_ckpt.params.reports.common import fingerprinted, relative
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import IGNORE
 from ann_ckpt.params.text.document import SourceText
+from ann_ckpt.paths import exists, is_file
 
 __all__ = [
     "Config",
@@ -101,11 +102,11 @@ def find_config(start: str | os.PathLike[str] = ".") -> Path | None:
     """
     here = Path(start).absolute()
     for folder in (here, *here.parents):
-        if (folder / _OWN).is_file():
+        if is_file(folder / _OWN):
             return folder / _OWN
-        if (folder / _SHARED).is_file() and _table(folder / _SHARED) is not None:
+        if is_file(folder / _SHARED) and _table(folder / _SHARED) is not None:
             return folder / _SHARED
-        if (folder / ".git").exists():
+        if exists(folder / ".git"):
             break
     return None
 

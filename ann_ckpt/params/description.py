@@ -38,6 +38,7 @@ from ann_ckpt.model import (
 )
 from ann_ckpt.params.ctype import CType, Scalar
 from ann_ckpt.params.file import ParameterFile
+from ann_ckpt.paths import is_file
 
 __all__ = [
     "FREE",
@@ -361,7 +362,7 @@ def load_model(named: str) -> Any:
     if not file or not name.isidentifier() or path.suffix != ".py":
         fact = f"{printable(named, 200)!r} names no function"
         raise OptionError(fact, details={"expected": "model.py:build"})
-    if not path.is_file():
+    if not is_file(path):
         raise OptionError("there is no such file", where=file)
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)

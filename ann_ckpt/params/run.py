@@ -24,6 +24,7 @@ from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import GENERAL_ID, GENERAL_SCHEMA
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import Place
+from ann_ckpt.paths import exists
 
 __all__ = [
     "SCHEMA_SUFFIX",
@@ -51,7 +52,7 @@ def expanded(patterns: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
     for pattern in patterns:
         # Path.glob takes no absolute pattern.
-        found = [] if Path(pattern).exists() else glob.glob(pattern, recursive=True)  # noqa: PTH207
+        found = [] if exists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207
         for path in sorted(f for f in found if not f.endswith(SCHEMA_SUFFIX)) or [pattern]:
             place = os.path.realpath(path)
             if place not in seen or path == "-":
@@ -171,7 +172,7 @@ class Checkers:
             return self._general, GENERAL_FORM, self._about_general(file, named)
         if urlsplit(named).scheme or named.startswith("//"):
             return self._settle(file, "nothing is fetched; name a file, or pass --schema", named)
-        folder = Path(file.path).parent if Path(file.path).exists() else Path()
+        folder = Path(file.path).parent if exists(file.path) else Path()
         path = Path(os.path.normpath(folder / unquote(named)))
         return self._settle(file, self._loaded("schema", path), str(path))
 

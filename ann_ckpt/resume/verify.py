@@ -27,7 +27,7 @@ from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import Array, NetworkState, blocks, differences
-from ann_ckpt.paths import absolute
+from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Report
 
 __all__ = [
@@ -246,7 +246,7 @@ def _place(build: Callable[..., Any] | str) -> tuple[Path, str]:
         if not script or not function.isidentifier():
             raise OptionError(f"{printable(function)} is not defined at the top level of a script")
     path = absolute(script)
-    if not path.is_file():
+    if not is_file(path):
         raise FileMissingError("the script does not exist", where=printable(path, 400))
     # Python goes by the name; asked here, because a run that fails answers with all that it printed.
     if importlib.util.spec_from_file_location("_model", path) is None:

@@ -35,6 +35,7 @@ FELL = [
     ("file", "index: a constant called '%ZZ'", ["look_at_parts", "ann-ckpt ls {}"]),
     ("path", "a NUL", ["save_over", "save", "ann-ckpt params diff {} {here}/good.h5"]),
     ("path", "a pipe", ["read", "ann-ckpt params diff {} {here}/good.h5"]),
+    ("path", "a path too long", ["convert", "ann-ckpt convert {} {here}/converted --no-isolate"]),
     ("path", "a store's name too long", ["ann-ckpt convert {} {here}/converted.h5 --no-isolate"]),
     ("file", "/: time_step is 2**64 - 1", ["write_again", "add_to_store"]),
     ("file", "projections/ragged: pre_size is a bool", ["look_at_parts"]),

@@ -28,6 +28,7 @@ from ann_ckpt.params.description import FREE, NetworkDescription, describe
 from ann_ckpt.params.plan import changed_state, plan_changes
 from ann_ckpt.params.run import SCHEMA_SUFFIX
 from ann_ckpt.params.schema.generate import dump_json, network_schema
+from ann_ckpt.paths import exists
 
 __all__ = [
     "apply",
@@ -142,7 +143,7 @@ def init(checkpoint: str, *, folder: str, name: str, as_yaml: bool, arrays: bool
     suffixes = (".yaml" if as_yaml else ".json", SCHEMA_SUFFIX)
     parameters, schema = (Path(folder) / f"{name}{suffix}" for suffix in suffixes)
     for path in (parameters, schema):
-        if path.exists():
+        if exists(path):
             raise NotWritableError("the file exists already", where=str(path))
     with open_checkpoint(checkpoint) as opened:
         network = describe(opened.state(lazy=True))

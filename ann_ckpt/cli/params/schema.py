@@ -32,6 +32,7 @@ from ann_ckpt.params.description import (
 )
 from ann_ckpt.params.schema.generate import DRAFTS, GENERAL_SCHEMA, dump_json, network_schema
 from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.paths import is_file
 
 __all__ = [
     "schema",
@@ -140,7 +141,7 @@ def _compare(path: Path, made: Schema, *, values: bool) -> int:
 
 def _with_rules(made: Any, output: str | None) -> Any:
     """Return a schema with the rules of the one that stands in its place: no network knows them."""
-    if output is None or output == STDIN or not Path(output).is_file():
+    if output is None or output == STDIN or not is_file(output):
         return made
     try:
         standing = Schema.load(output)

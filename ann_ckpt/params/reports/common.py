@@ -11,6 +11,7 @@ from pathlib import Path
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.text.document import MOST_PROBLEMS
+from ann_ckpt.paths import exists
 
 __all__ = ["against", "fingerprinted", "over_limit", "relative"]
 
@@ -42,7 +43,7 @@ def _roots(file: Path) -> Iterator[Path]:
         if named and Path(named).is_absolute():
             yield Path(os.path.normpath(named))
     for folder in file.parents:
-        if (folder / ".git").exists():
+        if exists(folder / ".git"):
             yield folder
             break
     yield Path.cwd()
