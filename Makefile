@@ -139,11 +139,12 @@ $(NEWEST)/.core: pyproject.toml | $(NEWEST)/bin/python
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools
 # have to stand in the environment first.
+# Newer versions of pyarrow say only when they are imported that they need numpy 2.
 $(VENV48)/.dev: pyproject.toml Makefile | $(VENV48)/bin/python
 	@echo "installing into $(VENV48) with ANNarchy 4.8, once: some minutes"
 	@$(IN48) $(PIP) install 'setuptools<70' wheel 'cython<3' 'numpy<2' scipy 'sympy<1.12'
 	@$(IN48) $(PIP) install --no-build-isolation '$(ANNARCHY48)'
-	@$(IN48) $(PIP) install --editable '.[test]' 'numpy<2'
+	@$(IN48) $(PIP) install --editable '.[test]' 'numpy<2' 'pyarrow<22'
 	@touch $@
 
 # A program that cannot be installed here fails the one test that needs it, by name.

@@ -19,7 +19,6 @@ from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import (
     CheckpointError,
     FileMissingError,
-    MissingExtraError,
     NotReadableError,
     OptionError,
     printable,
@@ -27,6 +26,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.format.layout import unescape
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.store.series import SeriesView
@@ -108,10 +108,7 @@ class Runs(Sequence[Run]):
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise _missing("a frame of runs needs pandas", "frames") from error
+        pandas = optional("pandas", "frames")
         rows = []
         for run in self.rows:
             row = run.to_dict()
@@ -119,11 +116,11 @@ class Runs(Sequence[Run]):
             del row["provenance"]
             row |= {
                 "tags": ",".join(run.tags),
-                "created": pd.Timestamp(run.created) if run.created else pd.NaT,
+                "created": pandas.Timestamp(run.created) if run.created else pandas.NaT,
                 "metadata": json.dumps(row["metadata"], default=str),
             }
             rows.append(row | columns)
-        frame = pd.DataFrame(rows, columns=None if rows else [*Run.__slots__])
+        frame = pandas.DataFrame(rows, columns=None if rows else [*Run.__slots__])
         for name in ("time_step", "seed"):
             frame[name] = frame[name].astype("Int64")
         return frame.set_index("name")
@@ -138,14 +135,10 @@ class Runs(Sequence[Run]):
         NotWritableError
             If the file cannot be written.
         """
-        frame = self.to_frame()
-        try:
-            import pyarrow as pa
-            from pyarrow import parquet
-        except ImportError as error:
-            raise _missing("writing Parquet needs pyarrow", "frames") from error
+        table = optional("pyarrow", "frames").Table.from_pandas(self.to_frame())
+        parquet = optional("pyarrow.parquet", "frames")
         with atomic_write(path) as temporary:
-            parquet.write_table(pa.Table.from_pandas(frame), os.fspath(temporary))
+            parquet.write_table(table, os.fspath(temporary))
 
     def to_ro_crate(self) -> dict[str, Any]:
         """Return where the runs come from as RO-Crate metadata: the content of ``ro-crate-metadata.json``.
@@ -158,12 +151,8 @@ class Runs(Sequence[Run]):
         MissingExtraError
             If rocrate is not installed.
         """
-        try:
-            from rocrate.model.contextentity import ContextEntity
-            from rocrate.rocrate import ROCrate
-        except ImportError as error:
-            raise _missing("RO-Crate metadata needs rocrate", "rocrate") from error
-        crate = ROCrate()
+        entity = optional("rocrate.model.contextentity", "rocrate").ContextEntity
+        crate = optional("rocrate.rocrate", "rocrate").ROCrate()
         for run in self.rows:
             if run.problem is not None:
                 continue
@@ -171,7 +160,7 @@ class Runs(Sequence[Run]):
             add = crate.add_dataset if run.kind == "store" else crate.add_file
             part = add(dest_path=run.name, properties=about)
             origin = run.provenance
-            software = ContextEntity(
+            software = entity(
                 crate,
                 f"#ann_ckpt-{origin.get('ann_ckpt', 'unknown')}",
                 properties={
@@ -180,7 +169,7 @@ class Runs(Sequence[Run]):
                     "softwareVersion": str(origin.get("ann_ckpt", "unknown")),
                 },
             )
-            action = ContextEntity(
+            action = entity(
                 crate,
                 f"#{run.name}",
                 properties={
@@ -251,10 +240,6 @@ def runs(
         if none:
             notes.append(Note(column, f"no single value in {len(none):,} runs, such as {printable(none[0])}"))
     return Runs(os.fspath(root), tuple(rows), tuple(notes))
-
-
-def _missing(fact: str, extra: str) -> MissingExtraError:
-    return MissingExtraError(fact, details={"install": f"pip install 'ann_ckpt[{extra}]'"})
 
 
 def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:

@@ -13,10 +13,10 @@ import click
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import count, emit, number, print_json, progress_bar, safe, table
 from ann_ckpt.cli.targets import check_checkpoint_target
-from ann_ckpt.errors import LockedError, OptionError
+from ann_ckpt.errors import CheckpointError, LockedError, OptionError
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.report import human_bytes
-from ann_ckpt.store.catalog import added_bytes
+from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.lock import Holder, break_lock, holder_of
 from ann_ckpt.store.reports import PruneReport
@@ -129,7 +129,8 @@ def log(store: str, *, last: int | None, as_json: bool) -> None:
     """List the checkpoints of a store, oldest first.
 
     What a checkpoint added is its own file and those objects that none before it
-    needs. The last line counts everything that is there.
+    needs. The last line counts everything that is there. Where a save was made by
+    `every` or for a signal, the list says why.
     """
     opened = CheckpointStore(store)
     infos = opened.checkpoints
@@ -138,14 +139,30 @@ def log(store: str, *, last: int | None, as_json: bool) -> None:
         for info, added in zip(infos, added_bytes(infos), strict=True)
     ]
     shown = rows if last is None else rows[-last:]
+    for row in shown:
+        row["saved"] = _why(row)
     if as_json:
         print_json(shown)
         return
-    listing = table("checkpoint", "step", "ms", "written", "added", "tag", right=("step", "ms", "added"))
+    why = ["saved"] if any(row["saved"] for row in shown) else []
+    listing = table(
+        "checkpoint", "step", "ms", "written", "added", *why, "tag", right=("step", "ms", "added")
+    )
     for row in shown:
-        listing.add_row(*_cells(row))
+        cells = _cells(row)
+        listing.add_row(*cells[:-1], *(safe(row["saved"] or "") for _ in why), cells[-1])
     total = human_bytes(sum(row["bytes_added"] for row in rows))
     emit(listing, f"[dim]{count(len(rows), 'checkpoint')}, {total}[/]")
+
+
+def _why(row: dict[str, Any]) -> str | None:
+    """Return why a checkpoint was saved; None if nobody recorded it, or it is gone or damaged by now."""
+    try:
+        with open_inside(row["path"]) as checkpoint:
+            why = checkpoint.provenance.get("saved")
+    except CheckpointError:
+        return None
+    return why if isinstance(why, str) else None
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import MissingExtraError
+from ann_ckpt.errors import MissingExtraError, printable
 
 __all__ = ["EdgeEnd", "arrow_array", "arrow_table", "frame", "igraph_graph", "networkx_graph", "optional"]
 
@@ -30,14 +30,16 @@ def optional(module: str, extra: str) -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If it is not installed, or cannot be imported.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        # A package may be there and refuse, as pyarrow does beside a numpy that is too old for it.
+        said = {} if isinstance(error, ModuleNotFoundError) else {"found": printable(error, 200)}
         raise MissingExtraError(
             f"this needs the package {module.partition('.')[0]}",
-            details={"install": f"pip install 'ann_ckpt[{extra}]'"},
+            details=said | {"install": f"pip install 'ann_ckpt[{extra}]'"},
         ) from error
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
+from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import LockedError, OutsideStoreError
 from ann_ckpt.store.lock import FileLock
 from tests.acceptance.conftest import Run
@@ -61,6 +62,20 @@ def test_log_says_which_checkpoint_cannot_be_read(run: Run, store_folder: Path) 
     (line,) = (line for line in answer.out.splitlines() if line.startswith("000000000005"))
     assert "cut" in line or "trunc" in line or "short" in line, line
     assert run("log", store_folder, "--json").json[1]["problem"]
+
+
+def test_log_says_why_a_checkpoint_was_saved(run: Run, store_folder: Path) -> None:
+    assert {row["saved"] for row in run("log", store_folder, "--json").json} == {None}
+    net = DemoNetwork(seed=1)
+    with CheckpointStore(store_folder, "a") as store:
+        store.resume(net, another_run=True)
+        store.every(5, network=net)
+        net.simulate(6)
+    reason = run("log", store_folder, "--last", 1, "--json").json[0]["saved"]
+    assert reason
+    lines = run("log", store_folder).out.splitlines()
+    assert "saved" in lines[0]
+    assert reason in lines[-2]
 
 
 def test_log_of_what_is_no_store_says_so(run: Run, demo_file: Path, store_folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
 from ann_ckpt.cli.runs import runs as runs_command
-from ann_ckpt.errors import FileMissingError, OptionError
+from ann_ckpt.errors import FileMissingError, MissingExtraError, OptionError
 from ann_ckpt.reports import Runs
 
 COLUMNS = ["constants/g", "metadata/loss", "populations/E/tau", "populations/E/r", "metadata/nested/0"]
@@ -244,3 +245,17 @@ def test_the_lines_of_the_documentation_run(sweep: Path, monkeypatch: pytest.Mon
     for block in blocks:
         exec(block, names)
     assert names["best"].seed == 3  # type: ignore[attr-defined]
+
+
+def test_a_package_that_cannot_be_imported_says_why(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('needs something newer')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(
+        MissingExtraError, match=r"(?s)needs the package pyarrow.*needs something newer.*frames"
+    ):
+        ann_ckpt.runs(sweep).to_parquet(tmp_path / "x.parquet")
