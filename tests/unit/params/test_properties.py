@@ -98,6 +98,12 @@ def test_a_wrong_name_is_found_where_it_stands(state: NetworkState, data: st.Dat
     for step in path[:-1]:
         known = known[step]
     assume(name not in known)
+    # The network may know a name that is in no file, such as that of values for each synapse.
+    if path[0] == "constants":
+        assume(name not in state.constants)
+    elif len(path) > 1:
+        objects = getattr(state, path[0])
+        assume(name not in (objects if len(path) == 2 else objects[path[1]].parameters))
     if len(path) == 1:
         assume(name not in {"$schema", "$ignore", "format_version", "network"})
         rule = "P101"
