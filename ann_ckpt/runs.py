@@ -29,6 +29,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Progress
+from ann_ckpt.store.catalog import added_bytes
 from ann_ckpt.store.series import SeriesView
 
 if TYPE_CHECKING:
@@ -336,11 +337,10 @@ def _facts_of_file(path: Path, columns: Sequence[str]) -> dict[str, Any]:
 def _facts_of_store(path: Path, columns: Sequence[str]) -> dict[str, Any]:
     series = SeriesView(path)
     infos = series.checkpoints
-    objects = {name: size for info in infos for name, size in info.objects.items()}
     facts = {
         "checkpoints": len(infos),
         "tags": [info.tag for info in infos if info.tag is not None],
-        "nbytes": sum(objects.values()) + sum(info.file_bytes for info in infos),
+        "nbytes": sum(added_bytes(infos)),
     }
     if not infos:
         return facts | {"columns": dict.fromkeys(columns)}

@@ -23,7 +23,7 @@ from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import Meter, Note, Progress, VerifyReport, human_bytes
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
+from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
 from ann_ckpt.store.inside import check_file
 
@@ -301,8 +301,7 @@ class SeriesView:
 
     def __repr__(self) -> str:
         infos = self._catalog.all()
-        sizes = {name: size for info in infos for name, size in info.objects.items()}
-        total = sum(sizes.values()) + sum(info.file_bytes for info in infos)
+        total = sum(added_bytes(infos))
         steps = f", steps {infos[0].time_step} to {infos[-1].time_step}" if infos else ""
         return f"<store {printable(self.path)}: {len(infos)} checkpoints{steps}, {human_bytes(total)}>"
 
