@@ -129,6 +129,10 @@ def test_any_key_gives_what_numpy_gives_and_reads_the_blocks_it_touches(opened, 
             array[key]
         assert opened[file].bytes_read == before
         return
+    except DeprecationWarning:  # numpy 1 only warns of an index out of bounds where nothing is selected
+        with pytest.raises((IndexError, DeprecationWarning)):
+            array[key]
+        return
     result = array[key]
     assert type(result) is type(found)
     assert (np.shape(result), result.dtype) == (np.shape(found), found.dtype)
