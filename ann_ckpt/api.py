@@ -26,7 +26,7 @@ from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
 from ann_ckpt.store.folder import split_store_path, store_target
 from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, stored_reading
-from ann_ckpt.store.series import SeriesView, verify_store
+from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into
 from ann_ckpt.transfer.names import Names, renamed
@@ -387,7 +387,7 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     """
     place = split_store_path(path)
     if place is not None and place[1] is None:
-        return verify_store(SeriesView(place[0].path), progress=progress)
+        return SeriesView(place[0].path).verify(progress=progress)
     began = time.perf_counter()
     seen: dict[str, None] = {}
     damaged = []

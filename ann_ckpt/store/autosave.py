@@ -1,72 +1,253 @@
-"""Saves during a simulation; resumes from the newest checkpoint."""
+"""Saves while simulating: periodically, by the clock, or when a signal arrives; resuming a run."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import zip_longest
-from typing import Any, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from types import FrameType
+from typing import Any, NoReturn, Self
 
-from ann_ckpt.adapters.protocol import CallsBack, Reading, Simulator
-from ann_ckpt.adapters.simulators import clock_of
-from ann_ckpt.errors import (
-    CorruptFileError,
-    FileMissingError,
-    FormatVersionError,
-    MismatchError,
-    OptionError,
-    PrunedError,
-    SimulatorError,
-    UnknownFormatError,
-    UnsafeFileError,
-    printable,
-)
-from ann_ckpt.model import NetworkState
-from ann_ckpt.report import LoadReport, Note
-from ann_ckpt.store.catalog import CheckpointInfo, open_inside
-from ann_ckpt.store.job import LEAD, Job, environment_seconds
+from ann_ckpt.adapters.protocol import CallsBack, Simulator
+from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.errors import OptionError, SimulatorError, printable
+from ann_ckpt.report import LoadReport
+from ann_ckpt.store.job import LEAD, duration, environment_seconds
 from ann_ckpt.store.pacing import Pace
-from ann_ckpt.transfer import load_into
+from ann_ckpt.store.pruning import Upkeep
+from ann_ckpt.store.resuming import load_newest
 
 __all__ = [
+    "Autosaving",
     "Periodic",
-    "Saves",
-    "load_newest",
-    "save_now",
+    "SignalWatch",
 ]
 
 _LOG = logging.getLogger("ann_ckpt")
-_DAMAGED = (CorruptFileError, UnsafeFileError, UnknownFormatError, FileMissingError, PrunedError)
+_PREEMPTED = 75
+"""Exit status of a process that saved on a signal and wants to be started again (``EX_TEMPFAIL``)."""
 
 
-class Saves(Protocol):
-    """The part of a store that is needed here."""
+class Autosaving(Upkeep, ABC):
+    """Base of stores: what they do for a network that is being simulated."""
 
-    reason: str | None
-    """Why the save under way happens, for the checkpoint."""
+    def __init__(self, path: str | os.PathLike[str], *, writable: bool, wait: float | None = None) -> None:
+        super().__init__(path, writable=writable, wait=wait)
+        self.saved_step: int | None = None
+        """Time step of what was saved or resumed last through this object."""
+        self.reason: str | None = None
+        """Why the save under way happens, for the checkpoint."""
+        self._watches: list[SignalWatch] = []
+
+    @abstractmethod
+    def save(self, network: Any = None) -> Any:
+        """Add a checkpoint."""
 
     @property
-    def path(self) -> str:
-        """The folder."""
-
-    @property
-    def saved_step(self) -> int | None:
-        """Time step of what this process saved or resumed last."""
-
-    @property
+    @abstractmethod
     def busy(self) -> bool:
         """Whether this thread is in the middle of a change of the store."""
 
-    def save(self, network: Any) -> Any:
-        """Add a checkpoint."""
+    @abstractmethod
+    def _check_writer(self) -> Any:
+        """Raise if this store object may not save."""
+
+    @abstractmethod
+    def _settle_first(self) -> None:
+        """Wait for a save in the background; raise what it raised."""
+
+    def every(
+        self,
+        period: float | None = None,
+        *,
+        minutes: float | None = None,
+        overhead: float | None = None,
+        walltime: str | float | None = None,
+        network: Any = None,
+        net_id: int = 0,
+        within: float = 10.0,
+    ) -> Periodic:
+        """Save again and again from now on; whichever rule is given first says so, saves.
+
+        The simulator's own callbacks do it (ANNarchy's ``every``, which calls during
+        ``simulate``). Nothing is saved where the run begins or was resumed. Why each save
+        happened is logged (logger ``ann_ckpt``, level INFO) and stands in the provenance of the
+        checkpoint as ``saved``.
+
+        Parameters
+        ----------
+        period : float, optional
+            Save whenever the simulated time is a multiple of so many ms.
+        minutes : float, optional
+            Save when so much time has passed on the clock since the last save.
+        overhead : float, optional
+            Share of the time that the saves may take, such as 0.02: save as often as that allows, judged
+            by what the saves before took.
+        walltime : str or float, optional
+            How long the process may run from now on, ``"24:00:00"``, ``"90min"`` or seconds: save
+            before that is over. Within a batch job that says how much time it has left, that
+            counts instead, and is asked for with ``minutes`` and ``overhead``, too.
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        within : float
+            Simulated time in ms between two looks at the clock.
+
+        Returns
+        -------
+        Periodic
+            Its ``stop()`` ends it; so does the end of a ``with`` block, which also saves
+            if the run has just come to the end of a period.
+
+        Raises
+        ------
+        SimulatorError
+            If the simulator offers no callbacks.
+        OptionError
+            If no rule is given, or one is out of its range.
+        """
+        self._check_writer()
+        by_clock = not minutes is overhead is walltime is None
+        if period is None and not by_clock:
+            raise OptionError(
+                "nothing says when to save",
+                details={"expected": "a period, minutes=, overhead= or walltime="},
+            )
+        seconds = None if walltime is None else duration(walltime)
+        pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
+        simulator = simulator_for(network, net_id)
+        made = Periodic(self, simulator, period, pace, within)
+        self._know(simulator)
+        return made
+
+    def on_signal(
+        self,
+        *signals: signal.Signals,
+        network: Any = None,
+        net_id: int = 0,
+        within: float = 10.0,
+        exit_status: int | None = _PREEMPTED,
+    ) -> SignalWatch:
+        """Save and exit when a signal arrives, as batch systems send before they kill a job.
+
+        Called right after the store is opened, it listens until the store is closed. As long as
+        no network is known there is nothing to save, and the process exits at once. The network becomes
+        known by ``network=``, :meth:`resume` or :meth:`every`; from then on a signal only
+        sets a flag, and what is under way, such as a save, comes to its end. The flag is looked at
+        between two steps, by :meth:`checkpoint_if_asked`, and at the end of the block or the
+        store; then what is unsaved is saved, one line on standard error says so, and the process exits.
+
+        Parameters
+        ----------
+        *signals : signal.Signals
+            Default are SIGTERM and SIGUSR1.
+        network : optional
+            The live network, if there is one already.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        within : float
+            Simulated time in ms between two looks; each look interrupts the simulator.
+        exit_status : int or None
+            What the job script will see; None goes on simulating after saving.
+
+        Returns
+        -------
+        SignalWatch
+            Its ``stop()`` gives the signals back; so does the end of a ``with`` block, or of the store.
+
+        Raises
+        ------
+        OptionError
+            If this is not the main thread.
+        """
+        self._check_writer()
+        watch = SignalWatch(self, signals or (signal.SIGTERM, signal.SIGUSR1), within, exit_status)
+        self._watches = [*(other for other in self._watches if other.listening), watch]
+        with suppress(SimulatorError) if network is None else nullcontext():
+            watch.attach(simulator_for(network, net_id))
+        return watch
+
+    def checkpoint_if_asked(self, network: Any = None, *, net_id: int = 0) -> None:
+        """Save what is unsaved and exit if a signal came; else do nothing.
+
+        For places between two calls of ``simulate``, and for simulators that do not call back
+        between steps.
+
+        Parameters
+        ----------
+        network : optional
+            The live network; default is the one that was resumed or is saved from.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+
+        Raises
+        ------
+        OptionError
+            If nobody listens to signals; :meth:`on_signal` does.
+        """
+        self._check_writer()
+        if not any(watch.listening for watch in self._watches):
+            raise OptionError("nobody listens to signals", details={"hint": "call on_signal() first"})
+        if network is not None:
+            self._know(simulator_for(network, net_id))
+        self.heed_signals()
 
     def heed_signals(self) -> None:
-        """Leave, if a signal came."""
+        """Save what is unsaved and exit, if a signal came; the network must be between two steps."""
+        for watch in self._watches:
+            watch.look()
+
+    def _know(self, simulator: Simulator) -> None:
+        """Tell those who listen to signals which network there is to save."""
+        for watch in self._watches:
+            if not watch.attached:
+                watch.attach(simulator)
+
+    def resume(self, network: Any = None, *, net_id: int = 0, another_run: bool = False) -> LoadReport | None:
+        """Load the newest intact checkpoint into a live network, if it is of the same run.
+
+        Parameters
+        ----------
+        network : optional
+            The live network; default is the simulator's global one.
+        net_id : int
+            Number of the network, for simulators that keep them globally (ANNarchy 4).
+        another_run : bool
+            Also from a checkpoint of a network with another seed or other equations, or of another
+            task of an array of jobs.
+
+        Returns
+        -------
+        LoadReport or None
+            None if the store is empty: the run begins. Damaged checkpoints that were
+            passed over are among the report's notes.
+
+        Raises
+        ------
+        CorruptFileError
+            If there are checkpoints and none is intact.
+        MismatchError
+            If the network is another one, or the run is and ``another_run`` does not allow it; nothing
+            was changed.
+        """
+        self._settle_first()
+        simulator = simulator_for(network, net_id)
+        found = load_newest(simulator, self._catalog.all(), self.path, another_run=another_run)
+        report = None
+        if found is not None:
+            report, self.saved_step = found
+        self._know(simulator)
+        return report
 
 
-def save_now(store: Saves, simulator: Simulator, why: str) -> float | None:
+def _save_now(store: Autosaving, simulator: Simulator, why: str) -> float | None:
     """Save, unless this very step is saved already, and log why.
 
     Returns
@@ -121,7 +302,7 @@ class Periodic:
     """
 
     def __init__(
-        self, store: Saves, simulator: Simulator, period: float | None, pace: Pace | None, within: float
+        self, store: Autosaving, simulator: Simulator, period: float | None, pace: Pace | None, within: float
     ) -> None:
         if not isinstance(simulator, CallsBack):
             raise SimulatorError(
@@ -157,7 +338,7 @@ class Periodic:
             self._save(why)
 
     def _save(self, why: str) -> None:
-        seconds = save_now(self._store, self._simulator, why)
+        seconds = _save_now(self._store, self._simulator, why)
         if self._pace is not None:
             self._pace.saved(seconds)
         self._store.heed_signals()  # nothing is unsaved at this moment
@@ -178,108 +359,110 @@ class Periodic:
             self._at_period()
 
 
-def load_newest(
-    simulator: Simulator, infos: Sequence[CheckpointInfo], where: str, *, another_run: bool
-) -> tuple[LoadReport, int | None] | None:
-    """Load the newest intact checkpoint; None if the store is empty.
+class SignalWatch:
+    """Listens to signals; see :meth:`CheckpointStore.on_signal`.
 
-    Parameters
-    ----------
-    simulator : Simulator
-        The live, compiled network.
-    infos : sequence of CheckpointInfo
-        The series, oldest first.
-    where : str
-        The store, for messages.
-    another_run : bool
-        Also one that another run saved.
-
-    Returns
-    -------
-    report, time_step
-        Damaged checkpoints that were passed over are among the report's notes.
-
-    Raises
-    ------
-    CorruptFileError
-        If there are checkpoints and all of them are damaged; nothing was changed.
-    MismatchError
-        If the newest intact one does not fit the network, or is of another run; nothing was changed.
+    Until it knows the network, nothing can be unsaved, and the process leaves at once. From
+    then on a signal is only noted, because the network may be in the middle of a step or of a
+    save; it is heeded by :meth:`look`, called between two steps and when it ends.
     """
-    passed: list[Note] = []
-    for info in reversed(infos):
+
+    def __init__(
+        self, store: Autosaving, signals: Sequence[signal.Signals], within: float, exit_status: int | None
+    ) -> None:
+        self._store = store
+        self._within = within
+        self._exit_status = exit_status
+        self._came: signal.Signals | None = None
+        self._simulator: Simulator | None = None
+        self._leave: Callable[[], None] | None = None
+        self._process = os.getpid()
+        self._before: dict[signal.Signals, Any] = {}
         try:
-            with open_inside(info.path) as checkpoint:
-                reading = Reading(checkpoint.state(lazy=True))
-                if not another_run:
-                    _refuse_another_run(simulator, reading.state, checkpoint.provenance, info.path)
-                report = load_into(simulator, reading, path=info.path)
-                return replace(report, notes=(*passed, *report.notes)), checkpoint.time_step
-        except FormatVersionError:
-            raise  # intact, and newer than this package: not to be passed over
-        except MismatchError as error:
-            if error.report is not None:  # what fits is loaded by load, which has options for that
-                error.details["hint"] = f"ann_ckpt.load can do more: {error.details.get('hint', '')}"
+            for number in signals:
+                self._before[number] = signal.signal(number, self._note)
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, ValueError):
+                raise OptionError("only the main thread of a process can listen to signals") from error
             raise
-        except _DAMAGED as error:
-            passed.append(Note(info.name, f"skipped: {error.fact}"))
-    if passed:
-        raise CorruptFileError(
-            "no checkpoint of the store can be loaded",
-            details={note.path: note.text for note in passed},
-            where=printable(where, 400),
-        )
-    return None
 
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked child does what it would have done without us
+            signal.signal(number, self._before.get(signal.Signals(number)) or signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self._came = signal.Signals(number)
+        if self._simulator is None and self._exit_status is not None and not self._store.busy:
+            self.look()
 
-def _refuse_another_run(
-    simulator: Simulator, stored: NetworkState, provenance: Mapping[str, Any], where: str
-) -> None:
-    live = simulator.read().state
-    found = {}
-    if None not in (stored.seed, live.seed) and stored.seed != live.seed:
-        found["seed"] = f"{stored.seed} in the checkpoint, {live.seed} in this network"
-    there, here = Job.from_dict(provenance.get("job")), Job.current()
-    tasks = [None if job is None else job.task for job in (there, here)]
-    if None not in tasks and tasks[0] != tasks[1]:
-        found["task"] = f"{printable(tasks[0], 40)} saved the checkpoint, this is {printable(tasks[1], 40)}"
-    found |= _other_texts(stored, live)
-    if found:
-        raise MismatchError(
-            "the newest checkpoint is of another run",
-            details=found | {"hint": "another_run=True resumes from it all the same"},
-            where=printable(where, 400),
-        )
+    def attach(self, simulator: Simulator) -> None:
+        """Take the network that may have to be saved, and look between its steps if it calls back."""
+        self._unhook()
+        self._simulator = simulator
+        if isinstance(simulator, CallsBack):
+            within = max(self._within, clock_of(simulator).dt or 0.0)
+            self._leave = simulator.call_every(within, self.look)
 
+    @property
+    def listening(self) -> bool:
+        """Whether it was not stopped."""
+        return bool(self._before)
 
-def _other_texts(stored: NetworkState, live: NetworkState) -> dict[str, str]:
-    """Return where the equations of the two differ, with the first lines that do."""
-    pairs = [
-        *(
-            (name, population.neuron_type, live.populations[name].neuron_type)
-            for name, population in stored.populations.items()
-            if name in live.populations
-        ),
-        *(
-            (name, projection.synapse_type, live.projections[name].synapse_type)
-            for name, projection in stored.projections.items()
-            if name in live.projections
-        ),
-    ]
-    found = {}
-    for name, there, here in pairs:
-        if there is None or here is None:
-            continue
-        for part in sorted(there.texts.keys() & here.texts.keys()):
-            lines = zip_longest(_lines(there.texts[part]), _lines(here.texts[part]), fillvalue="")
-            for one, two in lines:
-                if one != two:
-                    shown = f"{printable(one)!r} in the checkpoint, {printable(two)!r} in this network"
-                    found[printable(f"{name}, {part}", 80)] = shown
-                    break
-    return found
+    @property
+    def attached(self) -> bool:
+        """Whether it knows the network."""
+        return self._simulator is not None
 
+    def look(self, *, save: bool = True) -> None:
+        """If a signal came, save what is unsaved and leave; the network must be between two steps."""
+        if self._came is not None and os.getpid() == self._process:
+            number, self._came = self._came, None
+            done = self._save(number) if save else "the store was just closed"
+            if self._exit_status is not None:
+                self._depart(number, done)
 
-def _lines(text: str) -> list[str]:
-    """Lines without what only lays them out."""
-    return [" ".join(words) for line in text.splitlines() if (words := line.split())]
+    def _save(self, number: signal.Signals) -> str:
+        if self._simulator is None:
+            return "there was nothing to save"
+        seconds = _save_now(self._store, self._simulator, f"on {number.name}")
+        step = clock_of(self._simulator).time_step
+        what = "the network" if step is None else f"step {step}"
+        if seconds is None:
+            return f"{what} was saved before"
+        return f"saved {what} to {printable(self._store.path, 400)} in {seconds:.2f} s"
+
+    def _depart(self, number: signal.Signals, done: str) -> NoReturn:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody need be listening
+            sys.stderr.write(f"ann_ckpt: {number.name}: {done}; leaving with status {self._exit_status}\n")
+            sys.stderr.flush()
+        raise SystemExit(self._exit_status)
+
+    def stop(self) -> None:
+        """End the calls and restore the previous signal handlers; without effect the second time."""
+        self._unhook()
+        while self._before and os.getpid() == self._process:
+            number, before = self._before.popitem()
+            signal.signal(number, before)
+
+    def _unhook(self) -> None:
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    def end(self) -> None:
+        """Look for the last time, then stop; what comes in the last save is heeded, too."""
+        try:
+            self.look()
+        finally:
+            self.stop()
+        self.look()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.end()
+        else:
+            self.stop()

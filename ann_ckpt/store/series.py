@@ -1,4 +1,4 @@
-"""Read access to a store: checkpoints by position, step, time and tag, each opened on first use."""
+"""Read access to a store: checkpoints by position, step, time and tag; verifying and exporting them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import (
     CheckpointError,
     ClosedCheckpointError,
@@ -22,7 +23,8 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
-from ann_ckpt.report import Meter, Note, Progress, VerifyReport, human_bytes
+from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, human_bytes
+from ann_ckpt.single import write_single
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
 from ann_ckpt.store.inside import check_file
@@ -31,7 +33,6 @@ __all__ = [
     "SeriesView",
     "WaitingCheckpoint",
     "open_one",
-    "verify_store",
 ]
 
 
@@ -299,6 +300,74 @@ class SeriesView:
             where=printable(self.path, 400),
         )
 
+    def export(
+        self,
+        which: int | str,
+        path: str | os.PathLike[str],
+        *,
+        compression: str = "auto",
+        progress: Progress | None = None,
+    ) -> SaveReport:
+        """Write one checkpoint as a self-contained file.
+
+        Parameters
+        ----------
+        which : int or str
+            Place in the series, or tag, step or name.
+        path : path-like
+            Ends in ``.h5`` or ``.hdf5``.
+        compression : str
+            Of its large arrays; see :func:`ann_ckpt.write`.
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes.
+
+        Raises
+        ------
+        FileMissingError
+            If the newest is asked for, and the store is empty.
+        """
+        with self.latest if which == -1 else self[which] as checkpoint:
+            return write_single(
+                Reading(checkpoint.state(lazy=True)),
+                path,
+                compression=compression,
+                created=checkpoint.created,
+                provenance=checkpoint.provenance,
+                tag=checkpoint.tag,
+                progress=progress,
+            )
+
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
+        """Verify everything in the store against its digests.
+
+        A checkpoint that is pruned meanwhile is left out.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called as ``progress(what, done, total)`` with bytes.
+        """
+        began = time.perf_counter()
+        infos = self.checkpoints
+        total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
+        seen: set[BlockLocation] = set()
+        checked: set[str] = set()
+        damaged: list[Note] = []
+        meter = Meter(progress, total)
+        for info in infos:
+            try:
+                with open_inside(info.path) as checkpoint:
+                    for path, count, error in checkpoint._verify(seen):
+                        checked.add(f"{info.name}/{path}")
+                        if error is not None:
+                            damaged.append(Note(f"{info.name}:/{path}", error.fact))
+                        meter.tick(f"{info.name}/{path}", count)
+            except (FileMissingError, PrunedError):
+                continue
+            except CheckpointError as error:
+                damaged.append(Note(info.name, error.fact))
+        return VerifyReport(self.path, len(checked), tuple(damaged), meter.done, time.perf_counter() - began)
+
     def __repr__(self) -> str:
         infos = self._catalog.all()
         total = sum(added_bytes(infos))
@@ -311,37 +380,3 @@ def _tolerance(info: CheckpointInfo, field: str) -> float:
     if field == "time_step" or info.time_ms is None or not info.time_step:
         return 0.0
     return info.time_ms / info.time_step / 2
-
-
-def verify_store(store: SeriesView, *, progress: Progress | None = None) -> VerifyReport:
-    """Verify everything in a store against its digests.
-
-    A checkpoint that is pruned meanwhile is left out.
-
-    Parameters
-    ----------
-    store : SeriesView
-        May be written to, or pruned, at the same time.
-    progress : callable, optional
-        Called as ``progress(what, done, total)`` with bytes.
-    """
-    began = time.perf_counter()
-    infos = store.checkpoints
-    total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
-    seen: set[BlockLocation] = set()
-    checked: set[str] = set()
-    damaged: list[Note] = []
-    meter = Meter(progress, total)
-    for info in infos:
-        try:
-            with open_inside(info.path) as checkpoint:
-                for path, count, error in checkpoint._verify(seen):
-                    checked.add(f"{info.name}/{path}")
-                    if error is not None:
-                        damaged.append(Note(f"{info.name}:/{path}", error.fact))
-                    meter.tick(f"{info.name}/{path}", count)
-        except (FileMissingError, PrunedError):
-            continue
-        except CheckpointError as error:
-            damaged.append(Note(info.name, error.fact))
-    return VerifyReport(store.path, len(checked), tuple(damaged), meter.done, time.perf_counter() - began)

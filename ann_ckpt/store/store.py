@@ -1,18 +1,17 @@
-"""The public class of a store: save, add, export, prune."""
+"""The public class of a store: opening for saving, saves, additions."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
 
 from ann_ckpt.adapters.live import live_reading
-from ann_ckpt.adapters.protocol import Reading, Simulator
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import (
     BusyError,
@@ -26,20 +25,16 @@ from ann_ckpt.errors import (
 from ann_ckpt.format import chunking
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
-from ann_ckpt.report import LoadReport, Note, Progress, SaveReport, VerifyReport
+from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Selection, Which
-from ann_ckpt.single import write_single
-from ann_ckpt.store.autosave import Periodic, load_newest
+from ann_ckpt.store.autosave import Autosaving
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
 from ann_ckpt.store.folder import check_tag
-from ann_ckpt.store.job import Job, duration
+from ann_ckpt.store.job import Job
 from ann_ckpt.store.opening import PathLike, open_checkpoint
-from ann_ckpt.store.pacing import Pace
-from ann_ckpt.store.pruning import Retention, Upkeep, collect, remove
+from ann_ckpt.store.pruning import Retention, collect, remove
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
-from ann_ckpt.store.series import verify_store
 from ann_ckpt.store.session import Session
-from ann_ckpt.store.signals import PREEMPTED, SignalWatch
 from ann_ckpt.store.writer import SeriesWriter, Snapshot
 from ann_ckpt.threads import interpreter_ends
 
@@ -52,7 +47,7 @@ Mode = Literal["r", "a", "w", "prune"]
 _MODES = ("r", "a", "w", "prune")
 
 
-class CheckpointStore(Upkeep):
+class CheckpointStore(Autosaving):
     """A series of checkpoints in one folder that share what did not change.
 
     Parameters
@@ -108,10 +103,6 @@ class CheckpointStore(Upkeep):
         self._process = os.getpid()
         self._joined: Session | None = None
         self._member = object()
-        self.saved_step: int | None = None
-        """Time step of what was saved or resumed last through this object."""
-        self.reason: str | None = None
-        self._watches: list[SignalWatch] = []
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
         if mode in ("a", "w"):
@@ -159,6 +150,11 @@ class CheckpointStore(Upkeep):
                 remove(self._folder, self._catalog.all())
                 collect(self._folder, [path.stem for path in self._folder.object_files()])
             self._swept()
+
+    @property
+    def busy(self) -> bool:
+        """Whether this thread is in the middle of a change of the store."""
+        return self._joined is not None and self._joined.busy
 
     @property
     def _session(self) -> Session:
@@ -221,16 +217,8 @@ class CheckpointStore(Upkeep):
             If this thread is in the middle of another change of the store, so that this is a
             signal handler or a callback.
         """
-        pending = self._save(
-            network,
-            tag,
-            metadata,
-            Selection(populations, projections, attributes),
-            net_id,
-            barrier,
-            background,
-            progress,
-        )
+        selection = Selection(populations, projections, attributes)
+        pending = self._save(network, tag, metadata, selection, net_id, barrier, background, progress)
         # Callers from before there were two methods get what the other one gives.
         return cast("StoreReport", pending) if background else pending.wait()
 
@@ -258,16 +246,8 @@ class CheckpointStore(Upkeep):
             Whether it was committed. What fails after this call is raised by the next one that
             changes the store, or by :meth:`close`.
         """
-        return self._save(
-            network,
-            tag,
-            metadata,
-            Selection(populations, projections, attributes),
-            net_id,
-            barrier,
-            True,
-            progress,
-        )
+        selection = Selection(populations, projections, attributes)
+        return self._save(network, tag, metadata, selection, net_id, barrier, True, progress)
 
     def _save(
         self,
@@ -362,13 +342,13 @@ class CheckpointStore(Upkeep):
     @contextmanager
     def _entered(self) -> Iterator[SeriesWriter]:
         """Say that this thread changes the store; yield what writes."""
-        self._the_writer()
+        self._check_writer()
         with self._session.entered():
             self._settle()
             self._session.check(self._member)
-            yield self._the_writer()
+            yield self._check_writer()
 
-    def _the_writer(self) -> SeriesWriter:
+    def _check_writer(self) -> SeriesWriter:
         """Return what writes, if this store object may."""
         if self._process != os.getpid() and self.mode in ("a", "w"):
             raise OptionError(
@@ -383,7 +363,7 @@ class CheckpointStore(Upkeep):
 
     def _check_commit(self) -> None:
         """See to it that this process still is the one that saves: a callback may have forked, or closed."""
-        self._the_writer()
+        self._check_writer()
         self._session.check(self._member)
 
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
@@ -416,240 +396,6 @@ class CheckpointStore(Upkeep):
             return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
         except OSError as error:
             return (), (Note("", f"pruning was not completed: {error}"),)
-
-    # --- While simulating ---------------------------------------------------------
-
-    def every(
-        self,
-        period: float | None = None,
-        *,
-        minutes: float | None = None,
-        overhead: float | None = None,
-        walltime: str | float | None = None,
-        network: Any = None,
-        net_id: int = 0,
-        within: float = 10.0,
-    ) -> Periodic:
-        """Save again and again from now on; whichever rule is given first says so, saves.
-
-        The simulator's own callbacks do it (ANNarchy's ``every``, which calls during
-        ``simulate``). Nothing is saved where the run begins or was resumed. Why each save
-        happened is logged (logger ``ann_ckpt``, level INFO) and stands in the provenance of the
-        checkpoint as ``saved``.
-
-        Parameters
-        ----------
-        period : float, optional
-            Save whenever the simulated time is a multiple of so many ms.
-        minutes : float, optional
-            Save when so much time has passed on the clock since the last save.
-        overhead : float, optional
-            Share of the time that the saves may take, such as 0.02: save as often as that allows, judged
-            by what the saves before took.
-        walltime : str or float, optional
-            How long the process may run from now on, ``"24:00:00"``, ``"90min"`` or seconds: save
-            before that is over. Within a batch job that says how much time it has left, that
-            counts instead, and is asked for with ``minutes`` and ``overhead``, too.
-        network : optional
-            The live network; default is the simulator's global one.
-        net_id : int
-            Number of the network, for simulators that keep them globally (ANNarchy 4).
-        within : float
-            Simulated time in ms between two looks at the clock.
-
-        Returns
-        -------
-        Periodic
-            Its ``stop()`` ends it; so does the end of a ``with`` block, which also saves
-            if the run has just come to the end of a period.
-
-        Raises
-        ------
-        SimulatorError
-            If the simulator offers no callbacks.
-        OptionError
-            If no rule is given, or one is out of its range.
-        """
-        self._the_writer()
-        by_clock = not minutes is overhead is walltime is None
-        if period is None and not by_clock:
-            raise OptionError(
-                "nothing says when to save",
-                details={"expected": "a period, minutes=, overhead= or walltime="},
-            )
-        seconds = None if walltime is None else duration(walltime)
-        pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
-        simulator = simulator_for(network, net_id)
-        made = Periodic(self, simulator, period, pace, within)
-        self._know(simulator)
-        return made
-
-    def on_signal(
-        self,
-        *signals: signal.Signals,
-        network: Any = None,
-        net_id: int = 0,
-        within: float = 10.0,
-        exit_status: int | None = PREEMPTED,
-    ) -> SignalWatch:
-        """Save and exit when a signal arrives, as batch systems send before they kill a job.
-
-        Called right after the store is opened, it listens until the store is closed. As long as
-        no network is known there is nothing to save, and the process exits at once. The network becomes
-        known by ``network=``, :meth:`resume` or :meth:`every`; from then on a signal only
-        sets a flag, and what is under way, such as a save, comes to its end. The flag is looked at
-        between two steps, by :meth:`checkpoint_if_asked`, and at the end of the block or the
-        store; then what is unsaved is saved, one line on standard error says so, and the process exits.
-
-        Parameters
-        ----------
-        *signals : signal.Signals
-            Default are SIGTERM and SIGUSR1.
-        network : optional
-            The live network, if there is one already.
-        net_id : int
-            Number of the network, for simulators that keep them globally (ANNarchy 4).
-        within : float
-            Simulated time in ms between two looks; each look interrupts the simulator.
-        exit_status : int or None
-            What the job script will see; None goes on simulating after saving.
-
-        Returns
-        -------
-        SignalWatch
-            Its ``stop()`` gives the signals back; so does the end of a ``with`` block, or of the store.
-
-        Raises
-        ------
-        OptionError
-            If this is not the main thread.
-        """
-        self._the_writer()
-        watch = SignalWatch(self, signals or (signal.SIGTERM, signal.SIGUSR1), within, exit_status)
-        self._watches = [*(other for other in self._watches if other.listening), watch]
-        with suppress(SimulatorError) if network is None else nullcontext():
-            watch.attach(simulator_for(network, net_id))
-        return watch
-
-    def checkpoint_if_asked(self, network: Any = None, *, net_id: int = 0) -> None:
-        """Save what is unsaved and exit if a signal came; else do nothing.
-
-        For places between two calls of ``simulate``, and for simulators that do not call back
-        between steps.
-
-        Parameters
-        ----------
-        network : optional
-            The live network; default is the one that was resumed or is saved from.
-        net_id : int
-            Number of the network, for simulators that keep them globally (ANNarchy 4).
-
-        Raises
-        ------
-        OptionError
-            If nobody listens to signals; :meth:`on_signal` does.
-        """
-        self._the_writer()
-        if not any(watch.listening for watch in self._watches):
-            raise OptionError("nobody listens to signals", details={"hint": "call on_signal() first"})
-        if network is not None:
-            self._know(simulator_for(network, net_id))
-        self.heed_signals()
-
-    def heed_signals(self) -> None:
-        """Save what is unsaved and exit, if a signal came; the network must be between two steps."""
-        for watch in self._watches:
-            watch.look()
-
-    @property
-    def busy(self) -> bool:
-        """Whether this thread is in the middle of a change of the store."""
-        return self._joined is not None and self._joined.busy
-
-    def _know(self, simulator: Simulator) -> None:
-        """Tell those who listen to signals which network there is to save."""
-        for watch in self._watches:
-            if not watch.attached:
-                watch.attach(simulator)
-
-    def resume(self, network: Any = None, *, net_id: int = 0, another_run: bool = False) -> LoadReport | None:
-        """Load the newest intact checkpoint into a live network, if it is of the same run.
-
-        Parameters
-        ----------
-        network : optional
-            The live network; default is the simulator's global one.
-        net_id : int
-            Number of the network, for simulators that keep them globally (ANNarchy 4).
-        another_run : bool
-            Also from a checkpoint of a network with another seed or other equations, or of another
-            task of an array of jobs.
-
-        Returns
-        -------
-        LoadReport or None
-            None if the store is empty: the run begins. Damaged checkpoints that were
-            passed over are among the report's notes.
-
-        Raises
-        ------
-        CorruptFileError
-            If there are checkpoints and none is intact.
-        MismatchError
-            If the network is another one, or the run is and ``another_run`` does not allow it; nothing
-            was changed.
-        """
-        self._settle_first()
-        simulator = simulator_for(network, net_id)
-        found = load_newest(simulator, self._catalog.all(), self.path, another_run=another_run)
-        report = None
-        if found is not None:
-            report, self.saved_step = found
-        self._know(simulator)
-        return report
-
-    # --- Other files --------------------------------------------------------------
-
-    def export(
-        self,
-        which: int | str,
-        path: PathLike,
-        *,
-        compression: str = "auto",
-        progress: Progress | None = None,
-    ) -> SaveReport:
-        """Write one checkpoint as a self-contained file.
-
-        Parameters
-        ----------
-        which : int or str
-            Place in the series, or tag, step or name.
-        path : path-like
-            Ends in ``.h5`` or ``.hdf5``.
-        compression : str
-            Of its large arrays; see :func:`ann_ckpt.write`.
-        progress : callable, optional
-            Called as ``progress(what, done, total)`` with bytes.
-
-        Raises
-        ------
-        FileMissingError
-            If the newest is asked for, and the store is empty.
-        """
-        with self.latest if which == -1 else self[which] as checkpoint:
-            return write_single(
-                Reading(checkpoint.state(lazy=True)),
-                path,
-                compression=compression,
-                created=checkpoint.created,
-                provenance=checkpoint.provenance,
-                tag=checkpoint.tag,
-                progress=progress,
-            )
-
-    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
-        """Verify everything against its digests; see :func:`verify_store`."""
-        return verify_store(self, progress=progress)
 
     # --- The end ------------------------------------------------------------------
 
