@@ -15,14 +15,16 @@ within    = VIRTUAL_ENV="$(CURDIR)/$1" PATH="$(CURDIR)/$1/bin:$$PATH"
 IN       := $(call within,$(VENV))
 IN48     := $(call within,$(VENV48))
 
-# What needs no simulator.
+# What needs no simulator, for environments without one.
 CORE     := tests/unit tests/golden
+# What compiles networks of ANNarchy, beside which everything else runs.
+COMPILED := tests/live tests/models
 PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 	$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13))
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup environments test test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
+.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models clean
 
 help:
@@ -34,10 +36,14 @@ demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs on
 
 setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
 
-test: test-4.8 test-5.0  ## install what the tests need and run all of them
+# The longest first, so that two processes (-j2) are done at almost the same time.
+test: test-core test-5.0 test-4.8  ## install what the tests need and run all of them
 
-test-5.0: $(VENV)/.dev $(VENV)/.tools  ## all tests, with numpy 2 and ANNarchy 5.0
-	$(IN) python -m pytest
+test-core: $(VENV)/.dev $(VENV)/.tools  ## all tests that compile no network, with numpy 2
+	$(IN) python -m pytest $(COMPILED:%=--ignore=%)
+
+test-5.0: $(VENV)/.dev $(VENV)/.tools  ## the tests that do, with ANNarchy 5.0
+	$(IN) python -m pytest $(COMPILED)
 
 test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.26 and ANNarchy 4.8
 	$(IN48) python -m pytest tests/unit tests/live
