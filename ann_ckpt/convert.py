@@ -13,7 +13,7 @@ from ann_ckpt.adapters.formats import examine, format_of
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.paths import is_folder, local_path, same_file
-from ann_ckpt.report import Note, Progress, Report, human_bytes
+from ann_ckpt.report import Note, Progress, Report, count, human_bytes
 
 __all__ = [
     "Conversion",
@@ -60,8 +60,8 @@ class ConvertReport(Report):
         verdict = "converted in part" if self.partial else "converted"
         return (
             f"{verdict} {printable(self.source)} ({self.container} of {self.program} {self.versions}) "
-            f"to {printable(self.path)}: {len(self.saved)} objects, {human_bytes(self.bytes_written)} "
-            f"in {self.seconds:.2f} s"
+            f"to {printable(self.path)}: {count(len(self.saved), 'object')}, "
+            f"{human_bytes(self.bytes_written)} in {self.seconds:.2f} s"
         )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "SaveReport",
     "VerifyReport",
+    "count",
     "human_bytes",
 ]
 
@@ -68,6 +69,17 @@ class Note:
 @dataclass(frozen=True, slots=True)
 class Loss(Note):
     """A note on missing data in the source; the result is partial."""
+
+
+def count(number_of: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "dendrite"), count(1200, "synapse")
+    ('1 dendrite', '1,200 synapses')
+    """
+    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
 
 
 def human_bytes(count: float) -> str:
@@ -130,7 +142,7 @@ class SaveReport(Report):
     def headline(self) -> str:
         """Return the report in one line."""
         return (
-            f"saved {len(self.saved)} objects to {printable(self.path)}: "
+            f"saved {count(len(self.saved), 'object')} to {printable(self.path)}: "
             f"{human_bytes(self.bytes_written)} in {self.seconds:.2f} s"
         )
 
@@ -166,8 +178,8 @@ class LoadReport(Report):
     def headline(self) -> str:
         """Return the report in one line."""
         return (
-            f"loaded {len(self.loaded)} attributes from {printable(self.path)}: "
-            f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s, {len(self.problems)} problems"
+            f"loaded {count(len(self.loaded), 'attribute')} from {printable(self.path)}: "
+            f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s, {count(len(self.problems), 'problem')}"
         )
 
 
@@ -191,6 +203,6 @@ class VerifyReport(Report):
         """Return the report in one line."""
         verdict = "intact" if self.ok else f"{len(self.damaged)} DAMAGED"
         return (
-            f"{printable(self.path)}: {verdict}, {self.checked} arrays, "
+            f"{printable(self.path)}: {verdict}, {count(self.checked, 'array')}, "
             f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s"
         )

@@ -28,7 +28,7 @@ from ann_ckpt.format.layout import unescape
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
-from ann_ckpt.report import Note, Progress
+from ann_ckpt.report import Note, Progress, count
 from ann_ckpt.store.catalog import added_bytes
 from ann_ckpt.store.series import SeriesView
 
@@ -187,7 +187,7 @@ class Runs(Sequence[Run]):
         return document
 
     def __repr__(self) -> str:
-        return f"<{len(self.rows)} runs below {printable(self.folder)}>"
+        return f"<{count(len(self.rows), 'run')} below {printable(self.folder)}>"
 
 
 def runs(
@@ -235,11 +235,13 @@ def runs(
             rows.append(row)
     if memory is not None:
         memory.keep()
-    notes = [Note("", f"{others:,} files with a checkpoint's extension are not HDF5")] if others else []
+    notes = [Note("", f"{count(others, 'file')} with a checkpoint's extension, not HDF5")] if others else []
     for column in columns:
         none = [run.name for run in rows if run.problem is None and run.columns[column] is None]
         if none:
-            notes.append(Note(column, f"no single value in {len(none):,} runs, such as {printable(none[0])}"))
+            notes.append(
+                Note(column, f"no single value in {count(len(none), 'run')}, such as {printable(none[0])}")
+            )
     return Runs(os.fspath(root), tuple(rows), tuple(notes))
 
 

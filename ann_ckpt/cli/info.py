@@ -16,11 +16,11 @@ from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.contents import entries
-from ann_ckpt.cli.output import count, emit, facts, number, print_json, safe, shape, table
+from ann_ckpt.cli.output import emit, facts, number, print_json, safe, shape, table
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState, ProjectionState, TypeInfo
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 
 __all__ = [
     "describe_foreign",

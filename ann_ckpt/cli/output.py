@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ann_ckpt.errors import printable
@@ -22,7 +29,6 @@ from ann_ckpt.report import Progress as Callback
 
 __all__ = [
     "FEW",
-    "count",
     "emit",
     "facts",
     "few",
@@ -77,17 +83,6 @@ def shape(lengths: tuple[int, ...]) -> str:
     ('20 x 20', '400', '1 value')
     """
     return " x ".join(f"{n:,}" for n in lengths) if lengths else "1 value"
-
-
-def count(number_of: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> count(1, "dendrite"), count(1200, "synapse")
-    ('1 dendrite', '1,200 synapses')
-    """
-    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
 
 
 def row_range(text: str) -> slice:
@@ -168,7 +163,7 @@ def json_ready(value: Any) -> Any:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callback | None]:
+def progress_bar(title: str, *, of_bytes: bool = True) -> Iterator[Callback | None]:
     """Yield a progress callback that moves a bar on a terminal; None where there is none."""
     err = Console(stderr=True)
     if not err.is_terminal:
@@ -177,7 +172,7 @@ def progress_bar(title: str) -> Iterator[Callback | None]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(binary_units=True),
+        DownloadColumn(binary_units=True) if of_bytes else MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True) as bar:

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from ann_ckpt.cli.command import Command, json_option
-from ann_ckpt.cli.output import count, emit, number, print_json, progress_bar, safe, table
+from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, table
 from ann_ckpt.durable import atomic_write
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 from ann_ckpt.runs import Run
 from ann_ckpt.runs import runs as list_runs
 
@@ -50,7 +50,7 @@ def runs(
     A store stands by its newest checkpoint. Only headers are read, and the columns asked for.
     """
     wanted = [column.strip() for column in columns.split(",") if column.strip()]
-    with progress_bar("listing") as progress:
+    with progress_bar("listing", of_bytes=False) as progress:
         found = list_runs(folder, columns=wanted, cache=cache, progress=progress)
     if parquet is not None:
         found.to_parquet(parquet)

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from ann_ckpt.cli.command import Command, json_option
-from ann_ckpt.cli.output import count, emit, number, print_json, progress_bar, safe, table
+from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, table
 from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.errors import CheckpointError, LockedError, OptionError
 from ann_ckpt.format.chunking import Compression
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.lock import Holder, break_lock, holder_of

@@ -22,7 +22,6 @@ from ann_ckpt.cli.command import Command, file_argument, json_option
 from ann_ckpt.cli.contents import CheckpointEntry, entries, find, inside
 from ann_ckpt.cli.output import (
     FEW,
-    count,
     emit,
     facts,
     few,
@@ -37,7 +36,7 @@ from ann_ckpt.cli.output import (
 from ann_ckpt.errors import OptionError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import AttributeInfo, Dendrite, PopulationState, TypeInfo
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 
 __all__ = [
     "View",

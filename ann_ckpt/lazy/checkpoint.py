@@ -328,7 +328,7 @@ class Checkpoint:
         """Yield objects of which every value is what was written, but not what makes a network."""
         members: Iterable[tuple[str, LazyObjects[Any], Callable[[Any], object]]] = (
             (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
-            (layout.PROJECTIONS, self.projections, lambda projection: projection.state(lazy=True)),
+            (layout.PROJECTIONS, self.projections, lambda projection: projection.check()),
         )
         for group, objects, look in members:
             for name in objects:

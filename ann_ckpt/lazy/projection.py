@@ -31,6 +31,7 @@ from ann_ckpt.model import (
     TypeInfo,
     nbytes,
 )
+from ann_ckpt.model.arrays import permutation_fault
 from ann_ckpt.model.connectivity import POINTER, RANK
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.rows import Slab, Synapses
@@ -230,6 +231,21 @@ class LazyProjection(RowAccess):
                 synapse_type=self.synapse_type,
             )
 
+    def check(self) -> None:
+        """Raise if what is stored makes no projection; of the values only ``order`` is read.
+
+        Raises
+        ------
+        CorruptFileError
+            If shapes, types or ranks do not fit, or the order is not a permutation of the synapses.
+        """
+        state = self.state(lazy=True)
+        fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
+        if fault is not None:
+            raise CorruptFileError(
+                f"{layout.ORDER!r} is not a permutation: {fault}", where=self._reader.where(self._path)
+            )
+
     def _connectivity_in_memory(self) -> Connectivity:
         return Connectivity(*(np.asarray(a) for a in (self.post_ranks, self.row_ptr, self.pre_ranks)))
 
@@ -300,6 +316,9 @@ class LazyProjection(RowAccess):
                 raise self._senseless(name, attribute.values, f"shape {shape}")
         if isinstance(self.delays, LazyArray) and self.delays.shape != synapses:
             raise self._senseless(layout.DELAYS, self.delays, f"shape {synapses}")
+        for name, delays in self.pathway_delays.items():
+            if delays.shape not in ((), synapses):
+                raise self._senseless(name, delays, f"shape {synapses}")
         self._lengths_checked = True
 
     def _senseless(self, name: str, found: Array, expected: str) -> CorruptFileError:

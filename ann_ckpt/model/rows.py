@@ -7,7 +7,7 @@ that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Synapses:
     """Shape ``(n,)``."""
     delays: NDArray[Any] | int | None
     """In steps: shape ``(n,)``, one for all, or None if not known."""
+    pathway_delays: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
+    """By the name of a pathway, integers in steps, floats in seconds: shape ``(n,)``, or one for all."""
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Attributes by name, shape ``(n,)`` and the axes of one value, or one value where all synapses
     here share it."""
@@ -106,6 +108,11 @@ class RowAccess:
         """Parameters and variables together, parameters first."""
         raise NotImplementedError
 
+    @property
+    def pathway_delays(self) -> Mapping[str, Array]:
+        """Delays by the name of a pathway: one, or one per synapse."""
+        raise NotImplementedError
+
     def _all_rows(self) -> Connectivity:
         """All rows, checked; ``pre_ranks`` may be lazy."""
         raise NotImplementedError
@@ -160,7 +167,14 @@ class RowAccess:
             for name, value in slab.values.items()
         }
         post = np.full(slab.pre_ranks.size, post_rank, np.int32)
-        return Dendrite(slab.pre_ranks, post, slab.delays, values, post_rank=int(post_rank))
+        return Dendrite(
+            slab.pre_ranks,
+            post,
+            slab.delays,
+            values,
+            pathway_delays=slab.pathway_delays,
+            post_rank=int(post_rank),
+        )
 
     def rows(self, low: int, high: int) -> Synapses:
         """Return all synapses of rows ``[low, high)``, rows in order.
@@ -181,7 +195,7 @@ class RowAccess:
             for name, value in slab.values.items()
         }
         post = np.repeat(np.asarray(self.post_ranks[low : max(low, high)]), sizes)
-        return Synapses(slab.pre_ranks, post, slab.delays, values)
+        return Synapses(slab.pre_ranks, post, slab.delays, values, pathway_delays=slab.pathway_delays)
 
     def find_row(self, post_rank: int) -> int | None:
         """Return the number of the row that belongs to a neuron, or None."""
@@ -211,10 +225,19 @@ class RowAccess:
                 values[name] = take(
                     attribute.values, rows if attribute.locality is Locality.SEMIGLOBAL else where
                 )
-        delays = (
-            self.delays if self.delays is None or isinstance(self.delays, int) else take(self.delays, where)
+        pre = np.full(where.size, pre_rank, np.int32)
+        delays, pathways = self._delays_of(lambda delays: take(delays, where))
+        return Synapses(pre, take(self.post_ranks, rows), delays, values, pathway_delays=pathways)
+
+    def _delays_of(
+        self, pick: Callable[[Array], NDArray[Any]]
+    ) -> tuple[NDArray[Any] | int | None, dict[str, NDArray[Any]]]:
+        """Return the delays and those of pathways, picked from the arrays that have one per synapse."""
+        delays = self.delays
+        return (
+            delays if delays is None or isinstance(delays, int) else pick(delays),
+            {n: pick(d) if d.shape else np.asarray(d) for n, d in self.pathway_delays.items()},
         )
-        return Synapses(np.full(where.size, pre_rank, np.int32), take(self.post_ranks, rows), delays, values)
 
     def tocsr(self, attribute: str = "w") -> csr_array:
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``.
@@ -383,12 +406,8 @@ class RowAccess:
                 values[name] = np.asarray(attribute.values)
             elif attribute.locality in extent:
                 values[name] = np.asarray(attribute.values[extent[attribute.locality]])
-        delays = (
-            self.delays
-            if self.delays is None or isinstance(self.delays, int)
-            else np.asarray(self.delays[span])
-        )
-        return Slab(pointers, np.asarray(self.pre_ranks[span]), delays, values)
+        delays, pathways = self._delays_of(lambda delays: np.asarray(delays[span]))
+        return Slab(pointers, np.asarray(self.pre_ranks[span]), delays, pathways, values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -398,6 +417,7 @@ class Slab:
     pointers: NDArray[np.int64]
     pre_ranks: NDArray[np.int32]
     delays: NDArray[Any] | int | None
+    pathway_delays: dict[str, NDArray[Any]]
     values: dict[str, NDArray[Any]]
 
 

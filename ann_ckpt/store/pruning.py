@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ann_ckpt.durable import fsync_folder
 from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
-from ann_ckpt.report import Note
+from ann_ckpt.report import Note, count
 from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import FileLock
@@ -295,4 +295,4 @@ class Upkeep(SeriesView):
                 Note("", f"leftovers of an interrupted save were not removed: {error.fact} ({error.where})"),
             )
         self._swept()
-        return (Note("", f"removed the leftovers of an interrupted save: {len(objects)} objects"),)
+        return (Note("", f"removed the leftovers of an interrupted save: {count(len(objects), 'object')}"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ann_ckpt.errors import printable
-from ann_ckpt.report import Note, Report, SaveReport, human_bytes
+from ann_ckpt.report import Note, Report, SaveReport, count, human_bytes
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan
 
 __all__ = [
@@ -98,11 +98,11 @@ class PruneReport(Report):
         verb = "would remove" if self.dry_run else "removed"
         return (
             f"{printable(self.path)}: {verb} {len(self.removed)} of "
-            f"{len(self.removed) + len(self.kept)} checkpoints and {self.objects} objects, "
+            f"{count(len(self.removed) + len(self.kept), 'checkpoint')} and {count(self.objects, 'object')}, "
             f"{human_bytes(self.bytes_freed)}"
         )
 
 
 def _counted(arrays: tuple[ArrayPlan, ...]) -> str:
     counts = {action: sum(a.action is action for a in arrays) for action in ArrayAction}
-    return ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no arrays"
+    return ", ".join(f"{n} {action}" for action, n in counts.items() if n) or "no arrays"

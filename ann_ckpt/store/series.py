@@ -23,7 +23,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
-from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, human_bytes
+from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
@@ -372,7 +372,9 @@ class SeriesView:
         infos = self._catalog.all()
         total = sum(added_bytes(infos))
         steps = f", steps {infos[0].time_step} to {infos[-1].time_step}" if infos else ""
-        return f"<store {printable(self.path)}: {len(infos)} checkpoints{steps}, {human_bytes(total)}>"
+        return (
+            f"<store {printable(self.path)}: {count(len(infos), 'checkpoint')}{steps}, {human_bytes(total)}>"
+        )
 
 
 def _tolerance(info: CheckpointInfo, field: str) -> float:

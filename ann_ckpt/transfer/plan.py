@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading, RefusesTimeStep, SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Exactness, Locality, NetworkState, PopulationState
-from ann_ckpt.report import Note
+from ann_ckpt.report import Note, count
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import (
     Action,
@@ -130,7 +130,7 @@ class LoadPlan:
         return sum(action.nbytes for action in self.actions)
 
     def __str__(self) -> str:
-        lines = [f"{len(self.actions)} actions, {len(self.problems)} problems"]
+        lines = [f"{count(len(self.actions), 'action')}, {count(len(self.problems), 'problem')}"]
         lines += [f"  {action}" for action in self.actions]
         lines += [f"  problem: {problem}" for problem in self.problems]
         return "\n".join(lines)

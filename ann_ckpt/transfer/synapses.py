@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import SetsPathwayDelays, SetsTogether
 from ann_ckpt.errors import printable
@@ -129,8 +131,7 @@ def _plan_rows(
         (slice(*here.row_ptr[ours : ours + 2].tolist()), slice(*there.row_ptr[theirs : theirs + 2].tolist()))
         for ours, theirs in rows
     ]
-    if not _same_delays_in(pieces, stored.delays, live.delays):
-        findings.mismatch(f"{path}/delays", "the dendrites have other delays in the file than in the network")
+    if _other_delays(findings, path, stored, live, pieces):
         return
     shapes = {
         Locality.GLOBAL: (),
@@ -158,18 +159,31 @@ def _places(
         yield theirs, ours
 
 
-def _same_delays_in(
-    pieces: Sequence[tuple[slice, slice]], stored: int | Array | None, live: int | Array | None
+def _other_delays(
+    findings: Findings,
+    path: str,
+    stored: ProjectionState,
+    live: ProjectionState,
+    pieces: Sequence[tuple[slice, slice]],
 ) -> bool:
-    if stored is None or live is None:
-        return True
-    return all(
-        np.all(
-            np.asarray(stored if isinstance(stored, int) else stored[ours])
-            == np.asarray(live if isinstance(live, int) else live[theirs])
-        )
-        for ours, theirs in pieces
-    )
+    """Report all delays, those of pathways too, that differ within some dendrites; whether any do."""
+    both = {"delays": (stored.delays, live.delays)} | {
+        f"pathway_delays/{name}": (delays, live.pathway_delays.get(name))
+        for name, delays in stored.pathway_delays.items()
+    }
+
+    def within(delays: int | Array, piece: slice) -> NDArray[Any]:
+        return np.asarray(delays if isinstance(delays, int) or not delays.shape else delays[piece])
+
+    other = [
+        name
+        for name, (here, there) in both.items()
+        if here is not None and there is not None
+        if not all(np.all(within(here, ours) == within(there, theirs)) for ours, theirs in pieces)
+    ]
+    for name in other:
+        findings.mismatch(f"{path}/{name}", "the dendrites have other delays in the file than in the network")
+    return bool(other)
 
 
 def _ends_differ(findings: Findings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:

@@ -219,7 +219,7 @@ def test_garbage_is_counted_and_removed(run: Run, store_folder: Path) -> None:
     stray = store_folder / "objects" / "ff" / f"{'f' * 32}.h5"
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"x" * 2048)
-    assert "1 objects, 2.0 KiB" in run("gc", store_folder, "--dry-run").out
+    assert "1 object, 2.0 KiB" in run("gc", store_folder, "--dry-run").out
     assert stray.exists()
     assert run("gc", store_folder, "--json").json["bytes_freed"] == 2048
     assert not stray.exists()

@@ -64,6 +64,51 @@ def test_rewriting_a_lazy_checkpoint_changes_nothing(path, state):
     assert list(ann_ckpt.differences(state, ann_ckpt.read(copy))) == []
 
 
+@given(networks())
+def test_views_of_synapses_have_the_delays_of_pathways(path, state):
+    ann_ckpt.write(state, path)
+    with ann_ckpt.open(path) as ckpt:
+        for projection in (*ckpt.projections.values(), *state.projections.values()):
+            whole = state.projections[projection.name]
+            rows, pointers = whole.connectivity, whole.connectivity.row_ptr
+            views = [(projection.rows(0, rows.n_rows), np.arange(rows.n_synapses))]
+            for i, post in enumerate(rows.post_ranks.tolist()):
+                places = np.arange(pointers[i], pointers[i + 1])
+                views += [(projection.dendrite(post), places), (projection.incoming(post), places)]
+            for pre in np.unique(rows.pre_ranks).tolist():
+                views.append((projection.outgoing(pre), np.flatnonzero(rows.pre_ranks == pre)))
+            for view, places in views:
+                assert view.pathway_delays.keys() == whole.pathway_delays.keys()
+                for name, delays in whole.pathway_delays.items():
+                    expected = delays[places] if delays.shape else delays
+                    assert np.array_equal(view.pathway_delays[name], expected)
+                    assert view.pathway_delays[name].dtype == delays.dtype
+
+
+class Unchecked:
+    """Integers that are looked at only when they are written."""
+
+    def __init__(self, values):
+        self.values = np.array(values)
+        self.shape, self.dtype = self.values.shape, self.values.dtype
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    def __array__(self, dtype=None, *, copy=None):
+        return self.values
+
+
+@given(st.lists(st.integers(-1, 4), min_size=4, max_size=4))
+def test_a_stored_order_that_is_no_permutation_is_found(path, order):
+    synapses = Connectivity.from_rows([0, 1], [[0, 1], [0, 1]])
+    ff = ProjectionState("ff", "p", "p", "exc", synapses, order=Unchecked(order))
+    ann_ckpt.write(NetworkState(projections=[ff]), path)
+    report = ann_ckpt.verify(path)
+    assert report.ok is (sorted(order) == [0, 1, 2, 3])
+    assert all("permutation" in note.text and note.path == "projections/ff" for note in report.damaged)
+
+
 @given(networks(), st.data())
 def test_a_selection_is_the_part_it_names(path, state, data):
     ann_ckpt.write(state, path)

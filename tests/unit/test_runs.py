@@ -94,7 +94,7 @@ def test_a_row_says_what_opening_the_run_says(sweep: Path) -> None:
     )
     said = [str(note) for note in found.notes]
     assert said == [
-        "1 files with a checkpoint's extension are not HDF5",
+        "1 file with a checkpoint's extension, not HDF5",
         "populations/E/r: no single value in 3 runs, such as deep/one.h5",
     ]
 

@@ -89,7 +89,7 @@ def apply(
         changes = [c for c in plan_changes(content, describe(state)) if c.differs]
         for change in changes:
             click.echo(printable(change, 400))
-        click.echo(f"{len(changes)} values change" if len(changes) != 1 else "1 value changes")
+        click.echo(f"{len(changes):,} values change" if len(changes) != 1 else "1 value changes")
         if output is not None and not dry_run:
             write(changed_state(state, changes, read.section(FREE)), output)
     return 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -49,6 +50,19 @@ def test_nothing_is_cut_and_no_blanks_trail_in_a_pipe(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert "n" * 300 in lines[1]
     assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize(("of_bytes", "shown"), [(True, "3/12 bytes"), (False, "3/12")])
+def test_progress_is_in_bytes_or_in_what_is_counted(
+    of_bytes: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress_bar("working", of_bytes=of_bytes) as progress:
+        assert progress is not None
+        progress("one", 3, 12)
+    said = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err).split())
+    assert shown in said
+    assert ("bytes" in said) is of_bytes
 
 
 def test_there_is_no_progress_without_a_terminal() -> None:

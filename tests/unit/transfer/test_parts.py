@@ -208,6 +208,26 @@ def test_chosen_dendrites_need_the_same_delays(stored: Any, live: Any, fits: boo
     assert bool(found.mismatched) is not fits
 
 
+@pytest.mark.parametrize(
+    ("stored", "live", "fits"),
+    [
+        (0.1, 0.1, True),
+        (0.1, 0.2, False),
+        (np.linspace(0, 1, 6), np.linspace(0, 1, 6), True),
+        (np.array([1, 2, 3, 3, 3, 3]), np.array([1, 2, 4, 3, 3, 3]), False),
+        (np.array([1, 1, 1, 2, 1, 1]), np.array([1, 1, 1, 3, 1, 1]), True),
+        (np.full(6, 0.5), 0.5, True),
+    ],
+)
+def test_chosen_dendrites_need_the_same_delays_of_pathways(stored: Any, live: Any, fits: bool) -> None:
+    ours, theirs = (
+        projection(rows=[[0, 1, 3], [0], [2, 3]], pathway_delays={"up": d}) for d in (stored, live)
+    )
+    found = made(ours, theirs, [0, 2])
+    assert paths(found.mismatched) == ([] if fits else ["projections/ff/pathway_delays/up"])
+    assert bool([action for action in found.actions if hasattr(action, "projection")]) is fits
+
+
 def test_rows_of_what_is_not_there_are_an_error() -> None:
     with pytest.raises(ObjectNotFoundError, match="rows="):
         plan(network(), selection=Selection(rows={"fb": [0]}))
