@@ -17,7 +17,7 @@ from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Builds, Reading
 from ann_ckpt.adapters.simulators import SIMULATORS, clock_of, simulator_for
 from ann_ckpt.durable import check_target
-from ann_ckpt.errors import NotWritableError, printable
+from ann_ckpt.errors import NotWritableError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
 from ann_ckpt.provenance import now, provenance
@@ -134,6 +134,7 @@ def save(
     compression: str = "auto",
     metadata: Mapping[str, Any] | None = None,
     barrier: bool = False,
+    monitors: bool = False,
     progress: Progress | None = None,
 ) -> SaveReport:
     """Save a network to a file, or add it to a store.
@@ -169,6 +170,8 @@ def save(
         Reseed the running network, from its seed and time step, at the moment of saving;
         whoever loads the file does the same. So stochastic networks resume exactly whose
         random generators cannot be read; see ``docs/exact-resume.md``.
+    monitors : bool
+        Also what the network's monitors hold, see ``docs/recordings.md``; reading it empties none.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 
@@ -202,16 +205,28 @@ def save(
                 attributes=attributes,
                 net_id=net_id,
                 barrier=barrier,
+                monitors=monitors,
                 progress=progress,
             )
     pickled = _is_pickled(filename)
+    foreign = writer_for(filename)
+    if monitors and (pickled or foreign is not None):
+        raise OptionError(
+            "monitors=True: files in ANNarchy's formats hold no recordings",
+            details={"hint": "save to a file that ends in .h5, or to a store"},
+            where=printable(filename, 400),
+        )
     reading, origin = live_reading(
-        network, net_id, Selection(populations, projections, attributes), barrier=barrier, metadata=metadata
+        network,
+        net_id,
+        Selection(populations, projections, attributes),
+        barrier=barrier,
+        metadata=metadata,
+        monitors=monitors,
     )
     if pickled:
         note = Note("", f"pickled, as ANNarchy does: {printable(Path(filename).name, 80)!r} names no format")
         return write_nameless(replace(reading, notes=(note, *reading.notes)), filename)
-    foreign = writer_for(filename)
     if foreign is not None:
         return foreign(reading, filename)
     return write_single(
@@ -275,6 +290,7 @@ def load(
     attributes: Attributes | None = None,
     names: Names | None = None,
     rows: Rows | None = None,
+    monitors: bool = False,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a file into a live, compiled network.
@@ -306,6 +322,9 @@ def load(
     rows : mapping of str to sequence of int, optional
         Load only some dendrites of a projection, ``{"ff": [0, 3]}``, by the ranks of their neurons.
         They need the same synapses in the file and in the network; all others stay as they are.
+    monitors : bool
+        The network's monitors are cut back to what they held when the file was saved, and go on from
+        there; the whole network is loaded. See ``docs/recordings.md``.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 
@@ -327,6 +346,7 @@ def load(
             selection=selection,
             strict=strict,
             path=os.fspath(filename),
+            monitors=monitors,
             progress=progress,
         )
 

@@ -31,6 +31,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ann_ckpt.adapters.live import recordings_of_live, with_recordings
 from ann_ckpt.adapters.protocol import (
     Builds,
     CallsBack,
@@ -38,6 +39,7 @@ from ann_ckpt.adapters.protocol import (
     HasClock,
     Owner,
     Reading,
+    Records,
     RefusesTimeStep,
     RefusesValues,
     SetsTogether,
@@ -54,6 +56,7 @@ from ann_ckpt.model import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Series,
     differences,
 )
 from ann_ckpt.model.arrays import identical_values
@@ -382,6 +385,31 @@ class SimulatorSuite:
             self.simulate(simulator, _span(simulator))
             assert not list(differences(ended, captured(simulator.read().state)))
 
+    def test_monitors_go_on_as_they_did(self, simulator: Simulator) -> None:
+        """What they hold only grows, reading it takes nothing away, and they can be cut back to it.
+
+        Cut back, they record the same once more, where the simulator says that it resumes exactly.
+        """
+        if self.simulate is None or not isinstance(simulator, Records):
+            return
+        with _restored(simulator):
+            before = _recorded(simulator)
+            self.simulate(simulator, _span(simulator))
+            ended = _recorded(simulator)
+            assert not list(differences(ended, _recorded(simulator)))
+            for name, recording in before.recordings.items():
+                for variable, series in recording.items():
+                    grown = ended.recordings[name][variable]
+                    if len(series):
+                        _assert_begins(grown, series)
+            load_into(simulator, Reading(before), monitors=True)
+            found = _recorded(simulator).recordings
+            assert not list(differences(replace(before, recordings=found), before))
+            self.simulate(simulator, _span(simulator))
+            if _is_exact(before, Exactness.EXACT):
+                assert not list(differences(ended, _recorded(simulator)))
+            load_into(simulator, Reading(before), monitors=True)
+
     def test_it_calls_between_steps_at_multiples_of_a_period(self, simulator: Simulator) -> None:
         """It does so while it is simulated, until it is asked to stop; what the call raises ends the run."""
         with _restored(simulator) as before:
@@ -407,6 +435,24 @@ class SimulatorSuite:
             with pytest.raises(_Stopped):
                 self.simulate(simulator, 3 * before.dt)
             leave()
+
+
+def _recorded(simulator: Simulator) -> NetworkState:
+    """The state with recordings, in memory."""
+    reading = with_recordings(simulator.read(), recordings_of_live(simulator))
+    copied = {
+        name: replace(r, series={v: Series(**{n: np.array(a) for n, a in s.arrays}) for v, s in r.items()})
+        for name, r in reading.state.recordings.items()
+    }
+    return captured(replace(reading.state, recordings=copied))
+
+
+def _assert_begins(grown: Series, series: Series) -> None:
+    """Assert that the first records of a series are those of another one."""
+    first = grown[: len(series)]
+    assert dict(first.arrays).keys() == dict(series.arrays).keys()
+    for name, array in series.arrays:
+        assert identical_values(getattr(first, name), array), name
 
 
 class _Stopped(Exception):  # noqa: N818  (it is no error)

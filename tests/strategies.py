@@ -15,7 +15,9 @@ from ann_ckpt import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
     Resume,
+    Series,
     TypeInfo,
 )
 
@@ -169,6 +171,41 @@ def _integers(numbers: list[int]) -> np.ndarray:
 
 
 @st.composite
+def series(draw):
+    """Samples or events, with times in steps or seconds, or none."""
+    n = draw(st.integers(0, 4))
+    kind = draw(st.sampled_from(["samples", "untimed", "events", "marked events"]))
+    times = np.sort(draw(hnp.arrays(np.int64, n, elements=st.integers(0, 2**40))))
+    times = draw(st.sampled_from([times, times.astype(np.int32) * 0, times / 2**10]))
+    ranks = draw(hnp.arrays(np.int32, n, elements=st.integers(0, 9)))
+    recorded = draw(values((n, *draw(st.sampled_from([(), (3,), (2, 0)])))))
+    return Series(
+        times=None if kind == "untimed" else times,
+        ranks=ranks if "events" in kind else None,
+        values=None if kind == "events" else recorded,
+    )
+
+
+@st.composite
+def recordings(draw, paths: list[str]):
+    """What monitors hold, of objects that are there."""
+    plain = st.dictionaries(
+        st.text(max_size=3), st.none() | st.booleans() | st.integers() | st.floats(-9, 9), max_size=2
+    )
+    return [
+        Recording(
+            name,
+            of=draw(st.sampled_from(paths)),
+            series=draw(st.dictionaries(NAMES, series(), max_size=2)),
+            ranks=draw(st.none() | hnp.arrays(np.int32, 3, elements=st.integers(0, 9))),
+            settings=draw(plain),
+            carried=draw(plain),
+        )
+        for name in draw(st.lists(NAMES, unique=True, max_size=2))
+    ]
+
+
+@st.composite
 def networks(draw, max_populations: int = 3, max_projections: int = 3):
     """Whole networks: several projections between the same populations, odd names, partial knowledge."""
     pops = [draw(populations(n)) for n in draw(st.lists(NAMES, unique=True, max_size=max_populations))]
@@ -177,6 +214,7 @@ def networks(draw, max_populations: int = 3, max_projections: int = 3):
         for name in draw(st.lists(NAMES, unique=True, max_size=max_projections)):
             pre, post = draw(st.sampled_from(pops)), draw(st.sampled_from(pops))
             projs.append(draw(projections(name, pre, post)))
+    paths = ["", *(f"populations/{p.name}" for p in pops), *(f"projections/{p.name}" for p in projs)]
     json = st.recursive(
         st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
@@ -193,6 +231,7 @@ def networks(draw, max_populations: int = 3, max_projections: int = 3):
         dynamics=draw(dynamics()),
         resume=draw(resumes()),
         reseeded=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+        recordings=draw(st.just([]) | recordings(paths)),
     )
 
 

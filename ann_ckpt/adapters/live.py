@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Reading
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Records, Simulator
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.model import Exactness, NetworkState
+from ann_ckpt.model import Exactness, NetworkState, Recording
+from ann_ckpt.model.state import recordings_of
 from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection
 
-__all__ = ["live_reading"]
+__all__ = ["live_reading", "recordings_of_live", "with_recordings"]
+
+Recordings = tuple[Mapping[str, Recording], tuple[Note, ...]]
 
 
 def live_reading(
@@ -24,6 +27,7 @@ def live_reading(
     *,
     barrier: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    monitors: bool = False,
 ) -> tuple[Reading, str | None]:
     """Resolve ``network=`` to a reading and the label of its simulator.
 
@@ -33,20 +37,48 @@ def live_reading(
         Reseed the running network first; whoever loads the reading reseeds in the same way.
     metadata : mapping, optional
         Added to what the state itself has.
+    monitors : bool
+        With what monitors of a live network hold. A state and a checkpoint keep what they have.
 
     Raises
     ------
     OptionError
-        If ``barrier`` and there is nothing running that could be reseeded.
+        If ``barrier`` and there is nothing running that could be reseeded; if ``monitors`` and the
+        simulator does not read its monitors.
     """
-    reading, origin = _reading(network, net_id, selection, barrier=barrier)
+    reading, origin = _reading(network, net_id, selection, barrier=barrier, monitors=monitors)
     if metadata:
         together = {**reading.state.metadata, **metadata}
         reading = Reading(replace(reading.state, metadata=together), reading.notes)
     return reading, origin
 
 
-def _reading(network: Any, net_id: int, selection: Selection, *, barrier: bool) -> tuple[Reading, str | None]:
+def recordings_of_live(simulator: Simulator) -> Recordings:
+    """Return what the monitors of a live network hold, and notes on what cannot be kept.
+
+    Raises
+    ------
+    OptionError
+        If the simulator does not read its monitors.
+    SimulatorError
+        If it cannot read those of this network.
+    """
+    if not isinstance(simulator, Records):
+        raise OptionError(f"monitors=True: monitors of {printable(simulator.label)} are not supported")
+    return simulator.recordings()
+
+
+def with_recordings(reading: Reading, found: Recordings) -> Reading:
+    """Return a reading with those recordings that are of its objects."""
+    recordings, notes = found
+    state = reading.state
+    chosen = recordings_of(recordings, state.populations, state.projections)
+    return Reading(replace(state, recordings=chosen), (*reading.notes, *notes))
+
+
+def _reading(
+    network: Any, net_id: int, selection: Selection, *, barrier: bool, monitors: bool
+) -> tuple[Reading, str | None]:
     if barrier and isinstance(network, NetworkState | Checkpoint):
         raise OptionError("barrier=True needs a live network")
     if isinstance(network, NetworkState):
@@ -55,11 +87,15 @@ def _reading(network: Any, net_id: int, selection: Selection, *, barrier: bool) 
         part = network.state(selection, lazy=True).only_attributes(selection)
         return Reading(part), network.provenance.get("simulator")
     simulator = simulator_for(network, net_id)
+    # Before anything happens to the network: a barrier reseeds it.
+    found = recordings_of_live(simulator) if monitors else None
     if barrier:
         if not isinstance(simulator, ExactSimulator):
             raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
         simulator.barrier()
     reading = simulator.read(selection)
+    if found is not None:
+        reading = with_recordings(reading, found)
     state = reading.state.only_attributes(selection)
     return Reading(state, (*reading.notes, *_doubts(state))), simulator.label
 

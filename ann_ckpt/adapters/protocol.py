@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState, Recording
 from ann_ckpt.report import Loss, Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -28,6 +28,7 @@ __all__ = [
     "HasClock",
     "Owner",
     "Reading",
+    "Records",
     "RefusesTimeStep",
     "RefusesValues",
     "SetsPathwayDelays",
@@ -244,6 +245,42 @@ class Builds(Protocol):
         ------
         SimulatorError
             If no such network can be made.
+        """
+
+
+@runtime_checkable
+class Records(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to read and set what its monitors hold.
+
+    A recording is what its monitor holds at this instant; emptying one is the user's business, and
+    reading never does. It only grows at its end while the simulation goes on, so that a store writes
+    what is new. The state of :meth:`Simulator.read` has no recordings; they are asked for here.
+    """
+
+    def recordings(self) -> tuple[Mapping[str, Recording], tuple[Note, ...]]:
+        """Return what all monitors of the network hold, by name, and notes on what cannot be kept.
+
+        Names are the same in a network that the same script makes again. Arrays may be lazy; they stay
+        valid until the network is simulated further, or a monitor is emptied. ``of`` has the names of
+        the state.
+
+        Raises
+        ------
+        SimulatorError
+            If none of it can be read or set, and what would have to be different.
+        """
+
+    def refuse_recording(self, stored: Recording) -> str | None:
+        """Return why the live monitor of the name of ``stored`` cannot hold it, or None if it can.
+
+        Asked before anything is changed, and only where both have the same owner, ranks, variables and
+        settings.
+        """
+
+    def set_recording(self, stored: Recording) -> None:
+        """Let the live monitor hold ``stored`` and nothing else, and go on from there; called last of all.
+
+        Arrays may be lazy and larger than memory: take them in slices.
         """
 
 

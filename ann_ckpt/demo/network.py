@@ -4,16 +4,17 @@ An image of ``2 side x 2 side`` neurons feeds a noisy layer of ``side x side``.
 Feed-forward weights follow Oja's rule, delayed lateral inhibition Foldiak's
 anti-Hebbian one.
 
-The last two sections are all that a simulator owes to take part: *How it joins* is
+The last three sections are all that a simulator owes to take part: *How it joins* is
 :class:`~ann_ckpt.adapters.protocol.Simulator`, with
-:class:`~ann_ckpt.adapters.protocol.CallsBack`; *How it resumes exactly* adds
+:class:`~ann_ckpt.adapters.protocol.CallsBack`; *How its monitors go on* adds
+:class:`~ann_ckpt.adapters.protocol.Records`, and *How it resumes exactly*
 :class:`~ann_ckpt.adapters.protocol.ExactSimulator`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import Clock, Owner, Reading
+from ann_ckpt.demo.monitor import DemoMonitor
 from ann_ckpt.errors import SimulatorError
 from ann_ckpt.model import (
     Array,
@@ -31,10 +33,12 @@ from ann_ckpt.model import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
     Resume,
     TypeInfo,
     blocks,
 )
+from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
 __all__ = [
@@ -239,6 +243,7 @@ class DemoNetwork:
         self.seed = seed
         self.time_step = 0
         self._calls: list[tuple[int, Callable[[], None]]] = []
+        self._monitors: dict[str, DemoMonitor] = {}
         self._noise = np.random.MT19937(seed)
         self._reseeded: int | None = None
         self._constants = {"period": np.array(200.0)}
@@ -286,7 +291,24 @@ class DemoNetwork:
             lateral.learn()
             image.advance(self._bump(image))
             layer.advance(rates)
+            for monitor in self._monitors.values():
+                recorded = self._populations[monitor.population].rates
+                monitor.record(self.time_step, recorded[1], recorded[0])
             self.time_step += 1
+
+    def monitor(
+        self,
+        population: str,
+        variables: Sequence[str],
+        *,
+        period: float = DT,
+        level: float = 0.05,
+        name: str | None = None,
+    ) -> DemoMonitor:
+        """Record from now on; see :class:`~ann_ckpt.demo.monitor.DemoMonitor`. The period is in ms."""
+        name = f"Monitor_{population}" if name is None else name
+        self._monitors[name] = DemoMonitor(name, population, variables, max(1, round(period / DT)), level)
+        return self._monitors[name]
 
     def _call_back(self) -> None:
         for steps, call in self._calls.copy():  # a call may end the calls
@@ -376,7 +398,13 @@ class DemoNetwork:
         return None
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far, and clear the queue of delayed rates."""
+        """Set the number of steps simulated so far, and clear the queue of delayed rates.
+
+        Back in time, monitors are emptied: what they hold has not happened yet.
+        """
+        if time_step < self.time_step:
+            for monitor in self._monitors.values():
+                monitor.get()
         self.time_step = time_step
         for population in self._populations.values():
             population.past[...] = 0.0
@@ -416,6 +444,24 @@ class DemoNetwork:
             if attribute.locality is Locality.SEMIGLOBAL:
                 filled = np.full(own.n_rows, np.mean(np.asarray(attribute.values)))
                 live.parameters[name] = Attribute(filled, Locality.SEMIGLOBAL)
+
+    # --- How its monitors go on ------------------------------------------------------
+
+    def recordings(self) -> tuple[Mapping[str, Recording], tuple[Note, ...]]:
+        """Return what the monitors hold."""
+        return {name: monitor.recording() for name, monitor in self._monitors.items()}, ()
+
+    def refuse_recording(self, stored: Recording) -> str | None:
+        """Return why the monitor of that name cannot hold a recording, or None."""
+        size = self._populations[self._monitors[stored.name].population].size
+        samples = stored.series.get("r")
+        shape = None if samples is None or samples.values is None else samples.values.shape
+        fits = shape is None or shape[0] == 0 or shape[1:] == (size,)
+        return None if fits else f"samples of {shape} values, for {size} neurons"
+
+    def set_recording(self, stored: Recording) -> None:
+        """Let the monitor of that name go on from a recording."""
+        self._monitors[stored.name].go_on_from(stored)
 
     # --- How it resumes exactly ---------------------------------------------------
 

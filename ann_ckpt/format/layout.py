@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 3)
+VERSION = (1, 4)
 """Major and minor. A reader takes any minor version of its major one."""
 PLAIN_VERSION = (1, 2)
-"""Written where nothing that came with :data:`VERSION` is in a file."""
+"""Written where nothing that came later is in a file."""
 SUFFIXES = (".h5", ".hdf5")
 
 # Root: attributes and datasets.
@@ -61,6 +61,7 @@ POPULATIONS = "populations"
 PROJECTIONS = "projections"
 CONSTANTS = "constants"
 TYPES = "types"
+RECORDINGS = "recordings"
 
 # Inside one population or projection.
 A_TYPE = "type"
@@ -91,6 +92,13 @@ PATHWAY_DELAYS = "pathway_delays"
 ORDER = "order"
 PRE_VIEW = "pre_view"
 POST_VIEW = "post_view"
+
+# Inside one recording.
+ABOUT = "about"
+RANKS = "ranks"
+SERIES = "series"
+TIMES = "times"
+VALUES = "values"
 
 # Digests of the blocks of large arrays.
 DIGESTS = "digests"

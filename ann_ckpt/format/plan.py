@@ -25,6 +25,7 @@ from ann_ckpt.model import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
     Resume,
     TypeInfo,
     metadata_to_json,
@@ -149,17 +150,20 @@ def plan_file(
         What a checkpoint in a store is called.
     """
     entries = tuple(_Planner(compression).network(state, provenance))
-    version = layout.VERSION if any(map(_is_new, entries)) else layout.PLAIN_VERSION
+    major, plain = layout.PLAIN_VERSION
+    version = (major, max((plain, *map(_since, entries))))
     return FilePlan((GroupEntry("", _root_attributes(state, version, created, tag)), *entries))
 
 
-def _is_new(entry: FileEntry) -> bool:
-    """Whether something came with the latest minor version."""
+def _since(entry: FileEntry) -> int:
+    """Return the minor version that something came with; 0 for what was there from the first."""
     group, *rest = entry.path.split("/")
-    return entry.axes or (group == layout.PROJECTIONS and rest[1:2] in _NEW)
+    if group == layout.RECORDINGS:
+        return 4
+    return 3 if entry.axes or (group == layout.PROJECTIONS and rest[1:2] in _SINCE_3) else 0
 
 
-_NEW = ([layout.ORDER], [layout.PATHWAY_DELAYS])
+_SINCE_3 = ([layout.ORDER], [layout.PATHWAY_DELAYS])
 
 
 class _Planner:
@@ -184,6 +188,10 @@ class _Planner:
         yield GroupEntry(layout.PROJECTIONS)
         for projection in state.projections.values():
             yield from self._projection(f"{layout.PROJECTIONS}/{layout.escape(projection.name)}", projection)
+        if state.recordings:
+            yield GroupEntry(layout.RECORDINGS)
+        for recording in state.recordings.values():
+            yield from self._recording(f"{layout.RECORDINGS}/{layout.escape(recording.name)}", recording)
         yield GroupEntry(layout.TYPES)
         for text, number in self._types.items():
             yield TextEntry(f"{layout.TYPES}/{number}", text)
@@ -254,6 +262,19 @@ class _Planner:
         for name, values in dynamics.items():
             if name not in single:
                 yield self._array(f"{prefix}{layout.DYNAMICS}", layout.escape(name), values)
+
+    def _recording(self, path: str, recording: Recording) -> Iterator[FileEntry]:
+        yield GroupEntry(path)
+        about = {name: getattr(recording, name) for name in ("of", "settings", "carried")}
+        yield TextEntry(f"{path}/{layout.ABOUT}", metadata_to_json(about))
+        if recording.ranks is not None:
+            yield self._array(path, layout.RANKS, recording.ranks)
+        yield GroupEntry(f"{path}/{layout.SERIES}")
+        for variable, series in recording.series.items():
+            place = f"{path}/{layout.SERIES}/{layout.escape(variable)}"
+            yield GroupEntry(place)
+            for name, values in series.arrays:  # TIMES, RANKS, VALUES are called as the fields are
+                yield self._array(place, name, values)
 
     def _packed(self, path: str, single: Mapping[str, Array]) -> ArrayEntry:
         packed = pack(single)

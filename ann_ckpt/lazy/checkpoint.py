@@ -21,6 +21,7 @@ from ann_ckpt.format.shared.array import BlockLocation, SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     arrays_in_memory,
+    arrays_of,
     dynamics_of,
     resume_from,
     resume_of,
@@ -28,8 +29,9 @@ from ann_ckpt.lazy.attributes import (
 )
 from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
-from ann_ckpt.model import Array, NetworkState, Resume, TypeInfo, metadata_from_json
+from ann_ckpt.model import Array, NetworkState, Recording, Resume, Series, TypeInfo, metadata_from_json
 from ann_ckpt.model.exchange import optional
+from ann_ckpt.model.state import recordings_of
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -247,6 +249,11 @@ class Checkpoint:
         )
         return {n: np.asarray(LazyArray(self._reader, f"{layout.CONSTANTS}/{k}")) for n, k in names.items()}
 
+    @cached_property
+    def recordings(self) -> LazyObjects[Recording]:
+        """What monitors recorded, by their names; the arrays of each series are read when they are used."""
+        return LazyObjects("recording", self._names(layout.RECORDINGS), self._recording, self)
+
     @property
     def arrays(self) -> dict[str, LazyArray]:
         """Every stored dataset of values by its path in the file."""
@@ -273,6 +280,10 @@ class Checkpoint:
             return NetworkState(
                 populations={n: self.populations[n].state(lazy=lazy) for n in populations},
                 projections={n: self.projections[n].state(lazy=lazy) for n in projections},
+                recordings={
+                    n: r if lazy else r.in_memory()
+                    for n, r in recordings_of(self.recordings, populations, projections).items()
+                },
                 constants=self.constants,
                 time_step=self.time_step,
                 dt=self.dt,
@@ -329,6 +340,7 @@ class Checkpoint:
         members: Iterable[tuple[str, LazyObjects[Any], Callable[[Any], object]]] = (
             (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
             (layout.PROJECTIONS, self.projections, lambda projection: projection.check()),
+            (layout.RECORDINGS, self.recordings, lambda recording: recording),
         )
         for group, objects, look in members:
             for name in objects:
@@ -362,6 +374,27 @@ class Checkpoint:
                 neuron_type=self._type(header),
                 pickled=lambda: (operator.getitem, (self.populations, name)),
             )
+
+    def _recording(self, name: str) -> Recording:
+        path = f"{layout.RECORDINGS}/{layout.escape(name)}"
+        self._reader.attributes(path)
+        about = metadata_from_json(self._json(f"{path}/{layout.ABOUT}"))
+        with self._reader.reporting_corruption(path):
+            ranks = f"{path}/{layout.RANKS}"
+            group = f"{path}/{layout.SERIES}"
+            links = self._reader.index.children(group)
+            return Recording(
+                name,
+                of=about["of"],
+                settings=about["settings"],
+                carried=about["carried"],
+                ranks=np.asarray(LazyArray(self._reader, ranks)) if ranks in self._reader else None,
+                series={layout.unescape(link): self._series(f"{group}/{link}") for link in links},
+            )
+
+    def _series(self, path: str) -> Series:
+        arrays = arrays_of(self._reader, path)
+        return Series(**{n: arrays[n] for n in (layout.TIMES, layout.RANKS, layout.VALUES) if n in arrays})
 
     @cached_property
     def _resume(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ann_ckpt.model.arrays import (
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.model.objects import PopulationState, ProjectionState
 from ann_ckpt.model.plain import metadata_from_json, metadata_to_json, plain_metadata
+from ann_ckpt.model.recordings import Recording, Series
 from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
 from ann_ckpt.model.state import NetworkState, differences
 from ann_ckpt.model.types import AttributeInfo, Exactness, Resume, TypeInfo
@@ -29,8 +30,10 @@ __all__ = [
     "NetworkState",
     "PopulationState",
     "ProjectionState",
+    "Recording",
     "Resume",
     "RowAccess",
+    "Series",
     "Synapses",
     "TypeInfo",
     "as_array",

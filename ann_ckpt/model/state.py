@@ -20,10 +20,11 @@ from ann_ckpt.model.plain import (
     plain_metadata,
     step_length,
 )
+from ann_ckpt.model.recordings import Recording
 from ann_ckpt.model.types import Exactness, Resume
 from ann_ckpt.selection import Selection
 
-__all__ = ["NetworkState", "differences"]
+__all__ = ["NetworkState", "differences", "recordings_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -42,6 +43,8 @@ class NetworkState:
     """Whether what belongs to no one object goes on exactly; None where the source does not say."""
     reseeded: int | None = None
     """Seed that the running network's generators were given at this instant; a resumed one takes it too."""
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
+    """What monitors hold, by name, in the simulator's order. An iterable of recordings is accepted too."""
     time_step: int | None = None
     """Steps simulated so far; None where the source does not know."""
     dt: float | None = None
@@ -52,7 +55,11 @@ class NetworkState:
     """What the user wants to keep beside the network; anything that JSON can hold."""
 
     def __post_init__(self) -> None:
-        for group, cls in (("populations", PopulationState), ("projections", ProjectionState)):
+        for group, cls in (
+            ("populations", PopulationState),
+            ("projections", ProjectionState),
+            ("recordings", Recording),
+        ):
             object.__setattr__(self, group, _by_name(group, getattr(self, group), cls))
         for group in ("constants", "dynamics"):
             object.__setattr__(self, group, settled_arrays(group, getattr(self, group)))
@@ -81,6 +88,7 @@ class NetworkState:
             self,
             populations={n: p.in_memory() for n, p in self.populations.items()},
             projections={n: p.in_memory() for n, p in self.projections.items()},
+            recordings={n: r.in_memory() for n, r in self.recordings.items()},
             **read_mappings(self, "constants", "dynamics"),
         )
 
@@ -104,10 +112,13 @@ class NetworkState:
         ObjectNotFoundError
             If it names what is not there.
         """
+        populations = {n: self.populations[n] for n in selection.pick("populations", self.populations)}
+        projections = {n: self.projections[n] for n in selection.pick("projections", self.projections)}
         part = replace(
             self,
-            populations={n: self.populations[n] for n in selection.pick("populations", self.populations)},
-            projections={n: self.projections[n] for n in selection.pick("projections", self.projections)},
+            populations=populations,
+            projections=projections,
+            recordings=recordings_of(self.recordings, populations, projections),
         )
         return part if selection.attributes is None else part.only_attributes(selection)
 
@@ -142,6 +153,15 @@ class NetworkState:
                     f"{printable(population.name)!r} for {size} neurons",
                     details={"expected": f"{population.size}, the population's own size"},
                 )
+
+
+def recordings_of(
+    recordings: Mapping[str, Recording], populations: Iterable[str], projections: Iterable[str]
+) -> dict[str, Recording]:
+    """Return those that are of some populations and projections, or of nothing that is stored."""
+    paths = {"", *(f"populations/{name}" for name in populations)}
+    paths |= {f"projections/{name}" for name in projections}
+    return {name: recording for name, recording in recordings.items() if recording.of in paths}
 
 
 _PARTLY = Resume(Exactness.APPROXIMATE, ("attributes that were not selected",))
@@ -186,13 +206,14 @@ def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
     for scalar in ("time_step", "dt", "seed", "metadata", "resume", "reseeded"):
         if getattr(a, scalar) != getattr(b, scalar):
             yield scalar
-    for ordered in ("populations", "projections"):
+    for ordered in ("populations", "projections", "recordings"):
         if list(getattr(a, ordered)) != list(getattr(b, ordered)):
             yield ordered
     yield from _mappings("constants", a.constants, b.constants, _values)
     yield from _mappings("dynamics", a.dynamics, b.dynamics, _values)
     yield from _mappings("populations", a.populations, b.populations, _populations)
     yield from _mappings("projections", a.projections, b.projections, _projections)
+    yield from _mappings("recordings", a.recordings, b.recordings, _recordings)
 
 
 def _mappings(path: str, a: Mapping[str, Any], b: Mapping[str, Any], inside: Any) -> Iterator[str]:
@@ -200,6 +221,10 @@ def _mappings(path: str, a: Mapping[str, Any], b: Mapping[str, Any], inside: Any
         yield path
     for name in (n for n in a if n in b):
         yield from inside(f"{path}/{name}", a[name], b[name])
+
+
+def _recordings(path: str, a: Recording, b: Recording) -> Iterator[str]:
+    yield from (f"{path}/{what}" for what in a.differences(b))
 
 
 def _values(path: str, a: Array, b: Array) -> Iterator[str]:

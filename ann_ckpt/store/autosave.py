@@ -41,6 +41,8 @@ class Autosaving(Upkeep, ABC):
         super().__init__(path, writable=writable, wait=wait)
         self.saved_step: int | None = None
         """Time step of what was saved or resumed last through this object."""
+        self.monitors = False
+        """Whether saves keep what monitors hold, and resuming lets them go on from there."""
         self.reason: str | None = None
         """Why the save under way happens, for the checkpoint."""
         self._watches: list[SignalWatch] = []
@@ -239,7 +241,9 @@ class Autosaving(Upkeep, ABC):
         """
         self._settle_first()
         simulator = simulator_for(network, net_id)
-        found = load_newest(simulator, self._catalog.all(), self.path, another_run=another_run)
+        found = load_newest(
+            simulator, self._catalog.all(), self.path, another_run=another_run, monitors=self.monitors
+        )
         report = None
         if found is not None:
             report, self.saved_step = found

@@ -30,7 +30,12 @@ _DAMAGED = (CorruptFileError, UnsafeFileError, UnknownFormatError, FileMissingEr
 
 
 def load_newest(
-    simulator: Simulator, infos: Sequence[CheckpointInfo], where: str, *, another_run: bool
+    simulator: Simulator,
+    infos: Sequence[CheckpointInfo],
+    where: str,
+    *,
+    another_run: bool,
+    monitors: bool = False,
 ) -> tuple[LoadReport, int | None] | None:
     """Load the newest intact checkpoint; None if the store is empty.
 
@@ -44,6 +49,8 @@ def load_newest(
         The store, for messages.
     another_run : bool
         Also one that another run saved.
+    monitors : bool
+        Monitors go on from its recordings.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def load_newest(
                 reading = Reading(checkpoint.state(lazy=True))
                 if not another_run:
                     _refuse_another_run(simulator, reading.state, checkpoint.provenance, info.path)
-                report = load_into(simulator, reading, path=info.path)
+                report = load_into(simulator, reading, path=info.path, monitors=monitors)
                 return replace(report, notes=(*passed, *report.notes)), checkpoint.time_step
         except FormatVersionError:
             raise  # intact, and newer than this package: not to be passed over

@@ -67,6 +67,9 @@ class CheckpointStore(Autosaving):
         Seconds to wait for another process: for one that has the store open for saving, and
         at each change for one that changes it just then. Default is not to wait for the
         former, and 600 s for the latter.
+    monitors : bool
+        Every save, whoever asks for it, keeps what monitors hold, and :meth:`resume` lets them go
+        on from there; see ``docs/recordings.md``.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class CheckpointStore(Autosaving):
         compression: str | None = None,
         retention: Retention | None = None,
         wait: float | None = None,
+        monitors: bool = False,
     ) -> None:
         super().__init__(path, writable=mode != "r", wait=wait)
         if mode not in _MODES:
@@ -100,6 +104,7 @@ class CheckpointStore(Autosaving):
             chunking.compression(compression)
         self.mode: Mode = mode
         self.retention = retention
+        self.monitors = monitors
         self._process = os.getpid()
         self._joined: Session | None = None
         self._member = object()
@@ -173,6 +178,7 @@ class CheckpointStore(Autosaving):
         attributes: Attributes | None = None,
         net_id: int = 0,
         barrier: bool = False,
+        monitors: bool | None = None,
         background: Literal[False] = False,
         progress: Progress | None = None,
     ) -> StoreReport:
@@ -195,6 +201,9 @@ class CheckpointStore(Autosaving):
             Number of the network, for simulators that keep them globally (ANNarchy 4).
         barrier : bool
             Reseed the running network first; see :func:`ann_ckpt.save`.
+        monitors : bool, optional
+            Also what monitors hold; default is what the store was opened with. Only what they recorded
+            since the last checkpoint is written.
         background : bool
             True: the same as :meth:`save_in_background`, whose result a type checker knows.
         progress : callable, optional
@@ -218,7 +227,9 @@ class CheckpointStore(Autosaving):
             signal handler or a callback.
         """
         selection = Selection(populations, projections, attributes)
-        pending = self._save(network, tag, metadata, selection, net_id, barrier, background, progress)
+        pending = self._save(
+            network, tag, metadata, selection, net_id, barrier, monitors, background, progress
+        )
         # Callers from before there were two methods get what the other one gives.
         return cast("StoreReport", pending) if background else pending.wait()
 
@@ -233,6 +244,7 @@ class CheckpointStore(Autosaving):
         attributes: Attributes | None = None,
         net_id: int = 0,
         barrier: bool = False,
+        monitors: bool | None = None,
         progress: Progress | None = None,
     ) -> BackgroundSave:
         """Add a checkpoint that is written while the caller goes on; parameters and errors as for `save`.
@@ -247,7 +259,7 @@ class CheckpointStore(Autosaving):
             changes the store, or by :meth:`close`.
         """
         selection = Selection(populations, projections, attributes)
-        return self._save(network, tag, metadata, selection, net_id, barrier, True, progress)
+        return self._save(network, tag, metadata, selection, net_id, barrier, monitors, True, progress)
 
     def _save(
         self,
@@ -257,6 +269,7 @@ class CheckpointStore(Autosaving):
         selection: Selection,
         net_id: int,
         barrier: bool,
+        monitors: bool | None,
         background: bool,
         progress: Progress | None,
     ) -> BackgroundSave:
@@ -264,7 +277,14 @@ class CheckpointStore(Autosaving):
         metadata = {} if metadata is None else plain_metadata(metadata)
         tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
-            reading, origin = live_reading(network, net_id, selection, barrier=barrier, metadata=metadata)
+            reading, origin = live_reading(
+                network,
+                net_id,
+                selection,
+                barrier=barrier,
+                metadata=metadata,
+                monitors=self.monitors if monitors is None else monitors,
+            )
             snapshot = Snapshot(reading, now(), provenance(origin) | self._circumstances(), tag)
             if not all(watch.attached for watch in self._watches):
                 with suppress(SimulatorError):  # a state without a simulator has nothing else to save
@@ -281,7 +301,7 @@ class CheckpointStore(Autosaving):
         """Return what :meth:`save` would write, by comparing with the newest checkpoint."""
         with self._entered() as writer, ExitStack() as turn:
             self._session.take_turn(turn)
-            reading, origin = live_reading(network, net_id, EVERYTHING)
+            reading, origin = live_reading(network, net_id, EVERYTHING, monitors=self.monitors)
             return writer.plan(Snapshot(reading, now(), provenance(origin)))
 
     def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:

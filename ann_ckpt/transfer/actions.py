@@ -8,9 +8,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Owner, SetsPathwayDelays, SetsTogether, Simulator
+from ann_ckpt.adapters.protocol import (
+    ExactSimulator,
+    Owner,
+    Records,
+    SetsPathwayDelays,
+    SetsTogether,
+    Simulator,
+)
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Array, Attribute, Connectivity, PopulationState, ProjectionState, nbytes
+from ann_ckpt.model import (
+    Array,
+    Attribute,
+    Connectivity,
+    PopulationState,
+    ProjectionState,
+    Recording,
+    nbytes,
+)
 
 __all__ = [
     "Action",
@@ -23,6 +38,7 @@ __all__ = [
     "SetPathwayDelays",
     "SetPopulationAttribute",
     "SetProjectionAttribute",
+    "SetRecording",
     "SetTimeStep",
     "Watch",
 ]
@@ -217,6 +233,27 @@ class SetDynamics(Action):
     def apply(self, simulator: Simulator, watch: Watch) -> None:
         """Make the call."""
         self.exact.set_dynamics(self.stored, {n: watch(a) for n, a in self.stored.dynamics.items()})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetRecording(Action):
+    """Let a monitor go on from what it recorded."""
+
+    taker: Records
+    stored: Recording
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """The values handed over."""
+        return tuple(array for series in self.stored.values() for _, array in series.arrays)
+
+    def apply(self, simulator: Simulator, watch: Watch) -> None:
+        """Make the call."""
+        watched = {
+            variable: replace(series, **{name: watch(array) for name, array in series.arrays})
+            for variable, series in self.stored.items()
+        }
+        self.taker.set_recording(replace(self.stored, series=watched))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

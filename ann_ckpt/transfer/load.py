@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Simulator
-from ann_ckpt.errors import CheckpointError, MismatchError, SimulatorError, printable
+from ann_ckpt.adapters.live import recordings_of_live, with_recordings
+from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Records, Simulator
+from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, SimulatorError, printable
 from ann_ckpt.model import Array, blocks, nbytes
-from ann_ckpt.report import LoadReport, Meter, Progress
+from ann_ckpt.report import LoadReport, Meter, Note, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.fitting import Cast
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
@@ -41,6 +42,7 @@ def load_into(
     selection: Selection = EVERYTHING,
     strict: bool = True,
     path: str = "",
+    monitors: bool = False,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a stored state into a live network.
@@ -62,6 +64,8 @@ def load_into(
         True: any problem raises. False: what fits is loaded, the rest is in the report.
     path : str
         Where the state comes from, for messages.
+    monitors : bool
+        Monitors are cut back to what they held when the state was saved, and go on from there.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes; what is read to be checked
         and what is set count each.
@@ -88,9 +92,22 @@ def load_into(
     # A name that only one side has is a finding; so all of the live side has to be there.
     wide = Selection(populations=bool(selection.populations), projections=bool(selection.projections))
     live = simulator.read(wide)
+    if monitors:
+        if not selection.is_whole:
+            raise OptionError("monitors=True loads a whole network, and only a part is selected")
+        live = with_recordings(live, recordings_of_live(simulator))
+    elif reading.state.recordings and isinstance(simulator, Records):
+        note = Note("recordings", "the file has what monitors recorded; monitors=True loads it")
+        reading = Reading(reading.state, (*reading.notes, note))
     exact = simulator if isinstance(simulator, ExactSimulator) else None
     plan = plan_load(
-        reading, live, selection=selection, refusal=simulator.refusal, exact=exact, offers=simulator
+        reading,
+        live,
+        selection=selection,
+        refusal=simulator.refusal,
+        exact=exact,
+        offers=simulator,
+        monitors=monitors,
     )
     if strict and plan.problems:
         raise _mismatch(plan, path, time.perf_counter() - began)

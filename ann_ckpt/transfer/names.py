@@ -57,7 +57,13 @@ def renamed(state: NetworkState, names: Names) -> NetworkState:
         state,
         populations={p.name: p for p in populations},
         projections={p.name: p for p in projections},
+        recordings={n: replace(r, of=_renamed_path(r.of, new)) for n, r in state.recordings.items()},
     )
+
+
+def _renamed_path(path: str, new: Mapping[str, Mapping[str, str]]) -> str:
+    group, _, name = path.partition("/")
+    return f"{group}/{new[group].get(name, name)}" if group in new else path
 
 
 def _new_names(group: str, present: Iterable[str], names: Names) -> Iterator[tuple[str, str]]:

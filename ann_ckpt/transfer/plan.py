@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ann_ckpt.adapters.protocol import ExactSimulator, Owner, Reading, RefusesTimeStep, SetsTogether
+from ann_ckpt.adapters.protocol import (
+    ExactSimulator,
+    Owner,
+    Reading,
+    Records,
+    RefusesTimeStep,
+    SetsTogether,
+)
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Array, Exactness, Locality, NetworkState, PopulationState
+from ann_ckpt.model import Array, Exactness, Locality, NetworkState, PopulationState, Recording
 from ann_ckpt.report import Note, count
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import (
@@ -21,6 +28,7 @@ from ann_ckpt.transfer.actions import (
     SetConstant,
     SetDynamics,
     SetPopulationAttribute,
+    SetRecording,
     SetTimeStep,
 )
 from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
@@ -144,6 +152,7 @@ def plan_load(
     refusal: Refusal,
     exact: ExactSimulator | None = None,
     offers: object = None,
+    monitors: bool = False,
 ) -> LoadPlan:
     """Compare a stored state with a live one and plan what to set.
 
@@ -163,6 +172,8 @@ def plan_load(
         with the whole network only: a part is not resumed.
     offers : object, optional
         The simulator, asked for what else it may offer beyond the protocol.
+    monitors : bool
+        Whether its monitors go on from the recordings of the file; ``live`` has theirs.
 
     Raises
     ------
@@ -172,7 +183,7 @@ def plan_load(
     findings = Findings()
     stored = Reading(stored.state.only_attributes(selection), stored.notes)
     live = Reading(live.state.only_attributes(selection, strict=False), live.notes)
-    _Planner(stored.state, live.state, selection, refusal, exact, offers, findings).run()
+    _Planner(stored.state, live.state, selection, refusal, exact, offers, findings, monitors).run()
     # Automatic names have changed places only where something does not fit.
     unfit = findings.mismatched or findings.missing_in_network or findings.missing_in_file
     renaming = shifted(stored.state, live.state) if unfit else {}
@@ -211,6 +222,7 @@ class _Planner:
     exact: ExactSimulator | None
     offers: object
     findings: Findings = field(repr=False)
+    monitors: bool = False
 
     def run(self) -> None:
         """Look at the whole network first, then at each selected object."""
@@ -222,10 +234,14 @@ class _Planner:
             self._time_step(same_clock=same_clock)
             if not self.findings.mismatched:
                 plan_dynamics(self.findings, self.stored, self.live, self.exact)
+            if isinstance(self.offers, Records) and self.monitors:
+                self._recordings(self.offers)
         else:
             self._populations()
             self._projections(same_clock=same_clock)
             self.findings.note("", "only a part is loaded: time step and constants stay as they are")
+            if self.monitors:
+                self.findings.mismatch("recordings", "only a part is loaded: monitors stay as they are")
 
     def _dt(self) -> bool:
         """Whether a step means the same on both sides, as far as is known."""
@@ -288,6 +304,24 @@ class _Planner:
         for name, array in values.items():
             self.findings.do(SetPopulationAttribute(f"{path}/{name}", name, array, stored.name))
 
+    def _recordings(self, taker: Records) -> None:
+        """Plan what monitors hold, once everything else is set."""
+        self._each("recordings", "monitor", self.stored.recordings, self.live.recordings)
+        for name, stored in self.stored.recordings.items():
+            live = self.live.recordings.get(name)
+            if live is None:
+                continue
+            path = f"recordings/{name}"
+            before = len(self.findings.mismatched)
+            for what in _unlike(stored, live):
+                self.findings.mismatch(path, what)
+            if len(self.findings.mismatched) == before:
+                reason = taker.refuse_recording(stored)
+                if reason is None:
+                    self.findings.do(SetRecording(path, taker, stored))
+                else:
+                    self.findings.mismatch(path, reason)
+
     def _projections(self, *, same_clock: bool) -> None:
         self.selection.check_rows(self.live.projections)
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
@@ -339,3 +373,20 @@ class _Planner:
         """Whether that object alone was saved, at some time of a network that has more of them."""
         objects = len(self.live.populations) + len(self.live.projections)
         return self._is_alone and self.stored.time_step is not None and objects > 1
+
+
+def _unlike(stored: Recording, live: Recording) -> Iterator[str]:
+    """Yield in words how a monitor differs from the one whose recording it would go on from."""
+    if stored.of != live.of:
+        yield f"of {printable(stored.of)} in the file, of {printable(live.of)} in the network"
+    if list(stored) != list(live):
+        there, here = (", ".join(map(printable, recording)) or "nothing" for recording in (stored, live))
+        yield f"records {there} in the file, {here} in the network"
+    theirs, ours = (None if r.ranks is None else r.ranks.tolist() for r in (stored, live))
+    if theirs != ours:
+        sizes = ["all neurons" if ranks is None else f"{len(ranks)} neurons" for ranks in (theirs, ours)]
+        yield f"{sizes[0]} in the file, {'others' if len(set(sizes)) == 1 else sizes[1]} in the network"
+    for name in (*stored.settings, *(name for name in live.settings if name not in stored.settings)):
+        asked, has = stored.settings.get(name), live.settings.get(name)
+        if asked != has:
+            yield f"{printable(name)} {printable(asked)} in the file, {printable(has)} in the network"

@@ -142,6 +142,38 @@ def exact_resume(block: int) -> dict[str, Any]:
     return {"net": net, "build": "model.py:build"}
 
 
+class Recorded(Model):
+    """The same with a monitor that records nothing more."""
+
+    recording = ann_ckpt.Recording(
+        "Monitor_exc",
+        of="populations/exc",
+        series={
+            "spike": ann_ckpt.Series(times=np.arange(9_000), ranks=np.arange(9_000) % 4),
+            "v": ann_ckpt.Series(times=np.arange(3_000), values=np.zeros((3_000, 4))),
+        },
+    )
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+    def recordings(self) -> tuple[dict[str, ann_ckpt.Recording], tuple[()]]:
+        return {"Monitor_exc": self.recording}, ()
+
+    def refuse_recording(self, stored: ann_ckpt.Recording) -> None:
+        return None
+
+    def set_recording(self, stored: ann_ckpt.Recording) -> None:
+        assert not list(stored.in_memory().differences(self.recording))
+
+
+def recordings(block: int) -> dict[str, Any]:
+    net = Recorded()
+    with ann_ckpt.CheckpointStore("run.ckpt", "a", monitors=True) as made:
+        made.save(net)
+    return {"net": net}
+
+
 HYDRA = SimpleNamespace(main=lambda **options: lambda function: function)
 PRELUDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "live.md": live,
@@ -150,6 +182,7 @@ PRELUDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "legacy.md": legacy,
     "from-annarchy.md": from_annarchy,
     "exact-resume.md": exact_resume,
+    "recordings.md": recordings,
 }
 PAGES = {
     page.name: blocks

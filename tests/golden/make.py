@@ -13,7 +13,7 @@ import ann_ckpt
 from ann_ckpt import api
 from ann_ckpt.format.layout import PLAIN_VERSION
 from ann_ckpt.store import store
-from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, run
+from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, recorded, run
 
 HERE = Path(__file__).parent
 
@@ -33,6 +33,11 @@ def main() -> None:
         with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
             checkpoints.save(further())
             checkpoints.save(replace(further(), time_step=20))
+    path = HERE / f"recorded-{_text(SINCE['recorded'])}.ckpt"
+    if not path.exists():
+        with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
+            for step in (400, 1500):
+                checkpoints.save(recorded(step))
 
 
 def _text(version: tuple[int, int]) -> str:

@@ -13,7 +13,9 @@ from ann_ckpt import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
     Resume,
+    Series,
     TypeInfo,
 )
 
@@ -163,8 +165,44 @@ def further() -> NetworkState:
     )
 
 
-NETWORKS = {"complete": complete, "bare": bare, "further": further}
-SINCE = {"further": (1, 3)}
+def recorded(step: int = 400) -> NetworkState:
+    """What came with version 1.4: recordings. At a later step they are longer, and begin alike."""
+    n = 50
+    spikes = np.arange(5 * step, dtype=np.int64)
+    return NetworkState(
+        populations=[PopulationState("cells", (n,), variables={"v": ramp(n)})],
+        recordings=[
+            Recording(
+                "Monitor_cells",
+                of="populations/cells",
+                series={
+                    "spike": Series(times=spikes // 5, ranks=(spikes * 7 % n).astype(np.int32)),
+                    "v": Series(times=np.arange(step), values=ramp(step * n).reshape(step, n)),
+                    "sum(exc)": Series(values=ramp(step // 10, np.float32)),
+                },
+                settings={"variables": ["spike", "v", "sum(exc)"], "period": 1},
+                carried={"paused": False, "offset": 0, "since": 1.5},
+            ),
+            Recording(
+                "some/of them",
+                of="populations/cells",
+                ranks=np.array([3, 1, 49]),
+                series={
+                    "crossing": Series(
+                        times=np.arange(4) / 64, ranks=np.array([1, 3, 1, 49], np.uint8), values=ramp(4)
+                    ),
+                    "": Series(values=np.empty((0, 2, 3), np.int16)),
+                },
+            ),
+            Recording("empty", of=""),
+        ],
+        time_step=step,
+        dt=0.1,
+    )
+
+
+NETWORKS = {"complete": complete, "bare": bare, "further": further, "recorded": recorded}
+SINCE = {"further": (1, 3), "recorded": (1, 4)}
 """Networks that an older version than this cannot hold."""
 
 SIDE = 12

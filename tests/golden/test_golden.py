@@ -24,7 +24,8 @@ def test_files_and_stores_of_every_released_version_are_there():
         if (VERSION[0], minor) <= PLAIN_VERSION:
             assert {f"bare-{version}.h5", f"complete-{version}.h5", f"run-{version}.ckpt"} <= names
         else:
-            assert {f"further-{version}.h5", f"further-{version}.ckpt"} <= names
+            name = next(name for name, since in SINCE.items() if since == (VERSION[0], minor))
+            assert {f"{name}-{version}.h5", f"{name}-{version}.ckpt"} <= names
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -224,6 +224,23 @@ class Network:
             unescape(n): self._projection(f"projections/{n}") for n in self._in("projections")
         }
 
+        self.recordings = {unescape(n): self._recording(f"recordings/{n}") for n in self._in("recordings")}
+        assert not self.recordings or self.file.version >= (1, 4)
+
+    def _recording(self, path: str) -> dict[str, Any]:
+        values = self.file.values
+        found = json.loads(values[f"{path}/about"])
+        assert set(found) == {"of", "settings", "carried"}
+        found["ranks"] = values.get(f"{path}/ranks")
+        found["series"] = {}
+        for link in self._in(f"{path}/series"):
+            arrays = {n: values[f"{path}/series/{link}/{n}"] for n in self._in(f"{path}/series/{link}")}
+            assert arrays
+            assert arrays.keys() <= {"times", "ranks", "values"}
+            assert len({len(array) for array in arrays.values()}) == 1
+            found["series"][unescape(link)] = arrays
+        return found
+
     def _in(self, group: str) -> list[str]:
         return [p.rpartition("/")[2] for p, *_ in self.file.index if p and p.rpartition("/")[0] == group]
 

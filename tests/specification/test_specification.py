@@ -51,6 +51,17 @@ def compare(network: reader.Network, state: ann_ckpt.NetworkState) -> None:
             assert "delays" not in found
         else:
             assert np.array_equal(found["delays"], projection.delays)
+    assert list(network.recordings) == list(state.recordings)
+    for name, recording in state.recordings.items():
+        found = network.recordings[name]
+        assert (found["of"], found["settings"]) == (recording.of, dict(recording.settings))
+        assert found["carried"] == dict(recording.carried)
+        assert (found["ranks"] is None) == (recording.ranks is None)
+        assert recording.ranks is None or same(found["ranks"], recording.ranks)
+        assert list(found["series"]) == list(recording.series)
+        for variable, series in recording.series.items():
+            assert found["series"][variable].keys() == dict(series.arrays).keys()
+            assert all(same(found["series"][variable][n], v) for n, v in series.arrays)
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.h5")), ids=lambda p: p.name)

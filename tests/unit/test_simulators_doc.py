@@ -18,6 +18,7 @@ from ann_ckpt.simulators import (
     CallsBack,
     ExactSimulator,
     HasClock,
+    Records,
     RefusesTimeStep,
     RefusesValues,
     SetsPathwayDelays,
@@ -93,6 +94,7 @@ def test_the_page_names_every_public_name_and_method() -> None:
         RefusesValues,
         SetsTogether,
         SetsPathwayDelays,
+        Records,
         Builds,
     ):
         for method in (m for m in vars(protocol) if not m.startswith("_")):

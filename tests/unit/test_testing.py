@@ -32,6 +32,7 @@ from ann_ckpt.testing import SimulatorSuite, captured, disturbed, rewired
 @pytest.fixture(scope="module")
 def simulator() -> Simulator:
     network = DemoNetwork(side=6)
+    network.monitor("layer", ["r", "onset"], period=3.0)
     network.simulate(20)
     return network
 
