@@ -5,6 +5,8 @@ VENV     := .venv
 VENV48   := .venv-annarchy48
 OLDEST   := .venv-minimum
 NEWEST   := .venv-newest
+BRIAN    := .venv-brian2
+BRIANNEW := .venv-brian2-newest
 ANNARCHY   := ANNarchy==5.0.4.1
 ANNARCHY48 := ANNarchy==4.8.2.7
 
@@ -24,7 +26,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-minimum test-newest lint types check format api bench bench-full bench-compare
+.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-brian2 test-minimum test-newest lint types check format api bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models clean
 
 help:
@@ -37,7 +39,7 @@ demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs on
 setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
 
 # The longest first, so that two processes (-j2) are done at almost the same time.
-test: test-core test-5.0 test-4.8  ## install what the tests need and run all of them
+test: test-core test-5.0 test-4.8 test-brian2  ## install what the tests need and run all of them
 
 test-core: $(VENV)/.dev $(VENV)/.tools  ## all tests that compile no network, with numpy 2
 	$(IN) python -m pytest $(COMPILED:%=--ignore=%)
@@ -47,6 +49,10 @@ test-5.0: $(VENV)/.dev $(VENV)/.tools  ## the tests that do, with ANNarchy 5.0
 
 test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.26 and ANNarchy 4.8
 	$(IN48) python -m pytest tests/unit tests/live
+
+test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.9, and 2.11 where there is Python 3.13
+	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest tests/brian2
+	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest tests/brian2)
 
 test-minimum: $(OLDEST)/.core  ## the demo and the core tests with the oldest versions that pyproject.toml allows
 	$(call within,$(OLDEST)) ann-ckpt demo
@@ -105,14 +111,14 @@ batch: $(VENV)/.dev  ## the job script on a Slurm of one node that the tests set
 	$(IN) python -m pytest -m batch tests/batch
 
 clean:  ## remove environments, caches and builds
-	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) $(BRIAN) $(BRIANNEW) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # --- environments -----------------------------------------------------------------
 # Each stamp stands for one finished installation and is made again when pyproject.toml
 # is newer. The package itself is installed in place, so that edits need no new stamp.
 
-$(NEWEST)/bin/python: PYTHON = $(PYTHON_NEWEST)
-$(VENV)/bin/python $(VENV48)/bin/python $(OLDEST)/bin/python $(NEWEST)/bin/python:
+$(NEWEST)/bin/python $(BRIANNEW)/bin/python: PYTHON = $(PYTHON_NEWEST)
+$(VENV)/bin/python $(VENV48)/bin/python $(OLDEST)/bin/python $(NEWEST)/bin/python $(BRIAN)/bin/python $(BRIANNEW)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ann_ckpt needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
@@ -141,6 +147,18 @@ $(OLDEST)/.core: pyproject.toml .ci/lower-bounds | $(OLDEST)/bin/python
 $(NEWEST)/.core: pyproject.toml | $(NEWEST)/bin/python
 	@echo "installing the newest versions into $(NEWEST), once"
 	@$(call within,$(NEWEST)) $(PIP) install --upgrade --editable '.[test]'
+	@touch $@
+
+# Brian2 2.9 knows numpy up to 2.2; 2.11 needs Python 3.13.
+$(BRIAN)/.dev: pyproject.toml Makefile | $(BRIAN)/bin/python
+	@echo "installing into $(BRIAN) with Brian2, once"
+	@$(call within,$(BRIAN)) $(PIP) install --editable '.[test,brian2]' 'numpy<2.3' setuptools \
+		'brian2==2.9.*; python_version < "3.12"'
+	@touch $@
+
+$(BRIANNEW)/.dev: pyproject.toml Makefile | $(BRIANNEW)/bin/python
+	@echo "installing into $(BRIANNEW) with Brian2 2.11, once"
+	@$(call within,$(BRIANNEW)) $(PIP) install --editable '.[test]' 'brian2==2.11.*' setuptools
 	@touch $@
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools

@@ -123,7 +123,7 @@ def rewired(projection: ProjectionState) -> ProjectionState:
             name: values if values.shape == () else np.asarray(values)[kept]
             for name, values in projection.pathway_delays.items()
         },
-        order=None if order is None else (np.cumsum(kept) - 1)[order[kept[order]]],
+        order=None if order is None else (np.cumsum(kept) - 1)[order[kept[order]]].astype(order.dtype),
         connectivity=connectivity,
         parameters=remaining(projection.parameters),
         variables=remaining(projection.variables),

@@ -1,0 +1,338 @@
+"""A network of Brian2 as a source and a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.brian2.content import Content, outside_frame
+from ann_ckpt.adapters.brian2.live import EXACT
+from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, unsound_random
+from ann_ckpt.adapters.brian2.population import LiveGroup
+from ann_ckpt.adapters.brian2.projection import LiveSynapses
+from ann_ckpt.adapters.brian2.random_numbers import get_random, reseed, set_random
+from ann_ckpt.adapters.protocol import Clock, Owner, Reading
+from ann_ckpt.errors import SimulatorError, printable
+from ann_ckpt.model import Array, Exactness, NetworkState, PopulationState, ProjectionState, Resume
+from ann_ckpt.report import Note
+from ann_ckpt.selection import EVERYTHING, Selection
+
+__all__ = ["TESTED", "BrianSimulator"]
+
+TESTED = ((2, 9), (2, 11))
+"""First and last version of Brian2 of which what it keeps to itself is known."""
+
+_DT = "dt."
+_TIMES = "times."
+_RUNS = "active."
+_CALLS: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
+"""Identities of the operations by which each network calls us."""
+_RESEEDED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
+"""Seed of the last barrier of a network, and the time of it."""
+
+
+class BrianSimulator:
+    """Reads and writes the live arrays themselves, never through Brian's store and restore.
+
+    Meets :class:`~ann_ckpt.adapters.protocol.ExactSimulator`.
+
+    Parameters
+    ----------
+    network : brian2.Network
+        The magic network has to know its objects.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._objects = set(network.objects)
+        self._ignored = frozenset(_CALLS.get(network, ()))
+        self._content = Content.of(self._objects, self._ignored)
+
+    @property
+    def label(self) -> str:
+        """Name and version, such as ``Brian2 2.11.0``."""
+        return f"Brian2 {self._version}"
+
+    @property
+    def _version(self) -> str:
+        import brian2
+
+        return str(brian2.__version__)
+
+    @property
+    def _tested(self) -> bool:
+        version = tuple(int(part) for part in self._version.split(".")[:2] if part.isdigit())
+        return TESTED[0] <= version <= TESTED[1]
+
+    @property
+    def _device(self) -> Any:
+        from brian2 import get_device
+
+        return get_device()
+
+    # --- reading ------------------------------------------------------------------------
+
+    def read(self, selection: Selection = EVERYTHING) -> Reading:
+        """Return the selected part of the network, with notes on what is not saved."""
+        content = self._content
+        populations = selection.pick("populations", content.populations)
+        projections = selection.pick("projections", content.projections)
+        frame, _ = outside_frame()
+        outside = {} if frame is None else {**frame.f_globals, **frame.f_locals}
+        clock, resume = self.clock(), self._resuming(populations, projections)
+        part = EXACT if self._tested else resume
+        state = NetworkState(
+            populations={n: self._population(n).state(outside, part) for n in populations},
+            projections={n: self._projection(n).state(outside, part) for n in projections},
+            constants={_DT + name: np.array(c.dt_) for name, c in self._clocks() if hasattr(c, "dt_")},
+            dynamics=self._dynamics(),
+            resume=resume,
+            reseeded=self._seed_of_barrier(),
+            time_step=clock.time_step,
+            dt=clock.dt,
+        )
+        return Reading(state, tuple(self._notes()))
+
+    def clock(self) -> Clock:
+        """Return the step of the reference clock that the network's time is in, and its length in ms."""
+        return Clock(self._step(), float(self._content.reference.dt_) * 1000.0)
+
+    def _step(self) -> int:
+        return int(self._content.reference._calc_timestep(self._network.t_))
+
+    def _time_of_step(self, step: int) -> float:
+        """Time in s as the clock has it; the network's own is the sum of all runs."""
+        return float(step * float(self._content.reference.dt_))
+
+    def _clocks(self) -> Iterator[tuple[str, Any]]:
+        """Yield what runs on another clock than the network's, with that clock."""
+        yield from sorted(self._content.clocks.items())
+
+    def _resuming(self, populations: list[str], projections: list[str]) -> Resume:
+        content = self._content
+        if not self._tested:
+            low, high = (".".join(map(str, version)) for version in TESTED)
+            what = (
+                f"all but attributes: Brian2 {self._version} is none of the tested versions {low} to {high}"
+            )
+            return Resume(Exactness.APPROXIMATE, (what,))
+        reasons = [f"what Python code in {printable(name)} keeps" for name in content.operations]
+        left = [f"populations/{n}" for n in content.populations if n not in populations]
+        left += [f"projections/{n}" for n in content.projections if n not in projections]
+        if left:
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            reasons.append(f"{left[0]}{more} of the network's objects")
+        return Resume(Exactness.APPROXIMATE, tuple(reasons)) if reasons else EXACT
+
+    def _notes(self) -> Iterator[Note]:
+        from brian2 import Network
+
+        content = self._content
+        for name in content.monitors:
+            yield Note(f"monitors/{name}", "what a monitor has recorded is not saved")
+        others = [n for n in Network.__instances__() if n() is not None and n() is not self._network]
+        if self._tested and any(network().t_ > 0 for network in others):
+            yield Note("", "random numbers are of the process; another network in it draws from them too")
+
+    def _dynamics(self) -> dict[str, Array]:
+        if not self._tested:
+            return {}
+        found: dict[str, Array] = dict(get_random(self._device))
+        found[NETWORK_TIME] = np.array(self._network.t_ - self._time_of_step(self._step()))
+        for name, clock in self._clocks():
+            if not hasattr(clock, "dt_"):
+                found[_TIMES + name] = np.array(clock.variables["times"].get_value())
+        for name, thing in {**self._content.inputs, **self._content.operations}.items():
+            found[_RUNS + name] = np.array(bool(thing.active))
+        return found
+
+    def _population(self, name: str) -> LiveGroup:
+        return LiveGroup(self._content.populations[name], exact=self._tested, ignored=self._ignored)
+
+    def _projection(self, name: str) -> LiveSynapses:
+        return LiveSynapses(
+            self._content.projections[name],
+            exact=self._tested,
+            ignored=self._ignored,
+            dt=float(self._content.reference.dt_),
+        )
+
+    def _live(self, stored: PopulationState | ProjectionState) -> LiveGroup | LiveSynapses:
+        made = self._population if isinstance(stored, PopulationState) else self._projection
+        return made(stored.name)
+
+    # --- setting ------------------------------------------------------------------------
+
+    def refusal(self, projection: ProjectionState) -> str | None:
+        """Say why ``projection`` cannot be put in place of the live one of its name."""
+        return self._projection(projection.name).refusal(projection)
+
+    def refuse_values(self, stored: Owner, values: Mapping[str, Array]) -> str | None:
+        """Say that a clock has another step in the file than here."""
+        if not isinstance(stored, NetworkState):
+            return None
+        clocks = {_DT + name: clock for name, clock in self._clocks()}
+        for name, value in values.items():
+            there, here = float(np.asarray(value)), float(clocks[name].dt_)
+            if there != here:
+                who = printable(name.removeprefix(_DT))
+                return f"{who} has steps of {there * 1e3:g} ms in the file, {here * 1e3:g} ms in the network"
+        return None
+
+    def set_constant(self, name: str, value: NDArray[Any]) -> None:
+        """Do nothing: constants are lengths of steps, and those of the file are those of the network."""
+
+    def set_population_attribute(self, population: str, attribute: str, values: Array) -> None:
+        """Set one attribute of a group."""
+        self._population(population).set(attribute, values)
+
+    def set_projection_attribute(self, projection: str, attribute: str, values: Array) -> None:
+        """Set one attribute of synapses."""
+        self._projection(projection).set(attribute, values)
+
+    def set_delays(self, projection: str, delays: int | Array) -> None:
+        """Set the delays of the first pathway in steps."""
+        self._projection(projection).set_delays(delays)
+
+    def set_pathway_delays(self, projection: str, delays: Mapping[str, Array]) -> None:
+        """Set delays of pathways in s."""
+        self._projection(projection).set_pathway_delays(delays)
+
+    def connect(self, projection: ProjectionState) -> None:
+        """Replace the synapses of a projection, and count anew where others end at them."""
+        self._projection(projection.name).connect(projection)
+        for name, other in self._content.projections.items():
+            if projection.name in (other.source.name, other.target.name) and other._connect_called:
+                self._projection(name).count()
+
+    def set_time_step(self, time_step: int) -> None:
+        """Set the clocks, and drop spikes that are on their way."""
+        self._check_ends()
+        for name in self._content.populations:
+            self._population(name).forget()
+        for name in self._content.projections:
+            self._projection(name).forget()
+        self._set_time(self._time_of_step(time_step))
+
+    def _set_time(self, seconds: float) -> None:
+        from brian2 import second
+
+        self._network.t_ = seconds
+        for clock in {id(c): c for c in (self._content.reference, *self._content.clocks.values())}.values():
+            if hasattr(clock, "_set_t_update_dt"):
+                clock._set_t_update_dt(target_t=seconds * second)
+            else:
+                clock.set_interval(seconds * second, seconds * second)
+
+    def _check_ends(self) -> None:
+        """Look whether all synapses exist that synapses end at; sizes are only known once all are set."""
+        for name, synapses in self._content.projections.items():
+            for end, ranks in ((synapses.source, "_synaptic_pre"), (synapses.target, "_synaptic_post")):
+                own = synapses.variables[ranks].get_value()
+                if hasattr(end, "_pathways") and own.size and own.max() >= len(end):
+                    raise SimulatorError(
+                        f"{printable(name)} ends at synapse {own.max()} of {printable(end.name)}, "
+                        f"which has {len(end)}"
+                    )
+
+    # --- what is carried from step to step ----------------------------------------------
+
+    def cannot_take(self, stored: Owner) -> str | None:
+        """Say that this version of Brian2 is not known."""
+        return None if self._tested else f"{self.label} is not a tested version"
+
+    def refuse_dynamics(self, stored: Owner) -> str | None:
+        """Say why what ``stored`` carries does not fit the object of its name."""
+        if isinstance(stored, ProjectionState):
+            return self._projection(stored.name).refuse(stored)
+        if isinstance(stored, PopulationState):
+            return self._population(stored.name).refuse_dynamics(stored.dynamics)
+        return unsound_random(stored.dynamics) or next(self._faults(stored.dynamics), None)
+
+    def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
+        here = self._dynamics()
+        for name, array in dynamics.items():
+            if name.startswith("random."):
+                continue
+            if name not in here:
+                yield f"the network has nothing for {printable(name)}"
+            elif array.dtype != here[name].dtype or array.shape != here[name].shape:
+                yield f"{printable(name)} is another kind of value in the file than here"
+            elif name == NETWORK_TIME and not abs(float(np.asarray(array))) <= self._content.reference.dt_:
+                yield f"{name} is more than a step"
+            elif name.startswith(_TIMES) and not np.array_equal(np.asarray(array), np.asarray(here[name])):
+                yield f"{printable(name.removeprefix(_TIMES))} runs at other times in the file than here"
+
+    def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
+        """Set what the object of the name of ``stored`` carries."""
+        if not isinstance(stored, NetworkState):
+            self._live(stored).set_dynamics(dynamics)
+            return
+        if NETWORK_TIME in dynamics:
+            self._set_time(self._time_of_step(self._step()) + float(np.asarray(dynamics[NETWORK_TIME])))
+        if TWISTER in dynamics:
+            set_random(self._device, dynamics)
+        for name, thing in {**self._content.inputs, **self._content.operations}.items():
+            if _RUNS + name in dynamics:
+                thing.active = bool(np.asarray(dynamics[_RUNS + name]))
+
+    def barrier(self) -> None:
+        """Reseed the process's random numbers from their state and the time; states say so until then."""
+        now = np.asarray(get_random(self._device)[TWISTER])
+        words = [xxhash.xxh3_64_intdigest(now.tobytes()), self.clock().time_step or 0]
+        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+        self.reseed(seed)
+        _RESEEDED[self._network] = (seed, self._network.t_)
+
+    def reseed(self, seed: int) -> None:
+        """Give the process's random numbers a new seed."""
+        reseed(self._device, seed)
+        _RESEEDED[self._network] = (seed, self._network.t_)
+
+    def _seed_of_barrier(self) -> int | None:
+        seed, when = _RESEEDED.get(self._network, (None, None))
+        return seed if when == self._network.t_ else None
+
+    # --- calls between steps ------------------------------------------------------------
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call before each step at a multiple of ``period`` ms, not after the last one.
+
+        Brian asks which objects there are when a run begins.
+        """
+        from brian2 import NetworkOperation
+        from brian2.core.magic import MagicNetwork
+
+        network, reference = self._network, self._content.reference
+        steps = max(1, round(period / (float(reference.dt_) * 1000.0)))
+        now = reference.variables["timestep"].get_value()
+
+        def perhaps() -> None:
+            if now[0] % steps == 0:
+                call()
+
+        operation = NetworkOperation(perhaps, clock=reference, when="before_start", order=-(2**30))
+        operation.add_to_magic_network = False
+        _CALLS.setdefault(network, set()).add(id(operation))
+        self._ignored |= {id(operation)}
+        # The magic network looks for its objects at each run, and for what they contain.
+        magic = isinstance(network, MagicNetwork)
+        host = next(iter(self._content.populations.values()), None) if magic else None
+        if host is None:
+            network.objects.add(operation)
+        else:
+            host.contained_objects.append(operation)
+
+        def leave() -> None:
+            if host is None:
+                network.objects.discard(operation)
+            elif operation in host.contained_objects:
+                host.contained_objects.remove(operation)
+            operation.active = False
+
+        return leave
