@@ -62,7 +62,7 @@ test-newest: $(NEWEST)/.core  ## the same with the newest versions, and Python 3
 	$(call within,$(NEWEST)) ann-ckpt demo
 	$(call within,$(NEWEST)) python -m pytest $(CORE)
 
-environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools
+environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(IN) ruff check .
