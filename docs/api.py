@@ -19,6 +19,7 @@ MODULES = [
     "ann_ckpt.reports",
     "ann_ckpt.annarchy",
     "ann_ckpt.params",
+    "ann_ckpt.plot",
     "ann_ckpt.simulators",
     "ann_ckpt.testing",
     "ann_ckpt.errors",

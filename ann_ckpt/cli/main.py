@@ -158,6 +158,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "ls": ("ann_ckpt.cli.contents:ls", "List every array with its type, shape and size."),
         "tree": ("ann_ckpt.cli.contents:tree", "Show what ls lists as a tree, single values included."),
         "show": ("ann_ckpt.cli.views:show", "Print values of one array, or the dendrites of a projection."),
+        "plot": (
+            "ann_ckpt.cli.plot:plot",
+            "Draw what is at a path: a population, a projection or an attribute.",
+        ),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
     "Compare": {

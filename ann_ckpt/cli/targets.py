@@ -53,8 +53,8 @@ def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
             raise _refusal(target, f"the file that is there is not {what}")
 
 
-def check_text_target(target: str) -> None:
-    """Refuse an output path for a text where a checkpoint would be overwritten.
+def check_text_target(target: str, *, what: str = "a text") -> None:
+    """Refuse an output path for a text, or a picture, where a checkpoint would be overwritten.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def check_text_target(target: str) -> None:
         with Path(target).open("rb") as file:
             begins = file.read(len(SIGNATURE))
         if begins == SIGNATURE:
-            raise _refusal(target, "the file that is there is an HDF5 file, not a text")
+            raise _refusal(target, f"the file that is there is an HDF5 file, not {what}")
 
 
 def _size(target: str) -> int:

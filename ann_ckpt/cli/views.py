@@ -40,6 +40,7 @@ from ann_ckpt.report import count, human_bytes
 
 __all__ = [
     "View",
+    "complete_paths",
     "show",
     "view_of",
 ]
@@ -302,7 +303,7 @@ def _rest(rows: range, length: int, noun: str) -> list[RenderableType]:
     return [f"[dim]{len(rows):,} of {count(length, noun)}; --rows a:b shows others[/]"]
 
 
-def _paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete paths inside the file that was already given on the command line."""
     try:
         with open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
@@ -322,7 +323,7 @@ def _paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Comp
     ],
 )
 @file_argument
-@click.argument("path", shell_complete=_paths)
+@click.argument("path", shell_complete=complete_paths)
 @click.option(
     "--rows", type=row_range, metavar="A:B", help="Dendrites of a projection, else entries of the first axis."
 )

@@ -30,6 +30,8 @@ __all__ = [
 
 _AT_ONCE = 1 << 20
 """Synapses of one side that are looked at together; one longer row may exceed it."""
+_PIECES = 16
+"""Places at which synapses are looked at where not all are."""
 
 Indices = NDArray[np.intp]
 
@@ -78,16 +80,25 @@ class Matched:
         return bool(np.any(np.diff(self.in_b) < 0))
 
 
-def matched(a: Connectivity, b: Connectivity) -> Iterator[Matched]:
+def matched(a: Connectivity, b: Connectivity, *, at_most: int | None = None) -> Iterator[Matched]:
     """Match the synapses of two projections, neuron by neuron, from the lowest rank to the highest.
 
     Where a pre-neuron stands in a row several times, the first of one side is the first
     of the other.
+
+    Parameters
+    ----------
+    at_most : int, optional
+        Synapses of one side that are looked at, about; neurons are left out evenly. By default all.
     """
     order_a, order_b = np.argsort(a.post_ranks), np.argsort(b.post_ranks)
     posts = np.union1d(a.post_ranks, b.post_ranks)
     ends = np.cumsum(np.maximum(_sizes(a, order_a, posts), _sizes(b, order_b, posts)))
-    for some in np.split(posts, np.flatnonzero(np.diff(ends // _AT_ONCE)) + 1):
+    at_once = _AT_ONCE if at_most is None else max(1, min(_AT_ONCE, at_most // _PIECES))
+    pieces = np.split(posts, np.flatnonzero(np.diff(ends // at_once)) + 1)
+    if at_most is not None and ends.size and ends[-1] > at_most:
+        pieces = [pieces[i] for i in np.unique(np.linspace(0, len(pieces) - 1, _PIECES).astype(int))]
+    for some in pieces:
         if some.size:
             yield _match(a, _side(a, order_a, some), b, _side(b, order_b, some))
 

@@ -19,6 +19,7 @@ PUBLIC = [
     "ann_ckpt.annarchy",
     "ann_ckpt.errors",
     "ann_ckpt.params",
+    "ann_ckpt.plot",
     "ann_ckpt.reports",
     "ann_ckpt.simulators",
     "ann_ckpt.testing",

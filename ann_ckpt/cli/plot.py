@@ -1,0 +1,76 @@
+"""``ann-ckpt plot``: draws what is at a path, into a file or with characters."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ann_ckpt import plot as drawing
+from ann_ckpt.api import open as open_checkpoint
+from ann_ckpt.cli.command import Command, file_argument
+from ann_ckpt.cli.output import emit, safe
+from ann_ckpt.cli.targets import check_text_target
+from ann_ckpt.cli.views import complete_paths
+from ann_ckpt.durable import atomic_write
+from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.looking.choice import pictures
+from ann_ckpt.looking.pictures import Picture
+from ann_ckpt.looking.text import drawn
+from ann_ckpt.store.folder import split_store_path
+from ann_ckpt.store.history import history
+from ann_ckpt.store.store import CheckpointStore
+
+__all__ = ["plot"]
+
+_ENDINGS = (".png", ".svg", ".pdf")
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        (
+            "ann-ckpt plot demo.h5 projections/forward/w -o forward.png",
+            "weights: distribution, matrix, fields",
+        ),
+        ("ann-ckpt plot demo.h5 populations/layer/r", "a small picture in the terminal"),
+        ("ann-ckpt plot demo.h5 projections/lateral -o lateral.svg", "which neurons are connected"),
+        ("ann-ckpt plot run.ckpt projections/forward/w -o drift.png", "of a store, how it changed besides"),
+    ],
+)
+@file_argument
+@click.argument("path", shell_complete=complete_paths)
+@click.option("-o", "--output", metavar="PICTURE", help="A file: .png, .svg or .pdf, through the extra plot.")
+def plot(file: str, path: str, *, output: str | None) -> None:
+    """Draw what is at a path: a population, a projection or an attribute.
+
+    PATH is as for `ann-ckpt show`. Of a large array a part is read, spread evenly, and the
+    picture says so. Without a file, a small picture of characters is printed.
+    """
+    if output is not None:
+        if Path(output).suffix.lower() not in _ENDINGS:
+            raise OptionError(
+                f"{printable(output)!r} names no kind of picture", details={"expected": ", ".join(_ENDINGS)}
+            )
+        check_text_target(output, what="a picture")
+    with open_checkpoint(file) as checkpoint:
+        made = pictures(checkpoint, path)
+    made += _over_time(file, path)
+    if output is None:
+        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+        for picture in made:
+            emit("", *(safe(line, 400) for line in drawn(picture, plain=plain)))
+        return
+    figure = drawing.figure(made, title=f"{file}: {path}")
+    with atomic_write(Path(output)) as temporary:
+        figure.savefig(temporary, format=Path(output).suffix[1:].lower())
+    emit(f"{len(made)} pictures in {safe(output, 400)}")
+
+
+def _over_time(file: str, path: str) -> list[Picture]:
+    """Return the history of an attribute, if a whole store was named and it is an attribute."""
+    found = split_store_path(file)
+    if found is None or found[1] is not None or path.strip("/").count("/") < 2:
+        return []
+    return [history(CheckpointStore(file).checkpoints, path)]

@@ -1,0 +1,206 @@
+"""What a path means inside a network, and which pictures suit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, OptionError, printable
+from ann_ckpt.format.layout import escape, unescape
+from ann_ckpt.looking import values, wiring
+from ann_ckpt.looking.pictures import Picture, labelled
+from ann_ckpt.looking.sampling import BUDGET
+from ann_ckpt.model import Array, PopulationState, TypeInfo
+from ann_ckpt.model.rows import RowAccess
+
+__all__ = ["Network", "Shown", "drawable", "pick", "pictures", "projection_of", "shown"]
+
+
+class Network(Protocol):
+    """A checkpoint or a state."""
+
+    @property
+    def populations(self) -> Mapping[str, PopulationState]:
+        """Populations by name."""
+
+    @property
+    def projections(self) -> Mapping[str, Any]:
+        """Projections by name."""
+
+    @property
+    def dt(self) -> float | None:
+        """Length of a step in ms."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """One array of a network, with what a picture says of it."""
+
+    path: str
+    """``populations/layer/r``: names as they are in paths, a slash as ``%2F``."""
+    label: str
+    """Its name, with its unit."""
+    values: Array
+    owner: PopulationState | RowAccess
+    per_synapse: bool
+    """Whether there is one number per synapse."""
+
+
+def shown(network: Network, path: str) -> Shown:
+    """Return the array at a path: ``populations/NAME/ATTRIBUTE``, ``projections/NAME/ATTRIBUTE`` or delays.
+
+    Raises
+    ------
+    ObjectNotFoundError, AttributeNotFoundError
+        If there is none; the message offers the nearest name.
+    """
+    found = pick(network, path)
+    if not isinstance(found, Shown):
+        names = ", ".join(printable(name, 40) for name in list(found.attributes)[:12]) or "none"
+        raise OptionError(
+            f"{printable(path)!r} is an object with several attributes",
+            details={"attributes": names, "hint": "put one behind the path"},
+        )
+    return found
+
+
+def pick(network: Network, path: str) -> Shown | PopulationState | RowAccess:
+    """Return the population, the projection or the array at a path; errors as for :func:`shown`."""
+    match path.strip("/").split("/"):
+        case ["populations", name, *rest]:
+            owner: Any = _member(network.populations, "population", name)
+        case ["projections", name, *rest]:
+            owner = _member(network.projections, "projection", name)
+        case _:
+            rest, owner = ["", "", ""], None
+    if rest[:1] in (["parameters"], ["variables"]) and len(rest) > 1:
+        rest = rest[1:]
+    if len(rest) > 1:
+        raise ObjectNotFoundError(
+            f"there is nothing to draw at {printable(path)!r}",
+            details={
+                "forms": "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, projections/NAME/delays"
+            },
+        )
+    return _attribute(owner, network.dt, path.strip("/"), _true(rest[0])) if rest else owner
+
+
+def _member(members: Mapping[str, Any], noun: str, link: str) -> Any:
+    name = link if link in members else _true(link)
+    if name not in members:
+        raise ObjectNotFoundError.among("the network", noun, name, members)
+    return members[name]
+
+
+def _true(link: str) -> str:
+    try:
+        return unescape(link)
+    except ValueError:
+        return link
+
+
+def _attribute(owner: Any, dt: float | None, path: str, name: str) -> Shown:
+    if isinstance(owner, PopulationState):
+        if name not in owner:
+            raise AttributeNotFoundError.among(
+                f"population {printable(owner.name)!r}", "attribute", name, owner
+            )
+        return Shown(path, labelled(name, _unit(owner.neuron_type, name)), owner[name], owner, False)
+    if name == "delays" and name not in owner and owner.delays is not None:
+        steps = np.asarray(owner.delays) if isinstance(owner.delays, int) else owner.delays
+        unit = "steps" if dt is None else f"steps of {dt:g} ms"
+        return Shown(path, labelled("delay", unit), steps, owner, bool(steps.shape))
+    if name not in owner:
+        raise AttributeNotFoundError.among(f"projection {printable(owner.name)!r}", "attribute", name, owner)
+    array = owner[name]
+    label = labelled(name, _unit(owner.synapse_type, name))
+    return Shown(path, label, array, owner, array.shape == (owner.n_synapses,))
+
+
+def _unit(kind: TypeInfo | None, name: str) -> str:
+    return kind.attributes[name].unit if kind is not None and name in kind.attributes else ""
+
+
+def drawable(network: Network) -> Iterator[str]:
+    """Yield the paths of the arrays that have more than one value, populations first."""
+    for group in ("populations", "projections"):
+        for name, owner in getattr(network, group).items():
+            base = f"{group}/{escape(name)}"
+            yield from (f"{base}/{escape(n)}" for n, a in owner.attributes.items() if a.values.shape)
+            delays = getattr(owner, "delays", None)
+            if delays is not None and not isinstance(delays, int) and "delays" not in owner:
+                yield f"{base}/delays"
+
+
+def projection_of(network: Network, path: str) -> RowAccess:
+    """Return the projection that a path leads to or into.
+
+    Raises
+    ------
+    OptionError
+        If it leads to something else.
+    """
+    found = pick(network, path)
+    owner = found.owner if isinstance(found, Shown) else found
+    if isinstance(owner, PopulationState):
+        raise OptionError(f"{printable(path)!r} is of a population", details={"expected": "projections/NAME"})
+    return owner
+
+
+def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]:
+    """Return the pictures that suit what is at a path; together they read about ``budget`` bytes.
+
+    Parameters
+    ----------
+    path : str
+        As for :func:`pick`: of a population its map, of a projection which synapses there are, of an
+        attribute its distribution and where its values are.
+    """
+    found = pick(network, path)
+    if isinstance(found, PopulationState):
+        group = found.variables or found.parameters
+        first = next((name for name, a in group.items() if a.values.shape == found.geometry), None)
+        if first is None:
+            raise OptionError(
+                f"population {printable(found.name)!r} has no value per neuron",
+                details={"hint": "nothing to draw"},
+            )
+        return pictures(network, f"{path.strip('/')}/{escape(first)}", budget)
+    if not isinstance(found, Shown):
+        third = budget // 3
+        degrees = [wiring.degrees(found, incoming=incoming, budget=third) for incoming in (True, False)]
+        return [wiring.connectivity(found, sizes_of(network, found), budget=third), *degrees]
+    made: list[Picture] = []
+    if isinstance(found.owner, PopulationState) and found.values.shape == found.owner.geometry:
+        made.append(values.rate_map(found.values, found.label, _title(found.path), budget=budget // 2))
+    made.append(values.histogram(found.values, found.label, _title(found.path), budget=budget // 3))
+    if found.per_synapse and not isinstance(found.owner, PopulationState):
+        matrix = wiring.matrix(
+            found.owner, found.values, found.label, sizes_of(network, found.owner), budget=budget // 3
+        )
+        made.append(matrix)
+        geometry = pre_geometry(network, found.owner)
+        if geometry is not None and len(geometry) > 1 and found.values.dtype.kind == "f":
+            made.append(wiring.fields(found.owner, found.values, found.label, geometry, budget=budget // 3))
+    return made
+
+
+def sizes_of(network: Network, projection: RowAccess) -> tuple[int | None, int | None]:
+    """Neurons on the post- and on the pre-synaptic side, where the network or the projection says."""
+    sides = ((projection.post, projection.post_size), (projection.pre, projection.pre_size))
+    post, pre = (
+        network.populations[name].size if name in network.populations else size for name, size in sides
+    )
+    return post, pre
+
+
+def pre_geometry(network: Network, projection: RowAccess) -> tuple[int, ...] | None:
+    """Geometry of the pre-synaptic population, if the network has it."""
+    return network.populations[projection.pre].geometry if projection.pre in network.populations else None
+
+
+def _title(path: str) -> str:
+    return path.partition("/")[2]

@@ -1,0 +1,121 @@
+"""What is drawn, whoever draws it: a grid of values, bars, a line with bands, points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LARGEST", "Bars", "Curve", "Floats", "Grid", "Picture", "Points", "Tile", "labelled"]
+
+Floats = NDArray[np.float64]
+LARGEST = 1e300
+"""Larger numbers are drawn as this one: differences and sums of it are still numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Picture:
+    """What all pictures have. Labels are plain text that may come from a file: whoever draws escapes them."""
+
+    title: str
+    x_label: str
+    """What the horizontal axis is, with its unit."""
+    y_label: str
+    """What the vertical axis is, with its unit."""
+    note: str = ""
+    """What a reader has to know: that it is a sample, or binned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A label inside a grid, where several small grids stand side by side."""
+
+    x: float
+    """Left edge, in columns."""
+    y: float
+    """Top edge, in rows."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Grid(Picture):
+    """Values on a grid, the first row on top."""
+
+    values: Floats
+    """Shape ``(n_rows, n_columns)``; NaN where there is nothing."""
+    value_label: str
+    """What a value is, with its unit."""
+    extent: tuple[float, float, float, float]
+    """Left, right, top and bottom edge, in the units of the axes."""
+    diverging: bool = False
+    """Whether the colours have their middle at zero."""
+    tiles: tuple[Tile, ...] = ()
+    equal: bool = False
+    """Whether a step to the right is as long as a step down, as in space."""
+    from_zero: bool = False
+    """Whether the colours begin at zero, whatever the lowest value is."""
+
+    ranks: bool = False
+    """Whether the axes count neurons, so that there is nothing between whole numbers."""
+
+    def limits(self) -> tuple[float, float]:
+        """Return the values at the ends of the colour scale: different from each other, and finite."""
+        finite = np.clip(self.values[np.isfinite(self.values)], -LARGEST, LARGEST)
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        if self.diverging:
+            high = max(abs(low), abs(high)) or 1.0
+            return -high, high
+        if self.from_zero:
+            low = min(low, 0.0)
+        if low == high:
+            low, high = min(low, 0.0), max(high, 0.0) or 1.0
+        return low, high
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Bars(Picture):
+    """How many values lie between edges, or heights of named things, one series on the other."""
+
+    edges: Floats
+    """Edges of the bars, rising, shape ``(n + 1,)``."""
+    heights: Mapping[str, Floats]
+    """Heights of each series, shape ``(n,)``; a single one may have an empty name."""
+    names: tuple[str, ...] = ()
+    """Names of the bars, where they stand for things and not for ranges of numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Curve(Picture):
+    """A line, and bands around it."""
+
+    x: Floats
+    """Rising, shape ``(n,)``."""
+    y: Floats
+    """Shape ``(n,)``; NaN where nothing is known."""
+    y_name: str = ""
+    """What the line is: ``median``."""
+    bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    """Lower and upper edges by name, the widest first."""
+    marks: tuple[tuple[float, str], ...] = ()
+    """Places on the horizontal axis with a text: tags."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Points(Picture):
+    """Points, and the line on which both coordinates are equal."""
+
+    x: Floats
+    y: Floats
+
+
+def labelled(name: str, unit: str = "") -> str:
+    """Return the label of an axis.
+
+    Examples
+    --------
+    >>> labelled("v", "mV"), labelled("w")
+    ('v [mV]', 'w')
+    """
+    return f"{name} [{unit}]" if unit else name
