@@ -21,7 +21,7 @@ readable failures call ``pytest.register_assert_rewrite("ann_ckpt.testing")`` in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +45,7 @@ from ann_ckpt.adapters.protocol import (
     SetsTogether,
     Simulator,
 )
-from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.adapters.simulators import SIMULATORS, clock_of, simulator_for
 from ann_ckpt.api import load, save
 from ann_ckpt.errors import CorruptFileError, MismatchError, ObjectNotFoundError
 from ann_ckpt.model import (
@@ -57,6 +57,7 @@ from ann_ckpt.model import (
     PopulationState,
     ProjectionState,
     Series,
+    TypeInfo,
     differences,
 )
 from ann_ckpt.model.arrays import identical_values
@@ -144,6 +145,10 @@ class SimulatorSuite:
     simulate: Callable[..., None] | None = None
     """A method ``simulate(self, simulator, duration)`` that runs the network for ``duration`` ms. With it,
     running on from a state is tested, and being called between steps."""
+
+    unprepared: Callable[..., object] | None = None
+    """A method ``unprepared(self)`` that returns a network as the function of a user's script does, before
+    it was compiled, say. With it, ``prepare`` is tested, as it was given to ``register``."""
 
     def other_values(self, state: NetworkState) -> NetworkState:
         """Return ``state`` with other values; override it where the model does not take any."""
@@ -306,6 +311,27 @@ class SimulatorSuite:
         assert not loaded.problems
         _assert_is(simulator, before)
 
+    # --- types ------------------------------------------------------------------------
+
+    def test_values_of_another_unit_are_a_problem(self, simulator: Simulator) -> None:
+        """Where the network says which unit an attribute has, values of another one are not set."""
+        with _restored(simulator) as before:
+            wanted, units = _with_types(self.other_values(before), _other_units)
+            if not units:
+                return
+            with pytest.raises(MismatchError) as caught:
+                load_into(simulator, Reading(wanted))
+            assert units == {n.path for n in caught.value.report.mismatched if n.text.startswith("unit")}
+            assert not list(differences(before, captured(simulator.read().state)))
+
+    def test_other_equations_are_noted(self, simulator: Simulator) -> None:
+        """They are no problem: values of a model are loaded into a later version of it."""
+        with _restored(simulator) as before:
+            wanted, objects = _with_types(self.other_values(before), _other_texts)
+            report = load_into(simulator, Reading(wanted))
+            assert not report.problems
+            assert objects <= {note.path for note in report.notes if "text" in note.text}
+
     # --- what it may offer besides ---------------------------------------------------
 
     def test_a_network_can_be_made_from_a_state(self, simulator: Simulator) -> None:
@@ -319,6 +345,19 @@ class SimulatorSuite:
         assert not report.problems
         _assert_is(made, before)
         assert not list(differences(before, captured(simulator.read().state)))
+
+    def test_a_model_is_made_ready(self, tmp_path: Path) -> None:
+        """What a script returns can be simulated and read afterwards, and nothing is put elsewhere."""
+        if self.unprepared is None:
+            return
+        ready: Any = SIMULATORS.prepare(self.unprepared(), str(tmp_path / "compiled"))
+        simulator = simulator_for(ready)
+        before = clock_of(simulator)
+        ready.simulate(3 * (before.dt or 1.0))
+        after = clock_of(simulator)
+        assert simulator.read().state.populations
+        if before.time_step is not None:
+            assert after.time_step == before.time_step + 3
 
     def test_the_clock_says_what_a_reading_says(self, simulator: Simulator) -> None:
         """Asked for by itself, or with a reading of nothing, the time is that of the network."""
@@ -574,6 +613,42 @@ def _with_projections(
     state: NetworkState, change: Callable[[ProjectionState], ProjectionState]
 ) -> NetworkState:
     return replace(state, projections={name: change(p) for name, p in state.projections.items()})
+
+
+def _with_types(
+    state: NetworkState, change: Callable[[TypeInfo], tuple[TypeInfo, Iterable[str]]]
+) -> tuple[NetworkState, set[str]]:
+    """Return ``state`` with all types changed, and the paths of what changed: objects, or attributes."""
+    found: set[str] = set()
+
+    def other(path: str, owner: PopulationState | ProjectionState, kind: TypeInfo | None) -> TypeInfo | None:
+        if kind is None:
+            return None
+        made, names = change(kind)
+        found.update(f"{path}/{name}" if name else path for name in names if not name or name in owner)
+        return made
+
+    populations = {
+        n: replace(p, neuron_type=other(f"populations/{n}", p, p.neuron_type))
+        for n, p in state.populations.items()
+    }
+    projections = {
+        n: replace(p, synapse_type=other(f"projections/{n}", p, p.synapse_type))
+        for n, p in state.projections.items()
+    }
+    return replace(state, populations=populations, projections=projections), found
+
+
+def _other_units(kind: TypeInfo) -> tuple[TypeInfo, list[str]]:
+    named = {n: a for n, a in kind.attributes.items() if a.unit}
+    other = {n: replace(a, unit=f"1000 {a.unit}") for n, a in named.items()}
+    return replace(kind, attributes={**kind.attributes, **other}), list(other)
+
+
+def _other_texts(kind: TypeInfo) -> tuple[TypeInfo, list[str]]:
+    """All but that of the parameters, which holds their initial values."""
+    other = {n: f"{text} # another one" for n, text in kind.texts.items() if n != "parameters"}
+    return replace(kind, texts={**kind.texts, **other}), [""] if other else []
 
 
 def _same_synapses(one: NetworkState, other: NetworkState, name: str) -> bool:

@@ -339,7 +339,7 @@ class Checkpoint:
         """Yield objects of which every value is what was written, but not what makes a network."""
         members: Iterable[tuple[str, LazyObjects[Any], Callable[[Any], object]]] = (
             (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
-            (layout.PROJECTIONS, self.projections, lambda projection: projection.check()),
+            (layout.PROJECTIONS, self.projections, lambda projection: projection._check()),
             (layout.RECORDINGS, self.recordings, lambda recording: recording),
         )
         for group, objects, look in members:

@@ -231,7 +231,7 @@ class LazyProjection(RowAccess):
                 synapse_type=self.synapse_type,
             )
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise if what is stored makes no projection; of the values only ``order`` is read.
 
         Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import (
     Attribute,
+    AttributeInfo,
     Connectivity,
     Exactness,
     Locality,
@@ -21,9 +23,11 @@ from ann_ckpt import (
     ProjectionState,
     Resume,
     Selection,
+    TypeInfo,
 )
+from ann_ckpt.adapters.simulators import Simulators
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import MismatchError
+from ann_ckpt.errors import MismatchError, SimulatorError
 from ann_ckpt.selection import EVERYTHING
 from ann_ckpt.simulators import Clock, Owner, Reading, Simulator
 from ann_ckpt.testing import SimulatorSuite, captured, disturbed, rewired
@@ -145,6 +149,87 @@ def test_the_suite_notices(wrong: str, test: str) -> None:
     network.wrong = wrong
     with pytest.raises((AssertionError, MismatchError, pytest.fail.Exception)):
         getattr(TestDemoNetwork(), test)(network)
+
+
+class TestTyped(TestDemoNetwork):
+    """One that says what its equations are, and in which units its values."""
+
+    builds_beside = False  # what is built is a DemoNetwork
+
+    @pytest.fixture
+    def simulator(self) -> Simulator:
+        return typed()
+
+
+class Typed(Everything):
+    """Has a unit and a text for everything."""
+
+    def read(self, selection: Selection = EVERYTHING) -> Reading:
+        state = super().read(selection).state
+        units = {"unit": "mV"}
+        if self.wrong == "has a unit at times":
+            self.readings = getattr(self, "readings", 0) + 1
+            units = {"unit": "mV"} if self.readings == 1 else {}
+
+        def kind(owner: PopulationState | ProjectionState) -> TypeInfo:
+            attributes = {name: AttributeInfo(**units) for name in owner}
+            return TypeInfo(
+                "typed", texts={"equations": "dv/dt = -v"} if units else {}, attributes=attributes
+            )
+
+        return Reading(
+            replace(
+                state,
+                populations={n: replace(p, neuron_type=kind(p)) for n, p in state.populations.items()},
+                projections={n: replace(p, synapse_type=kind(p)) for n, p in state.projections.items()},
+            )
+        )
+
+
+def typed() -> Typed:
+    network = Typed(side=6)
+    network.simulate(20)
+    return network
+
+
+@pytest.mark.parametrize(
+    "test", ["test_values_of_another_unit_are_a_problem", "test_other_equations_are_noted"]
+)
+def test_the_suite_compares_types(test: str) -> None:
+    getattr(TestDemoNetwork(), test)(typed())
+    network = typed()
+    network.wrong = "has a unit at times"
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(TestDemoNetwork(), test)(network)
+
+
+@pytest.mark.parametrize("wrong", ["", "leaves it as it is", "simulates another one"])
+def test_the_suite_makes_a_model_ready(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        """A network as a script describes it."""
+
+        def __init__(self) -> None:
+            self.network: Everything | None = None
+
+        def simulate(self, duration: float) -> None:
+            assert self.network is not None
+            (Everything(side=3) if wrong == "simulates another one" else self.network).simulate(duration)
+
+    def prepare(model: object, directory: str) -> object | None:
+        if isinstance(model, Model) and wrong != "leaves it as it is":
+            model.network = Everything(side=3)
+        return model if isinstance(model, Model) else None
+
+    class Suite(SimulatorSuite):
+        def unprepared(self) -> Model:
+            return Model()
+
+    registry = Simulators()
+    registry.register("Model", lambda network, net_id: getattr(network, "network", None), prepare=prepare)
+    monkeypatch.setattr("ann_ckpt.testing.SIMULATORS", registry)
+    monkeypatch.setattr("ann_ckpt.testing.simulator_for", registry.find)
+    with pytest.raises((AssertionError, SimulatorError)) if wrong else contextlib.nullcontext():
+        Suite().test_a_model_is_made_ready(tmp_path)
 
 
 def test_what_is_carried_is_copied() -> None:
