@@ -19,8 +19,9 @@ IN48     := $(call within,$(VENV48))
 
 # What needs no simulator, for environments without one.
 CORE     := tests/unit tests/golden
-# What compiles networks of ANNarchy, beside which everything else runs.
+# What compiles networks of ANNarchy, beside which everything else runs, and what needs Brian2.
 COMPILED := tests/live tests/models
+WITH_BRIAN := tests/brian2
 PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 	$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13))
 
@@ -42,7 +43,7 @@ setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
 test: test-core test-5.0 test-4.8 test-brian2  ## install what the tests need and run all of them
 
 test-core: $(VENV)/.dev $(VENV)/.tools  ## all tests that compile no network, with numpy 2
-	$(IN) python -m pytest $(COMPILED:%=--ignore=%)
+	$(IN) python -m pytest $(COMPILED:%=--ignore=%) $(WITH_BRIAN:%=--ignore=%)
 
 test-5.0: $(VENV)/.dev $(VENV)/.tools  ## the tests that do, with ANNarchy 5.0
 	$(IN) python -m pytest $(COMPILED)
@@ -51,8 +52,8 @@ test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.
 	$(IN48) python -m pytest tests/unit tests/live
 
 test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.9, and 2.11 where there is Python 3.13
-	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest tests/brian2
-	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest tests/brian2)
+	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest $(WITH_BRIAN)
+	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest $(WITH_BRIAN))
 
 test-minimum: $(OLDEST)/.core  ## the demo and the core tests with the oldest versions that pyproject.toml allows
 	$(call within,$(OLDEST)) ann-ckpt demo

@@ -226,10 +226,10 @@ def test_the_suite_makes_a_model_ready(wrong: str, tmp_path: Path, monkeypatch: 
 
     registry = Simulators()
     registry.register("Model", lambda network, net_id: getattr(network, "network", None), prepare=prepare)
-    monkeypatch.setattr("ann_ckpt.testing.SIMULATORS", registry)
-    monkeypatch.setattr("ann_ckpt.testing.simulator_for", registry.find)
+    monkeypatch.setattr("ann_ckpt.testing.suite.SIMULATORS", registry)
+    monkeypatch.setattr("ann_ckpt.testing.suite.simulator_for", registry.find)
     with pytest.raises((AssertionError, SimulatorError)) if wrong else contextlib.nullcontext():
-        Suite().test_a_model_is_made_ready(tmp_path)
+        Suite().test_a_model_is_made_ready(everything(), tmp_path)
 
 
 def test_what_is_carried_is_copied() -> None:

@@ -1,27 +1,8 @@
-"""Conformance tests for simulators, to be inherited.
-
-A package that writes a :class:`~ann_ckpt.simulators.Simulator` subclasses
-:class:`SimulatorSuite` in its own tests and supplies one pytest fixture::
-
-    from ann_ckpt.testing import SimulatorSuite
-
-    @pytest.fixture(scope="module")
-    def simulator():
-        return MySimulator(a_network_with_a_bit_of_everything())
-
-    class TestMySimulator(SimulatorSuite):
-        def simulate(self, simulator, duration):
-            simulator.network.simulate(duration)
-
-What a simulator may offer beyond the protocol is tested where it is offered. Every test
-leaves the network as it found it, so that one that is costly to build serves them all. For
-readable failures call ``pytest.register_assert_rewrite("ann_ckpt.testing")`` in
-``conftest.py`` before the import.
-"""
+"""The conformance suite, to be inherited; see :mod:`ann_ckpt.testing`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -50,87 +31,34 @@ from ann_ckpt.api import load, save
 from ann_ckpt.errors import CorruptFileError, MismatchError, ObjectNotFoundError
 from ann_ckpt.model import (
     Array,
-    Attribute,
-    Connectivity,
     Exactness,
     NetworkState,
-    PopulationState,
-    ProjectionState,
     Series,
-    TypeInfo,
     differences,
 )
 from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.selection import Selection
+from ann_ckpt.testing.states import (
+    arrays,
+    captured,
+    damaged,
+    delays_reversed,
+    disturbed,
+    mapped,
+    order_reversed,
+    other_texts,
+    other_units,
+    rewired,
+    with_projections,
+    with_types,
+    without_first_attribute,
+)
 from ann_ckpt.transfer import load_into
 
-__all__ = [
-    "SimulatorSuite",
-    "captured",
-    "disturbed",
-    "rewired",
-]
+__all__ = ["SimulatorSuite"]
 
-_Objects = Mapping[str, PopulationState] | Mapping[str, ProjectionState]
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-30)
 """What arithmetic leaves behind and a detour through text or integers would lose."""
-
-
-def captured(state: NetworkState) -> NetworkState:
-    """Return a state with every array copied into memory, apart from the live network."""
-    return _mapped(state, lambda array: np.array(np.asarray(array)))
-
-
-def disturbed(state: NetworkState, *, seed: int = 0) -> NetworkState:
-    """Return a state of the same structure in which every value of an attribute is another one."""
-    rng = np.random.default_rng(seed)
-
-    def another(array: Array) -> NDArray[Any]:
-        values = np.asarray(array)
-        if values.dtype.kind == "b":
-            return np.array(~values)
-        if values.dtype.kind == "f":
-            return np.array(values + rng.uniform(0.5, 1.5, values.shape), values.dtype)
-        return np.array(np.where(values > 0, values - 1, values + 1), values.dtype)
-
-    step = None if state.time_step is None else state.time_step + 17
-    return replace(_mapped(captured(state), another, attributes_only=True), time_step=step)
-
-
-def rewired(projection: ProjectionState) -> ProjectionState:
-    """Return a projection with every third synapse gone, but the first of each dendrite.
-
-    What remains keeps its order, so that no way of storing synapses has a reason to refuse. What the
-    simulator carried along the old synapses is left out.
-    """
-    synapses = projection.connectivity
-    kept = np.arange(synapses.n_synapses) % 3 != 2
-    kept[synapses.row_ptr[:-1][synapses.row_sizes > 0]] = True
-    row_ptr = np.concatenate(([0], np.cumsum(kept)))[synapses.row_ptr]
-    connectivity = Connectivity(synapses.post_ranks, row_ptr, np.asarray(synapses.pre_ranks)[kept])
-    every = (synapses.n_synapses,)
-
-    def remaining(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        return {
-            name: Attribute(np.asarray(a.values)[kept], a.locality) if a.values.shape[:1] == every else a
-            for name, a in attributes.items()
-        }
-
-    delays = projection.delays
-    order = None if projection.order is None else np.asarray(projection.order)
-    return replace(
-        projection,
-        pathway_delays={
-            name: values if values.shape == () else np.asarray(values)[kept]
-            for name, values in projection.pathway_delays.items()
-        },
-        order=None if order is None else (np.cumsum(kept) - 1)[order[kept[order]]].astype(order.dtype),
-        connectivity=connectivity,
-        parameters=remaining(projection.parameters),
-        variables=remaining(projection.variables),
-        delays=delays if delays is None or isinstance(delays, int) else np.asarray(delays)[kept],
-        dynamics={},
-    )
 
 
 class SimulatorSuite:
@@ -174,14 +102,14 @@ class SimulatorSuite:
 
     def test_arrays_keep_what_they_announce(self, simulator: Simulator) -> None:
         """Shape and type are known before a value is read, and true."""
-        for path, array in _arrays(simulator.read().state):
+        for path, array in arrays(simulator.read().state):
             whole = np.asarray(array)
             assert (whole.shape, whole.dtype) == (array.shape, array.dtype), path
 
     def test_slices_are_parts_of_the_whole(self, simulator: Simulator) -> None:
         """Any slice of the first axis, in any order, is what the whole array has there."""
         rng = np.random.default_rng(0)
-        for path, array in _arrays(simulator.read().state):
+        for path, array in arrays(simulator.read().state):
             if not array.shape:
                 continue
             whole, n = np.asarray(array), array.shape[0]
@@ -224,7 +152,7 @@ class SimulatorSuite:
             )
 
         with _restored(simulator) as before:
-            wanted = _mapped(before, special, attributes_only=True)
+            wanted = mapped(before, special, attributes_only=True)
             if any(reason is not None for reason in _refusals(simulator, wanted)):
                 return
             load_into(simulator, Reading(wanted))
@@ -233,7 +161,7 @@ class SimulatorSuite:
     def test_delays_can_be_set(self, simulator: Simulator) -> None:
         """Delays per synapse may change places, those of pathways too."""
         with _restored(simulator) as before:
-            wanted = _with_projections(before, _delays_reversed)
+            wanted = with_projections(before, delays_reversed)
             load_into(simulator, Reading(wanted))
             _assert_is(simulator, wanted)
 
@@ -241,7 +169,7 @@ class SimulatorSuite:
         """Where it has an order of its own, another one can be set; every synapse keeps its values."""
         with _restored(simulator) as before:
             ordered = [n for n, p in before.projections.items() if p.order is not None and p.n_synapses > 1]
-            wanted = _with_projections(before, _order_reversed)
+            wanted = with_projections(before, order_reversed)
             report = load_into(simulator, Reading(wanted))
             assert [note.path for note in report.rebuilt] == [f"projections/{name}" for name in ordered]
             _assert_is(simulator, wanted)
@@ -249,13 +177,17 @@ class SimulatorSuite:
     def test_synapses_can_be_replaced(self, simulator: Simulator) -> None:
         """Fewer synapses are put in place, with all their values; then the old ones again."""
         with _restored(simulator) as before:
-            wanted = _with_projections(before, rewired)
+            wanted = with_projections(before, rewired)
             reasons = {name: simulator.refusal(p) for name, p in wanted.projections.items()}
             assert not (self.rewirable and any(reasons.values())), reasons
             accepted = [name for name, reason in reasons.items() if reason is None]
             report = load_into(simulator, Reading(wanted), selection=Selection(False, accepted))
             # Of one synapse per dendrite, or of none at all, nothing goes away.
-            changed = [n for n in accepted if not _same_synapses(before, wanted, n)]
+            changed = [
+                n
+                for n in accepted
+                if not before.projections[n].connectivity.equals(wanted.projections[n].connectivity)
+            ]
             assert len(report.rebuilt) == len(changed)
             now = captured(simulator.read(Selection(False, accepted)).state)
             kept = {name: wanted.projections[name] for name in accepted}
@@ -275,7 +207,7 @@ class SimulatorSuite:
     def test_a_strict_load_with_a_problem_changes_nothing(self, simulator: Simulator) -> None:
         """One attribute too many in the network, and the others stay as they are."""
         with _restored(simulator) as before:
-            wanted = _without_first_attribute(self.other_values(before))
+            wanted = without_first_attribute(self.other_values(before))
             with pytest.raises(MismatchError) as caught:
                 load_into(simulator, Reading(wanted))
             assert len(caught.value.report.missing_in_file) == 1
@@ -284,19 +216,19 @@ class SimulatorSuite:
     def test_a_lenient_load_applies_what_fits(self, simulator: Simulator) -> None:
         """The same without ``strict``: all but that attribute is set."""
         with _restored(simulator) as before:
-            wanted = _without_first_attribute(self.other_values(before))
+            wanted = without_first_attribute(self.other_values(before))
             report = load_into(simulator, Reading(wanted), strict=False)
             (missing,) = (note.path for note in report.missing_in_file)
             now = captured(simulator.read().state)
             _, name, lost = missing.split("/")
             assert identical_values(now.populations[name][lost], before.populations[name][lost])
-            expected, found = _comparable(simulator, wanted, _without_first_attribute(now), carried=False)
+            expected, found = _comparable(simulator, wanted, without_first_attribute(now), carried=False)
             assert not list(differences(expected, found))
 
     def test_damaged_values_change_nothing(self, simulator: Simulator) -> None:
         """Values that cannot be read stop a load before the first is set."""
         with _restored(simulator) as before:
-            wanted = _damaged(self.other_values(before))
+            wanted = damaged(self.other_values(before))
             with pytest.raises(CorruptFileError):
                 load_into(simulator, Reading(wanted))
             assert not list(differences(before, captured(simulator.read().state)))
@@ -316,7 +248,7 @@ class SimulatorSuite:
     def test_values_of_another_unit_are_a_problem(self, simulator: Simulator) -> None:
         """Where the network says which unit an attribute has, values of another one are not set."""
         with _restored(simulator) as before:
-            wanted, units = _with_types(self.other_values(before), _other_units)
+            wanted, units = with_types(self.other_values(before), other_units)
             if not units:
                 return
             with pytest.raises(MismatchError) as caught:
@@ -327,7 +259,7 @@ class SimulatorSuite:
     def test_other_equations_are_noted(self, simulator: Simulator) -> None:
         """They are no problem: values of a model are loaded into a later version of it."""
         with _restored(simulator) as before:
-            wanted, objects = _with_types(self.other_values(before), _other_texts)
+            wanted, objects = with_types(self.other_values(before), other_texts)
             report = load_into(simulator, Reading(wanted))
             assert not report.problems
             assert objects <= {note.path for note in report.notes if "text" in note.text}
@@ -346,18 +278,19 @@ class SimulatorSuite:
         _assert_is(made, before)
         assert not list(differences(before, captured(simulator.read().state)))
 
-    def test_a_model_is_made_ready(self, tmp_path: Path) -> None:
-        """What a script returns can be simulated and read afterwards, and nothing is put elsewhere."""
+    def test_a_model_is_made_ready(self, simulator: Simulator, tmp_path: Path) -> None:
+        """What a script returns can be simulated and read afterwards; other networks stay as they are."""
         if self.unprepared is None:
             return
+        before_it = captured(simulator.read().state)
         ready: Any = SIMULATORS.prepare(self.unprepared(), str(tmp_path / "compiled"))
-        simulator = simulator_for(ready)
-        before = clock_of(simulator)
-        ready.simulate(3 * (before.dt or 1.0))
-        after = clock_of(simulator)
-        assert simulator.read().state.populations
-        if before.time_step is not None:
-            assert after.time_step == before.time_step + 3
+        made = simulator_for(ready)
+        began = clock_of(made)
+        ready.simulate(3 * (began.dt or 1.0))
+        assert made.read().state.populations
+        if began.time_step is not None:
+            assert clock_of(made).time_step == began.time_step + 3
+        assert not list(differences(before_it, captured(simulator.read().state)))
 
     def test_the_clock_says_what_a_reading_says(self, simulator: Simulator) -> None:
         """Asked for by itself, or with a reading of nothing, the time is that of the network."""
@@ -565,161 +498,3 @@ def _restored(simulator: Simulator) -> Iterator[NetworkState]:
         yield before
     finally:
         load_into(simulator, Reading(before))
-
-
-def _mapped(
-    state: NetworkState, change: Callable[[Array], Array], *, attributes_only: bool = False
-) -> NetworkState:
-    """Return ``state`` with each array changed; of attributes and constants only, if asked for."""
-
-    def carried(dynamics: Mapping[str, Array]) -> dict[str, Array]:
-        return dict(dynamics) if attributes_only else {name: change(a) for name, a in dynamics.items()}
-
-    def attributes(group: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        return {name: Attribute(change(a.values), a.locality) for name, a in group.items()}
-
-    def population(p: PopulationState) -> PopulationState:
-        return replace(
-            p,
-            parameters=attributes(p.parameters),
-            variables=attributes(p.variables),
-            dynamics=carried(p.dynamics),
-        )
-
-    def projection(p: ProjectionState) -> ProjectionState:
-        changed = replace(p, parameters=attributes(p.parameters), variables=attributes(p.variables))
-        if attributes_only:
-            return changed
-        synapses = p.connectivity
-        return replace(
-            changed,
-            connectivity=Connectivity(synapses.post_ranks, synapses.row_ptr, change(synapses.pre_ranks)),
-            dynamics=carried(p.dynamics),
-            delays=p.delays if p.delays is None or isinstance(p.delays, int) else change(p.delays),
-            pathway_delays={name: change(a) for name, a in p.pathway_delays.items()},
-            order=None if p.order is None else change(p.order),
-        )
-
-    return replace(
-        state,
-        populations={name: population(p) for name, p in state.populations.items()},
-        projections={name: projection(p) for name, p in state.projections.items()},
-        constants={name: change(value) for name, value in state.constants.items()},
-        dynamics=carried(state.dynamics),
-    )
-
-
-def _with_projections(
-    state: NetworkState, change: Callable[[ProjectionState], ProjectionState]
-) -> NetworkState:
-    return replace(state, projections={name: change(p) for name, p in state.projections.items()})
-
-
-def _with_types(
-    state: NetworkState, change: Callable[[TypeInfo], tuple[TypeInfo, Iterable[str]]]
-) -> tuple[NetworkState, set[str]]:
-    """Return ``state`` with all types changed, and the paths of what changed: objects, or attributes."""
-    found: set[str] = set()
-
-    def other(path: str, owner: PopulationState | ProjectionState, kind: TypeInfo | None) -> TypeInfo | None:
-        if kind is None:
-            return None
-        made, names = change(kind)
-        found.update(f"{path}/{name}" if name else path for name in names if not name or name in owner)
-        return made
-
-    populations = {
-        n: replace(p, neuron_type=other(f"populations/{n}", p, p.neuron_type))
-        for n, p in state.populations.items()
-    }
-    projections = {
-        n: replace(p, synapse_type=other(f"projections/{n}", p, p.synapse_type))
-        for n, p in state.projections.items()
-    }
-    return replace(state, populations=populations, projections=projections), found
-
-
-def _other_units(kind: TypeInfo) -> tuple[TypeInfo, list[str]]:
-    named = {n: a for n, a in kind.attributes.items() if a.unit}
-    other = {n: replace(a, unit=f"1000 {a.unit}") for n, a in named.items()}
-    return replace(kind, attributes={**kind.attributes, **other}), list(other)
-
-
-def _other_texts(kind: TypeInfo) -> tuple[TypeInfo, list[str]]:
-    """All but that of the parameters, which holds their initial values."""
-    other = {n: f"{text} # another one" for n, text in kind.texts.items() if n != "parameters"}
-    return replace(kind, texts={**kind.texts, **other}), [""] if other else []
-
-
-def _same_synapses(one: NetworkState, other: NetworkState, name: str) -> bool:
-    return one.projections[name].connectivity.equals(other.projections[name].connectivity)
-
-
-def _delays_reversed(projection: ProjectionState) -> ProjectionState:
-    delays = projection.delays
-    pathways = {
-        name: np.asarray(values)[::-1].copy() if values.shape else values
-        for name, values in projection.pathway_delays.items()
-    }
-    if delays is not None and not isinstance(delays, int):
-        delays = np.asarray(delays)[::-1].copy()
-    return replace(projection, delays=delays, pathway_delays=pathways)
-
-
-def _order_reversed(projection: ProjectionState) -> ProjectionState:
-    if projection.order is None:
-        return projection
-    return replace(projection, order=np.asarray(projection.order)[::-1].copy())
-
-
-def _without_first_attribute(state: NetworkState) -> NetworkState:
-    name, population = next((n, p) for n, p in state.populations.items() if p.attributes)
-    lost = next(iter(population))
-    fewer = replace(
-        population,
-        parameters={n: a for n, a in population.parameters.items() if n != lost},
-        variables={n: a for n, a in population.variables.items() if n != lost},
-    )
-    return replace(state, populations={**state.populations, name: fewer})
-
-
-def _damaged(state: NetworkState) -> NetworkState:
-    """Return a state whose last value per synapse or neuron cannot be read."""
-    name, population = next((n, p) for n, p in reversed(list(state.populations.items())) if p.variables)
-    attribute = list(population.variables)[-1]
-    broken = Attribute(_Unreadable(population[attribute]), population.attribute(attribute).locality)
-    variables = {**population.variables, attribute: broken}
-    return replace(state, populations={**state.populations, name: replace(population, variables=variables)})
-
-
-class _Unreadable:
-    """An array in a damaged file."""
-
-    def __init__(self, array: Array) -> None:
-        self.shape = array.shape
-        self.dtype = array.dtype
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        raise CorruptFileError("the values differ from their digest")
-
-    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
-        raise CorruptFileError("the values differ from their digest")
-
-
-def _arrays(state: NetworkState) -> Iterator[tuple[str, Array]]:
-    """Yield every array with its path."""
-    for name, population in state.populations.items():
-        for attribute in population:
-            yield f"populations/{name}/{attribute}", population[attribute]
-    for name, projection in state.projections.items():
-        yield f"projections/{name}/pre_ranks", projection.connectivity.pre_ranks
-        if projection.delays is not None and not isinstance(projection.delays, int):
-            yield f"projections/{name}/delays", projection.delays
-        for pathway, delays in projection.pathway_delays.items():
-            yield f"projections/{name}/pathway_delays/{pathway}", delays
-        if projection.order is not None:
-            yield f"projections/{name}/order", projection.order
-        for attribute in projection:
-            yield f"projections/{name}/{attribute}", projection[attribute]
-    for name, value in state.constants.items():
-        yield f"constants/{name}", value
