@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import MissingExtraError, printable
 
-__all__ = ["EdgeEnd", "arrow_array", "arrow_table", "frame", "igraph_graph", "networkx_graph", "optional"]
+__all__ = [
+    "EdgeEnd",
+    "Tabular",
+    "arrow_array",
+    "arrow_table",
+    "frame",
+    "igraph_graph",
+    "networkx_graph",
+    "optional",
+]
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -22,6 +31,34 @@ class EdgeEnd(NamedTuple):
     population: str
     size: int
     """Neurons in the population."""
+
+
+class Tabular:
+    """Has columns of equal length, of which tables are made."""
+
+    __slots__ = ()
+
+    def _columns(self, attributes: Iterable[str] | None) -> Columns:
+        """Arrays by name; by default of all attributes that suit."""
+        raise NotImplementedError
+
+    @property
+    def _units(self) -> Mapping[str, str]:
+        """Units of columns that have one."""
+        raise NotImplementedError
+
+    def to_arrow(self, attributes: Iterable[str] | None = None) -> Any:
+        """Return the rows of :meth:`to_frame` as a :class:`pyarrow.Table`, for polars and DuckDB.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pyarrow, which the extra ``frames`` brings.
+        """
+        return arrow_table(self._columns(attributes), self._units)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
 def optional(module: str, extra: str) -> Any:

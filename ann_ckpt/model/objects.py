@@ -153,7 +153,7 @@ class _WithAttributes:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class PopulationState(_WithAttributes):
+class PopulationState(_WithAttributes, exchange.Tabular):
     """One population at one instant."""
 
     geometry: tuple[int, ...]
@@ -193,19 +193,6 @@ class PopulationState(_WithAttributes):
             Without pandas, which the extra ``frames`` brings.
         """
         return exchange.frame(self._columns(attributes), self._units).set_index("rank")
-
-    def to_arrow(self, attributes: Iterable[str] | None = None) -> Any:
-        """Return a :class:`pyarrow.Table` with ``rank`` and the columns of :meth:`to_frame`.
-
-        Raises
-        ------
-        MissingExtraError
-            Without pyarrow, which the extra ``frames`` brings.
-        """
-        return exchange.arrow_table(self._columns(attributes), self._units)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
         """One array per column, shape ``(size,)``; refuses what is no value per neuron."""

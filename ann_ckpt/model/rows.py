@@ -87,7 +87,7 @@ class Dendrite(Synapses):
         return f"<Dendrite of neuron {self.post_rank}: {len(self)} synapses, {', '.join(self.values)}>"
 
 
-class RowAccess:
+class RowAccess(exchange.Tabular):
     """Views of one projection by rows; the owner supplies the arrays.
 
     It also has ``name``, ``pre``, ``post``, ``delays``, ``pre_size``, ``post_size`` and ``synapse_type``.
@@ -302,19 +302,6 @@ class RowAccess:
             If an attribute is called like one of the other columns.
         """
         return exchange.frame(self._columns(attributes), self._units)
-
-    def to_arrow(self, attributes: Iterable[str] | None = None) -> Any:
-        """Return the columns of :meth:`to_frame` as a :class:`pyarrow.Table`, for polars and DuckDB.
-
-        Raises
-        ------
-        MissingExtraError
-            Without pyarrow, which the extra ``frames`` brings.
-        """
-        return exchange.arrow_table(self._columns(attributes), self._units)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_networkx(self, attributes: Iterable[str] | None = None) -> Any:
         """Return a :class:`networkx.MultiDiGraph` with an edge from pre to post for each synapse.

@@ -106,7 +106,7 @@ def test_ctrl_c_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ann_ckpt.cli.demo.tour", interrupted)
+    monkeypatch.setattr("ann_ckpt.cli.demo._tour", interrupted)
     answer = run("demo", "--dir", tmp_path)
     assert (answer.status, answer.out, answer.err.strip()) == (130, "", "interrupted")
 

@@ -145,7 +145,7 @@ class Unpickler:
             window.pos = match.end()
             if behind == b"\x95":
                 window.pos += 1
-                self._op_frame()
+                window.expect(window.number(8))
         if runs and window.data[window.pos : window.pos + 1] == b"e":
             window.pos += 1
             self._stack.unmark()
@@ -180,9 +180,6 @@ class Unpickler:
         for node, run in zip(nodes, self._arena.add_runs(data, spans), strict=True):
             node.kind, node.start, node.stop = run
 
-    def _op_empty_dict(self) -> None:
-        self._stack.push_new(DictNode())
-
     def _op_list(self) -> None:
         items = self._stack.pop_to_mark()
         self._stack.push_new(ListNode())
@@ -192,15 +189,6 @@ class Unpickler:
         items = self._stack.pop_to_mark()
         self._stack.push_new(DictNode())
         self._update(items)
-
-    def _op_tuple(self) -> None:
-        self._push_tuple(self._stack.pop_to_mark())
-
-    def _op_empty_tuple(self) -> None:
-        self._push_tuple([])
-
-    def _op_tuple1(self) -> None:
-        self._push_tuple([self._stack.pop()])
 
     def _op_tuple2(self) -> None:
         second = self._stack.pop()
@@ -217,18 +205,12 @@ class Unpickler:
         element = self._stack.pop()
         self._stack.top(ListNode).append(element, self._arena, self._depth)
 
-    def _op_appends(self) -> None:
-        self._extend(self._stack.pop_to_mark())
-
     def _extend(self, items: list[Any]) -> None:
         self._stack.top(ListNode).extend(items, self._arena, self._depth)
 
     def _op_setitem(self) -> None:
         element = self._stack.pop()
         self._update([self._stack.pop(), element])
-
-    def _op_setitems(self) -> None:
-        self._update(self._stack.pop_to_mark())
 
     def _update(self, items: list[Any]) -> None:
         target = self._stack.top(DictNode)
@@ -239,30 +221,6 @@ class Unpickler:
             target.set(name, element, self._depth)
 
     # Numbers -------------------------------------------------------------------------
-
-    def _op_none(self) -> None:
-        self._stack.push(None)
-
-    def _op_true(self) -> None:
-        self._stack.push(True)
-
-    def _op_false(self) -> None:
-        self._stack.push(False)
-
-    def _op_binint(self) -> None:
-        self._stack.push(int.from_bytes(self._window.take(4), "little", signed=True))
-
-    def _op_binint1(self) -> None:
-        self._stack.push(self._window.number(1))
-
-    def _op_binint2(self) -> None:
-        self._stack.push(self._window.number(2))
-
-    def _op_long1(self) -> None:
-        self._push_long(self._window.number(1))
-
-    def _op_long4(self) -> None:
-        self._push_long(self._window.number(4))
 
     def _push_long(self, width: int) -> None:
         if width > _LONG_BYTES:
@@ -276,16 +234,10 @@ class Unpickler:
         else:
             self._stack.push(self._decimal(line))
 
-    def _op_long(self) -> None:
-        self._stack.push(self._decimal(self._window.line()))
-
     def _decimal(self, line: bytes) -> int:
         if not _DECIMAL.fullmatch(line):
             raise CorruptFileError(f"{printable(line[:40])} is not an integer")
         return int(line.rstrip(b"L"))
-
-    def _op_binfloat(self) -> None:
-        self._stack.push(struct.unpack(">d", self._window.take(8))[0])
 
     def _op_float(self) -> None:
         line = self._window.line()
@@ -340,12 +292,6 @@ class Unpickler:
             raise CorruptFileError("a text has an escape that Python 2 does not write")
         return _ESCAPED.get(letter, letter)
 
-    def _op_binstring(self) -> None:
-        self._old_text(self._window.number(4))
-
-    def _op_short_binstring(self) -> None:
-        self._old_text(self._window.number(1))
-
     def _op_unicode(self) -> None:
         line = self._window.line()
         self._check_length(len(line))
@@ -355,47 +301,6 @@ class Unpickler:
         except UnicodeError as error:
             raise CorruptFileError(f"a text is not Unicode: {error}") from error
         self._stack.push_new(text)
-
-    def _op_short_binunicode(self) -> None:
-        self._unicode(self._window.number(1))
-
-    def _op_binunicode(self) -> None:
-        self._unicode(self._window.number(4))
-
-    def _op_binunicode8(self) -> None:
-        self._unicode(self._window.number(8))
-
-    def _op_short_binbytes(self) -> None:
-        self._stack.push_new(self._window.take(self._window.number(1)))
-
-    def _op_binbytes(self) -> None:
-        self._stack.push_new(self._window.take(self._window.number(4)))
-
-    def _op_binbytes8(self) -> None:
-        self._stack.push_new(self._window.take(self._window.number(8)))
-
-    # The memo --------------------------------------------------------------------------
-
-    def _op_memoize(self) -> None:
-        self._stack.memoize()
-
-    def _op_put(self) -> None:
-        self._stack.remember(self._decimal(self._window.line()), self._window.seen)
-
-    def _op_binput(self) -> None:
-        self._stack.remember(self._window.number(1), self._window.seen)
-
-    def _op_long_binput(self) -> None:
-        self._stack.remember(self._window.number(4), self._window.seen)
-
-    def _op_get(self) -> None:
-        self._stack.recall(self._decimal(self._window.line()))
-
-    def _op_binget(self) -> None:
-        self._stack.recall(self._window.number(1))
-
-    def _op_long_binget(self) -> None:
-        self._stack.recall(self._window.number(4))
 
     # Names, and what is made with them ---------------------------------------------------
 
@@ -433,9 +338,6 @@ class Unpickler:
             raise CorruptFileError(f"the pickle has protocol {protocol}; the highest is 5")
         self._traits.add(f"protocol{protocol}")
 
-    def _op_frame(self) -> None:
-        self._window.expect(self._window.number(8))
-
     def _op_forbidden(self) -> None:
         code = self._window.data[self._window.pos - 1]
         if code in _PYTHONS_OWN:
@@ -461,56 +363,56 @@ _PYTHONS_OWN: Final = {ord(op.code): op.name for op in pickletools.opcodes}
 _STOP: Final = ord(".")
 
 _OPCODES: Final[dict[str, Callable[[Unpickler], None]]] = {
-    "(": Unpickler._op_mark,
-    "]": Unpickler._op_empty_list,
-    "}": Unpickler._op_empty_dict,
-    "l": Unpickler._op_list,
-    "d": Unpickler._op_dict,
-    "t": Unpickler._op_tuple,
-    ")": Unpickler._op_empty_tuple,
-    "\x85": Unpickler._op_tuple1,
-    "\x86": Unpickler._op_tuple2,
-    "\x87": Unpickler._op_tuple3,
-    "a": Unpickler._op_append,
-    "e": Unpickler._op_appends,
-    "s": Unpickler._op_setitem,
-    "u": Unpickler._op_setitems,
-    "N": Unpickler._op_none,
-    "\x88": Unpickler._op_true,
-    "\x89": Unpickler._op_false,
-    "J": Unpickler._op_binint,
-    "K": Unpickler._op_binint1,
-    "M": Unpickler._op_binint2,
-    "\x8a": Unpickler._op_long1,
-    "\x8b": Unpickler._op_long4,
-    "I": Unpickler._op_int,
-    "L": Unpickler._op_long,
-    "G": Unpickler._op_binfloat,
-    "F": Unpickler._op_float,
-    "S": Unpickler._op_string,
-    "T": Unpickler._op_binstring,
-    "U": Unpickler._op_short_binstring,
-    "V": Unpickler._op_unicode,
-    "X": Unpickler._op_binunicode,
-    "\x8c": Unpickler._op_short_binunicode,
-    "\x8d": Unpickler._op_binunicode8,
-    "B": Unpickler._op_binbytes,
-    "C": Unpickler._op_short_binbytes,
-    "\x8e": Unpickler._op_binbytes8,
-    "\x96": Unpickler._op_binbytes8,
-    "p": Unpickler._op_put,
-    "q": Unpickler._op_binput,
-    "r": Unpickler._op_long_binput,
-    "\x94": Unpickler._op_memoize,
-    "g": Unpickler._op_get,
-    "h": Unpickler._op_binget,
-    "j": Unpickler._op_long_binget,
-    "c": Unpickler._op_global,
-    "\x93": Unpickler._op_stack_global,
-    "R": Unpickler._op_reduce,
-    "b": Unpickler._op_build,
-    "\x80": Unpickler._op_proto,
-    "\x95": Unpickler._op_frame,
+    "MARK": Unpickler._op_mark,
+    "EMPTY_LIST": Unpickler._op_empty_list,
+    "EMPTY_DICT": lambda u: u._stack.push_new(DictNode()),
+    "LIST": Unpickler._op_list,
+    "DICT": Unpickler._op_dict,
+    "TUPLE": lambda u: u._push_tuple(u._stack.pop_to_mark()),
+    "EMPTY_TUPLE": lambda u: u._push_tuple([]),
+    "TUPLE1": lambda u: u._push_tuple([u._stack.pop()]),
+    "TUPLE2": Unpickler._op_tuple2,
+    "TUPLE3": Unpickler._op_tuple3,
+    "APPEND": Unpickler._op_append,
+    "APPENDS": lambda u: u._extend(u._stack.pop_to_mark()),
+    "SETITEM": Unpickler._op_setitem,
+    "SETITEMS": lambda u: u._update(u._stack.pop_to_mark()),
+    "NONE": lambda u: u._stack.push(None),
+    "NEWTRUE": lambda u: u._stack.push(True),
+    "NEWFALSE": lambda u: u._stack.push(False),
+    "BININT": lambda u: u._stack.push(int.from_bytes(u._window.take(4), "little", signed=True)),
+    "BININT1": lambda u: u._stack.push(u._window.number(1)),
+    "BININT2": lambda u: u._stack.push(u._window.number(2)),
+    "LONG1": lambda u: u._push_long(u._window.number(1)),
+    "LONG4": lambda u: u._push_long(u._window.number(4)),
+    "INT": Unpickler._op_int,
+    "LONG": lambda u: u._stack.push(u._decimal(u._window.line())),
+    "BINFLOAT": lambda u: u._stack.push(struct.unpack(">d", u._window.take(8))[0]),
+    "FLOAT": Unpickler._op_float,
+    "STRING": Unpickler._op_string,
+    "BINSTRING": lambda u: u._old_text(u._window.number(4)),
+    "SHORT_BINSTRING": lambda u: u._old_text(u._window.number(1)),
+    "UNICODE": Unpickler._op_unicode,
+    "BINUNICODE": lambda u: u._unicode(u._window.number(4)),
+    "SHORT_BINUNICODE": lambda u: u._unicode(u._window.number(1)),
+    "BINUNICODE8": lambda u: u._unicode(u._window.number(8)),
+    "BINBYTES": lambda u: u._stack.push_new(u._window.take(u._window.number(4))),
+    "SHORT_BINBYTES": lambda u: u._stack.push_new(u._window.take(u._window.number(1))),
+    "BINBYTES8": lambda u: u._stack.push_new(u._window.take(u._window.number(8))),
+    "BYTEARRAY8": lambda u: u._stack.push_new(u._window.take(u._window.number(8))),
+    "PUT": lambda u: u._stack.remember(u._decimal(u._window.line()), u._window.seen),
+    "BINPUT": lambda u: u._stack.remember(u._window.number(1), u._window.seen),
+    "LONG_BINPUT": lambda u: u._stack.remember(u._window.number(4), u._window.seen),
+    "MEMOIZE": lambda u: u._stack.memoize(),
+    "GET": lambda u: u._stack.recall(u._decimal(u._window.line())),
+    "BINGET": lambda u: u._stack.recall(u._window.number(1)),
+    "LONG_BINGET": lambda u: u._stack.recall(u._window.number(4)),
+    "GLOBAL": Unpickler._op_global,
+    "STACK_GLOBAL": Unpickler._op_stack_global,
+    "REDUCE": Unpickler._op_reduce,
+    "BUILD": Unpickler._op_build,
+    "PROTO": Unpickler._op_proto,
+    "FRAME": lambda u: u._window.expect(u._window.number(8)),
 }
 
-_HANDLERS: Final = [_OPCODES.get(chr(code), Unpickler._op_forbidden) for code in range(256)]
+_HANDLERS: Final = [_OPCODES.get(_PYTHONS_OWN.get(code, ""), Unpickler._op_forbidden) for code in range(256)]
