@@ -17,8 +17,8 @@ from h5py import h5d, h5g
 from ann_ckpt.errors import CorruptFileError, UnknownFormatError, printable
 from ann_ckpt.format import guard, h5
 from ann_ckpt.format.bytes import Bytes
+from ann_ckpt.format.chunk_locations import Trailer
 from ann_ckpt.format.dataset import StoredArray
-from ann_ckpt.format.trailer import Trailer
 
 __all__ = [
     "OpenFile",

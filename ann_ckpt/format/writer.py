@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ann_ckpt.durable import code_of_others
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import NewFile
+from ann_ckpt.format.chunk_locations import DatasetRecord, record_of, trailer_bytes
 from ann_ckpt.format.chunking import StorageChoice, StorageKind, chunk_stream
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import ArrayDigest, Digest, digest_of, digest_of_attributes, digest_tables
@@ -26,7 +27,6 @@ from ann_ckpt.format.layout import IndexRow, index_table
 from ann_ckpt.format.plan import ArrayEntry, FilePlan, GroupEntry, SharedEntry, TextEntry
 from ann_ckpt.format.shared.array import shared_tables
 from ann_ckpt.format.shared.links import create_shared_link
-from ann_ckpt.format.trailer import DatasetRecord, record_of, trailer_bytes
 from ann_ckpt.model import Array, blocks
 from ann_ckpt.threads import Threads
 

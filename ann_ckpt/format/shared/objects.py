@@ -29,6 +29,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.format.chunk_locations import record_of, trailer_bytes
 from ann_ckpt.format.chunking import (
     CHUNKED_BYTES,
     TASK_BYTES,
@@ -40,7 +41,6 @@ from ann_ckpt.format.chunking import (
 from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.hdf5_file import OpenFile
 from ann_ckpt.format.shared.array import SharedArray, StoredObject
-from ann_ckpt.format.trailer import record_of, trailer_bytes
 
 __all__ = [
     "ObjectWriter",

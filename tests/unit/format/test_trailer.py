@@ -19,8 +19,8 @@ from ann_ckpt import CheckpointStore
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CheckpointError, CorruptFileError
 from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.chunk_locations import DatasetRecord, Trailer, record_of, trailer_bytes
 from ann_ckpt.format.guard import check_superblock
-from ann_ckpt.format.trailer import DatasetRecord, Trailer, record_of, trailer_bytes
 from tests.golden.networks import complete
 from tests.store.tiny import tiny_blocks
 from tests.strategies import networks
