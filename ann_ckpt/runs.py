@@ -23,7 +23,7 @@ from ann_ckpt.errors import (
     OptionError,
     printable,
 )
-from ann_ckpt.format.guard import SIGNATURE
+from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.format.layout import unescape
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model.exchange import optional
@@ -274,11 +274,8 @@ def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:
 
 def _begins_like_hdf5(path: Path) -> bool:
     try:
-        if not is_file(path):
-            return False
-        with path.open("rb") as file:
-            return file.read(len(SIGNATURE)) == SIGNATURE
-    except OSError:
+        return is_file(path) and begins_like_hdf5(path)
+    except CheckpointError:
         return True  # whatever is wrong with it is said in its row
 
 

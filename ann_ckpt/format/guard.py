@@ -9,6 +9,7 @@ each object is looked at when it is reached and refused with its path.
 from __future__ import annotations
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from h5py import h5d, h5l, h5o, h5s
 
+from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
     ClosedCheckpointError,
@@ -31,6 +33,7 @@ from ann_ckpt.format.bytes import Bytes
 
 __all__ = [
     "DatasetLayout",
+    "begins_like_hdf5",
     "check_dataset",
     "check_group",
     "check_link",
@@ -111,6 +114,24 @@ class reporting_corruption:  # noqa: N801  (reads as a verb; a class because tho
                 details={"found": f"{type(error).__name__}: {printable(error, 300)}"},
                 where=self._where,
             ) from error
+
+
+def begins_like_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins with HDF5's signature.
+
+    Raises
+    ------
+    FileMissingError, NotReadableError
+        If there is none, or it is no regular file, or cannot be read.
+    """
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        where = printable(os.fspath(path), 400)
+        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
 
 
 def check_superblock(file: Bytes) -> int:

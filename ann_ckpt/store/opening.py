@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 
 from ann_ckpt.adapters.formats import ForeignFormat, examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
-from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
-    CheckpointError,
     FileMissingError,
-    NotReadableError,
     UnknownFormatError,
     printable,
 )
-from ann_ckpt.format.guard import SIGNATURE
+from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.folder import StoreFolder, split_store_path
@@ -68,7 +65,7 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if _place_in_store(path) is not None or _begins_like_hdf5(path):
+    if _place_in_store(path) is not None or begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:
@@ -124,14 +121,3 @@ def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
 def _foreign(path: PathLike) -> ForeignFormat | None:
     """Return which program wrote it; a checkpoint of a store is ours, whatever became of its file."""
     return format_of(path) if _place_in_store(path) is None else None
-
-
-def _begins_like_hdf5(path: PathLike) -> bool:
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            return file.read(len(SIGNATURE)) == SIGNATURE
-    except CheckpointError:
-        raise
-    except OSError as error:
-        where = printable(os.fspath(path), 400)
-        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,10 +17,12 @@ from ann_ckpt.errors import (
     OptionError,
     ParameterFileError,
 )
+from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.file import ParameterFile, load, parse
 from ann_ckpt.params.reports.human import human
 from ann_ckpt.params.text.document import LARGEST
+from ann_ckpt.paths import is_file, is_folder
 
 __all__ = [
     "FINDINGS",
@@ -43,8 +44,6 @@ FINDINGS, USAGE, UNREADABLE, UNUSABLE, INTERNAL = 1, 2, 3, 4, 5
 
 STDIN = "-"
 """How standard input and output are named in place of a file."""
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,14 +91,11 @@ def load_any(path: str, *, stdin_name: str = "<stdin>") -> ParameterFile:
 def is_checkpoint(path: str) -> bool:
     """Whether something is a checkpoint rather than a parameter file, told by its first bytes."""
     folder = path.rpartition("@")[0] or path
-    if os.path.isdir(folder):  # noqa: PTH112  (False for what no path can be, where pathlib raises)
+    if is_folder(folder):
         return True
     try:
-        if not os.path.isfile(path):  # noqa: PTH113  # a pipe would block
-            return False
-        with Path(path).open("rb") as file:
-            return file.read(len(_HDF5)) == _HDF5
-    except OSError:
+        return is_file(path) and begins_like_hdf5(path)
+    except CheckpointError:
         return False
 
 
