@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ann_ckpt.errors import printable
+from ann_ckpt.markup import card, preformatted
 
 __all__ = [
     "LoadReport",
@@ -109,6 +110,9 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings, ready for JSON."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def _repr_html_(self) -> str:
+        return card(self.headline(), preformatted("\n".join(str(self).split("\n")[1:])))
 
     def __str__(self) -> str:
         lines = [self.headline()]

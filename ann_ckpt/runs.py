@@ -26,9 +26,10 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.format.layout import unescape
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.markup import card, table
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
-from ann_ckpt.report import Note, Progress, count
+from ann_ckpt.report import Note, Progress, count, human_bytes
 from ann_ckpt.store.catalog import added_bytes
 from ann_ckpt.store.series import SeriesView
 
@@ -39,6 +40,8 @@ __all__ = ["Run", "Runs", "runs"]
 
 _SUFFIXES = frozenset({".h5", ".hdf5"})
 _CACHE_VERSION = 1
+_SHOWN = 50
+"""Runs that a notebook lists."""
 _SETTLED_NS = 2 * 10**9
 """File systems that keep whole seconds, or two, do not tell two changes within them apart."""
 
@@ -185,6 +188,21 @@ class Runs(Sequence[Run]):
             action["result"] = part
         document: dict[str, Any] = crate.metadata.generate()
         return document
+
+    def _repr_html_(self) -> str:
+        shown = [
+            [
+                run.name,
+                run.time_step,
+                run.checkpoints,
+                human_bytes(run.nbytes),
+                run.problem or ", ".join(run.tags),
+            ]
+            for run in self.rows[:_SHOWN]
+        ]
+        title = f"{count(len(self.rows), 'run')} below {self.folder}"
+        right = ["step", "checkpoints", "size"]
+        return card(title, table(["run", *right, "tags"], shown, right=right))
 
     def __repr__(self) -> str:
         return f"<{count(len(self.rows), 'run')} below {printable(self.folder)}>"

@@ -151,6 +151,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "parts_checked": checkpoint.parts_checked,
         "objects": _objects(checkpoint),
         "file_bytes": checkpoint.file_bytes,
+        "object_bytes": sum(checkpoint.objects.values()),
         "value_bytes": sum(entry.nbytes for entry in held),
         "filters": list(largest.storage.filters) if largest and largest.storage else [],
         "created": checkpoint.created,
@@ -227,8 +228,7 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     lines = facts()
     line = time_line(found["time_step"], found["dt_ms"])
     lines.add_row("time", line if found["seed"] is None else f"{line}, seed {found['seed']}")
-    size = f"{human_bytes(found['file_bytes'])} for {human_bytes(found['value_bytes'])} of values"
-    lines.add_row("size", f"{size}, {'+'.join(found['filters']) or 'not compressed'}")
+    lines.add_row("size", _size(found))
     if found["objects"] == "not here":
         lines.add_row("values", "[bold red]most of them are in the store that this file was taken from[/]")
     elif found["objects"]:
@@ -257,6 +257,15 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     for key, value in found["metadata"].items():
         lines.add_row("metadata", f"{safe(key, 40)}: {safe(json.dumps(value, ensure_ascii=False), 200)}")
     return lines
+
+
+def _size(found: dict[str, Any]) -> str:
+    """Return what the checkpoint takes on the disk; in a store, with the objects that it shares."""
+    file, objects = found["file_bytes"], found["object_bytes"]
+    size = f"{human_bytes(file + objects)} for {human_bytes(found['value_bytes'])} of values"
+    if objects:
+        return f"{size}: {human_bytes(file)} in this file, {human_bytes(objects)} in shared objects"
+    return f"{size}, {'+'.join(found['filters']) or 'not compressed'}"
 
 
 def _by_exactness(resume: dict[str, str]) -> dict[str, str]:

@@ -256,6 +256,11 @@ class LazyArray(NDArrayOperatorsMixin):
             return f"<lazy array in a closed checkpoint: {printable(self._path)}>"
         return f"<lazy {self.dtype} {self.shape}, {human_bytes(self.nbytes)}: {printable(self._path)}>"
 
+    def _repr_html_(self) -> str:
+        from ann_ckpt.lazy.notebook import of_array
+
+        return of_array(self)
+
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         self._check_open()
         with self._reader.reporting_corruption(self._path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import operator
 import os
@@ -18,6 +17,7 @@ from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import BlockLocation, SharedArray
+from ann_ckpt.lazy import notebook
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     arrays_in_memory,
@@ -87,10 +87,7 @@ class LazyObjects(Mapping[str, T], Generic[T]):
         return f"<{len(self)} {self._noun}s: {shown}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(printable(repr(self[n]), 400))}</td></tr>" for n in list(self)[:50]
-        )
-        return f"<b>{len(self)} {self._noun}s</b><table>{rows}</table>"
+        return notebook.of_objects(self._noun, self)
 
 
 class Checkpoint:
@@ -355,8 +352,11 @@ class Checkpoint:
         return (
             f"<checkpoint {printable(self.path)} at step {self.time_step}: "
             f"{len(self.populations)} populations, {len(self.projections)} projections, "
-            f"{human_bytes(self.file_bytes)}>"
+            f"{human_bytes(self.file_bytes + sum(self.objects.values()))}>"
         )
+
+    def _repr_html_(self) -> str:
+        return notebook.of_checkpoint(self)
 
     def _names(self, group: str) -> list[str]:
         with self._reader.reporting_corruption(group):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
+from ann_ckpt.lazy import notebook
 from ann_ckpt.lazy.attributes import (
     arrays_in_memory,
     attributes_in_memory,
@@ -81,3 +82,6 @@ class LazyPopulation(PopulationState):
             resume=self.resume,
             neuron_type=self.neuron_type,
         )
+
+    def _repr_html_(self) -> str:
+        return notebook.of_population(self)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
+from ann_ckpt.lazy import notebook
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.lazy.attributes import (
     arrays_in_memory,
@@ -334,6 +335,9 @@ class LazyProjection(RowAccess):
             f"({printable(self.target)}): {self.n_rows} dendrites, {self.n_synapses} synapses, "
             f"{', '.join(printable(n, 40) for n in self)}>"
         )
+
+    def _repr_html_(self) -> str:
+        return notebook.of_projection(self)
 
     def _array(self, name: str) -> LazyArray | None:
         path = f"{self._path}/{name}"

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ann_ckpt.errors import printable
+from ann_ckpt.markup import card, facts
 from ann_ckpt.params.rules import RULES, Severity
 
 __all__ = ["Finding", "Related", "pointer", "quoted"]
@@ -74,6 +75,12 @@ class Finding:
         if not self.located:
             return f"{self.path}{self.pointer and ':' + self.pointer}"
         return f"{self.path}:{self.line}:{self.column}"
+
+    def _repr_html_(self) -> str:
+        lines = {"in": self.place, "what": self.message}
+        if self.suggestions:
+            lines["instead"] = ", ".join(self.suggestions)
+        return card(f"{self.severity}: {self.rule}", facts(lines))
 
     def __str__(self) -> str:
         return f"{self.place}: {self.severity}[{self.rule}] {self.message}"

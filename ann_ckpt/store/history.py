@@ -10,9 +10,12 @@ from ann_ckpt.errors import CheckpointError, OptionError, printable
 from ann_ckpt.looking.choice import shown
 from ann_ckpt.looking.pictures import Bars, Curve
 from ann_ckpt.looking.sampling import BUDGET, quantiles, sample
+from ann_ckpt.looking.svg import figure
+from ann_ckpt.markup import card, table
+from ann_ckpt.report import human_bytes
 from ann_ckpt.store.catalog import CheckpointInfo, added_bytes, open_inside
 
-__all__ = ["evenly", "history", "sizes"]
+__all__ = ["evenly", "history", "in_notebook", "sizes"]
 
 _AT = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST = 60
@@ -111,3 +114,29 @@ def sizes(infos: Sequence[CheckpointInfo]) -> Bars:
         heights={"values": (added - files) / 2**20, "checkpoint file": files / 2**20},
         names=tuple(names),
     )
+
+
+_NEWEST = 12
+"""Checkpoints that a notebook lists."""
+
+
+def in_notebook(path: str, infos: Sequence[CheckpointInfo]) -> str:
+    """Return a store as HTML: its newest checkpoints, and what each save added; no values are read."""
+    added = added_bytes(infos)
+    rows = [
+        [
+            info.name,
+            "" if info.time_step is None else f"{info.time_step:,}",
+            "" if info.time_ms is None else f"{info.time_ms:g}",
+            info.created[:19].replace("T", " "),
+            human_bytes(more),
+            info.problem or info.tag or "",
+        ]
+        for info, more in [*zip(infos, added, strict=True)][-_NEWEST:]
+    ]
+    right = ["step", "ms", "added"]
+    listing = table(["checkpoint", "step", "ms", "written", "added", "tag"], rows, right=right)
+    left = len(infos) - len(rows)
+    older = f'<div class="ac-note">and {left:,} older</div>' if left > 0 else ""
+    title = f"store {path}: {len(infos):,} checkpoints, {human_bytes(sum(added))}"
+    return card(title, listing, older, figure(sizes(infos)) if infos else "")

@@ -27,6 +27,7 @@ from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, cou
 from ann_ckpt.single import write_single
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
+from ann_ckpt.store.history import in_notebook
 from ann_ckpt.store.inside import check_file
 
 __all__ = [
@@ -375,6 +376,9 @@ class SeriesView:
         return (
             f"<store {printable(self.path)}: {count(len(infos), 'checkpoint')}{steps}, {human_bytes(total)}>"
         )
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self.path, self._catalog.all())
 
 
 def _tolerance(info: CheckpointInfo, field: str) -> float:

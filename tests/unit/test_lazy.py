@@ -87,8 +87,7 @@ def test_reprs_are_one_line_and_show_the_shape(path):
             assert "\n" not in repr(thing)
         assert "200 dendrites, 40000 synapses" in repr(ckpt.projections["dense"])
         assert "(40000,)" in repr(ckpt.projections["dense"]["w"])
-        assert "<table>" in ckpt.projections._repr_html_()
-        assert "&lt;projection" in ckpt.projections._repr_html_()
+        assert "<table" in ckpt.projections._repr_html_()
     assert "closed" in repr(ckpt)
 
 
