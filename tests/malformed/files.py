@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 import xxhash
 
-from ann_ckpt.format import layout, trailer
-from ann_ckpt.format.chunk_locations import LOCATION
+from ann_ckpt.format import layout
+from ann_ckpt.format.chunk_locations import _DATASET, _FOOTER, LOCATION
 from ann_ckpt.format.layout import IndexRow
 from tests.malformed.hdf5 import DEFECTS
 from tests.malformed.samples import Rows, Spoil, W, good_complete, replaced, sealed, set_attribute
@@ -388,19 +388,17 @@ class Trailer:
 
     def __init__(self, path: Path) -> None:
         self.data = path.read_bytes()
-        self.count, self.chunks, _, self.magic = trailer._FOOTER.unpack(self.data[-trailer._FOOTER.size :])
-        end = len(self.data) - trailer._FOOTER.size
-        start = end - self.count * trailer._DATASET.itemsize
-        self.records = np.frombuffer(self.data[start:end], trailer._DATASET).copy()
+        self.count, self.chunks, _, self.magic = _FOOTER.unpack(self.data[-_FOOTER.size :])
+        end = len(self.data) - _FOOTER.size
+        start = end - self.count * _DATASET.itemsize
+        self.records = np.frombuffer(self.data[start:end], _DATASET).copy()
         self.values_end = start - self.chunks * LOCATION.itemsize
         self.places = np.frombuffer(self.data[self.values_end : start], LOCATION).copy()
 
     def write(self, path: Path, *, digest: bytes | None = None) -> None:
         """Write it behind the values again, its digest right."""
         raw = self.records.tobytes()
-        footer = trailer._FOOTER.pack(
-            self.count, self.chunks, digest or xxhash.xxh3_128_digest(raw), self.magic
-        )
+        footer = _FOOTER.pack(self.count, self.chunks, digest or xxhash.xxh3_128_digest(raw), self.magic)
         path.write_bytes(self.data[: self.values_end] + self.places.tobytes() + raw + footer)
 
 
