@@ -20,6 +20,7 @@ from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
+from ann_ckpt.paths import address_of
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
@@ -405,7 +406,7 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     OutsideStoreError
         If it is a file taken out of a store, where most of its values still are.
     """
-    place = split_store_path(path)
+    place = None if address_of(path) is not None else split_store_path(path)
     if place is not None and place[1] is None:
         return SeriesView(place[0].path).verify(progress=progress)
     began = time.perf_counter()

@@ -1,17 +1,109 @@
-"""Checks and resolves paths given by users; only local paths are accepted."""
+"""Checks and resolves what users name: paths on this machine, and addresses of objects elsewhere."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ann_ckpt.errors import OptionError, printable
 
-__all__ = ["absolute", "exists", "is_file", "is_folder", "local_path", "same_file"]
+__all__ = ["Address", "absolute", "address_of", "exists", "is_file", "is_folder", "local_path", "same_file"]
 
 # pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
+_ADDRESS_SCHEMES = ("s3", "gs", "az", "http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an object lies that is read over a network."""
+
+    scheme: str
+    root: str
+    """Bucket, container, or host with its port."""
+    key: str
+    """Path below it, as it was given: for ``http`` and ``https`` percent-encoded."""
+    query: str = ""
+    """What stands behind a ``?``, for ``http`` and ``https``: often a signature, so messages leave it out."""
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.root}/{self.key}" + (f"?{self.query}" if self.query else "")
+
+    @property
+    def shown(self) -> str:
+        """The address for messages, without what may be secret."""
+        text = f"{self.scheme}://{self.root.rpartition('@')[2]}/{self.key}" + ("?..." if self.query else "")
+        return printable(text, 400)
+
+    @property
+    def name(self) -> str:
+        """Last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    def at(self, key: str) -> Address:
+        """Return the address of another object under the same root."""
+        return replace(self, key=key)
+
+    def beside(self, relative: str) -> Address:
+        """Return the address of an object by its path from the folder of this one."""
+        return self.at(posixpath.normpath(posixpath.join(posixpath.dirname(self.key), relative)))
+
+
+def address_of(path: str | os.PathLike[str]) -> Address | None:
+    """Return the address that ``path`` is; None for a path on this machine.
+
+    Schemes that cannot be read are left to :func:`local_path`, which refuses them by name.
+
+    Raises
+    ------
+    OptionError
+        If it names no object, or holds a character that no path can hold.
+
+    Examples
+    --------
+    >>> address_of("s3://bucket/runs/net.h5")
+    Address(scheme='s3', root='bucket', key='runs/net.h5', query='')
+    >>> address_of("results/net.h5") is None
+    True
+    """
+    text = os.fsdecode(path)
+    scheme = _scheme_in(text)
+    if scheme is None or scheme not in _ADDRESS_SCHEMES:
+        return None
+    _refuse_unusable(text)
+    root, _, key = text[len(scheme) + 1 :].lstrip("/").partition("/")
+    query = ""
+    if scheme in ("http", "https"):
+        key, _, query = key.partition("?")
+        key = key.partition("#")[0]
+    if not root or not key.strip("/"):
+        raise OptionError(
+            "the address names no object",
+            details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
+            where=printable(text, 400),
+        )
+    return Address(scheme, root, key.rstrip("/"), query)
+
+
+def _scheme_in(text: str) -> str | None:
+    """Return the scheme in front of a text; None if there is none, or a folder is called so."""
+    found = _SCHEME.match(text)
+    if found is None or (found[2] == "/" and os.path.lexists(f"{found[1]}:")):
+        return None
+    return found[1]
+
+
+def _refuse_unusable(text: str) -> None:
+    try:
+        unusable = b"\0" in os.fsencode(text)
+    except UnicodeEncodeError:
+        unusable = True
+    if unusable:
+        where = printable(text, 400)
+        raise OptionError("the path contains a character that is not allowed in file names", where=where)
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -28,27 +120,22 @@ def local_path(path: str | os.PathLike[str]) -> str:
     'results/net.h5'
     >>> local_path("s3://bucket/run.ckpt")
     Traceback (most recent call last):
-    ann_ckpt.errors.OptionError: the scheme 's3' is not supported...
+    ann_ckpt.errors.OptionError: the scheme 's3' is not supported here...
     """
     text = os.fsdecode(path)
-    where = printable(text, 400)
     if not text:
         raise OptionError("the path is empty")
-    try:
-        unusable = b"\0" in os.fsencode(text)
-    except UnicodeEncodeError:
-        unusable = True
-    if unusable:
-        raise OptionError("the path contains a character that is not allowed in file names", where=where)
-    found = _SCHEME.match(text)
-    if found and not (found[2] == "/" and os.path.lexists(f"{found[1]}:")):
+    _refuse_unusable(text)
+    scheme = _scheme_in(text)
+    if scheme is not None:
+        shown = printable(scheme)
+        hint = f"a folder that is called {shown}: is written ./{shown}:/"
+        if scheme in _ADDRESS_SCHEMES:
+            hint = "such addresses are for reading only: open, read, load, diff, verify, info, show, export"
         raise OptionError(
-            f"the scheme {printable(found[1])!r} is not supported",
-            details={
-                "expected": "a path on this machine",
-                "hint": f"a folder that is called {printable(found[1])}: is written ./{printable(found[0])}",
-            },
-            where=where,
+            f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
+            details={"expected": "a path on this machine", "hint": hint},
+            where=printable(text.partition("?")[0], 400),
         )
     return text
 

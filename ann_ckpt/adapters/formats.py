@@ -16,6 +16,7 @@ from typing import Protocol
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
+from ann_ckpt.paths import address_of
 from ann_ckpt.report import SaveReport
 
 __all__ = [
@@ -87,11 +88,15 @@ write_nameless: Write = legacy.write
 def format_of(path: str | os.PathLike[str]) -> ForeignFormat | None:
     """Return the format that a file has, by its content; None for a checkpoint and whatever is not known.
 
+    Files of other programs are read on this machine only: None for an address.
+
     Raises
     ------
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
+    if address_of(path) is not None:
+        return None
     return next((each for each in FORMATS if each.detect(path) is not None), None)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, printable
@@ -23,10 +24,15 @@ _REMEMBERED_BYTES = 1 << 20
 
 
 class Bytes(Protocol):
-    """What reading asks of a file, wherever it lies; :class:`FileBytes` is one on a disk.
+    """What reading asks of a file, wherever it lies.
 
+    :class:`FileBytes` is one on a disk, :class:`ann_ckpt.remote.RemoteBytes` one behind a network.
     Any thread may read at any time. The bytes never change while they are open.
     """
+
+    @property
+    def distant(self) -> bool:
+        """Whether each read takes so long that it pays to say first what will be read; see :meth:`expect`."""
 
     @property
     def path(self) -> str:
@@ -57,6 +63,9 @@ class Bytes(Protocol):
     def read_into(self, buffer: Any, offset: int) -> int:
         """Fill a buffer of bytes from ``offset`` on; return how many there were. Raises as :meth:`read`."""
 
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Get ready for reads that come next, each an offset and a count; raises as :meth:`read`."""
+
 
 class _Descriptor:
     """A file descriptor that is closed when nobody refers to it any more."""
@@ -80,6 +89,8 @@ class FileBytes:
     path : str
         Of the file, for messages.
     """
+
+    distant = False
 
     def __init__(self, descriptor: int, path: str) -> None:
         self.path = path
@@ -128,6 +139,9 @@ class FileBytes:
                 where=printable(self.path, 400),
             ) from error
         return done
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Do nothing: the system reads ahead by itself."""
 
     def is_at(self, path: str | os.PathLike[str]) -> bool:
         """Whether ``path`` still refers to this file."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property, partial
 from itertools import pairwise
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.dataset import Storage, StoredArray
 from ann_ckpt.format.digest import BlockDigests, block_entries, range_digests
-from ann_ckpt.format.shared.array import ObjectBlocks, SharedArray, block_records
+from ann_ckpt.format.shared.array import READ_BYTES, ObjectBlocks, SharedArray, block_records
 from ann_ckpt.format.shared.objects import OpenObjects, naming_object
 from ann_ckpt.threads import Threads
 
@@ -35,6 +35,8 @@ PARALLEL_BYTES = 4 << 20
 """Reads from this size on put their values straight where they belong; smaller ones are copied."""
 _TASK_BYTES = 2 << 20
 """Values that one thread reads and checks at a time."""
+_AHEAD_BYTES = 32 << 20
+"""Values that are fetched at a time where they lie far away."""
 _SCAN_BYTES = 8 << 20
 _SMALL_BYTES = 1 << 20
 """Arrays without digests of blocks are read whole up to this size, so that any part of them is checked."""
@@ -61,6 +63,10 @@ class _Ranges(ABC):
         out = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         self.read_into(out, start)
         return out
+
+    @abstractmethod
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Get ready for reads of entries that come next, each ``(start, stop)``, where they lie far away."""
 
     @abstractmethod
     def read_into(self, out: NDArray[Any], start: int) -> None:
@@ -146,6 +152,12 @@ class CheckedArray(_Ranges):
         else:
             self._fetch(out, start, self._stored.read_into, self._stored.chunk_length)
 
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Get ready for reads of entries that come next, each ``(start, stop)``, where they lie far away."""
+        if self._stored.distant and self.shape:
+            n, length = self._unit or max(1, self.shape[0]), self.shape[0]
+            self._stored.expect((start - start % n, min(stop + -stop % n, length)) for start, stop in spans)
+
     def verify(self) -> Iterator[int]:
         """Verify the whole array, a few MiB at a time; yield the number of bytes read.
 
@@ -216,6 +228,8 @@ class CheckedArray(_Ranges):
     ) -> None:
         """Have ``out`` filled by threads, each of which takes whole units of entries, and whole chunks."""
         if not self.shape or out.nbytes <= _TASK_BYTES:
+            if self.shape:
+                self._stored.expect([(start, start + len(out))])
             one(out, start)
             return
         entry = out.nbytes // len(out)
@@ -223,8 +237,12 @@ class CheckedArray(_Ranges):
         stop = start + len(out)
         cuts = [start, *range(start + step - start % unit, stop, step), stop]
         tasks = [(out[a - start : b - start], a) for a, b in pairwise(cuts)]
-        for _ in reading_threads().map(lambda task: one(*task), tasks):
-            pass
+        at_once = len(tasks) if not self._stored.distant else max(1, _AHEAD_BYTES // (step * entry))
+        for group in range(0, len(tasks), at_once):
+            some = tasks[group : group + at_once]
+            self._stored.expect([(some[0][1], some[-1][1] + len(some[-1][0]))])
+            for _ in reading_threads().map(lambda task: one(*task), some):
+                pass
 
 
 class SharedReader(_Ranges):
@@ -263,6 +281,17 @@ class SharedReader(_Ranges):
         """First entry of each block and the end of the last, shape ``(n_blocks + 1,)``."""
         return self._load()[0].block_starts
 
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Get ready for reads of entries that come next, each ``(start, stop)``, where they lie far away."""
+        array, objects = self._load()
+        if objects.distant:
+            starts = array.block_starts
+            with objects.of(array) as sources:
+                blocks = _Blocks(array, sources, self._where, distant=objects.distant)
+                for start, stop in spans:
+                    first = int(np.searchsorted(starts, start, side="right")) - 1
+                    blocks.expect(array.by_object(first, int(np.searchsorted(starts, stop))))
+
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out``, C-contiguous and of this type, from entry ``start`` of the first axis on.
 
@@ -278,7 +307,7 @@ class SharedReader(_Ranges):
         array, objects = self._load()
         starts = array.block_starts
         with objects.of(array) as sources:
-            blocks = _Blocks(array, sources, self._where)
+            blocks = _Blocks(array, sources, self._where, distant=objects.distant)
             fill_whole_blocks(
                 out,
                 start,
@@ -291,18 +320,34 @@ class SharedReader(_Ranges):
 class _Blocks:
     """Whole blocks of one array, each held against its digest as soon as it was read."""
 
-    def __init__(self, array: SharedArray, sources: Callable[[str], StoredArray], where: str) -> None:
+    def __init__(
+        self, array: SharedArray, sources: Callable[[str], StoredArray], where: str, *, distant: bool
+    ) -> None:
         self._array = array
         self._sources = sources
         self._where = where
+        self._distant = distant
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill ``out`` with the blocks from entry ``start`` on, where one begins."""
         starts = self._array.block_starts
         first, last = (int(n) for n in np.searchsorted(starts, (start, start + len(out))))
         run = map if out.nbytes < PARALLEL_BYTES else reading_threads().map
-        for _ in run(lambda part: self._fetch(part, out, start), self._array.by_object(first, last)):
-            pass
+        parts = list(self._array.by_object(first, last))
+        at_once = max(1, _AHEAD_BYTES // READ_BYTES if self._distant else len(parts))
+        for group in range(0, len(parts), at_once):
+            if self._distant:
+                self.expect(parts[group : group + at_once])
+            for _ in run(lambda part: self._fetch(part, out, start), parts[group : group + at_once]):
+                pass
+
+    def expect(self, parts: Iterable[ObjectBlocks]) -> None:
+        """Get ready for reading blocks."""
+        for part in parts:
+            with naming_object(part.source.name, self._where):
+                self._sources(part.source.name).expect(
+                    zip(part.starts.tolist(), part.stops.tolist(), strict=True)
+                )
 
     def _fetch(self, part: ObjectBlocks, out: NDArray[Any], begin: int) -> None:
         """Read blocks straight to where they belong in ``out``, which starts at entry ``begin``."""

@@ -163,6 +163,11 @@ class StoredArray:
         """Entries that are decoded together; 1 if entries can be read individually."""
         return self._layout.chunk[0] if self._layout.filters else 1
 
+    @property
+    def distant(self) -> bool:
+        """Whether it pays to say first what will be read; see :meth:`expect`."""
+        return self._file.distant
+
     def storage(self) -> Storage:
         """Return how the array is stored; reads the size of every chunk."""
         names = {codec.DEFLATE: "gzip", codec.SHUFFLE: "shuffle", **PLUGIN_FILTERS}
@@ -204,6 +209,16 @@ class StoredArray:
         else:
             whole = self.read_scalar()
             out[...] = whole[start : start + len(out)] if self.shape else whole
+
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Get ready for reads of entries that come next, each ``(start, stop)``, where they lie far away."""
+        if self._file.distant and self._places is not None:
+            places = self._places
+            self._file.expect(
+                (part.offset, part.size)
+                for start, stop in spans
+                for part in read_ranges(self._layout, places, start, stop)
+            )
 
     def gather(self, parts: Sequence[tuple[int, NDArray[Any]]]) -> None:
         """Fill several arrays, each from its own entry on; chunks they share are decoded once.

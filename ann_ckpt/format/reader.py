@@ -46,7 +46,9 @@ from ann_ckpt.format.layout import Index, index_type
 from ann_ckpt.format.shared.array import TABLE_TYPES, BlockLocation, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.shared.links import check_shared_link
 from ann_ckpt.format.shared.objects import OpenObjects
-from ann_ckpt.paths import absolute
+from ann_ckpt.format.shared.surroundings import Elsewhere, OnDisk, Surroundings
+from ann_ckpt.paths import absolute, address_of
+from ann_ckpt.remote import RemoteBytes
 
 __all__ = [
     "FileReader",
@@ -64,7 +66,7 @@ class FileReader:
     Parameters
     ----------
     path : path-like
-        The file; objects of a store are found from there.
+        The file, or its address; objects of a store are found from there.
     file : Bytes, optional
         Its bytes, if they do not lie on a disk; closed with the reader.
 
@@ -84,7 +86,10 @@ class FileReader:
         self.path = os.fspath(path)
         self._place: str | os.PathLike[str] = self.path
         self._tally = _Tally()
-        if file is None:
+        if file is None and (address := address_of(path)) is not None:
+            file = RemoteBytes(address)
+            self._place = self.path = str(address)
+        elif file is None:
             self._place = absolute(path)  # objects lie beside it, wherever this process goes
             file = FileBytes(open_regular(self.path), self.path)
         self._file = OpenFile(file, count=self._tally.add)
@@ -115,7 +120,7 @@ class FileReader:
         """
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(""))
-        if not isinstance(self._file.file, FileBytes):
+        if not isinstance(self._file.file, FileBytes | RemoteBytes):
             raise OptionError("a checkpoint that lies on no disk cannot be pickled", where=self.where(""))
         return os.fspath(self._place), self._index_digest
 
@@ -354,12 +359,11 @@ class FileReader:
 
     @cached_property
     def _objects(self) -> OpenObjects:
-        self._opened = OpenObjects(
-            os.fspath(self._place),
-            self._shared.objects,
-            still_there=self._is_still_there,
-            count=self._tally.add,
-        )
+        file = self._file.file
+        place: Surroundings = OnDisk(os.fspath(self._place), self._is_still_there)
+        if isinstance(file, RemoteBytes):
+            place = Elsewhere(file)
+        self._opened = OpenObjects(place, self._shared.objects, count=self._tally.add)
         return self._opened
 
     def _is_still_there(self) -> bool:
@@ -396,7 +400,7 @@ class FileReader:
             raise UnrecognisedFileError(
                 "an HDF5 file, but not a checkpoint of this package",
                 details={"expected": f"the root attribute {layout.A_FORMAT!r} = {layout.FORMAT!r}"},
-                where=self.path,
+                where=self._file.file.path,
             )
         names = h5.attribute_names(root)
         major, minor = (int(v) for v in h5.read_attribute(root, layout.A_VERSION))
@@ -404,7 +408,7 @@ class FileReader:
             raise FormatVersionError(
                 f"the file has format version {major}.{minor}",
                 details={"reads": f"versions up to {layout.VERSION[0]}.x", "hint": "update ann_ckpt"},
-                where=self.path,
+                where=self._file.file.path,
             )
         self._minor = minor
         self._index_digest = h5.text_of(h5.read_attribute(root, layout.A_INDEX_DIGEST))

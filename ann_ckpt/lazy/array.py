@@ -277,6 +277,8 @@ class LazyArray(NDArrayOperatorsMixin):
             wanted = rows[first:last]
             out[first:last] = self._stored.read(int(wanted[0]), int(wanted[-1]) + 1)[wanted - wanted[0]]
 
+        with self._reader.reporting_corruption(self._path):
+            self._stored.expect((int(rows[first]), int(rows[last - 1]) + 1) for first, last in groups)
         run = map if len(groups) * min(_GROUP_BYTES, self.nbytes) < PARALLEL_BYTES else reading_threads().map
         with self._reader.reporting_corruption(self._path):
             for _ in run(fetch, groups):

@@ -15,6 +15,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.paths import address_of
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.series import SeriesView
@@ -36,7 +37,7 @@ def open_checkpoint(path: PathLike) -> Checkpoint:
     ----------
     path : path-like
         A file; a store, for its newest checkpoint; or ``run.ckpt@1000``,
-        ``run.ckpt@tag`` for a certain one.
+        ``run.ckpt@tag`` for a certain one. Any of them may be an address.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if _place_in_store(path) is not None or begins_like_hdf5(path):
+    if address_of(path) is not None or _place_in_store(path) is not None or begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:
@@ -87,6 +88,8 @@ def foreign_file(
 
 
 def _open_any(path: PathLike) -> Checkpoint:
+    if address_of(path) is not None:
+        return Checkpoint(path)
     place = _place_in_store(path)
     if place is None:
         return Checkpoint(path)
@@ -120,4 +123,6 @@ def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
 
 def _foreign(path: PathLike) -> ForeignFormat | None:
     """Return which program wrote it; a checkpoint of a store is ours, whatever became of its file."""
+    if address_of(path) is not None:
+        return None
     return format_of(path) if _place_in_store(path) is None else None

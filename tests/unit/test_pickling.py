@@ -121,8 +121,8 @@ def test_a_checkpoint_on_no_disk_is_refused(path, tmp_path):
 
         class Remote:
             path, size = "memory", inner.size
-            read, read_into = inner.read, inner.read_into
-            closed = False
+            read, read_into, expect = inner.read, inner.read_into, inner.expect
+            closed = distant = False
 
             def close(self) -> None:
                 inner.close()

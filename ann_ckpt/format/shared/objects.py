@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -28,7 +26,7 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format import guard, h5, layout
-from ann_ckpt.format.bytes import FileBytes, NewFile
+from ann_ckpt.format.bytes import Bytes, FileBytes, NewFile
 from ann_ckpt.format.chunk_locations import record_of, trailer_bytes
 from ann_ckpt.format.chunking import (
     CHUNKED_BYTES,
@@ -41,6 +39,7 @@ from ann_ckpt.format.chunking import (
 from ann_ckpt.format.dataset import StoredArray
 from ann_ckpt.format.hdf5_file import OpenFile
 from ann_ckpt.format.shared.array import SharedArray, StoredObject
+from ann_ckpt.format.shared.surroundings import Surroundings, open_plain
 
 __all__ = [
     "ObjectWriter",
@@ -183,39 +182,40 @@ class OpenObjects:
 
     With up to 256 of them, all descriptors are taken at once, so that the checkpoint
     stays readable to its end even if it is pruned meanwhile. With more, each object is
-    opened for the duration of a read, and a pruned one raises :class:`PrunedError`.
+    opened for the duration of a read, and a pruned one raises :class:`PrunedError`. Behind a
+    network, those that an array needs are opened together when it is first read.
 
     Parameters
     ----------
-    checkpoint : str
-        Path of the checkpoint file; objects lie relative to it.
+    place : Surroundings
+        Where the checkpoint file lies.
     objects : sequence of StoredObject
         Everything that the checkpoint refers to.
-    still_there : callable
-        Whether the checkpoint file still has its name, which tells pruning from damage.
     count : callable
         Told the number of bytes of each read.
     """
 
     def __init__(
         self,
-        checkpoint: str,
+        place: Surroundings,
         objects: Sequence[StoredObject],
         *,
-        still_there: Callable[[], bool],
         count: Callable[[int], None],
     ) -> None:
-        self._folder = os.path.dirname(os.path.realpath(checkpoint))  # noqa: PTH120  (dozens of paths are made)
-        self._checkpoint = checkpoint
-        self._still_there = still_there
+        self._place = place
         self._count = count
         self._held: dict[str, _OpenObject] = {}
         self._verified: set[str] = set()
-        if len(objects) <= _HELD:
+        if len(objects) <= _HELD and not place.distant:
             for item in objects:
                 # A missing one is an error for the arrays that need it, and for no other.
                 with contextlib.suppress(CorruptFileError, UnsafeFileError, NotReadableError):
                     self._held[item.name] = self._open(item)
+
+    @property
+    def distant(self) -> bool:
+        """Whether it pays to say first what will be read."""
+        return self._place.distant
 
     def check_place(self) -> None:
         """Check that the checkpoint file lies in a store.
@@ -225,14 +225,13 @@ class OpenObjects:
         OutsideStoreError
             If there is none around it.
         """
-        around = (layout.STORE_FILE, layout.OBJECTS)
-        if not any(os.path.lexists(f"{self._folder}/../{name}") for name in around):
+        if not self._place.in_store():
             raise OutsideStoreError(
                 "the checkpoint was moved out of its store; the objects with its arrays are missing",
                 details={
                     "hint": "in the store, `ann-ckpt export run.ckpt@STEP net.h5` writes one whole file"
                 },
-                where=printable(self._checkpoint, 400),
+                where=self._place.shown,
             )
 
     def close(self) -> None:
@@ -257,6 +256,8 @@ class OpenObjects:
         """
         with contextlib.ExitStack() as stack:
             opened = {}
+            if self._place.distant:
+                self._hold(array.objects.values())
             for name, item in array.objects.items():
                 opened[name] = self._held.get(name) or stack.enter_context(
                     contextlib.closing(self._open(item))
@@ -272,36 +273,45 @@ class OpenObjects:
             If it does not, or the object is missing.
         """
         if item.name not in self._verified:
+            if self._place.distant:
+                self._hold([item])
             held = self._held.get(item.name)
             with contextlib.nullcontext(held) if held else contextlib.closing(self._open(item)) as opened:
                 opened.verify_trailer()
             self._verified.add(item.name)
 
+    def _hold(self, items: Iterable[StoredObject]) -> None:
+        """Open those that are not open yet, several at a time; they stay so."""
+        missing = [item for item in items if item.name not in self._held]
+        for item, found in zip(missing, self._place.open(missing), strict=True):
+            self._held.setdefault(item.name, self._opened(item, found))
+
     def _open(self, item: StoredObject) -> _OpenObject:
-        path = f"{self._folder}/{layout.object_path(item.name)}"
-        try:
-            return _OpenObject(path, item, self._count)
-        except FileNotFoundError as error:
-            if not self._still_there():
-                raise PrunedError(
-                    "the checkpoint was pruned while it was open",
-                    details={"missing": f"object {item.name}"},
-                ) from error
-            self.check_place()
-            raise CorruptFileError(
-                f"the object {item.name} is missing", where=printable(path, 400)
-            ) from error
+        (found,) = self._place.open([item])
+        return self._opened(item, found)
+
+    def _opened(self, item: StoredObject, found: Bytes | FileNotFoundError) -> _OpenObject:
+        if not isinstance(found, FileNotFoundError):
+            return _OpenObject(found, item, self._count)
+        if not self._place.still_there():
+            raise PrunedError(
+                "the checkpoint was pruned while it was open",
+                details={"missing": f"object {item.name}"},
+            ) from found
+        self.check_place()
+        where = printable(self._place.object_path(item), 400)
+        raise CorruptFileError(f"the object {item.name} is missing", where=where) from found
 
 
 class _OpenObject:
     """One object, open; HDF5 opens it only if that is the way to its values."""
 
-    def __init__(self, path: str, item: StoredObject, count: Callable[[int], None]) -> None:
+    def __init__(self, file: Bytes, item: StoredObject, count: Callable[[int], None]) -> None:
         self._item = item
         self._lock = threading.RLock()  # a signal handler may read in the middle of a read
         self._values: StoredArray | None = None
-        self._file = OpenFile(FileBytes(_open_plain(path), path), count=count)
-        self._where = printable(path, 400)
+        self._file = OpenFile(file, count=count)
+        self._where = printable(file.path, 400)
         if self._file.file.size != item.size and not self._file.is_complete():
             self.close()
             raise CorruptFileError(
@@ -346,7 +356,7 @@ def is_whole(path: str, size: int | None = None) -> bool:
         Bytes that it was written with; what is that long is taken for whole unread.
     """
     try:
-        descriptor = _open_plain(path)
+        descriptor = open_plain(path)
     except (FileNotFoundError, NotReadableError, UnsafeFileError):
         return False
     with contextlib.closing(OpenFile(FileBytes(descriptor, path), count=lambda _: None)) as file:
@@ -365,30 +375,3 @@ def naming_object(name: str, where: str) -> Iterator[None]:
         raise CorruptFileError(
             f"the object {name} is damaged", details={"found": error.fact, **error.details}, where=error.where
         ) from error
-
-
-def _open_plain(path: str) -> int:
-    """Open a file of the store; a symbolic link on the way could lead out of the store.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    UnsafeFileError, NotReadableError
-        If it is no ordinary file, or the system does not let us read it.
-    """
-    where = printable(path, 400)
-    folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)
-    if any(map(os.path.islink, (path, folder, os.path.dirname(folder)))):  # noqa: PTH120
-        raise UnsafeFileError("symbolic link in place of an object", where=where)
-    try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(*error.args) from error
-    except OSError as error:
-        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotReadableError("the path is a folder, a pipe or a device, not an object", where=where)
-    return descriptor
