@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ann_ckpt.adapters.formats import examine, format_of
+from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.errors import NotReadableError, OptionError, printable
+from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import is_folder, local_path, same_file
-from ann_ckpt.report import Note, Progress, Report, count, human_bytes
+from ann_ckpt.report import Note, Progress, Report, SaveReport, count, human_bytes
+from ann_ckpt.store.folder import check_tag, store_target
+from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [
     "Conversion",
@@ -37,7 +41,7 @@ class ConvertReport(Report):
     kind: str
     """``network``, ``population``, ``projection`` or ``connectivity``."""
     program: str
-    """Who wrote the file: ``ANNarchy``."""
+    """Who wrote the file: ``ANNarchy``, ``Brian2``."""
     versions: str
     """Versions of the program that write such files."""
     saved: tuple[str, ...]
@@ -49,6 +53,8 @@ class ConvertReport(Report):
     bytes_read: int
     bytes_written: int
     seconds: float
+    snapshots: tuple[str, ...] = ()
+    """Those of the file that were converted, where it names them; in the order of the checkpoints."""
 
     @property
     def partial(self) -> bool:
@@ -58,9 +64,10 @@ class ConvertReport(Report):
     def headline(self) -> str:
         """Return the report in one line."""
         verdict = "converted in part" if self.partial else "converted"
+        several = f" in {len(self.snapshots)} snapshots" if len(self.snapshots) > 1 else ""
         return (
             f"{verdict} {printable(self.source)} ({self.container} of {self.program} {self.versions}) "
-            f"to {printable(self.path)}: {count(len(self.saved), 'object')}, "
+            f"to {printable(self.path)}: {count(len(self.saved), 'object')}{several}, "
             f"{human_bytes(self.bytes_written)} in {self.seconds:.2f} s"
         )
 
@@ -71,11 +78,12 @@ def convert(
     *,
     dt: float | None = None,
     encoding: str | None = None,
+    snapshot: str | None = None,
     isolate: bool = True,
     compression: str = "auto",
     progress: Progress | None = None,
 ) -> ConvertReport:
-    """Convert a file that ANNarchy wrote, of any version and format, to a checkpoint.
+    """Convert a file that ANNarchy or Brian2 wrote, of any version and format, to a checkpoint.
 
     Nothing in the file is ever run. What the file does not say is in the report, and
     in the new file's metadata under ``converted_from``.
@@ -83,13 +91,16 @@ def convert(
     Parameters
     ----------
     src : path-like
-        A network, a population, a projection or a connectivity file.
+        A network, a population, a projection or a connectivity file; what Brian2 stored.
     dst : path-like
-        The new checkpoint; appears whole or not at all.
+        The new checkpoint; appears whole or not at all. A store, ``run.ckpt``, gets a checkpoint for
+        each snapshot in the file, in the order of their times and tagged with their names.
     dt : float, optional
         Length of a step in ms, which old files do not record and delays need.
     encoding : str, optional
         Of names in files from Python 2, such as ``latin1``.
+    snapshot : str, optional
+        Which one, of several that Brian2 stored in one file.
     isolate : bool
         Read the file in a process of its own, with limits on memory and time; takes half a second.
     compression : str
@@ -101,6 +112,8 @@ def convert(
     ------
     UnsafeFileError, CorruptFileError
         If the file is unsafe or damaged; nothing was written.
+    OptionError
+        If the file has several snapshots, none is named, and ``dst`` is no store.
     NotWritableError
         If the checkpoint cannot be written; an older one is untouched.
 
@@ -112,23 +125,55 @@ def convert(
     began = time.perf_counter()
     _refuse_same(local_path(src), local_path(dst))
     check_savable(dst)
-    found = examine(src, dt=dt, encoding=encoding, isolate=isolate)
-    state = replace(found.reading.state, metadata={"converted_from": found.origin()})
-    written = write(state, dst, compression=compression, progress=progress)
+    target = store_target(dst)
+    several = target is not None and target[1] is None
+    found = examine(src, dt=dt, encoding=encoding, isolate=isolate, snapshot=snapshot, several=several)
+    each = _by_time(found)
+    if target is not None and several:
+        written = _into_store(each, target[0], compression=compression, progress=progress)
+    else:
+        written = [write(_with_origin(found), dst, compression=compression, progress=progress)]
     return ConvertReport(
         source=os.fspath(src),
-        path=written.path,
+        path=written[-1].path,
         container=found.container,
         kind=found.kind,
         program=found.program,
         versions=found.versions,
-        saved=written.saved,
+        saved=written[-1].saved,
         lost=found.lost,
         notes=found.notes,
         bytes_read=found.file_bytes,
-        bytes_written=written.bytes_written,
+        bytes_written=sum(report.bytes_written for report in written),
         seconds=time.perf_counter() - began,
+        snapshots=tuple(name for one in each for name in one.snapshots),
     )
+
+
+def _by_time(found: ForeignFile) -> list[ForeignFile]:
+    """Return each network of a file on its own, the earliest first."""
+    each = [found.only(name) for name in found.snapshots] or [found]
+    return sorted(each, key=lambda one: one.reading.state.time_step or 0)
+
+
+def _into_store(
+    each: list[ForeignFile], path: str, *, compression: str, progress: Progress | None
+) -> list[SaveReport]:
+    """Add a checkpoint for each network, tagged with its name where that can be a tag."""
+    chosen = None if compression == "auto" else compression
+    with CheckpointStore(path, mode="a", compression=chosen) as store:
+        return [store.save(_with_origin(one), tag=_tag(*one.snapshots), progress=progress) for one in each]
+
+
+def _tag(name: str | None = None) -> str | None:
+    try:
+        return None if name is None else check_tag(name)
+    except OptionError:
+        return None  # it stands in the metadata
+
+
+def _with_origin(found: ForeignFile) -> NetworkState:
+    return replace(found.reading.state, metadata={"converted_from": found.origin()})
 
 
 @dataclass(frozen=True, slots=True)

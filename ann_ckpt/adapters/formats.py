@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters.legacy import brian2
 from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.paths import address_of
@@ -21,6 +23,7 @@ from ann_ckpt.report import SaveReport
 
 __all__ = [
     "ANNARCHY",
+    "BRIAN2",
     "FORMATS",
     "WRITERS",
     "Examine",
@@ -73,7 +76,9 @@ class ForeignFormat:
 
 ANNARCHY = ForeignFormat("ANNarchy", legacy.detect, legacy.examine, examine_isolated)
 
-FORMATS = (ANNARCHY,)
+BRIAN2 = ForeignFormat("Brian2", brian2.detect, brian2.examine, partial(examine_isolated, program="Brian2"))
+
+FORMATS = (BRIAN2, ANNARCHY)
 """In the order in which they are asked whether a file is theirs."""
 
 Write = Callable[[Reading, str | os.PathLike[str]], SaveReport]
@@ -111,6 +116,8 @@ def examine(
     dt: float | None = None,
     encoding: str | None = None,
     isolate: bool = False,
+    snapshot: str | None = None,
+    several: bool = False,
 ) -> ForeignFile:
     """Read a file of another program; parameters and errors are those of :class:`Examine`.
 
@@ -118,6 +125,16 @@ def examine(
     ----------
     isolate : bool
         In a process of its own, with limits on memory and time; takes half a second.
+    snapshot : str, optional
+        Which of several networks in the file.
+    several : bool
+        Whether a file with several will do where none is named.
+
+    Raises
+    ------
+    OptionError
+        If there is no such snapshot, or one has to be named.
     """
-    found = format_of(path) or FORMATS[0]  # whose reader says what the file begins with
-    return (found.examine_isolated if isolate else found.examine)(path, dt=dt, encoding=encoding)
+    found = format_of(path) or ANNARCHY  # whose reader says what the file begins with
+    file = (found.examine_isolated if isolate else found.examine)(path, dt=dt, encoding=encoding)
+    return file if several and snapshot is None else file.only(snapshot)

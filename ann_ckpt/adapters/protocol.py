@@ -9,12 +9,13 @@ sizes and types, deciding what to rebuild, all or nothing) happens once, outside
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState, Recording
 from ann_ckpt.report import Loss, Note
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -56,18 +57,49 @@ class ForeignFile:
 
     path: str
     container: str
-    """Outermost format of the file; of ANNarchy's ``pickle``, ``gzip``, ``npz`` or ``mat``."""
+    """Outermost format of the file: ``pickle``; of ANNarchy's ``pickle``, ``gzip``, ``npz`` or ``mat``."""
     kind: str
     """What it holds: ``network``, or a part of one such as ``projection``; empty if unknown."""
     file_bytes: int
     program: str
-    """Who wrote it: ``ANNarchy``."""
+    """Who wrote it: ``ANNarchy``, ``Brian2``."""
     versions: str
     """Versions that write such files, such as ``4.5.3 to 4.5.4``."""
     python: str
     """Versions of Python that write such pickles: ``2``, ``3.8 or later``; empty if unknown."""
     reading: Reading
-    """What is in it, and notes on what it does not say."""
+    """What is in it, and notes on what it does not say; of several networks the last one."""
+    snapshots: Mapping[str, Reading] = field(default_factory=dict)
+    """Networks by the names under which the program stored them, where it names them."""
+
+    def only(self, snapshot: str | None = None) -> ForeignFile:
+        """Return the file as if it had one of its snapshots only.
+
+        Parameters
+        ----------
+        snapshot : str, optional
+            Which; needed where there are several.
+
+        Raises
+        ------
+        OptionError
+            If there is none of that name, or none is named and there are several.
+        """
+        if snapshot is None and len(self.snapshots) < 2:
+            return self
+        if snapshot is None or snapshot not in self.snapshots:
+            there = ", ".join(printable(name, 60) for name in self.snapshots) or "none that has a name"
+            wanted = "several snapshots" if snapshot is None else f"no snapshot {printable(snapshot)!r}"
+            raise OptionError(
+                f"the file has {wanted}",
+                details={
+                    "stored": there,
+                    "hint": "snapshot= names one; a store, run.ckpt, takes all that are converted",
+                },
+                where=self.path,
+            )
+        reading = self.snapshots[snapshot]
+        return replace(self, reading=reading, snapshots={snapshot: reading})
 
     @property
     def lost(self) -> tuple[Note, ...]:
@@ -88,6 +120,7 @@ class ForeignFile:
             self.program.lower(): self.versions,
             "python": self.python,
             "notes": [[note.path, note.text] for note in self.reading.notes],
+            **({"snapshot": next(iter(self.snapshots))} if len(self.snapshots) == 1 else {}),
         }
 
 

@@ -1,4 +1,4 @@
-"""``ann-ckpt convert``: converts files of other programs, such as ANNarchy, to checkpoints."""
+"""``ann-ckpt convert``: converts files of other programs, such as ANNarchy and Brian2, to checkpoints."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _NOTES = 12
     examples=[
         ("ann-ckpt convert 2016.data 2016.h5", "rescue one file of any ANNarchy"),
         ("ann-ckpt convert trained.npz trained.h5 --dt 0.5", "with the dt that no such file records"),
+        ("ann-ckpt convert stored.pkl run.ckpt", "every snapshot that Brian2 stored in one file"),
         ("ann-ckpt convert old/ new/", "every old file below a folder, found by content"),
     ],
 )
@@ -39,22 +40,31 @@ _NOTES = 12
 @click.argument("target", metavar="OUT")
 @click.option("--dt", type=float, metavar="MS", help="Length of a step in ms; old files do not record it.")
 @click.option("--encoding", metavar="NAME", help="Of names from Python 2, such as latin1.")
+@click.option("--snapshot", metavar="NAME", help="Which one, of several that Brian2 stored in one file.")
 @isolate_option
 @json_option
 def convert(
-    source: str, target: str, *, dt: float | None, encoding: str | None, isolate: bool, as_json: bool
+    source: str,
+    target: str,
+    *,
+    dt: float | None,
+    encoding: str | None,
+    snapshot: str | None,
+    isolate: bool,
+    as_json: bool,
 ) -> int:
-    """Turn files that ANNarchy wrote into checkpoints.
+    """Turn files that ANNarchy or Brian2 wrote into checkpoints.
 
     Pickles, gzipped pickles, .npz and .mat files from ANNarchy 4.1 to 5.0, Python 2
-    and 3, told by their content. Nothing in them is ever run. What a file does not
-    say is printed, and kept in the new file's metadata.
+    and 3, and what Network.store of Brian2 2.5 to 2.11 wrote, told by their content.
+    Nothing in them is ever run. What a file does not say is printed, and kept in the
+    new file's metadata.
 
     OUT may replace a checkpoint, and no other file. With folders, every old file
     below IN becomes a checkpoint below OUT; the exit status is 0 if none was refused,
     else the highest one met.
     """
-    batch = _Batch({"dt": dt, "encoding": encoding, "isolate": isolate})
+    batch = _Batch({"dt": dt, "encoding": encoding, "snapshot": snapshot, "isolate": isolate})
     if not is_folder(local_path(source)):
         _one(batch, Conversion(Path(source), Path(target)), as_json=as_json)
         return 0
@@ -111,7 +121,7 @@ class _Batch:
         colour = "red" if self.refused else "yellow" if partial else "green"
         emit(f"[{colour}]converted {whole}, partial {partial}, refused {self.refused}[/]")
         if self.foreign:
-            emit(f"[dim]{self.foreign} more are pickles, archives or MATLAB files, but not ANNarchy's[/]")
+            emit(f"[dim]{self.foreign} more are pickles, archives or MATLAB files of other programs[/]")
 
 
 def _one(batch: _Batch, conversion: Conversion, *, as_json: bool) -> None:

@@ -113,7 +113,7 @@ _OF_PROJECTIONS: tuple[_Column, ...] = (
     examples=[
         ("ann-ckpt info demo.h5", "size, time, origin, populations and projections"),
         ("ann-ckpt info demo.h5 --json", "the same, every object, for a script"),
-        ("ann-ckpt info 2016.data", "a file of ANNarchy's own: who wrote it, what it lacks"),
+        ("ann-ckpt info 2016.data", "a file of ANNarchy's or Brian2's own: who wrote it, what it lacks"),
     ],
 )
 @file_argument
@@ -123,7 +123,7 @@ def info(file: str, *, isolate: bool, as_json: bool) -> None:
     """Say what is inside a checkpoint or an old file, at a glance.
 
     Of a checkpoint only the description of the network is read, never its large
-    arrays. Files that ANNarchy wrote itself have no such description: they are read
+    arrays. Files that ANNarchy or Brian2 wrote have no such description: they are read
     whole, without running anything in them.
     """
     page: RenderableType
@@ -134,7 +134,7 @@ def info(file: str, *, isolate: bool, as_json: bool) -> None:
     except UnknownFormatError:
         if format_of(file) is None:
             raise
-        found = describe_foreign(examine(file, isolate=isolate))
+        found = describe_foreign(examine(file, isolate=isolate, several=True))
         page = foreign_page(found)
     if as_json:
         print_json(found)
@@ -291,7 +291,8 @@ def describe_foreign(file: ForeignFile) -> dict[str, Any]:
     -------
     dict
         ``path``, ``container``, ``kind``, ``file_bytes``, ``program``, ``versions`` and ``python`` as
-        there; ``time_step``, ``dt_ms``; ``populations`` and ``projections``, each a list of dicts;
+        there; ``snapshots``, with the time step of each by its name, and of the last one ``time_step``,
+        ``dt_ms``; ``populations`` and ``projections``, each a list of dicts;
         ``lost`` and ``notes``, lists of dicts with ``path`` and ``text``.
     """
     state = file.reading.state
@@ -303,6 +304,7 @@ def describe_foreign(file: ForeignFile) -> dict[str, Any]:
         "program": file.program,
         "versions": file.versions,
         "python": file.python,
+        "snapshots": {name: reading.state.time_step for name, reading in file.snapshots.items()},
         "time_step": state.time_step,
         "dt_ms": state.dt,
         "populations": [_population(p) for p in state.populations.values()],
@@ -332,7 +334,10 @@ def _foreign_summary(found: dict[str, Any]) -> RenderableType:
     lines.add_row("written by", f"{safe(found['program'])} {safe(found['versions'])}")
     if found["python"]:
         lines.add_row("with", f"Python {safe(found['python'])}")
-    lines.add_row("time", time_line(found["time_step"], found["dt_ms"]))
+    for name, step in found["snapshots"].items():
+        lines.add_row("snapshot", f"{safe(name, 60)}, {time_line(step, found['dt_ms'])}")
+    if not found["snapshots"]:
+        lines.add_row("time", time_line(found["time_step"], found["dt_ms"]))
     lines.add_row("size", human_bytes(found["file_bytes"]))
     return lines
 

@@ -36,7 +36,10 @@ from ann_ckpt.errors import (
 __all__ = [
     "detect",
     "examine",
+    "named",
     "old_file",
+    "oldest_python",
+    "opened",
     "read",
 ]
 
@@ -53,15 +56,16 @@ def old_file(path: str, file_bytes: int, document: OldDocument, reading: Reading
         file_bytes=file_bytes,
         program="ANNarchy",
         versions=written_by(document),
-        python=_python(document),
+        python=oldest_python(document.traits),
         reading=reading,
     )
 
 
-def _python(document: OldDocument) -> str:
-    if "python2" in document.traits:
+def oldest_python(traits: frozenset[str]) -> str:
+    """Return the versions of Python that write pickles with such traits; empty if any does."""
+    if "python2" in traits:
         return "2"
-    oldest = [version for trait, version in _OLDEST_PYTHON.items() if trait in document.traits]
+    oldest = [version for trait, version in _OLDEST_PYTHON.items() if trait in traits]
     return f"{oldest[-1]} or later" if oldest else ""
 
 
@@ -84,7 +88,7 @@ def detect(path: _StrPath) -> Container | None:
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
-    with _opened(path) as file, _named(path):
+    with opened(path) as file, named(path):
         return container_of(_head(file))
 
 
@@ -128,7 +132,7 @@ def examine(path: _StrPath, *, dt: float | None = None, encoding: str | None = N
     check_dt(dt)
     checked_encoding(encoding)
     name = os.fspath(path)
-    with _opened(path) as file, _named(path):
+    with opened(path) as file, named(path):
         budget = Budget(os.fstat(file.fileno()).st_size)
         document = _document(file, container_of(_head(file)), name, budget, encoding)
         reading = interpret(document, budget, dt=dt, name=Path(path).name.split(".")[0])
@@ -136,7 +140,7 @@ def examine(path: _StrPath, *, dt: float | None = None, encoding: str | None = N
 
 
 @contextmanager
-def _named(path: _StrPath) -> Iterator[None]:
+def named(path: _StrPath) -> Iterator[None]:
     """Say in every error which file it is about."""
     name = os.fspath(path)
     try:
@@ -175,7 +179,8 @@ def _document(
     return OldDocument(content, container.value, traits)
 
 
-def _opened(path: _StrPath) -> BinaryIO:
+def opened(path: _StrPath) -> BinaryIO:
+    """Open a file, whatever it is called, unless it is none."""
     return os.fdopen(open_regular(path), "rb")
 
 

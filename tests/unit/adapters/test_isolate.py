@@ -183,17 +183,40 @@ def test_the_environment_stays_here(old: Path, monkeypatch: pytest.MonkeyPatch) 
         examine_isolated(old)
 
 
+GOOD = {
+    "facts": ["pickle", "network", 1, "ANNarchy", "4.6", ""],
+    "notes": [],
+    "time": [0, 1.0],
+    "carried": [[], None],
+    "populations": [],
+    "projections": [],
+    "names": [],
+    "snapshots": [],
+    "arrays": [],
+}
+
+
+def population(variable: list[Any]) -> dict[str, Any]:
+    return {"populations": [["p", [2], [], [variable], [[], None]]]}
+
+
+def test_the_forgeries_differ_from_an_answer_that_is_taken() -> None:
+    answer = {**GOOD, **population(["r", "local", 0]), "arrays": [["d", [2]]], "names": ["a"]}
+    found = received(message(answer, np.array([1.0, 2.0]).tobytes()))
+    assert found.reading.state.populations["p"]["r"].tolist() == [1.0, 2.0]
+    assert list(found.snapshots) == ["a"]
+
+
 def forgeries() -> dict[str, Any]:
     """Answers that a worker which was taken over might give."""
-    facts = ["pickle", "network", 1, "4.6", ""]
-    good = {"facts": facts, "notes": [], "time": [0, 1.0], "populations": [], "projections": [], "arrays": []}
-    attribute = {"populations": [["p", [2], [], [["r", "local", 0]]]]}
+    attribute = population(["r", "local", 0])
+    good = GOOD
     return {
         "a list": [],
         "nothing": {},
         "no facts": {**good, "facts": []},
-        "facts that are no texts": {**good, "facts": [1, 2, 3, 4, 5]},
-        "half a surrogate pair": {**good, "facts": ["\ud800", "", 1, "", ""]},
+        "facts that are no texts": {**good, "facts": [1, 2, 3, 4, 5, 6]},
+        "half a surrogate pair": {**good, "facts": ["\ud800", "", 1, "", "", ""]},
         "objects in an array": {**good, "arrays": [["O", [1]]], **attribute},
         "a void type": {**good, "arrays": [["V", [1]]], **attribute},
         "a huge array": {**good, "arrays": [["d", [1 << 40]]], **attribute},
@@ -202,10 +225,14 @@ def forgeries() -> dict[str, Any]:
         "a shape of text": {**good, "arrays": [["d", ["2"]]], **attribute},
         "ninety axes": {**good, "arrays": [["d", [1] * 90]], **attribute},
         "an array that is not there": {**good, **attribute},
-        "a text for an index": {**good, "populations": [["p", [2], [], [["r", "local", "0"]]]]},
-        "an unknown locality": {**good, "populations": [["p", [2], [], [["r", "elsewhere", 0]]]]},
+        "a text for an index": {**good, **population(["r", "local", "0"])},
+        "an unknown locality": {**good, **population(["r", "elsewhere", 0]), "arrays": [["d", [2]]]},
         "a shape that does not fit": {**good, "arrays": [["d", [3]]], **attribute},
-        "a float for a geometry": {**good, "populations": [["p", [2.5], [], []]]},
+        "a float for a geometry": {**good, "populations": [["p", [2.5], [], [], [[], None]]]},
+        "dynamics that are not there": {**good, "carried": [[["t", 0]], None]},
+        "an unknown exactness": {**good, "carried": [[], ["very", []]]},
+        "a snapshot too many": {**good, "names": ["a", "b"]},
+        "a snapshot of nothing": {**good, "names": ["a", "b"], "snapshots": [{}]},
         "a truth for a time step": {**good, "time": [True, 1.0]},
         "dt that is no length": {**good, "time": [0, -1.0]},
         "an unknown error": {"error": {"code": "x", "fact": "y", "details": {}, "where": None}},

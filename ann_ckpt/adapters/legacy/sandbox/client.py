@@ -64,8 +64,9 @@ def examine_isolated(
     dt: float | None = None,
     encoding: str | None = None,
     limits: WorkerLimits | None = None,
+    program: str = "ANNarchy",
 ) -> ForeignFile:
-    """Read an old file as :func:`~ann_ckpt.adapters.legacy.examine` does, in a process of its own.
+    """Read a file as the ``examine`` of its program does, in a process of its own.
 
     Parameters
     ----------
@@ -77,6 +78,8 @@ def examine_isolated(
         Of names in files from Python 2.
     limits : WorkerLimits, optional
         By default, by the size of the file.
+    program : {"ANNarchy", "Brian2"}
+        Whose file it is.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def examine_isolated(
     """
     name = os.fspath(path)
     limits = limits or WorkerLimits.for_size(_size(name))
-    task = asdict(limits) | {"path": name, "dt": dt, "encoding": encoding}
+    task = asdict(limits) | {"path": name, "dt": dt, "encoding": encoding, "program": program}
     command = [sys.executable, "-I", "-c", _START, json.dumps(import_path()), json.dumps(task)]
     environment = _SINGLE | {key: os.environ[key] for key in _KEPT if key in os.environ}
     # A program of the working folder must not run, though people have "." on their search path.

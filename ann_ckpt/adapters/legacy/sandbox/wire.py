@@ -6,7 +6,8 @@ JSON of bounded length, types are from a short list, sizes are bounded before me
 is taken, and the state is put together by the model's own checking constructors.
 
     8 bytes    length of the header, little-endian
-    header     JSON: ``error``, or the file's facts and the type and shape of each array
+    header     JSON: ``error``, or the file's facts, what it holds, its snapshots by name (those but
+               the last, which is what it holds), and the type and shape of each array
     arrays     the bytes of each array, one after the other
 """
 
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.protocol import ForeignFile, Reading
+from ann_ckpt.adapters.protocol import ForeignFile, Owner, Reading
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
@@ -32,7 +33,16 @@ from ann_ckpt.errors import (
     WorkerCrashedError,
     printable,
 )
-from ann_ckpt.model import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model import (
+    Attribute,
+    Connectivity,
+    Exactness,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Resume,
+)
 from ann_ckpt.report import Loss, Note
 
 __all__ = [
@@ -70,13 +80,12 @@ def send(found: ForeignFile, pipe: BinaryIO) -> None:
         arrays.append(np.asarray(values))
         return len(arrays) - 1
 
-    state = found.reading.state
-    header = {
-        "facts": [found.container, found.kind, found.file_bytes, found.versions, found.python],
-        "notes": [[note.path, note.text, isinstance(note, Loss)] for note in found.reading.notes],
-        "time": [state.time_step, state.dt],
-        "populations": [_population_fields(p, put) for p in state.populations.values()],
-        "projections": [_projection_fields(p, put) for p in state.projections.values()],
+    facts = [found.container, found.kind, found.file_bytes, found.program, found.versions, found.python]
+    others = {n: r for n, r in found.snapshots.items() if r is not found.reading}
+    header = _reading_fields(found.reading, put) | {
+        "facts": facts,
+        "names": list(found.snapshots),
+        "snapshots": [_reading_fields(reading, put) for reading in others.values()],
     }
     header["arrays"] = [[array.dtype.char, array.shape] for array in arrays]
     _write_header(header, pipe)
@@ -127,9 +136,27 @@ def _write_header(header: Mapping[str, Any], pipe: BinaryIO) -> None:
     pipe.write(len(data).to_bytes(_LENGTH_BYTES, "little") + data)
 
 
+def _reading_fields(reading: Reading, put: Callable[[object], int]) -> dict[str, Any]:
+    state = reading.state
+    return {
+        "notes": [[note.path, note.text, isinstance(note, Loss)] for note in reading.notes],
+        "time": [state.time_step, state.dt],
+        "carried": _carried_fields(state, put),
+        "populations": [_population_fields(p, put) for p in state.populations.values()],
+        "projections": [_projection_fields(p, put) for p in state.projections.values()],
+    }
+
+
+def _carried_fields(owner: Owner, put: Callable[[object], int]) -> list[Any]:
+    """Dynamics, and whether resuming is exact."""
+    dynamics = [[name, put(values)] for name, values in owner.dynamics.items()]
+    resume = owner.resume
+    return [dynamics, None if resume is None else [str(resume.exactness), list(resume.reasons)]]
+
+
 def _population_fields(population: PopulationState, put: Callable[[object], int]) -> list[Any]:
     groups = _group_fields(population.parameters, put), _group_fields(population.variables, put)
-    return [population.name, population.geometry, *groups]
+    return [population.name, population.geometry, *groups, _carried_fields(population, put)]
 
 
 def _projection_fields(projection: ProjectionState, put: Callable[[object], int]) -> list[Any]:
@@ -141,6 +168,9 @@ def _projection_fields(projection: ProjectionState, put: Callable[[object], int]
         None if delays is None else [delays, None] if isinstance(delays, int) else [None, put(delays)],
         _group_fields(projection.parameters, put),
         _group_fields(projection.variables, put),
+        _carried_fields(projection, put),
+        None if projection.order is None else put(projection.order),
+        [[name, put(values)] for name, values in projection.pathway_delays.items()],
     ]
 
 
@@ -177,39 +207,71 @@ def _error(fields: dict[str, Any]) -> CheckpointError:
 
 
 def _old_file(header: dict[str, Any], arrays: list[NDArray[Any]], path: str) -> ForeignFile:
-    container, kind, file_bytes, versions, python = header["facts"]
-    time_step, dt = header["time"]
-    populations = [_population(*fields, arrays=arrays) for fields in header["populations"]]
-    projections = [_projection(*fields, arrays=arrays) for fields in header["projections"]]
-    state = NetworkState(
-        populations={population.name: population for population in populations},
-        projections={projection.name: projection for projection in projections},
-        time_step=None if time_step is None else _whole(time_step),
-        dt=None if dt is None else float(dt),
-    )
-    notes = tuple(
-        (Loss if lost else Note)(_text(where), _text(what)) for where, what, lost in header["notes"]
-    )
+    container, kind, file_bytes, program, versions, python = header["facts"]
+    reading = _reading(header, arrays)
+    readings = [_reading(fields, arrays) for fields in header["snapshots"]]
+    names = [_text(name) for name in header["names"]]
     return ForeignFile(
         path=path,
         container=_text(container),
         kind=_text(kind),
         file_bytes=_whole(file_bytes),
-        program="ANNarchy",
+        program=_text(program),
         versions=_text(versions),
         python=_text(python),
-        reading=Reading(state, notes),
+        reading=reading,
+        snapshots=dict(zip(names, [*readings, reading], strict=True)) if names else {},
     )
 
 
+def _reading(fields: dict[str, Any], arrays: list[NDArray[Any]]) -> Reading:
+    time_step, dt = fields["time"]
+    populations = [_population(*found, arrays=arrays) for found in fields["populations"]]
+    projections = [_projection(*found, arrays=arrays) for found in fields["projections"]]
+    dynamics, resume = _carried(fields["carried"], arrays)
+    state = NetworkState(
+        populations={population.name: population for population in populations},
+        projections={projection.name: projection for projection in projections},
+        dynamics=dynamics,
+        resume=resume,
+        time_step=None if time_step is None else _whole(time_step),
+        dt=None if dt is None else float(dt),
+    )
+    notes = tuple(
+        (Loss if lost else Note)(_text(where), _text(what)) for where, what, lost in fields["notes"]
+    )
+    return Reading(state, notes)
+
+
+def _carried(fields: list[Any], arrays: list[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], Resume | None]:
+    dynamics, resume = fields
+    if resume is not None:
+        exactness, reasons = resume
+        resume = Resume(Exactness(exactness), tuple(_text(reason) for reason in reasons))
+    return _named(dynamics, arrays), resume
+
+
+def _named(fields: list[Any], arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {_text(name): arrays[_whole(index)] for name, index in fields}
+
+
 def _population(
-    name: str, geometry: list[int], parameters: list[Any], variables: list[Any], *, arrays: list[NDArray[Any]]
+    name: str,
+    geometry: list[int],
+    parameters: list[Any],
+    variables: list[Any],
+    carried: list[Any],
+    *,
+    arrays: list[NDArray[Any]],
 ) -> PopulationState:
+    dynamics, resume = _carried(carried, arrays)
     return PopulationState(
         _text(name),
         tuple(_whole(n) for n in geometry),
         parameters=_group(parameters, arrays),
         variables=_group(variables, arrays),
+        dynamics=dynamics,
+        resume=resume,
     )
 
 
@@ -220,9 +282,13 @@ def _projection(
     delays: list[int | None] | None,
     parameters: list[Any],
     variables: list[Any],
+    carried: list[Any],
+    order: int | None,
+    pathway_delays: list[Any],
     *,
     arrays: list[NDArray[Any]],
 ) -> ProjectionState:
+    dynamics, resume = _carried(carried, arrays)
     name, pre, post, target = map(_text, names)
     pre_size, post_size = (None if size is None else _whole(size) for size in sizes)
     post_ranks, row_ptr, pre_ranks = (arrays[_whole(index)] for index in ranks)
@@ -234,10 +300,14 @@ def _projection(
         target,
         Connectivity(post_ranks, row_ptr, pre_ranks),
         delays=arrays[_whole(per_synapse)] if per_synapse is not None else steps,
+        pathway_delays=_named(pathway_delays, arrays),
+        order=None if order is None else arrays[_whole(order)],
         parameters=_group(parameters, arrays),
         variables=_group(variables, arrays),
         pre_size=pre_size,
         post_size=post_size,
+        dynamics=dynamics,
+        resume=resume,
     )
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from typing import Final
 
 import scipy.io  # noqa: F401 - imported while memory is not limited yet
 
-from ann_ckpt.adapters.legacy import examine
+from ann_ckpt.adapters.legacy import brian2, examine
 from ann_ckpt.adapters.legacy.sandbox.wire import send, send_error
 from ann_ckpt.errors import CheckpointError, printable
 
@@ -21,6 +22,7 @@ __all__ = [
     "main",
 ]
 
+_READERS: Final = {"ANNarchy": examine, "Brian2": brian2.examine}
 _GRACE = 5
 """Seconds between the signal that says whose fault it was and the one that ends all."""
 
@@ -30,7 +32,7 @@ def main() -> None:
     task = json.loads(sys.argv[1])
     confine(task["memory_bytes"], task["cpu_seconds"])
     try:
-        found = examine(task["path"], dt=task["dt"], encoding=task["encoding"])
+        found = _READERS[task["program"]](task["path"], dt=task["dt"], encoding=task["encoding"])
     except CheckpointError as error:
         error.details = {key: printable(value, 1000) for key, value in error.details.items()}
         send_error(error, sys.stdout.buffer)
