@@ -183,7 +183,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Old files": {
-        "convert": ("ann_ckpt.cli.convert:convert", "Turn files that ANNarchy wrote into checkpoints."),
+        "convert": (
+            "ann_ckpt.cli.convert:convert",
+            "Turn files that ANNarchy or Brian2 wrote into checkpoints.",
+        ),
     },
     "Models": {
         "verify-resume": ("ann_ckpt.cli.verify:verify_resume_command", "Check that a model resumes exactly."),

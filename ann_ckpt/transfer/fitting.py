@@ -260,8 +260,8 @@ def _fitting(
     shape = shapes[live.locality]
     shape += live.values.shape[len(shape) :]  # the axes of one value
     values = stored.values
-    # Old files keep a population's values flat, and not every one says whose they are.
-    if stored.locality is Locality.UNKNOWN and values.shape == (math.prod(shape),) and shape:
+    # Files of others keep values flat, and not every one says whose they are.
+    if stored.locality is Locality.UNKNOWN and values.shape == (math.prod(shape),):
         values = np.asarray(values).reshape(shape)
     if values.shape != shape:
         findings.mismatch(path, f"shape {values.shape} in the file, {shape} in the network")

@@ -97,7 +97,8 @@ def test_every_array_is_in_the_state(stored):
     for name, reading in brian2.examine(stored).snapshots.items():
         state, there = reading.state, raw[name]
         assert state.dt == pytest.approx(0.1)
-        assert state.dynamics["t"] == there["0_t"]
+        clock = there["defaultclock"]
+        assert state.dynamics["t.rest"] == there["0_t"] - clock["timestep"][0][0] * clock["dt"][0][0]
         twister = twister_state(state.dynamics)
         assert all(map(np.array_equal, twister, there["_random_generator_state"]["numpy_state"]))
         assert state.populations.keys() == {"cells", "noise", "given", "one"}
@@ -248,6 +249,7 @@ def test_info_lists_the_snapshots(newest, tmp_path):
         (("given", "_previous_dt"), "soon", "_previous_dt is a text"),
         (("defaultclock", "dt"), (np.array([np.inf]), 1), "dt of defaultclock is inf"),
         (("defaultclock", "timestep"), (np.array([-1]), 1), "the time step"),
+        (("0_t",), 1.0, "the network is at 1.0 s, and its clock at step 103"),
         (("0_t",), -1.0, "the time of the network is -1.0"),
         (("0_t",), [1.0, 2.0], "the time of the network is"),
         (("_random_generator_state",), 3, "the random numbers are 3"),

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from ann_ckpt.model import Array, Connectivity
 
@@ -134,6 +133,8 @@ def rows_of(
         counts = np.bincount(post)
         places, order, pre_ranks = None, np.arange(n, dtype=np.int32), pre.astype(np.int32)
     else:
+        from scipy.sparse import csr_array  # takes longer to import than most files to read
+
         # One entry per synapse, in columns of post neurons: scipy counts where others would sort.
         width = int(post.max()) + 1
         sparse = csr_array((np.zeros(n, np.int8), post, np.arange(n + 1)), shape=(n, width)).tocsc()

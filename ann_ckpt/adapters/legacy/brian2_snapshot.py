@@ -141,7 +141,7 @@ class _Snapshot:
         state = NetworkState(
             populations={n: self._population(n) for n in sorted(self._groups.keys() - synapses)},
             projections={n: self._projection(n, dt) for n in sorted(synapses)},
-            dynamics={NETWORK_TIME: np.array(self._time), **random},
+            dynamics={**random, **self._rest(step, dt)},
             resume=resume,
             time_step=step,
             dt=None if dt is None else dt * 1000.0,
@@ -168,6 +168,17 @@ class _Snapshot:
         if step.size != 1 or step.dtype.kind not in "iu" or step[0] < 0:
             raise CorruptFileError(f"the time step of {printable(name)} is {kind_of(step)}")
         return int(step[0]), steps[name]
+
+    def _rest(self, step: int | None, dt: float | None) -> dict[str, NDArray[Any]]:
+        """Return what the time of the network has beyond whole steps."""
+        if step is None or dt is None:
+            return {}
+        rest = self._time - step * dt
+        if abs(rest) > dt:
+            raise CorruptFileError(
+                f"the network is at {self._time} s, and its clock at step {step} of {dt} s"
+            )
+        return {NETWORK_TIME: np.array(rest)}
 
     def _random_numbers(self) -> tuple[dict[str, NDArray[Any]], Resume]:
         """Return the random numbers of the process, and whether they are all there."""

@@ -219,7 +219,7 @@ class ListNode:
     def extend(self, elements: list[Any], arena: Arena, limit: int) -> None:
         """Add elements, which may be numbers, texts or nodes."""
         if self.closed:
-            raise CorruptFileError("a list is extended after use; files from ANNarchy never do that")
+            raise CorruptFileError("a list is extended after use, which no writer of networks does")
         if self.items is None:
             elements = elements[self._taken(elements, arena) :]
             if not elements:
@@ -231,7 +231,7 @@ class ListNode:
     def extend_run(self, run: NumberRun, arena: Arena) -> None:
         """Add numbers that are in the arena already."""
         if self.closed:
-            raise CorruptFileError("a list is extended after use; files from ANNarchy never do that")
+            raise CorruptFileError("a list is extended after use, which no writer of networks does")
         if self.items is not None or not self._joined(run):
             self._spread(arena)
             self.items += arena.numbers(*run)  # type: ignore[operator] # _spread made it a list
@@ -275,7 +275,7 @@ class DictNode:
     def set(self, key: Any, element: Any, limit: int) -> None:
         """Add or replace one entry."""
         if self.closed:
-            raise CorruptFileError("a dict is extended after use; files from ANNarchy never do that")
+            raise CorruptFileError("a dict is extended after use, which no writer of networks does")
         if not isinstance(key, str):
             raise UnsafeFileError(f"a dict has a key of type {type(key).__name__}; expected a text")
         self.entries[key] = element

@@ -1,4 +1,4 @@
-"""The globals that ANNarchy's pickles may refer to, as tokens; nothing is imported.
+"""The globals that pickles of networks may refer to, as tokens; nothing is imported.
 
 A pickle names functions and classes and says what to call them with. The names here
 are all that a genuine file needs. Each stands for a small piece of code below that
@@ -61,7 +61,7 @@ def find(module: object, name: object) -> Token:
     Raises
     ------
     UnsafeFileError
-        If it is not one that ANNarchy's files need.
+        If it is not one that networks need.
     """
     token = _KNOWN.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
     if token is None:
