@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -118,7 +119,7 @@ def sweep(store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def old_files(tmp_path: Path) -> Path:
-    """Files as ANNarchy 5.0 writes them: ``2016.data`` and ``trained.npz``, and ``old/`` with three more."""
+    """Files as ANNarchy writes them, two here and three in ``old/``, and ``stored.pkl`` of Brian2."""
     synapses = Connectivity.from_rows([0, 2], [[0, 1], [2]])
     ff = ProjectionState(
         "ff", "in", "out", "exc", synapses, delays=np.array([1, 2, 3]), variables={"w": [0.5, 0.25, 0.125]}
@@ -135,6 +136,8 @@ def old_files(tmp_path: Path) -> Path:
     (tmp_path / "old" / "deep").mkdir(parents=True)
     for name in ("2016.data", "trained.npz", "old/a.txt.gz", "old/deep/a.mat", "old/deep/a.data"):
         ann_ckpt.save(tmp_path / name, network=state)
+    stored = Path(__file__).parents[1] / "legacy" / "brian2" / "stored-2.11.pkl.gz"
+    (tmp_path / "stored.pkl").write_bytes(gzip.decompress(stored.read_bytes()))
     return tmp_path
 
 
