@@ -20,13 +20,13 @@ from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
-from ann_ckpt.paths import address_of
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
-from ann_ckpt.store.folder import split_store_path, store_target
-from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, stored_reading
+from ann_ckpt.store.bucket import Bucket
+from ann_ckpt.store.folder import store_target
+from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, place_in_store, stored_reading
 from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into
@@ -406,9 +406,11 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
     OutsideStoreError
         If it is a file taken out of a store, where most of its values still are.
     """
-    place = None if address_of(path) is not None else split_store_path(path)
+    place = place_in_store(path)
     if place is not None and place[1] is None:
-        return SeriesView(place[0].path).verify(progress=progress)
+        folder = place[0]
+        series = SeriesView(folder if isinstance(folder, Bucket) else folder.path)
+        return series.verify(progress=progress)
     began = time.perf_counter()
     seen: dict[str, None] = {}
     damaged = []

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
+from ann_ckpt.format.checked import reading_threads
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.paths import address_of
+from ann_ckpt.store.bucket import Bucket
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 
@@ -58,7 +61,8 @@ def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
     UnsafeFileError, NotReadableError
         If something else stands there.
     """
-    check_file(Path(path))
+    if address_of(path) is None:
+        check_file(Path(path))
     return Checkpoint(path)
 
 
@@ -86,13 +90,15 @@ class Catalog:
     looked at again.
     """
 
-    def __init__(self, folder: StoreFolder) -> None:
+    def __init__(self, folder: StoreFolder | Bucket) -> None:
         self._folder = folder
-        self._known: dict[Slot, tuple[tuple[int, int], CheckpointInfo]] = {}
+        self._known: dict[Slot, tuple[object, CheckpointInfo]] = {}
 
     def all(self) -> list[CheckpointInfo]:
         """Every checkpoint, oldest first."""
-        found = {slot: self._look(slot) for slot in self._folder.slots()}
+        slots = self._folder.slots()
+        run = reading_threads().map if isinstance(self._folder, Bucket) else map
+        found = dict(zip(slots, run(self._look, slots), strict=True))
         self._known = {slot: entry for slot, entry in found.items() if entry is not None}
         return [info for _, info in self._known.values()]
 
@@ -104,15 +110,14 @@ class Catalog:
         self._known[slot] = found
         return found[1]
 
-    def _look(self, slot: Slot) -> tuple[tuple[int, int], CheckpointInfo] | None:
+    def _look(self, slot: Slot) -> tuple[object, CheckpointInfo] | None:
         """Return the info with what tells the file from another one; None if it is gone by now."""
         path = self._folder.checkpoint_path(slot)
         try:
-            status = path.lstat()
-            mark = (status.st_ino, status.st_mtime_ns)
+            mark, size = self._folder.status(slot)
             if slot in self._known and self._known[slot][0] == mark:
                 return self._known[slot]
-            return mark, _info(slot, os.fspath(path), status.st_size)
+            return mark, _info(slot, os.fspath(path), size)
         except (FileNotFoundError, FileMissingError):
             return None
         except CheckpointError:

@@ -148,6 +148,21 @@ class StoreFolder:
         """File of a checkpoint."""
         return self.checkpoints / f"{slot.name}.h5"
 
+    def has(self, slot: Slot) -> bool:
+        """Whether there is a checkpoint of that name."""
+        return slot in self.slots(step=slot.step)
+
+    def status(self, slot: Slot) -> tuple[object, int]:
+        """Return what tells a checkpoint's file from another one, and its size in bytes.
+
+        Raises
+        ------
+        OSError
+            As the system gave it.
+        """
+        found = self.checkpoint_path(slot).lstat()
+        return (found.st_ino, found.st_mtime_ns), found.st_size
+
     def object_path(self, name: str) -> Path:
         """File of an object."""
         return self.objects / name[:2] / f"{name}.h5"

@@ -17,6 +17,7 @@ from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.bucket import Bucket, bucket_at
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.series import SeriesView
 
@@ -24,6 +25,7 @@ __all__ = [
     "PathLike",
     "foreign_file",
     "open_checkpoint",
+    "place_in_store",
     "stored_reading",
 ]
 
@@ -66,7 +68,7 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if address_of(path) is not None or _place_in_store(path) is not None or begins_like_hdf5(path):
+    if address_of(path) is not None or place_in_store(path) is not None or begins_like_hdf5(path):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:
@@ -88,24 +90,24 @@ def foreign_file(
 
 
 def _open_any(path: PathLike) -> Checkpoint:
-    if address_of(path) is not None:
-        return Checkpoint(path)
-    place = _place_in_store(path)
+    place = place_in_store(path)
     if place is None:
         return Checkpoint(path)
     folder, which = place
-    series = SeriesView(folder.path)
+    series = SeriesView(folder if isinstance(folder, Bucket) else folder.path)
     return series.latest if which is None else series[which]
 
 
-def _place_in_store(path: PathLike) -> tuple[StoreFolder, str | None] | None:
-    """As :func:`~ann_ckpt.store.folder.split_store_path`, for a path that is going to be read.
+def place_in_store(path: PathLike) -> tuple[StoreFolder | Bucket, str | None] | None:
+    """As :func:`~ann_ckpt.store.folder.split_store_path`, for a path or an address that is going to be read.
 
     Raises
     ------
     FileMissingError
         If there is an ``@`` behind something else than a store.
     """
+    if (address := address_of(path)) is not None:
+        return bucket_at(address)
     place = split_store_path(path)
     if place is None:
         text = os.fspath(path)
@@ -125,4 +127,4 @@ def _foreign(path: PathLike) -> ForeignFormat | None:
     """Return which program wrote it; a checkpoint of a store is ours, whatever became of its file."""
     if address_of(path) is not None:
         return None
-    return format_of(path) if _place_in_store(path) is None else None
+    return format_of(path) if place_in_store(path) is None else None

@@ -180,6 +180,7 @@ class Upkeep(SeriesView):
 
     def __init__(self, path: str | os.PathLike[str], *, writable: bool, wait: float | None = None) -> None:
         super().__init__(path)
+        self._folder: StoreFolder
         if wait is not None and not wait >= 0:
             raise OptionError("wait is a number of seconds, 0 or more", details={"given": printable(wait)})
         self._writable = writable

@@ -25,6 +25,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
+from ann_ckpt.store.bucket import Bucket
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
 from ann_ckpt.store.history import in_notebook
@@ -33,6 +34,7 @@ from ann_ckpt.store.inside import check_file
 __all__ = [
     "SeriesView",
     "WaitingCheckpoint",
+    "export_checkpoint",
     "open_one",
 ]
 
@@ -91,7 +93,7 @@ class WaitingCheckpoint(Checkpoint):
         return self._ended
 
 
-def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
+def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
     """Open one checkpoint; only headers are read to find it.
 
     Twelve digits or more are a name, as ``10-2`` is one without its zeros; it means that
@@ -124,22 +126,21 @@ def open_one(folder: StoreFolder, which: int | str) -> Checkpoint:
     if isinstance(which, int):
         raise FileMissingError("the checkpoint is listed, but its file is missing", where=where)
     raise ObjectNotFoundError.among(
-        printable(folder.path.name, 80), "checkpoint", which, _names(Catalog(folder).all()), where=where
+        printable(Path(folder.path).name, 80), "checkpoint", which, _names(Catalog(folder).all()), where=where
     )
 
 
-def _candidates(folder: StoreFolder, which: int | str) -> list[Slot]:
+def _candidates(folder: StoreFolder | Bucket, which: int | str) -> list[Slot]:
     """Where to look, newest first."""
     if isinstance(which, int):
         return [folder.slots()[which]]
     if not is_step(which):
         return folder.slots()[::-1]
     number, _, again = which.partition("-")
-    slots = folder.slots(step=int(number))
     if not _is_name(which):
-        return slots[::-1]
+        return folder.slots(step=int(number))[::-1]
     named = Slot(int(again or 0), int(number))
-    return [named] if named in slots else []
+    return [named] if folder.has(named) else []
 
 
 def _fits(checkpoint: Checkpoint, which: int | str) -> bool:
@@ -153,7 +154,7 @@ def _is_name(which: str) -> bool:
     return is_step(which) and ("-" in which or len(which) >= STEP_DIGITS)
 
 
-def _open(folder: StoreFolder, slot: Slot, which: int | str) -> Checkpoint | None:
+def _open(folder: StoreFolder | Bucket, slot: Slot, which: int | str) -> Checkpoint | None:
     """Open a checkpoint; None if it is gone, or damaged while another one may have the tag."""
     try:
         return open_inside(folder.checkpoint_path(slot))
@@ -182,8 +183,8 @@ class SeriesView:
     as a context manager.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = StoreFolder(absolute(path))
+    def __init__(self, path: str | os.PathLike[str] | Bucket) -> None:
+        self._folder = path if isinstance(path, Bucket) else StoreFolder(absolute(path))
         self._catalog = Catalog(self._folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -328,15 +329,7 @@ class SeriesView:
             If the newest is asked for, and the store is empty.
         """
         with self.latest if which == -1 else self[which] as checkpoint:
-            return write_single(
-                Reading(checkpoint.state(lazy=True)),
-                path,
-                compression=compression,
-                created=checkpoint.created,
-                provenance=checkpoint.provenance,
-                tag=checkpoint.tag,
-                progress=progress,
-            )
+            return export_checkpoint(checkpoint, path, compression=compression, progress=progress)
 
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Verify everything in the store against its digests.
@@ -379,6 +372,25 @@ class SeriesView:
 
     def _repr_html_(self) -> str:
         return in_notebook(self.path, self._catalog.all())
+
+
+def export_checkpoint(
+    checkpoint: Checkpoint,
+    path: str | os.PathLike[str],
+    *,
+    compression: str = "auto",
+    progress: Progress | None = None,
+) -> SaveReport:
+    """Write an open checkpoint as a self-contained file; parameters as for :meth:`SeriesView.export`."""
+    return write_single(
+        Reading(checkpoint.state(lazy=True)),
+        path,
+        compression=compression,
+        created=checkpoint.created,
+        provenance=checkpoint.provenance,
+        tag=checkpoint.tag,
+        progress=progress,
+    )
 
 
 def _tolerance(info: CheckpointInfo, field: str) -> float:

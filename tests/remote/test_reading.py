@@ -27,6 +27,7 @@ from ann_ckpt.errors import (
 from tests.remote.conftest import SIDE, SYNAPSES, network
 
 MIB = 1 << 20
+WEIGHTS = "projections/ff/variables/w"
 
 
 def contents(checkpoint):
@@ -118,14 +119,14 @@ def test_any_part_is_that_of_the_array(big, start, count, step):
 def big(served):
     with ann_ckpt.open(f"{served.url}/net.h5") as checkpoint:
         yield (
-            checkpoint.arrays["projections/ff/variables/w"],
+            checkpoint.arrays[WEIGHTS],
             network().projections["ff"].variables["w"].values,
         )
 
 
 def test_scattered_entries_come_in_few_requests(server):
     with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
-        array = checkpoint.arrays["projections/ff/variables/w"]
+        array = checkpoint.arrays[WEIGHTS]
         server.spent()
         rows = np.arange(0, SIDE * SYNAPSES, 60_000)
         assert np.array_equal(array[rows], network().projections["ff"].variables["w"].values[rows])
@@ -136,7 +137,7 @@ def test_scattered_entries_come_in_few_requests(server):
 def test_threads_read_at_the_same_time_and_fetch_nothing_twice(server, folder):
     size = (folder / "net.h5").stat().st_size
     with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
-        array = checkpoint.arrays["projections/ff/variables/w"]
+        array = checkpoint.arrays[WEIGHTS]
         with ThreadPoolExecutor(8) as pool:
             found = {np.asarray(a).tobytes() for a in pool.map(np.asarray, [array] * 8)}
     assert found == {network().projections["ff"].variables["w"].values.tobytes()}
@@ -146,7 +147,7 @@ def test_threads_read_at_the_same_time_and_fetch_nothing_twice(server, folder):
 def test_what_is_kept_is_bounded_and_read_again(server, monkeypatch):
     monkeypatch.setattr(remote, "_KEPT", 1 << 20)
     with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
-        array = checkpoint.arrays["projections/ff/variables/w"]
+        array = checkpoint.arrays[WEIGHTS]
         assert np.asarray(array).tobytes() == network().projections["ff"].variables["w"].values.tobytes()
         assert remote._PAGES._bytes <= 1 << 20
     assert remote._PAGES._bytes == sum(map(len, remote._PAGES._pages.values()))
@@ -154,7 +155,7 @@ def test_what_is_kept_is_bounded_and_read_again(server, monkeypatch):
 
 def test_what_is_closed_is_closed_and_forgotten(server):
     checkpoint = ann_ckpt.open(f"{server.url}/net.h5")
-    array = checkpoint.arrays["projections/ff/variables/w"]
+    array = checkpoint.arrays[WEIGHTS]
     before = remote._PAGES._bytes
     checkpoint.close()
     assert remote._PAGES._bytes < before
