@@ -41,6 +41,7 @@ collect_ignore = [
     "legacy_jobs.py",
     "networks.py",
     "params_jobs.py",
+    "recording_jobs.py",
     "store_jobs.py",
     "worker.py",
 ]

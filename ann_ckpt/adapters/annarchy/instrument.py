@@ -14,7 +14,7 @@ import contextlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,8 @@ __all__ = [
 _KNOWN = re.compile(r"5\.0\.\d+(\.\d+)?")
 _ROWS = re.compile(r"_last_event|rand_\d+|delay")
 """Members besides attributes that hold one value per synapse."""
+
+_RECORDER_HEAD = re.compile(r"((?:Pop|Proj)Recorder\d+) : public Monitor\b")
 
 Finder = Callable[[str], str]
 """Name of a generated file -> its text."""
@@ -146,6 +148,7 @@ def extended(
     find: Finder,
     net_id: int,
     threads: int = 1,
+    recorders: str = "",
 ) -> str:
     """Return the source of a module with the additional bindings.
 
@@ -162,11 +165,13 @@ def extended(
         Number of the network in the generated names.
     threads : int
         How many the simulation runs in.
+    recorders : str
+        Text of the header with the classes of monitors. One that is not as it is expected is left as it is.
 
     Raises
     ------
     UnexpectedCodeError
-        If anything is not where it is expected.
+        If anything else is not where it is expected.
     """
     text, structures = source, ""
     for struct, wrapper, local in structs:
@@ -187,6 +192,14 @@ def extended(
         )
         extension = f"\n        .def(ann_ckpt::Extension(ann_ckpt_{struct}))"
         text = _after(text, f'nanobind::class_<{struct}>(m, "{wrapper}")', extension)
+    for recorder, names in _recorders(recorders):
+        anchor = f'nanobind::class_<{recorder}>(m, "{recorder}_wrapper")'
+        if source.count(anchor) == 1:
+            structures += _RECORDER.format(
+                recorder=recorder, adding="\n        ".join(f'found.add("{n}", obj.{n});' for n in names)
+            )
+            extension = f"\n        .def(ann_ckpt::RecorderExtension(ann_ckpt_{recorder}))"
+            text = _after(text, anchor, extension)
     text = _after(text, f'#include "ANNarchyCore{net_id}.hpp"\n', _helpers() + structures)
     return _after(text, f"NB_MODULE(ANNarchyWrapper{net_id}, m) {{\n", _GENERATORS)
 
@@ -212,6 +225,23 @@ _REBUILD = """[](void* at, const ann_ckpt::Synapses& given) {{
         return ann_ckpt::rebuild(*static_cast<{struct}*>(at), &{struct}::init_from_lil, given);
     }}"""
 
+_RECORDER = """
+static const ann_ckpt::Recorder ann_ckpt_{recorder}{{
+    [](void* at, ann_ckpt::Tapes& found) {{
+        auto& obj = *static_cast<{recorder}*>(at);
+        found.monitor = &obj;
+        {adding}
+    }},
+}};
+"""
+
+
+def _recorders(header: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each class of monitors, and the variables that it can record."""
+    for part in re.split(r"^class ", header, flags=re.MULTILINE)[1:]:
+        if (head := _RECORDER_HEAD.match(part)) is not None:
+            yield head[1], re.findall(r"^\s*bool record_(\w+) ?;", part, re.MULTILINE)
+
 
 def _extended_by_network(text: str, generator: Any) -> str:
     try:
@@ -229,6 +259,7 @@ def _extended_by_network(text: str, generator: Any) -> str:
             find=lambda name: (folder / name).read_text(encoding="utf-8"),
             net_id=generator.net_id,
             threads=int(generator.network._get_config("num_threads")),
+            recorders=(folder / "Monitor.hpp").read_text(encoding="utf-8"),
         )
     except (AttributeError, KeyError, OSError, TypeError) as error:
         raise UnexpectedCodeError(f"{type(error).__name__}: {printable(error, 200)}") from error

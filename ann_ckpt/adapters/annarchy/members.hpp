@@ -4,8 +4,10 @@
 // Compiling this adds to the compiling of each network. So what is a template is small, and made once
 // for each C++ type and each storage format, not for each structure and member; and Python sees
 // functions that are made once for all structures.
+#include <algorithm>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <queue>
 #include <random>
 #include <sstream>
@@ -425,6 +427,206 @@ struct Extension : nb::def_visitor<Extension> {
     explicit Extension(const Structure& extended) : structure(extended) {}
     template <class Class> void execute(Class& cls) { extend(cls, structure); }
     const Structure& structure;
+};
+
+// --- recorders -----------------------------------------------------------------------
+
+// The type of a number as numpy writes it.
+template <class T> constexpr const char* numpy_type() {
+    if constexpr (std::is_same_v<T, bool>)
+        return "?";
+    else if constexpr (std::is_floating_point_v<T>)
+        return sizeof(T) == 8 ? "f8" : "f4";
+    else
+        return sizeof(T) == 8 ? "i8" : sizeof(T) == 4 ? "i4" : sizeof(T) == 2 ? "i2" : "i1";
+}
+
+template <class T> bool same_sizes(const T& some, const T& other) {
+    if constexpr (Shape<T>::depth > 0) {
+        if (some.size() != other.size())
+            return false;
+        if constexpr (Shape<T>::depth > 1)
+            for (size_t i = 0; i < some.size(); i++)
+                if (!same_sizes(some[i], other[i]))
+                    return false;
+    }
+    return true;
+}
+
+// How a recorder of ANNarchy keeps a variable: one record behind the other, or events of each neuron.
+struct Tape {
+    const char* type;
+    size_t levels;  // of containers inside a record; 2 for events: the neurons, and how many each has
+    bool events;
+    size_t (*length)(const void* tape);
+    bool (*even)(const void* tape);  // whether all records have the same sizes
+    void (*read)(const void* tape, size_t low, size_t high, Flat& flat);
+    void (*append)(void* tape, size_t count, Source& from);
+    void (*clear)(void* tape);
+};
+
+template <class M> struct Taped {
+    using Record = typename M::value_type;
+    static constexpr size_t levels = Shape<M>::depth - 1;
+    static constexpr bool events = false;
+    using element = typename Shape<M>::element;
+
+    static const M& of(const void* tape) { return *static_cast<const M*>(tape); }
+    static size_t length(const void* tape) { return of(tape).size(); }
+    static bool even(const void* tape) {
+        if constexpr (levels > 0)
+            for (const auto& record : of(tape))
+                if (!same_sizes<Record>(of(tape).front(), record))
+                    return false;
+        return true;
+    }
+    static void read(const void* tape, size_t low, size_t high, Flat& flat) {
+        for (size_t i = low; i < std::min(high, of(tape).size()); i++) {
+            if constexpr (levels == 1 && !std::is_same_v<element, bool>) {
+                flat.add_size(0, of(tape)[i].size());
+                flat.add(of(tape)[i].data(), of(tape)[i].size() * sizeof(element));
+            } else {
+                flatten<Record>(of(tape)[i], 0, flat);
+            }
+        }
+    }
+    static void append(void* tape, size_t count, Source& from) {
+        for (size_t i = 0; i < count; i++)
+            static_cast<M*>(tape)->push_back(build<Record>(0, from));
+    }
+    static void clear(void* tape) { M().swap(*static_cast<M*>(tape)); }
+};
+
+template <class T> struct Taped<std::map<int, std::vector<T>>> {
+    using M = std::map<int, std::vector<T>>;
+    static constexpr size_t levels = 2;
+    static constexpr bool events = true;
+    using element = T;
+
+    static size_t length(const void* tape) {
+        size_t count = 0;
+        for (const auto& [rank, times] : *static_cast<const M*>(tape))
+            count += times.size();
+        return count;
+    }
+    static bool even(const void*) { return true; }
+    static void read(const void* tape, size_t, size_t, Flat& flat) {
+        for (const auto& [rank, times] : *static_cast<const M*>(tape)) {
+            flat.add_size(0, rank);
+            flat.add_size(1, times.size());
+            flat.add(times.data(), times.size() * sizeof(T));
+        }
+    }
+    static void append(void* tape, size_t count, Source& from) {
+        for (size_t i = 0; i < count; i++) {
+            auto& times = (*static_cast<M*>(tape))[static_cast<int>(from.size(0))];
+            size_t size = from.size(1);
+            const T* first = from.values.take<T>(size);
+            times.insert(times.end(), first, first + size);
+        }
+    }
+    static void clear(void* tape) {
+        for (auto& [rank, times] : *static_cast<M*>(tape))
+            std::vector<T>().swap(times);
+    }
+};
+
+template <class M>
+constexpr Tape tape_of{numpy_type<typename Taped<M>::element>(), Taped<M>::levels, Taped<M>::events,
+                       Taped<M>::length, Taped<M>::even, Taped<M>::read, Taped<M>::append, Taped<M>::clear};
+
+// When a recorder records: what is not public, seen as a derived class sees it.
+struct Timing : ::Monitor {
+    static nb::object get(::Monitor& monitor) {
+        return nb::make_tuple(monitor.*(&Timing::period_), monitor.*(&Timing::period_offset_),
+                              monitor.*(&Timing::offset_));
+    }
+    static void set_offset(::Monitor& monitor, long offset) { monitor.*(&Timing::offset_) = offset; }
+};
+
+// What one recorder has.
+struct Tapes {
+    struct Entry {
+        const char* name;
+        void* at;
+        const Tape* tape;
+    };
+    ::Monitor* monitor = nullptr;
+    std::vector<Entry> entries;
+
+    template <class M> void add(const char* name, M& at) { entries.push_back({name, &at, &tape_of<M>}); }
+    const Entry& find(const std::string& name) const {
+        for (const auto& entry : entries)
+            if (entry.name == name)
+                return entry;
+        throw std::runtime_error("no variable is called " + name);
+    }
+};
+
+// A class of recorders, and the class in Python.
+struct Recorder {
+    void (*look)(void* recorder, Tapes& found);
+};
+
+inline void extend_recorder(nb::handle cls, const Recorder& recorder) {
+    auto look = [cls, &recorder](nb::handle self) {
+        if (!self.type().is(cls) || !nb::inst_ready(self))
+            throw nb::type_error("not an object of this class");
+        Tapes found;
+        recorder.look(nb::inst_ptr<void>(self), found);
+        return found;
+    };
+    auto def = [cls](const char* name, auto function) {
+        nb::cpp_function_def(std::move(function), nb::scope(cls), nb::name(name), nb::is_method());
+    };
+    def("_ann_ckpt_timing", [look](nb::handle self) { return Timing::get(*look(self).monitor); });
+    def("_ann_ckpt_set_offset",
+        [look](nb::handle self, long offset) { Timing::set_offset(*look(self).monitor, offset); });
+    def("_ann_ckpt_names", [look](nb::handle self) {
+        nb::list names;
+        for (const auto& entry : look(self).entries)
+            names.append(entry.name);
+        return names;
+    });
+    // Type, levels, whether it is events, length, and whether all records have the same sizes.
+    def("_ann_ckpt_tape", [look](nb::handle self, const std::string& name) {
+        const auto found = look(self).find(name);
+        return nb::make_tuple(found.tape->type, found.tape->levels, found.tape->events,
+                              found.tape->length(found.at), found.tape->even(found.at));
+    });
+    def("_ann_ckpt_read", [look](nb::handle self, const std::string& name, size_t low, size_t high) {
+        const auto found = look(self).find(name);
+        Flat flat{"", std::vector<std::vector<long>>(found.tape->levels)};
+        found.tape->read(found.at, low, high, flat);
+        nb::list sizes;
+        for (const auto& level : flat.sizes)
+            sizes.append(nb::bytes(level.data(), level.size() * sizeof(long)));
+        return nb::make_tuple(nb::bytes(flat.values.data(), flat.values.size()), sizes);
+    });
+    def("_ann_ckpt_append", [look](nb::handle self, const std::string& name, size_t count, nb::handle values,
+                                   nb::list levels) {
+        const auto found = look(self).find(name);
+        Window window(values, false);
+        std::deque<Window> held;
+        Source from{Cursor(window), {}};
+        for (nb::handle level : levels)
+            from.sizes.emplace_back(held.emplace_back(level, false));
+        if (from.sizes.size() != found.tape->levels)
+            throw std::runtime_error("sizes for another number of levels");
+        found.tape->append(found.at, count, from);
+        from.values.finish();
+    });
+    def("_ann_ckpt_clear", [look](nb::handle self, const std::string& name) {
+        const auto found = look(self).find(name);
+        found.tape->clear(found.at);
+    });
+}
+
+// Does so in the midst of the definition of the class, as Extension does.
+struct RecorderExtension : nb::def_visitor<RecorderExtension> {
+    explicit RecorderExtension(const Recorder& extended) : recorder(extended) {}
+    template <class Class> void execute(Class& cls) { extend_recorder(cls, recorder); }
+    const Recorder& recorder;
 };
 
 // --- random generators -----------------------------------------------------------------

@@ -12,6 +12,7 @@ from ann_ckpt.adapters.annarchy.bindings import Bindings
 from ann_ckpt.adapters.annarchy.classes import known_projection
 from ann_ckpt.adapters.annarchy.exactness import GENERATOR, NOT_INSTRUMENTED, resuming
 from ann_ckpt.adapters.annarchy.filters import LiveFilters
+from ann_ckpt.adapters.annarchy.monitors import clock_is_set, live_monitors
 from ann_ckpt.adapters.annarchy.population import LivePopulation
 from ann_ckpt.adapters.annarchy.projection import LiveProjection
 from ann_ckpt.adapters.annarchy.rng import (
@@ -26,7 +27,7 @@ from ann_ckpt.adapters.annarchy.rng import (
 )
 from ann_ckpt.adapters.protocol import Clock, Reading
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.model import Array, NetworkState, PopulationState, ProjectionState, Recording
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
@@ -146,6 +147,21 @@ class AnnarchySimulator:
             yield from population.notes()
         for projection in projections:
             yield from projection.notes()
+
+    # --- what monitors hold -------------------------------------------------------------
+
+    def recordings(self) -> tuple[Mapping[str, Recording], tuple[Note, ...]]:
+        """Return what the monitors hold, and notes on what of that cannot be kept."""
+        found = [monitor.recording() for monitor in live_monitors(self._bindings).values()]
+        return {r.name: r for r, _ in found}, tuple(note for _, notes in found for note in notes)
+
+    def refuse_recording(self, stored: Recording) -> str | None:
+        """Say why the monitor of its name cannot hold a recording."""
+        return live_monitors(self._bindings)[stored.name].refuse(stored)
+
+    def set_recording(self, stored: Recording) -> None:
+        """Let the monitor of its name go on from a recording."""
+        live_monitors(self._bindings)[stored.name].set(stored)
 
     # --- what is carried from step to step ----------------------------------------------
 
@@ -272,6 +288,7 @@ class AnnarchySimulator:
         for projection in map(self._projection, self._bindings.projections):
             if projection.saveable:
                 projection.forget(has_run=has_run)
+        clock_is_set(self._bindings, time_step)
         self._bindings.set_time_step(time_step)
 
     def set_constant(self, name: str, value: NDArray[Any]) -> None:

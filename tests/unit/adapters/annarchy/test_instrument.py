@@ -96,3 +96,35 @@ def test_a_line_that_is_not_there_once_is_refused(line: str, instead: str) -> No
 def test_a_header_without_the_structure_is_refused() -> None:
     with pytest.raises(UnexpectedCodeError, match="PopStruct0"):
         extended(SOURCE, structs=STRUCTS, find=lambda _: "struct Other {};", net_id=1)
+
+
+RECORDERS = """#pragma once
+class Monitor
+{
+};
+class PopRecorder0 : public Monitor
+{
+    // Local variable v
+    std::vector< std::vector< double > > v ;
+    bool record_v ;
+    std::map<int, std::vector< long int > > spike ;
+    bool record_spike ;
+};
+class ProjRecorder0 : public Monitor
+{
+    bool record_w ;
+};
+"""
+
+
+def test_recorders_get_their_variables_and_those_that_are_not_bound_are_left() -> None:
+    bound = '    nanobind::class_<PopRecorder0>(m, "PopRecorder0_wrapper")\n        .def("clear", f);\n'
+    source = SOURCE.replace("}\n", bound + "}\n")
+    text = extended(source, structs=STRUCTS, find=HEADERS.__getitem__, net_id=1, recorders=RECORDERS)
+    assert 'PopRecorder0_wrapper")\n        .def(ann_ckpt::RecorderExtension(ann_ckpt_PopRecorder0))' in text
+    recorder = text.partition("Recorder ann_ckpt_PopRecorder0{")[2].partition("\n};")[0]
+    assert [line.strip() for line in recorder.splitlines() if "found.add" in line] == [
+        'found.add("v", obj.v);',
+        'found.add("spike", obj.spike);',
+    ]
+    assert "ProjRecorder0" not in text
