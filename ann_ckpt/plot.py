@@ -23,7 +23,7 @@ from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points
 from ann_ckpt.looking.sampling import BUDGET
 from ann_ckpt.looking.svg import SERIES
 from ann_ckpt.model.exchange import optional
-from ann_ckpt.store import history as series
+from ann_ckpt.store import history as over_time
 from ann_ckpt.store.opening import open_checkpoint
 from ann_ckpt.store.store import CheckpointStore
 
@@ -195,12 +195,12 @@ def history(store: Any, path: str, *, ax: Any = None, budget: int = 4 * BUDGET) 
     budget : int
         Bytes of values that are read at most, about, of all checkpoints together.
     """
-    return draw(series.history(_infos(store), path, budget=budget), ax=ax)
+    return draw(over_time.history(_infos(store), path, budget=budget), ax=ax)
 
 
 def sizes(store: Any, *, ax: Any = None) -> Any:
     """Draw what each save added to a store, in MiB; arguments as for :func:`history`."""
-    return draw(series.sizes(_infos(store)), ax=ax)
+    return draw(over_time.sizes(_infos(store)), ax=ax)
 
 
 def change_scatter(a: _Source, b: _Source, path: str, *, ax: Any = None, budget: int = BUDGET) -> Any:

@@ -162,6 +162,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "ann_ckpt.cli.plot:plot",
             "Draw what is at a path: a population, a projection or an attribute.",
         ),
+        "report": (
+            "ann_ckpt.cli.report:report",
+            "Write a page about a network or a run: one HTML file that needs nothing else.",
+        ),
         "verify": ("ann_ckpt.cli.verify:verify", "Read everything and check it against its digests."),
     },
     "Compare": {

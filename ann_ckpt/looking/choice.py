@@ -112,7 +112,7 @@ def _attribute(owner: Any, dt: float | None, path: str, name: str) -> Shown:
     if name == "delays" and name not in owner and owner.delays is not None:
         steps = np.asarray(owner.delays) if isinstance(owner.delays, int) else owner.delays
         unit = "steps" if dt is None else f"steps of {dt:g} ms"
-        return Shown(path, labelled("delay", unit), steps, owner, bool(steps.shape))
+        return Shown(path, labelled("delay", unit), steps, owner, steps.shape == (owner.n_synapses,))
     if name not in owner:
         raise AttributeNotFoundError.among(f"projection {printable(owner.name)!r}", "attribute", name, owner)
     array = owner[name]

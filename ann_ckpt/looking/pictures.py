@@ -82,6 +82,8 @@ class Bars(Picture):
     """Edges of the bars, rising, shape ``(n + 1,)``."""
     heights: Mapping[str, Floats]
     """Heights of each series, shape ``(n,)``; a single one may have an empty name."""
+    top: float | None = None
+    """Height of the axis, where several pictures are to be compared."""
     names: tuple[str, ...] = ()
     """Names of the bars, where they stand for things and not for ranges of numbers."""
 

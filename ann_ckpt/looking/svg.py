@@ -245,7 +245,7 @@ def _png(indices: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
 
 def _bars(bars: Bars) -> tuple[_Box, list[str]]:
     tops = np.sum(list(bars.heights.values()), 0) if bars.heights else np.zeros(len(bars.edges) - 1)
-    highest = float(np.max(tops, initial=0.0)) or 1.0
+    highest = bars.top or float(np.max(tops, initial=0.0)) or 1.0
     names = [name for name in bars.heights if name]
     limits = (float(bars.edges[0]), float(bars.edges[-1]), 0.0, highest * 1.05)
     box = _Box(limits, above=_KEY if names else 0.0)
@@ -335,7 +335,7 @@ def _points(points: Points) -> tuple[_Box, list[str]]:
     line = f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"
     parts = [f'<path d="{line}" stroke="currentColor" stroke-opacity=".4" stroke-dasharray="4 3"/>']
     dots = "".join(
-        "M{:.1f} {:.1f}h0".format(*box.at(float(x), float(y)))
+        "M{:.1f} {:.1f}h.01".format(*box.at(float(x), float(y)))
         for x, y in zip(points.x, points.y, strict=True)
     )
     parts.append(

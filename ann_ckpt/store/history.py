@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ann_ckpt.errors import CheckpointError, OptionError, printable
 from ann_ckpt.looking.choice import shown
-from ann_ckpt.looking.pictures import Bars, Curve
-from ann_ckpt.looking.sampling import BUDGET, quantiles, sample
+from ann_ckpt.looking.pictures import LARGEST, Bars, Curve
+from ann_ckpt.looking.sampling import BUDGET, Sample, quantiles, sample
 from ann_ckpt.looking.svg import figure
+from ann_ckpt.looking.values import histogram_of
 from ann_ckpt.markup import card, table
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.catalog import CheckpointInfo, added_bytes, open_inside
 
-__all__ = ["evenly", "history", "in_notebook", "sizes"]
+__all__ = ["AttributeHistory", "evenly", "history", "in_notebook", "series", "sizes"]
 
 _AT = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST = 60
@@ -30,58 +32,119 @@ def evenly(infos: Sequence[CheckpointInfo], at_most: int) -> list[CheckpointInfo
     return [readable[i] for i in np.unique(np.linspace(0, len(readable) - 1, at_most).astype(int))]
 
 
-def history(
+@dataclass(frozen=True, slots=True, eq=False)
+class AttributeHistory:
+    """One attribute over the checkpoints of a store."""
+
+    path: str
+    label: str
+    """The attribute with its unit."""
+    infos: tuple[CheckpointInfo, ...]
+    """The checkpoints that were looked at, oldest first."""
+    of: int
+    """Checkpoints that there are."""
+    samples: tuple[Sample | None, ...]
+    """What was read of each; None where a checkpoint has nothing there."""
+
+    def curve(self) -> Curve:
+        """Return the median over time, with bands of quantiles."""
+        nothing = np.full(len(_AT), np.nan)
+        levels = np.array([nothing if s is None else quantiles(s.values, _AT) for s in self.samples])
+        x, x_label = _places(self.infos)
+        left_out = f"{len(self.infos)} of {self.of:,} checkpoints" if len(self.infos) < self.of else ""
+        partly = any(s is not None and not s.whole for s in self.samples)
+        return Curve(
+            title=self.path.partition("/")[2],
+            x_label=x_label,
+            y_label=self.label,
+            note=", ".join(filter(None, (left_out, "samples of the values" if partly else ""))),
+            x=x,
+            y=levels[:, 2],
+            y_name="median",
+            bands={"5 to 95 %": (levels[:, 0], levels[:, 4]), "25 to 75 %": (levels[:, 1], levels[:, 3])},
+            marks=tuple((float(at), i.tag) for at, i in zip(x, self.infos, strict=True) if i.tag),
+        )
+
+    def frames(self) -> list[tuple[CheckpointInfo, Sample, Bars]]:
+        """Return how the values are distributed in each checkpoint, all with the same axes."""
+        known = [(info, s) for info, s in zip(self.infos, self.samples, strict=True) if s is not None]
+        ends = np.array([e for _, s in known if s.values.size for e in (s.values.min(), s.values.max())])
+        edges = histogram_of(Sample(ends, ends.size, ends.size), "", "").edges
+        shares = [
+            np.histogram(np.clip(s.values, -LARGEST, LARGEST), edges)[0] / max(1, s.values.size)
+            for _, s in known
+        ]
+        top = float(np.max(shares, initial=0.0)) or 1.0
+        return [
+            (
+                info,
+                found,
+                Bars(
+                    title=f"{self.path.partition('/')[2]} at {_moment(info)}",
+                    x_label=self.label,
+                    y_label="share of the values",
+                    note=found.note(),
+                    edges=edges,
+                    heights={"": share},
+                    top=top,
+                ),
+            )
+            for (info, found), share in zip(known, shares, strict=True)
+        ]
+
+
+def _moment(info: CheckpointInfo) -> str:
+    if info.time_ms is not None:
+        return f"{info.time_ms:g} ms"
+    return info.name if info.time_step is None else f"step {info.time_step:,}"
+
+
+def series(
     infos: Sequence[CheckpointInfo], path: str, *, at_most: int = _MOST, budget: int = BUDGET
-) -> Curve:
-    """Return the median of an array over the checkpoints of a store, with bands of quantiles.
+) -> AttributeHistory:
+    """Read an attribute of some checkpoints of a store.
 
     Parameters
     ----------
     infos : sequence of CheckpointInfo
         Oldest first.
     path : str
-        ``projections/ff/w``. Where a checkpoint has nothing there, the line has a gap.
+        ``projections/ff/w``.
     at_most : int
-        How many checkpoints are looked at; more are said to be left out.
+        How many checkpoints are looked at, spread evenly.
     budget : int
         Bytes of values that are read, of all checkpoints together.
 
     Raises
     ------
-    OptionError
+    NotFoundError
         If no checkpoint has an array there.
+    OptionError
+        If none can be read.
     """
     chosen = evenly(infos, at_most)
-    label, found, partly = "", [], False
+    label = ""
+    found: list[Sample | None] = []
     reason: CheckpointError | None = None
     for info in chosen:
         try:
             with open_inside(info.path) as checkpoint:
                 picked = shown(checkpoint, path)
-                some = sample(picked.values, budget // max(1, len(chosen)))
-                label, partly = picked.label, partly or not some.whole
-                found.append(quantiles(some.values, _AT))
+                found.append(sample(picked.values, budget // max(1, len(chosen))))
+                label = picked.label
         except CheckpointError as error:
             reason = error
-            found.append(np.full(len(_AT), np.nan))
+            found.append(None)
     if not label:
         if reason is not None:
             raise reason
         raise OptionError("the store has no checkpoint that can be read", where=printable(path, 400))
-    levels = np.array(found)
-    x, x_label = _places(chosen)
-    left_out = f"{len(chosen)} of {len(infos):,} checkpoints" if len(chosen) < len(infos) else ""
-    return Curve(
-        title=path.partition("/")[2],
-        x_label=x_label,
-        y_label=label,
-        note=", ".join(filter(None, (left_out, "samples of the values" if partly else ""))),
-        x=x,
-        y=levels[:, 2],
-        y_name="median",
-        bands={"5 to 95 %": (levels[:, 0], levels[:, 4]), "25 to 75 %": (levels[:, 1], levels[:, 3])},
-        marks=tuple((float(at), info.tag) for at, info in zip(x, chosen, strict=True) if info.tag),
-    )
+    return AttributeHistory(path, label, tuple(chosen), len(infos), tuple(found))
+
+
+def history(infos: Sequence[CheckpointInfo], path: str, *, budget: int = BUDGET) -> Curve:
+    """Return the median of an array over the checkpoints of a store; as :func:`series`."""
+    return series(infos, path, budget=budget).curve()
 
 
 def _places(infos: Sequence[CheckpointInfo]) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str]:

@@ -15,6 +15,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore
 from ann_ckpt.cli.main import _run
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.looking.choice import pictures
 from tests.malformed.samples import network, state
 
 Call = Callable[[Path], Any]
@@ -78,6 +79,7 @@ def _parts(checkpoint: Checkpoint) -> Iterator[Callable[[], Any]]:
     ):
         yield lambda n=name: getattr(checkpoint, n)  # type: ignore[misc]
     yield lambda: repr(checkpoint)
+    yield checkpoint._repr_html_
     for members in ("populations", "projections"):
         yield lambda m=members: repr(getattr(checkpoint, m)) + getattr(checkpoint, m)._repr_html_()  # type: ignore[misc]
         names: list[str] = []
@@ -85,6 +87,9 @@ def _parts(checkpoint: Checkpoint) -> Iterator[Callable[[], Any]]:
             names = list(getattr(checkpoint, members))[:_FEW]
         for name in names:
             yield lambda m=members, n=name: repr(getattr(checkpoint, m)[n])  # type: ignore[misc]
+            yield lambda m=members, n=name: getattr(checkpoint, m)[n]._repr_html_()  # type: ignore[misc]
+            for path in (name, f"{name}/w", f"{name}/delays"):
+                yield lambda p=f"{members}/{path}": pictures(checkpoint, p, 1 << 18)  # type: ignore[misc]
             if members == "projections":
                 yield from _rows(checkpoint, name)
     arrays: dict[str, Any] = {}
@@ -93,6 +98,7 @@ def _parts(checkpoint: Checkpoint) -> Iterator[Callable[[], Any]]:
     for array in itertools.islice(arrays.values(), 40):
         yield lambda a=array: (repr(a), a.shape, a.dtype, a.nbytes, a.size, a.ndim, a.digest)  # type: ignore[misc]
         yield lambda a=array: a.storage  # type: ignore[misc]
+        yield lambda a=array: a._repr_html_()  # type: ignore[misc]
         yield lambda a=array: a._blocks()  # type: ignore[misc]
         yield lambda a=array: a[:3] if a.shape else a[()]  # type: ignore[misc]
         yield lambda a=array: a[-1] if a.shape and a.shape[0] else None  # type: ignore[misc]

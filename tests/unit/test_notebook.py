@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +14,10 @@ from ann_ckpt import CheckpointStore, Connectivity, NetworkState, PopulationStat
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.lazy import Checkpoint
 from tests.counting import bytes_read
+from tests.html import Page
 
 NASTY = "<script>alert(1)</script>\x1b[31m&'\""
 MOST = 1_000_000
-
-
-class Page(HTMLParser):
-    """Elements and texts of a piece of HTML, and whether every element is closed."""
-
-    VOID = ("image", "path", "rect", "circle", "br", "meta", "input")
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.attributes: list[tuple[str, str | None]] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def parsed(shown: Any) -> Page:
