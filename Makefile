@@ -27,7 +27,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-brian2 test-minimum test-newest lint types check format api bench bench-full bench-compare
+.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-brian2 brian2-all test-minimum test-newest lint types check format api bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models clean
 
 help:
@@ -54,6 +54,10 @@ test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.
 test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.9, and 2.11 where there is Python 3.13
 	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest $(WITH_BRIAN)
 	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest $(WITH_BRIAN))
+
+brian2-all: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## the same with every network compiled by cython: half an hour the first time
+	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest tests/brian2 -m ""
+	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest tests/brian2 -m "")
 
 test-minimum: $(OLDEST)/.core  ## the demo and the core tests with the oldest versions that pyproject.toml allows
 	$(call within,$(OLDEST)) ann-ckpt demo

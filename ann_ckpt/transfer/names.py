@@ -14,7 +14,8 @@ __all__ = ["Names", "renamed", "shifted"]
 Names = Mapping[str, str]
 """Names or globs of a file, and what they are called in the network: ``{"exc*": "E*"}``."""
 
-_AUTOMATIC = re.compile(r"(pop|proj)\d+")
+_AUTOMATIC = re.compile(r"(pop|proj)\d+|[a-z]+(group|neuron|synapses)(_\d+)?|synapses(_\d+)?")
+"""Names that simulators count up: ``pop3``, ``proj0``, ``neurongroup_1``."""
 _GROUPS = ("populations", "projections")
 
 

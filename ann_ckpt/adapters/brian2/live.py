@@ -104,9 +104,9 @@ class LivePart:
         found = self._named(Role.DYNAMICS)
         for part in self.contained():
             if hasattr(part, "variables") and part.variables.owner.name == part.name:
-                suffix = part.name.removeprefix(self.name).lstrip("_")
+                kind = type(part).__name__  # its name may be one that Brian counts up
                 arrays = {n: v for n, v in own_arrays(part).items() if not n.endswith("_idx")}
-                found |= {f"{suffix}.{n}": v for n, v in sorted(arrays.items())}
+                found |= {f"{kind}.{n}": v for n, v in sorted(arrays.items())}
         return found
 
     def refuse_dynamics(self, dynamics: Mapping[str, Array]) -> str | None:

@@ -11,7 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.content import Content, outside_frame
-from ann_ckpt.adapters.brian2.live import EXACT
+from ann_ckpt.adapters.brian2.live import ACTIVE, EXACT
 from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, unsound_random
 from ann_ckpt.adapters.brian2.population import LiveGroup
 from ann_ckpt.adapters.brian2.projection import LiveSynapses
@@ -29,7 +29,6 @@ TESTED = ((2, 9), (2, 11))
 
 _DT = "dt."
 _TIMES = "times."
-_RUNS = "active."
 _CALLS: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
 """Identities of the operations by which each network calls us."""
 _RESEEDED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
@@ -147,9 +146,13 @@ class BrianSimulator:
         for name, clock in self._clocks():
             if not hasattr(clock, "dt_"):
                 found[_TIMES + name] = np.array(clock.variables["times"].get_value())
-        for name, thing in {**self._content.inputs, **self._content.operations}.items():
-            found[_RUNS + name] = np.array(bool(thing.active))
+        found[ACTIVE] = np.array([thing.active for thing in self._flagged()], np.bool_)
         return found
+
+    def _flagged(self) -> list[Any]:
+        """Inputs and operations, in the order in which Brian names them if nobody does."""
+        things = [*self._content.inputs.items(), *self._content.operations.items()]
+        return [thing for name, thing in sorted(things, key=lambda named: (len(named[0]), named[0]))]
 
     def _population(self, name: str) -> LiveGroup:
         return LiveGroup(self._content.populations[name], exact=self._tested, ignored=self._ignored)
@@ -212,11 +215,13 @@ class BrianSimulator:
 
     def set_time_step(self, time_step: int) -> None:
         """Set the clocks, and drop spikes that are on their way."""
-        self._check_ends()
+        for name in self._content.projections:
+            live = self._projection(name)
+            if (fault := live.beyond()) is not None:
+                raise SimulatorError(f"{printable(name)}: {printable(fault, 200)}")
+            live.forget()
         for name in self._content.populations:
             self._population(name).forget()
-        for name in self._content.projections:
-            self._projection(name).forget()
         self._set_time(self._time_of_step(time_step))
 
     def _set_time(self, seconds: float) -> None:
@@ -228,17 +233,6 @@ class BrianSimulator:
                 clock._set_t_update_dt(target_t=seconds * second)
             else:
                 clock.set_interval(seconds * second, seconds * second)
-
-    def _check_ends(self) -> None:
-        """Look whether all synapses exist that synapses end at; sizes are only known once all are set."""
-        for name, synapses in self._content.projections.items():
-            for end, ranks in ((synapses.source, "_synaptic_pre"), (synapses.target, "_synaptic_post")):
-                own = synapses.variables[ranks].get_value()
-                if hasattr(end, "_pathways") and own.size and own.max() >= len(end):
-                    raise SimulatorError(
-                        f"{printable(name)} ends at synapse {own.max()} of {printable(end.name)}, "
-                        f"which has {len(end)}"
-                    )
 
     # --- what is carried from step to step ----------------------------------------------
 
@@ -277,9 +271,9 @@ class BrianSimulator:
             self._set_time(self._time_of_step(self._step()) + float(np.asarray(dynamics[NETWORK_TIME])))
         if TWISTER in dynamics:
             set_random(self._device, dynamics)
-        for name, thing in {**self._content.inputs, **self._content.operations}.items():
-            if _RUNS + name in dynamics:
-                thing.active = bool(np.asarray(dynamics[_RUNS + name]))
+        if ACTIVE in dynamics:
+            for thing, active in zip(self._flagged(), np.asarray(dynamics[ACTIVE]).tolist(), strict=True):
+                thing.active = active
 
     def barrier(self) -> None:
         """Reseed the process's random numbers from their state and the time; states say so until then."""
@@ -317,7 +311,7 @@ class BrianSimulator:
                 call()
 
         operation = NetworkOperation(perhaps, clock=reference, when="before_start", order=-(2**30))
-        operation.add_to_magic_network = False
+        operation.add_to_magic_network = operation.invalidates_magic_network = False
         _CALLS.setdefault(network, set()).add(id(operation))
         self._ignored |= {id(operation)}
         # The magic network looks for its objects at each run, and for what they contain.

@@ -1,0 +1,259 @@
+"""Networks go on bit for bit in a new process, in a network of another seed, also after a kill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import brian2
+import numpy as np
+import pytest
+from brian2 import ms
+
+import ann_ckpt
+from ann_ckpt import CheckpointStore, Exactness, differences
+from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.transfer import load_into
+from tests.brian2.networks import NETWORKS, neurons, noisy, plastic
+
+COMPILED = ("plastic",)
+"""What `make test` compiles with cython; `make brian2-all` compiles the others too."""
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Runs:
+    """Both processes, each once for many networks."""
+
+    def __init__(self, factory):
+        self._factory = factory
+        self._made = {}
+
+    def of(self, target, name):
+        """Return the folder with the files of a network."""
+        every = tuple(NETWORKS) if target == "numpy" else COMPILED if name in COMPILED else (name,)
+        if (target, every) not in self._made:
+            folder = self._made[target, every] = self._factory.mktemp(target)
+            for kind in ("through", "resumed"):
+                command = [sys.executable, "-m", "tests.brian2.runs", kind, target, str(folder), *every]
+                subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True)
+        return self._made[target, every]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    return Runs(tmp_path_factory)
+
+
+def cases():
+    for name in NETWORKS:
+        yield pytest.param("numpy", name, id=f"numpy-{name}")
+        marks = () if name in COMPILED else pytest.mark.brian2_all
+        yield pytest.param("cython", name, id=f"cython-{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("target", "name"), list(cases()))
+def test_it_ends_in_the_same_bits(runs, target, name):
+    folder = runs.of(target, name)
+    ended = ann_ckpt.read(folder / f"{name}.end.h5")
+    assert ended.resume.exactness is Exactness.EXACT
+    began = ann_ckpt.read(folder / f"{name}.at.h5")
+    assert [path for path in differences(began, ended) if "/variables/" in path], "nothing happened"
+    for how in ("resumed", "killed"):
+        assert not list(differences(ended, ann_ckpt.read(folder / f"{name}.{how}.h5"))), how
+
+
+def live(network):
+    return simulator_for(network).read().state
+
+
+def run_on(state, made=plastic):
+    """Load a state into a network of another seed, and return where it ends."""
+    network = made(2)
+    load_into(simulator_for(network), Reading(state))
+    network.run(20 * ms)
+    return live(network).in_memory()
+
+
+@pytest.fixture(scope="module")
+def plastic_run(tmp_path_factory):
+    brian2.prefs.codegen.target = "numpy"
+    network = plastic(1)
+    network.run(20 * ms)
+    path = tmp_path_factory.mktemp("plastic") / "net.h5"
+    ann_ckpt.save(path, network=network)
+    network.run(20 * ms)
+    return ann_ckpt.read(path), ann_ckpt.read(save_beside(path, network))
+
+
+def save_beside(path, network):
+    ann_ckpt.save(path.with_name("end.h5"), network=network)
+    return path.with_name("end.h5")
+
+
+def without(state, *names):
+    projection = state.projections["synapses"]
+    kept = {n: a for n, a in projection.dynamics.items() if not n.startswith(names)}
+    return replace(state, projections={"synapses": replace(projection, dynamics=kept)})
+
+
+def test_nothing_left_out_is_the_same(plastic_run):
+    began, ended = plastic_run
+    carried = began.projections["synapses"].dynamics
+    assert all(carried[f"{pathway}.queue"].size for pathway in ("pre", "later", "post"))
+    assert not list(differences(ended, run_on(began)))
+
+
+@pytest.mark.parametrize("left_out", ["queues", "generator", "order"])
+def test_what_is_left_out_makes_a_difference(plastic_run, left_out):
+    began, ended = plastic_run
+    if left_out == "queues":
+        began = without(began, "pre.queue", "later.queue")
+    elif left_out == "generator":
+        began = replace(began, dynamics={n: a for n, a in began.dynamics.items() if "random" not in n})
+    else:
+        n = began.projections["synapses"].connectivity.n_synapses
+        other = replace(
+            without(began, "pre.q", "later.q", "post.q").projections["synapses"], order=np.arange(n)
+        )
+        began = replace(began, projections={"synapses": other})
+    assert any("/v" in path for path in differences(ended, run_on(began)))
+
+
+def test_a_network_that_was_stopped_goes_on_where_it_was(tmp_path):
+    network = noisy(1)
+    network.run(7.3 * ms)
+    leave = simulator_for(network).call_every(5, lambda: network.t > 8 * ms and network.stop())
+    network.run(20 * ms)
+    leave()
+    assert 10 * ms <= network.t < 11 * ms
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    network.run(10 * ms)
+    other = noisy(2)
+    ann_ckpt.load(tmp_path / "net.h5", network=other)
+    other.run(10 * ms)
+    assert not list(differences(live(network), live(other)))
+
+
+def test_the_file_says_that_two_networks_draw_from_one_generator(tmp_path):
+    one, other = noisy(1), plastic(1)
+    one.run(1 * ms)
+    other.run(1 * ms)
+    report = ann_ckpt.save(tmp_path / "net.h5", network=one)
+    assert any("another network" in note.text for note in report.skipped)
+
+
+def test_the_magic_network_is_what_is_visible(tmp_path):
+    brian2.seed(1)
+    group = neurons("visible")
+    brian2.run(5 * ms)
+    ann_ckpt.save(tmp_path / "net.h5")
+    brian2.run(5 * ms)
+    ended = np.array(group.v_[:])
+    group.v = 0
+    ann_ckpt.load(tmp_path / "net.h5")
+    assert brian2.magic_network.t == 5 * ms
+    brian2.run(5 * ms)
+    assert np.array_equal(group.v_[:], ended)
+
+
+def test_the_magic_network_is_loaded_before_it_was_ever_run(tmp_path):
+    def build(seed):
+        brian2.seed(seed)
+        return neurons("visible")
+
+    def first():
+        group = build(1)
+        brian2.run(5 * ms)
+        ann_ckpt.save(tmp_path / "net.h5")
+        brian2.run(5 * ms)
+        return np.array(group.v_[:])
+
+    def again():
+        group = build(2)
+        ann_ckpt.load(tmp_path / "net.h5")
+        brian2.run(5 * ms)
+        return np.array(group.v_[:])
+
+    assert np.array_equal(first(), again())
+
+
+def test_the_magic_network_is_saved_while_it_runs(tmp_path):
+    group = neurons("visible")
+    with CheckpointStore(tmp_path / "run.ckpt", mode="w") as store, store.every(2):
+        brian2.run(7 * ms)
+        assert [checkpoint.time_step for checkpoint in store] == [20, 40, 60]
+    brian2.run(3 * ms)
+    with CheckpointStore(tmp_path / "run.ckpt") as store:
+        assert len(store) == 3, "it was asked to stop"
+    assert len(group) == 15
+
+
+def test_python_code_in_a_network_makes_it_approximate(tmp_path):
+    group = neurons()
+
+    @brian2.network_operation(dt=1 * ms, name="count")
+    def count():
+        """Do something that nobody can see."""
+
+    network = brian2.Network(group, count)
+    network.run(3 * ms)
+    report = ann_ckpt.save(tmp_path / "net.h5", network=network)
+    assert any("what Python code in count keeps" in str(note) for note in report.skipped)
+    assert ann_ckpt.read(tmp_path / "net.h5").resume.exactness is Exactness.APPROXIMATE
+
+
+def test_a_barrier_makes_runs_of_two_seeds_the_same(tmp_path):
+    network = noisy(1)
+    network.run(5 * ms)
+    ann_ckpt.save(tmp_path / "net.h5", network=network, barrier=True)
+    network.run(5 * ms)
+    assert live(network).reseeded is None
+    other = noisy(2)
+    ann_ckpt.load(tmp_path / "net.h5", network=other)
+    other.run(5 * ms)
+    assert not list(differences(live(network), live(other)))
+
+
+def test_a_version_that_nobody_tested_has_attributes_only(monkeypatch, tmp_path):
+    network = plastic(1)
+    network.run(3 * ms)
+    monkeypatch.setattr(brian2, "__version__", "3.0.1")
+    report = ann_ckpt.save(tmp_path / "net.h5", network=network)
+    assert any(
+        "Brian2 3.0.1 is none of the tested versions 2.9 to 2.11" in str(note) for note in report.skipped
+    )
+    state = ann_ckpt.read(tmp_path / "net.h5")
+    assert not state.dynamics
+    assert not any(part.dynamics for part in (*state.populations.values(), *state.projections.values()))
+    network.set_states({"neurons": {"v": np.zeros(15) * brian2.volt}})
+    ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert np.array_equal(network["neurons"].v_[:], state.populations["neurons"]["v"])
+    with pytest.raises(ann_ckpt.errors.MismatchError, match="tested versions"):
+        ann_ckpt.load(tmp_path / "net.h5", network=plastic(2))
+
+
+def test_verify_resume_runs_a_model_of_brian(tmp_path):
+    script = tmp_path / "model.py"
+    script.write_text(
+        """
+import brian2
+from brian2 import ms, mV
+
+brian2.prefs.codegen.target = "numpy"
+tau = 9 * ms
+
+
+def build(seed=1):
+    brian2.seed(seed)
+    group = brian2.NeuronGroup(
+        10, "dv/dt = -v/tau + 5*mV*xi/tau**0.5 : volt", threshold="v > 5*mV", reset="v = 0*mV",
+        method="euler", name="cells",
+    )
+    return brian2.Network(group)
+"""
+    )
+    report = ann_ckpt.verify_resume(f"{script}:build", at=2.0, duration=3.0)
+    assert report.ok, str(report)

@@ -1,0 +1,273 @@
+"""What does not fit is refused with all reasons and nothing changed; what Brian's own files do instead.
+
+Of a test whose name begins with ``brian``, the comment says what ``store`` and ``restore`` do.
+"""
+
+from __future__ import annotations
+
+import brian2
+import numpy as np
+import pytest
+from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, ms, mV
+
+import ann_ckpt
+from ann_ckpt import CheckpointStore, differences
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import MismatchError
+from tests.brian2.networks import neurons, noisy, plastic
+
+
+def small(n=3, unit="volt", *, name="cells", more="", dt=None):
+    group = NeuronGroup(n, f"v : {unit}\nu : 1 (constant)\n{more}", name=name, dt=dt)
+    group.v_ = np.arange(n)
+    return Network(group)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(network):
+        ann_ckpt.save(tmp_path / "net.h5", network=network)
+        return tmp_path / "net.h5"
+
+    return save
+
+
+def refused(path, network, **options):
+    """Load what does not fit; return the problems, after a look at whether anything changed."""
+    before = simulator_for(network).read().state.in_memory()
+    with pytest.raises(MismatchError) as caught:
+        ann_ckpt.load(path, network=network, **options)
+    assert not list(differences(before, simulator_for(network).read().state))
+    return [str(problem) for problem in caught.value.report.problems]
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_brian_broadcasts_one_neuron_and_stops_half_way_with_five(saved, n):
+    (problem,) = refused(saved(small(n)), small(10))
+    assert problem == f"populations/cells: geometry ({n},) in the file, (10,) in the network"
+
+
+def test_brian_takes_volts_for_amperes(saved):
+    (problem,) = refused(saved(small(unit="volt")), small(unit="amp"))
+    assert problem == "populations/cells/v: unit 'V' in the file, 'A' in the network"
+
+
+def test_brian_takes_volts_for_numbers(saved):
+    assert refused(saved(small(unit="volt")), small(unit="1"))
+
+
+def test_brian_keeps_what_a_file_lacks_and_knows_not_what_it_has_too_much(saved):
+    with_more, without = small(more="extra : 1"), small()
+    assert refused(saved(with_more), without) == [
+        "populations/cells/extra: the network has no such attribute"
+    ]
+    assert refused(saved(without), with_more) == ["populations/cells/extra: the file has no such attribute"]
+
+
+def test_brian_lets_the_step_of_a_file_replace_that_of_the_network(saved):
+    path = saved(small())
+    brian2.defaultclock.dt = 0.2 * ms
+    assert "dt: 0.1 ms in the file, 0.2 ms in the network" in refused(path, small())
+    assert brian2.defaultclock.dt == 0.2 * ms
+
+
+def test_each_clock_is_compared(saved):
+    def network(dt):
+        group = neurons()
+        group.run_regularly("v += 1*mV", dt=dt, name="kick")
+        return Network(group)
+
+    (problem,) = refused(saved(network(1 * ms)), network(0.5 * ms))
+    assert problem.endswith("kick has steps of 1 ms in the file, 0.5 ms in the network")
+
+
+def test_brian_rounds_values_in_silence(saved):
+    path = saved(small())
+    brian2.prefs.core.default_float_dtype = np.float32
+    try:
+        report = ann_ckpt.load(path, network=small())
+    finally:
+        brian2.prefs.core.default_float_dtype = np.float64
+    assert any("float64 in the file, float32 in the network, rounded" in str(note) for note in report.cast)
+
+
+def test_brian_does_not_store_what_is_inactive(saved):
+    network = noisy(1)
+    network["kick"].active = False
+    path, other = saved(network), noisy(2)
+    ann_ckpt.load(path, network=other)
+    assert not other["kick"].active
+    assert other["toggle"].active
+
+
+def test_brian_loses_all_snapshots_when_it_is_killed_and_writes_them_all_again_each_time(tmp_path):
+    network = plastic(1)
+    with CheckpointStore(tmp_path / "run.ckpt", mode="w") as store:
+        for _ in range(3):
+            network.run(1 * ms)
+            store.save(network)
+        before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run.ckpt").rglob("*.h5")}
+        assert [checkpoint.time_step for checkpoint in store] == [10, 20, 30]
+        store.save(network)
+    assert all(p.stat().st_mtime_ns == when for p, when in before.items() if p.exists())
+
+
+def test_brian_stores_pickles(saved):
+    assert saved(plastic(1)).read_bytes()[:4] == b"\x89HDF"
+
+
+def test_brian_restores_no_random_numbers_unless_asked_to(saved):
+    network = noisy(1)
+    network.run(2 * ms)
+    path = saved(network)
+    network.run(2 * ms)
+    other = noisy(2)
+    ann_ckpt.load(path, network=other)
+    other.run(2 * ms)
+    assert np.array_equal(network["neurons"].v_[:], other["neurons"].v_[:])
+    assert str(ann_ckpt.read(path).resume) == "exact"
+
+
+def test_brian_restores_arrays_of_spikes_and_not_what_is_made_of_them(saved):
+    def network(indices, times):
+        return Network(SpikeGeneratorGroup(4, indices, times * ms, name="given"))
+
+    one, other = network([0, 1, 2], [1, 2, 3]), network([3], [2])
+    one.run(1.5 * ms)
+    ann_ckpt.load(saved(one), network=other)
+    given = other["given"]
+    assert (
+        given._spike_time.tolist() == given.variables["spike_time"].get_value().tolist() == [1e-3, 2e-3, 3e-3]
+    )
+    spikes = brian2.SpikeMonitor(given)
+    other.add(spikes)
+    other.run(2 * ms)
+    assert spikes.i[:].tolist() == [1, 2]
+
+
+def test_brian_writes_buffers_of_twenty_thousand_numbers_each(saved):
+    assert saved(small()).stat().st_size < 100_000
+
+
+def test_units_equations_and_versions_are_in_the_file(saved):
+    path = saved(plastic(1))
+    state = ann_ckpt.read(path)
+    kind = state.populations["neurons"].neuron_type
+    assert kind.attributes["v"].unit == "V"
+    assert "dv/dt" in kind.texts["equations"]
+    assert kind.texts["threshold"] == "v > 20*mV"
+    synapses = state.projections["synapses"].synapse_type
+    assert synapses.texts["pre, on pre"].startswith("v_post += w*rand()")
+    with ann_ckpt.open(path) as checkpoint:
+        assert checkpoint.provenance["simulator"] == f"Brian2 {brian2.__version__}"
+
+
+def test_all_problems_are_told_at_once(saved):
+    path = saved(small(5, more="extra : 1\nodd : volt"))
+    brian2.defaultclock.dt = 0.2 * ms
+    network = small(5, unit="amp", more="other : 1\nodd : amp")
+    problems = refused(path, network)
+    assert {problem.split(":")[0] for problem in problems} == {
+        "dt",
+        "populations/cells/extra",
+        "populations/cells/odd",
+        "populations/cells/other",
+        "populations/cells/v",
+    }
+
+
+def test_automatic_names_that_differ_are_suggested(saved):
+    def network(name):
+        group = NeuronGroup(3, "v : volt", threshold="v > 1*volt", name=name)
+        synapses = Synapses(group, group, "w : 1", name=name.replace("neurongroup", "synapses"))
+        synapses.connect()
+        return Network(group, synapses)
+
+    path, other = saved(network("neurongroup_3")), network("neurongroup_7")
+    with pytest.raises(MismatchError, match="neurongroup_7") as caught:
+        ann_ckpt.load(path, network=other)
+    names = {"neurongroup_3": "neurongroup_7", "synapses_3": "synapses_7"}
+    assert str(names) in caught.value.details["hint"]
+    assert not ann_ckpt.load(path, network=other, names=names).problems
+
+
+def test_constants_from_outside_are_compared(saved):
+    def network(tau, seed):
+        stimulus = brian2.TimedArray(np.random.default_rng(seed).random(5) * mV, dt=1 * ms)
+        group = NeuronGroup(
+            2,
+            "dv/dt = (stimulus(t) - v)/tau : volt",
+            name="cells",
+            method="euler",
+            namespace={"tau": tau, "stimulus": stimulus},
+        )
+        return Network(group)
+
+    report = ann_ckpt.load(saved(network(10 * ms, 1)), network=network(20 * ms, 2))
+    texts = [str(note) for note in report.notes]
+    assert any("'constant tau'" in text for text in texts)
+    assert any("'constant stimulus'" in text for text in texts)
+    report = ann_ckpt.load(saved(network(10 * ms, 1)), network=network(10 * ms, 1))
+    assert not any("constant" in str(note) for note in report.notes)
+
+
+def test_delays_that_a_network_cannot_have_are_refused(saved):
+    def network(*, one_for_all):
+        brian2.seed(3)
+        group = neurons()
+        delay = {"delay": 1 * ms} if one_for_all else {}
+        synapses = Synapses(group, group, on_pre="v_post += 1*mV", name="synapses", **delay)
+        synapses.connect(j="i")
+        if not one_for_all:
+            synapses.delay = "rand()*3*ms"
+        return Network(group, synapses)
+
+    problems = refused(saved(network(one_for_all=False)), network(one_for_all=True))
+    assert any("one delay for all synapses here" in problem for problem in problems)
+    other = network(one_for_all=False)
+    ann_ckpt.load(saved(network(one_for_all=True)), network=other)
+    assert np.all(other["synapses"].delay == 1 * ms)
+
+
+def test_delays_that_are_no_whole_steps_come_back_in_every_bit(saved):
+    network = plastic(1)
+    other = plastic(2)
+    ann_ckpt.load(saved(network), network=other)
+    for pathway in ("pre", "later", "post"):
+        ours, theirs = (
+            getattr(n["synapses"], pathway).variables["delay"].get_value() for n in (network, other)
+        )
+        assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        ("projections/synapses/dynamics/pre.queue", 10**6, "pre.queue names synapses"),
+        ("projections/synapses/dynamics/pre.queue.sizes", -1, "sizes that say otherwise"),
+        ("populations/neurons/dynamics/_spikespace", 99, "_spikespace names neurons"),
+        ("dynamics/random.twister", 2**32 - 1, "not the state of a Mersenne twister"),
+    ],
+)
+def test_indices_that_compiled_code_would_follow_anywhere_are_refused(saved, where, value, said):
+    network = plastic(1)
+    network.run(20 * ms)
+    file = saved(network)
+    state = owner = ann_ckpt.read(file)
+    *path, _, name = where.split("/")
+    for part in path:
+        owner = owner[part] if isinstance(owner, dict) else getattr(owner, part)
+    owner.dynamics[name][-1] = value
+    ann_ckpt.write(state, file)
+    assert any(said in problem for problem in refused(file, plastic(2)))
+
+
+def test_a_network_in_standalone_mode_is_refused(monkeypatch):
+    network = small()
+    device = brian2.get_device()
+    from brian2.devices.cpp_standalone import cpp_standalone_device
+
+    monkeypatch.setattr(brian2, "get_device", lambda: cpp_standalone_device)
+    with pytest.raises(ann_ckpt.errors.SimulatorError, match="standalone"):
+        simulator_for(network)
+    assert device is not cpp_standalone_device
