@@ -153,6 +153,7 @@ def _module(script: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{script} is not a Python script")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as an import does: simulators look for what a model's module defines
     spec.loader.exec_module(module)
     return module
 
