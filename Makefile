@@ -89,6 +89,7 @@ api: $(VENV)/.dev  ## write docs/api.md and docs/indexing.md, which the tests co
 
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
+	$(IN) python -m benchmarks.requests
 
 bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, almost three hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl $(if $(RESUME),--resume)

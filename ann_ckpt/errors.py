@@ -196,7 +196,7 @@ class PrunedError(CheckpointError, FileNotFoundError):
 
 
 class ChangedFileError(CheckpointError, ValueError):
-    """Another file lies where the one was that was pickled."""
+    """Another file lies where the one was that was pickled, or that is being read over a network."""
 
     code = "changed-file"
     exit_status = 5

@@ -113,7 +113,12 @@ class RemoteBytes:
         begun = None
         if first:
             begun = _threads().submit(self._get, 0, min(_LEAST, first))
-        data = self._get(first, first + 2 * _LEAST)
+        try:
+            data = self._get(first, first + 2 * _LEAST)
+        except NotReadableError:
+            if not first:
+                raise
+            first, data = 0, self._get(0, 2 * _LEAST)  # a shorter one, as its size will tell
         pin = self._pin
         assert pin is not None  # noqa: S101  (the request has set it)
         self.size = pin.size

@@ -10,6 +10,7 @@ import xarray
 from xarray.backends import BackendEntrypoint
 
 from ann_ckpt.errors import ObjectNotFoundError
+from ann_ckpt.paths import address_of
 from ann_ckpt.store.folder import split_store_path
 from ann_ckpt.store.opening import open_checkpoint
 
@@ -30,7 +31,9 @@ class CheckpointBackend(BackendEntrypoint):
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Whether it is a store; of files, others read the same extension, so ``engine=`` has to say it."""
         return (
-            isinstance(filename_or_obj, str | os.PathLike) and split_store_path(filename_or_obj) is not None
+            isinstance(filename_or_obj, str | os.PathLike)
+            and address_of(filename_or_obj) is None  # behind one, others read what they know by asking
+            and split_store_path(filename_or_obj) is not None
         )
 
     def open_datatree(

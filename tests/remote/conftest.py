@@ -76,9 +76,7 @@ def served(folder):
 @pytest.fixture
 def server(served, monkeypatch):
     """The web server, in order, with patience for fractions of a second."""
-    monkeypatch.setattr(
-        remote, "_CLIENT", {"connect_timeout": "2s", "read_timeout": "600ms", "timeout": "5s"}
-    )
+    monkeypatch.setattr(remote, "_CLIENT", {"connect_timeout": "2s", "read_timeout": "1s", "timeout": "5s"})
     monkeypatch.setattr(
         remote,
         "_RETRY",

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+_FLIPPED = bytes(range(255, -1, -1))
+
 
 class Asked(NamedTuple):
     """One request."""
@@ -116,8 +118,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404, {})
             return
         data = self.file().read_bytes()
-        wanted = self.headers["Range"].removeprefix("bytes=").split("-")
-        start, stop = int(wanted[0]), min(int(wanted[1]) + 1, len(data))
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start, stop = int(first), min(int(last or len(data)) + 1, len(data))
+        if start >= len(data) > 0:
+            self.server_.note(Asked("GET", self.path, start, 0))
+            self.answer(416, {"Content-Range": f"bytes */{len(data)}"})
+            return
         self.server_.note(Asked("GET", self.path, start, stop - start))
         if self.server_.trouble is not None and self.server_.trouble(self, data, start, stop):
             return
@@ -152,7 +158,7 @@ def gone(handler: Handler, data: bytes, start: int, stop: int) -> bool:
 
 def stalling(handler: Handler, data: bytes, start: int, stop: int) -> bool:
     handler.give(data, start, stop, data[start : start + 5])
-    time.sleep(1.5)
+    time.sleep(2.5)
     return True
 
 
@@ -184,5 +190,5 @@ def shortening(handler: Handler, data: bytes, start: int, stop: int) -> bool:
 
 def flipping(handler: Handler, data: bytes, start: int, stop: int) -> bool:
     """Give wrong bytes."""
-    handler.give(data, start, stop, bytes(255 - byte for byte in data[start:stop]))
+    handler.give(data, start, stop, data[start:stop].translate(_FLIPPED))
     return True
