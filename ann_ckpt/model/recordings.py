@@ -155,16 +155,20 @@ def _or_inf(stop: float | None) -> float:
     return np.inf if stop is None else stop
 
 
+_BISECTED = 1 << 15
+"""Times that are read at once: the blocks of a file are not much smaller."""
+
+
 def _first_at(times: Array, moment: float) -> int:
     """Place of the first time that is not before a moment, by bisection: few of a lazy array are read."""
     low, high = 0, times.shape[0]
-    while low < high:
+    while high - low > _BISECTED:
         middle = (low + high) // 2
         if np.asarray(times[middle : middle + 1])[0] < moment:
             low = middle + 1
         else:
             high = middle
-    return low
+    return low + int(np.searchsorted(np.asarray(times[low:high]), moment))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -27,6 +27,7 @@ __all__ = [
     "BlockDigestCache",
     "digest_whole",
     "even_bounds",
+    "grown_bounds",
     "hash_and_place",
     "row_bounds",
 ]
@@ -78,6 +79,25 @@ def even_bounds(array: Array) -> NDArray[np.int64]:
     length = array.shape[0]
     step = max(1, _EVEN_BYTES * length // nbytes(array))
     return np.append(np.arange(0, length, step, dtype=np.int64), length)
+
+
+def grown_bounds(array: Array, previous: SharedArray, pieces: int) -> NDArray[np.int64]:
+    """Return the bounds of the blocks of an array that has grown at its end.
+
+    Parameters
+    ----------
+    array : Array
+        At least as many entries as before.
+    previous : SharedArray
+        Its layout before.
+    pieces : int
+        The first so many pieces keep their blocks; what is behind them is cut evenly.
+    """
+    end = int(previous.piece_starts[pieces])
+    kept = previous.block_starts[previous.block_starts < end]
+    length = array.shape[0]
+    step = max(1, _EVEN_BYTES * length // nbytes(array))
+    return np.concatenate((kept, np.arange(end, length, step), [length])).astype(np.int64)
 
 
 def _inside_rows(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -151,6 +171,7 @@ def hash_and_place(
     bounds: NDArray[np.int64],
     previous: SharedArray | None,
     *,
+    pieces: int | None = None,
     pool: Executor,
     cache: BlockDigestCache,
     write: Callable[[NDArray[Any]], None],
@@ -170,6 +191,8 @@ def hash_and_place(
         Where blocks start, and where the last one ends.
     previous : SharedArray or None
         The array's layout in the checkpoint before.
+    pieces : int, optional
+        See :class:`~ann_ckpt.store.placement.Placement`.
     pool : Executor
         Where to hash.
     cache : BlockDigestCache
@@ -179,7 +202,7 @@ def hash_and_place(
     tick : callable
         Told the number of bytes after each batch.
     """
-    placement = Placement(array.dtype, array.shape, previous)
+    placement = Placement(array.dtype, array.shape, previous, pieces)
     hashed: Iterable[_Hashed]
     if isinstance(array, np.ndarray):
         records = np.concatenate(list(_hashed_in_memory(array, bounds, pool, cache, tick)))

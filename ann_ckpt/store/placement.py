@@ -28,6 +28,7 @@ __all__ = [
     "KnownBlocks",
     "Placement",
     "is_shared",
+    "pieces_to_keep",
     "same_blocks",
     "sources_to_keep",
 ]
@@ -193,6 +194,26 @@ def sources_to_keep(previous: SharedArray) -> set[str]:
     return {largest} if 2 * share[largest] >= previous.shape[0] else set()
 
 
+_RUN = 32
+_DOMINANT = 16
+
+
+def pieces_to_keep(previous: SharedArray) -> int:
+    """How many pieces, from the first on, stay as they are for an array that grows at its end.
+
+    Each save adds a piece for what is new. The others are written together with it when the last 32 or more
+    of them have become alike in size: none is more than a sixteenth of them all. So each value is
+    written again a few times, however long the array becomes, and there are some tens of pieces.
+    """
+    if _holds_too_much(previous):
+        return 0
+    sizes = [piece.entries for piece in previous.pieces]
+    for first in range(len(sizes) - _RUN + 1):
+        if _DOMINANT * max(sizes[first:]) <= sum(sizes[first:]):
+            return first
+    return len(sizes)
+
+
 def _holds_too_much(array: SharedArray) -> bool:
     """Whether the objects of an array hold more than twice as many entries as it has."""
     return sum(item.entries for item in array.objects.values()) > 2 * array.shape[0]
@@ -207,11 +228,18 @@ class Placement:
         Of the array.
     previous : SharedArray, optional
         Its layout in the checkpoint before.
+    pieces : int, optional
+        Of that layout, only the first so many are pointed into; default is what :func:`sources_to_keep` says.
     """
 
     def __init__(
-        self, dtype: np.dtype[Any], shape: tuple[int, ...], previous: SharedArray | None = None
+        self,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        previous: SharedArray | None = None,
+        pieces: int | None = None,
     ) -> None:
+        self._first_pieces = pieces
         self._dtype = dtype
         self._shape = shape
         alike = previous is not None and previous.dtype == dtype and previous.shape[1:] == shape[1:]
@@ -253,7 +281,10 @@ class Placement:
     def _known(self) -> KnownBlocks | None:
         if self._previous is None:
             return None
-        return KnownBlocks(self._previous, sources_to_keep(self._previous))
+        if self._first_pieces is None:
+            return KnownBlocks(self._previous, sources_to_keep(self._previous))
+        kept = {piece.source.name for piece in self._previous.pieces[: self._first_pieces]}
+        return KnownBlocks(self._previous, kept)
 
     @cached_property
     def _pieces(self) -> list[tuple[str, int, int]]:
@@ -280,12 +311,19 @@ class Placement:
 
     @property
     def object_name(self) -> str:
-        """Name of the object that the fresh blocks make up: a digest of type, shape and block records."""
+        """Name of the object that the fresh blocks make up: a digest of type, shape and block records.
+
+        An array that grows by what it has already needs an object more with the same values: no range of an
+        object is in an array twice. So the name is another one then.
+        """
         shape = "x".join(str(n) for n in self._shape[1:])
         hasher = xxhash.xxh3_128(f"{self._dtype.newbyteorder('<').str} {shape}\0".encode())
         for records, found in zip(self._records, self._found, strict=True):
             hasher.update(records[found == ABSENT].view(np.uint8).data)
-        return hasher.hexdigest()
+        linked = {name for name, _, _ in self._pieces}
+        while (name := hasher.hexdigest()) in linked:
+            hasher.update(b"\0")
+        return name
 
     def layout(self, fresh: StoredObject | None) -> SharedArray:
         """Return the finished layout.

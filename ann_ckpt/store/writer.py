@@ -30,10 +30,10 @@ from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import SaveExecutor
-from ann_ckpt.store.blocks import BlockDigestCache, even_bounds, hash_and_place, row_bounds
+from ann_ckpt.store.blocks import BlockDigestCache, even_bounds, grown_bounds, hash_and_place, row_bounds
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file, check_folder
-from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared
+from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared, pieces_to_keep
 from ann_ckpt.store.reports import StorePlan, StoreReport
 from ann_ckpt.threads import Threads
 
@@ -226,11 +226,12 @@ class SeriesWriter:
         base = self._recall()
         self._digest_cache.begin()
         arrays = []
-        for entry, bounds in _arrays(snapshot.file_plan(self._compression), snapshot.reading.state):
+        plan = snapshot.file_plan(self._compression)
+        for entry, bounds, pieces in _arrays(plan, snapshot.reading.state, base.arrays):
             if bounds is None:
                 arrays.append(_inline(entry))
             else:
-                placement = self._place(entry.array, bounds, base.arrays.get(entry.path))
+                placement = self._place(entry.array, bounds, base.arrays.get(entry.path), pieces)
                 arrays.append(placement.plan(entry.path))
         return StorePlan(tuple(arrays), snapshot.reading.notes)
 
@@ -278,10 +279,13 @@ class SeriesWriter:
         entries: dict[str, FileEntry] = {entry.path: entry for entry in plan.entries}
         arrays: dict[str, ArrayPlan] = {entry.path: _inline(entry) for entry in plan.arrays}
         tick = Meter(progress, plan.nbytes).tick
-        bounds_of = {entry.path: bounds for entry, bounds in _arrays(plan, snapshot.reading.state)}
+        cut = {
+            entry.path: (bounds, pieces)
+            for entry, bounds, pieces in _arrays(plan, snapshot.reading.state, base.arrays)
+        }
         # What a simulation changes comes first: it waits for the disk while the rest is hashed.
         for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
-            bounds = bounds_of[entry.path]
+            bounds, pieces = cut[entry.path]
             if bounds is None:
                 entries[entry.path] = replace(entry, array=executor.keep(entry.array))
                 tick(entry.path, nbytes(entry.array))
@@ -291,6 +295,7 @@ class SeriesWriter:
                 entry.array,
                 bounds,
                 base.arrays.get(entry.path),
+                pieces,
                 write=fresh.write,
                 tick=partial(tick, entry.path),
             )
@@ -327,11 +332,19 @@ class SeriesWriter:
         array: Array,
         bounds: NDArray[np.int64],
         previous: SharedArray | None,
+        pieces: int | None,
         write: Callable[[NDArray[Any]], None] = lambda _: None,
         tick: Callable[[int], None] = lambda _: None,
     ) -> Placement:
         return hash_and_place(
-            array, bounds, previous, pool=self._pool, cache=self._digest_cache, write=write, tick=tick
+            array,
+            bounds,
+            previous,
+            pieces=pieces,
+            pool=self._pool,
+            cache=self._digest_cache,
+            write=write,
+            tick=tick,
         )
 
     def _recall(self) -> _Base:
@@ -382,8 +395,13 @@ def _write_checkpoint(plan: FilePlan, path: Path) -> int:
         return temporary.stat().st_size
 
 
-def _arrays(plan: FilePlan, state: NetworkState) -> Iterator[tuple[ArrayEntry, NDArray[np.int64] | None]]:
-    """Every array of a plan with the bounds of its blocks; None for one that stays in the file."""
+def _arrays(
+    plan: FilePlan, state: NetworkState, before: Mapping[str, SharedArray]
+) -> Iterator[tuple[ArrayEntry, NDArray[np.int64] | None, int | None]]:
+    """Every array of a plan with the bounds of its blocks; None for one that stays in the file.
+
+    With it for one that grows, how many pieces of what was there before stay.
+    """
     rows: dict[str, NDArray[np.int64]] = {}
     for projection in state.projections.values():
         if projection.n_synapses:
@@ -391,14 +409,29 @@ def _arrays(plan: FilePlan, state: NetworkState) -> Iterator[tuple[ArrayEntry, N
             rows[path] = row_bounds(projection.connectivity)
     for entry in plan.arrays:
         if not is_shared(entry):
-            yield entry, None
+            yield entry, None, None
+            continue
+        previous = before.get(entry.path)
+        if previous is not None and _has_grown(entry, previous):
+            pieces = pieces_to_keep(previous)
+            yield entry, grown_bounds(entry.array, previous, pieces), pieces
             continue
         owner = "".join(f"{part}/" for part in entry.path.split("/")[:2])
         bounds = rows.get(owner)
         if bounds is not None and entry.array.shape == (int(bounds[-1]),):
-            yield entry, bounds
+            yield entry, bounds, None
         else:
-            yield entry, even_bounds(entry.array)
+            yield entry, even_bounds(entry.array), None
+
+
+def _has_grown(entry: ArrayEntry, previous: SharedArray) -> bool:
+    """Whether an array is of those that grow at their end, and not shorter than before."""
+    array = entry.array
+    return (
+        entry.path.startswith(f"{layout.RECORDINGS}/")
+        and (previous.dtype, previous.shape[1:]) == (array.dtype, array.shape[1:])
+        and previous.shape[0] <= array.shape[0]
+    )
 
 
 def _is_changing(entry: ArrayEntry) -> bool:

@@ -142,3 +142,10 @@ def test_every_field_of_a_recording_counts(change):
     )
     assert list(differences(one, other))
     assert not list(differences(one, NetworkState(recordings=[Recording("m", **fields)])))
+
+
+@pytest.mark.parametrize("start", [0, 1, 33_332, 33_333, 50_000, 66_666, 66_667])
+def test_between_in_a_long_series(start):
+    times = np.arange(200_000) // 3
+    part = Series(times=times).between(start, start + 2)
+    assert np.array_equal(part.times, times[(times >= start) & (times < start + 2)])
