@@ -17,7 +17,8 @@ _STYLE = """
 --card:#1d2026;--link:#82b4ff;--good:#7fd196;--bad:#ff9a92}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;
+overflow-wrap:break-word}
 body>*{max-width:1320px;margin-inline:auto;padding-inline:clamp(14px,3vw,40px)}
 .ac{font-size:15px;max-width:none}
 h1{font-size:1.6rem;margin:1.2rem 0 .2rem;overflow-wrap:anywhere;line-height:1.25}
@@ -34,7 +35,12 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 .scroll{overflow-x:auto}
 .scroll:focus{outline:2px solid var(--link);outline-offset:2px}
 .ac thead th{border-bottom-color:var(--line)}
-.ac td{max-width:46ch;overflow-wrap:anywhere}
+.ac th,.ac td{overflow-wrap:anywhere}
+.scroll th,.scroll td{max-width:46ch;overflow-wrap:break-word}
+.badges li{overflow-wrap:anywhere}
+.ac-fig,.moving>*{min-width:0;max-width:100%}
+.controls label{max-width:100%}
+.controls label select{width:min(100%,22rem)}
 .ac tbody th{font-weight:500;color:var(--soft)}
 .ac .ac-note{opacity:1;color:var(--soft)}
 .ac figcaption{font-size:14px}
