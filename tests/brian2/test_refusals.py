@@ -5,16 +5,23 @@ Of a test whose name begins with ``brian``, the comment says what ``store`` and 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import brian2
 import numpy as np
 import pytest
 from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, ms, mV
+from brian2.synapses.spikequeue import SpikeQueue
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
+from ann_ckpt.adapters.brian2.projection import _set_queue, _slots
+from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError
-from tests.brian2.networks import neurons, noisy, plastic
+from ann_ckpt.testing import rewired
+from ann_ckpt.transfer import load_into
+from tests.brian2.networks import NETWORKS, neurons, noisy, plastic
 
 
 def small(n=3, unit="volt", *, name="cells", more="", dt=None):
@@ -271,3 +278,63 @@ def test_a_network_in_standalone_mode_is_refused(monkeypatch):
     with pytest.raises(ann_ckpt.errors.SimulatorError, match="standalone"):
         simulator_for(network)
     assert device is not cpp_standalone_device
+
+
+def test_compartments_of_another_morphology_are_refused(saved):
+    def network(points):
+        morphology = brian2.Cylinder(length=100 * brian2.um, diameter=2 * brian2.um, n=points[0])
+        morphology.left = brian2.Cylinder(length=60 * brian2.um, diameter=1 * brian2.um, n=points[1])
+        cell = brian2.SpatialNeuron(
+            morphology, "Im = 0*amp/meter**2 : amp/meter**2", method="exponential_euler", name="cell"
+        )
+        return Network(cell)
+
+    one = network((6, 4))
+    assert not ann_ckpt.load(saved(one), network=network((6, 4))).problems
+    problems = refused(saved(one), network((5, 5)))
+    assert any("which says how the model is built" in problem for problem in problems)
+
+
+def test_delays_that_contradict_each_other_are_refused(saved):
+    network = plastic(1)
+    state = ann_ckpt.read(saved(network))
+    projection = state.projections["synapses"]
+    other = replace(projection, delays=np.asarray(projection.delays) + 1)
+    reason = simulator_for(network).refusal(other)
+    assert reason == "the delays in steps and those of the pathway pre in s say different things"
+    far = replace(projection, delays=None, pathway_delays={"pre": np.array(1e9)})
+    assert "delays of the pathway pre from 1000000000.0 to 1000000000.0 s" in simulator_for(network).refusal(
+        far
+    )
+
+
+if hasattr(brian2, "EventClock"):
+
+    def test_other_times_of_what_runs_at_certain_times_are_refused(saved):
+        def network(times):
+            group = neurons()
+            group.run_at("v = 0*mV", times=times * ms, name="kick")
+            return Network(group)
+
+        assert not ann_ckpt.load(saved(network([1, 2])), network=network([1, 2])).problems
+        (problem,) = refused(saved(network([1, 2])), network([1, 3]))
+        assert problem.endswith("kick runs at other times in the file than here")
+
+
+def test_synapses_at_synapses_that_do_not_exist_are_refused(saved):
+    network = NETWORKS["coupled"](1)
+    state = ann_ckpt.read(saved(network))
+    slow = state.projections["slow"]
+    fewer = replace(state, projections={**state.projections, "slow": rewired(slow)})
+    with pytest.raises(ann_ckpt.errors.SimulatorError, match=r"it ends at synapse \d+ of slow, which has"):
+        load_into(simulator_for(NETWORKS["coupled"](2)), Reading(fewer))
+
+
+def test_the_queue_in_python_is_the_queue_in_cpp():
+    slots = [[], [3, 1], [2], []]
+    queue = SpikeQueue(0, 4)
+    _set_queue(queue, slots)
+    assert _slots(queue) == slots
+    queue.advance()
+    assert _slots(queue) == [[3, 1], [2], [], []]
+    assert queue.peek().tolist() == [3, 1]
