@@ -44,6 +44,7 @@ __all__ = [
     "synapse_turnover",
 ]
 
+_PIXELS = 400
 _SIDE = 2000
 """Neurons on one side of a matrix, beyond which they are binned."""
 _Source = Any
@@ -296,9 +297,12 @@ def _grid(grid: Grid, ax: Any) -> None:
         vmax=high,
         extent=(left, right, bottom, top),
         aspect="equal" if grid.equal else "auto",
+        # Cells stay cells; of more than there are pixels, neighbours are averaged and not left out.
+        interpolation="nearest" if max(grid.values.shape) <= _PIXELS else "auto",
     )
+    if grid.ranks:
+        ax.locator_params(integer=True)
     if grid.tiles:
-        ax.set_axis_on()
         ax.set_xticks([])
         ax.set_yticks([])
         for side in ax.spines.values():
