@@ -23,6 +23,8 @@ class Asked(NamedTuple):
     start: int
     count: int
     """Bytes of the answer."""
+    match: str | None = None
+    """Entity tag that the object must have."""
 
 
 class Server:
@@ -124,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server_.note(Asked("GET", self.path, start, 0))
             self.answer(416, {"Content-Range": f"bytes */{len(data)}"})
             return
-        self.server_.note(Asked("GET", self.path, start, stop - start))
+        self.server_.note(Asked("GET", self.path, start, stop - start, self.headers["If-Match"]))
         if self.server_.trouble is not None and self.server_.trouble(self, data, start, stop):
             return
         self.give(data, start, stop)

@@ -115,6 +115,10 @@ def test_an_object_that_changes_in_between(server, folder, tagged):
     with ann_ckpt.open(f"{server.url}/changing.h5") as checkpoint:
         array = checkpoint.arrays[WEIGHTS]
         array[:10]
+        first, *others = server.asked
+        assert first.match is None
+        assert others
+        assert all((one.match is not None) == tagged for one in others)
         ann_ckpt.write(network(5), path)
         # Without tags, one of the same size is told by its digests only.
         with pytest.raises(ChangedFileError if tagged else (ChangedFileError, CorruptFileError)):
