@@ -36,7 +36,7 @@ def test_a_store_in_a_bucket_is_the_store(bucket, folder, which, step):
 
 def test_a_checkpoint_behind_a_web_server_is_the_checkpoint(server, folder):
     with ann_ckpt.open(folder / "run.ckpt@first") as here:
-        for name in (FIRST, "@000000001000"):
+        for name in (FIRST, "@000000001000", "@0000000010%300"):
             joint = "" if name.startswith("@") else "/"
             with ann_ckpt.open(f"{server.url}/run.ckpt{joint}{name}") as there:
                 assert contents(there) == contents(here)

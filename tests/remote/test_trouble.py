@@ -143,6 +143,20 @@ def test_a_failure_that_passes_is_not_noticed(server):
         assert checkpoint.time_step == 1000
 
 
+@pytest.mark.parametrize(("place", "count"), [((0, 10), 9), ((8, 18), 10), ((0, 9), 9)])
+def test_whatever_the_library_hands_out_is_held_against_what_was_asked(server, monkeypatch, place, count):
+    class Answer:
+        meta = {"size": 10, "e_tag": None, "version": None, "last_modified": 0}  # noqa: RUF012
+        range = place
+
+        def bytes(self) -> bytes:
+            return b"x" * count
+
+    monkeypatch.setattr("obstore.get", lambda *_, **__: Answer())
+    with pytest.raises(NotReadableError, match="other bytes than it was asked for"):
+        ann_ckpt.open(f"{server.url}/net.h5")
+
+
 def test_nobody_listens(server):
     with pytest.raises(NotReadableError, match="the server does not give the object"):
         ann_ckpt.open("http://127.0.0.1:9/net.h5")
