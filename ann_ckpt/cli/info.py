@@ -162,6 +162,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "resume": _resume(checkpoint),
         "provenance": checkpoint.provenance,
         "metadata": checkpoint.metadata,
+        "recordings": {name: list(recording) for name, recording in checkpoint.recordings.items()},
         "constants": {name: np.asarray(value).tolist() for name, value in checkpoint.constants.items()},
         "populations": [_typed(_population(p), p.neuron_type) for p in checkpoint.populations.values()],
         "projections": [
@@ -250,13 +251,22 @@ def _summary(found: dict[str, Any]) -> RenderableType:
         lines.add_row("commit", safe(origin["git"]))
     for exactness, paths in _by_exactness(found["resume"]).items():
         lines.add_row("resuming", f"{safe(exactness, 300)} ({paths})")
-    if found["constants"]:
-        lines.add_row(
-            "constants", ", ".join(f"{safe(k, 40)} = {number(v)}" for k, v in found["constants"].items())
-        )
+    for label, named in _named(found).items():
+        lines.add_row(label, ", ".join(named))
     for key, value in found["metadata"].items():
         lines.add_row("metadata", f"{safe(key, 40)}: {safe(json.dumps(value, ensure_ascii=False), 200)}")
     return lines
+
+
+def _named(found: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what is listed in one line: recordings and constants, where there are some."""
+    listed = {
+        "recordings": [
+            f"{safe(n, 40)} ({safe(', '.join(held), 80)})" for n, held in found["recordings"].items()
+        ],
+        "constants": [f"{safe(name, 40)} = {number(value)}" for name, value in found["constants"].items()],
+    }
+    return {label: named for label, named in listed.items() if named}
 
 
 def _size(found: dict[str, Any]) -> str:

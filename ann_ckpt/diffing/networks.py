@@ -162,6 +162,11 @@ def compare_networks(
         _populations(found, path, population, its_like)
     for path, projection, another in found.common("projections", a.projections, b.projections):
         compare_projections(found, path, projection, another)
+    if a.recordings and b.recordings:  # a live network shows none, nor does a file that was saved without
+        for path, recording, longer in found.common("recordings", a.recordings, b.recordings):
+            found.fields(path, recording, longer, ("of", "settings", "carried"))
+            for place, one_series, other_series in found.common(path, recording, longer):
+                found.arrays(place, dict(one_series.arrays), dict(other_series.arrays))
     return found.result(names, notes)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Recording, Series
+from ann_ckpt.cli.main import cli
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import CorruptFileError, MismatchError, OptionError
 from ann_ckpt.testing import captured
@@ -212,3 +214,14 @@ def test_a_store_keeps_to_what_it_was_opened_with(tmp_path):
         store.save(net)
         store.save(net, monitors=True)
         assert [len(ckpt.recordings) for ckpt in store] == [0, 1]
+
+
+def test_files_with_recordings_are_compared_and_listed(saved, tmp_path):
+    net = network()
+    net.simulate(31)
+    ann_ckpt.save(tmp_path / "later.h5", network=net, monitors=True)
+    changed = {change.path: change.text for change in ann_ckpt.diff(saved, tmp_path / "later.h5").changed}
+    assert "shape (15, 16) became (16, 16)" in str(changed["recordings/Monitor_layer/r/values"])
+    assert ann_ckpt.diff(saved, saved).changed == ()
+    shown = CliRunner().invoke(cli, ["info", str(saved)])
+    assert "Monitor_layer (r, onset)" in shown.output
