@@ -37,7 +37,7 @@ from ann_ckpt.store.store import CheckpointStore
 
 __all__ = ["report_page"]
 
-_READ = 40 << 20
+_READ = 56 << 20
 """Bytes of values that a page reads, about."""
 _FULL = 3_500_000
 """Bytes of a page from which on no more pictures are added."""
@@ -105,8 +105,9 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
     with ExitStack() as stack:
         checkpoint = stack.enter_context(open_checkpoint(source))
         infos = _checkpoints(source)
-        pictures = 5 * len(checkpoint.projections) + 2 * len(checkpoint.populations) + 3 * _CHANGING
-        page = _Page(checkpoint, min(4 << 20, max(256 << 10, _READ // pictures)))
+        told = 3 * _CHANGING if len(infos) > 1 or compare is not None else 0
+        pictures = 5 * len(checkpoint.projections) + len(checkpoint.populations) + told
+        page = _Page(checkpoint, min(16 << 20, max(256 << 10, _READ // max(1, pictures))))
         _look_for_problems(page, infos)
         sections = [("network", "Network", _network(page))]
         if len(infos) > 1:
