@@ -338,3 +338,19 @@ def test_the_queue_in_python_is_the_queue_in_cpp():
     queue.advance()
     assert _slots(queue) == [[3, 1], [2], [], []]
     assert queue.peek().tolist() == [3, 1]
+
+
+def test_without_dynamics_what_is_on_its_way_is_dropped(saved):
+    network = NETWORKS["driven"](1)
+    network.run(10 * ms)
+    state = ann_ckpt.read(saved(network))
+    parts = {
+        group: {name: replace(part, dynamics={}) for name, part in getattr(state, group).items()}
+        for group in ("populations", "projections")
+    }
+    network["poisson"].variables["_spikespace"].get_value()[-1] = 1
+    load_into(simulator_for(network), Reading(replace(state, **parts)))
+    now = simulator_for(network).read().state
+    assert all(part.dynamics["_spikespace"][-1] == 0 for part in now.populations.values())
+    assert not any(part.dynamics["pre.queue"].size for part in now.projections.values())
+    assert network["given"]._spikes_changed, "where it is in its list of spikes is found anew"
