@@ -28,7 +28,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-brian2 brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
-.PHONY: bench-profile torture fuzz batch models clean
+.PHONY: bench-profile torture fuzz batch models test-sonata clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,13 @@ torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills
 
 models: $(VENV)/.dev $(VENV)/.tools  ## save and resume all published models of examples/models, some of which every test run does
 	$(IN) python -m pytest tests/models -m ""
+
+test-sonata: $(VENV)/.dev  ## import circuits that others published: test data in the sources of bluepysnap and libsonata
+	@mkdir -p build/sonata
+	@cd build/sonata && for source in bluepysnap==3.0.8 libsonata==0.2.2; do \
+		$(IN) $(PIP) download --no-deps --no-binary "$${source%%=*}" "$$source" || exit; done
+	@cd build/sonata && for archive in *.tar.gz; do tar xzf $$archive || exit; done
+	ANN_CKPT_SONATA="$(CURDIR)/build/sonata" $(IN) python -m pytest -m published tests/ecosystem
 
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20

@@ -14,6 +14,7 @@ from ann_ckpt.api import build, load, read, save, verify, write
 from ann_ckpt.api import open as open  # noqa: A004
 from ann_ckpt.convert import convert
 from ann_ckpt.diffing import diff
+from ann_ckpt.export import export
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyPopulation, LazyProjection
 from ann_ckpt.model import (
     Attribute,
@@ -64,6 +65,7 @@ __all__ = [
     "diff",
     "differences",
     "errors",
+    "export",
     "load",
     "load_parameters",
     "params",

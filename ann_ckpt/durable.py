@@ -16,6 +16,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from ann_ckpt.threads import Threads
 
 __all__ = [
     "Flusher",
+    "atomic_folder",
     "atomic_write",
     "check_target",
     "code_of_others",
@@ -133,6 +135,37 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         _IN_USE.discard(temporary.name)
+
+
+@contextlib.contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder; when the block succeeds, it is renamed to ``target``, durably.
+
+    Raises
+    ------
+    NotWritableError
+        If there is something at ``target`` that is no empty folder, or the disk is full. Nothing is left
+        behind then.
+    """
+    final = Path(os.path.realpath(local_path(target)))
+    with explained(final):
+        if final.is_dir() and any(final.iterdir()):
+            raise OSError(errno.ENOTEMPTY, "the folder is not empty")
+        if os.path.lexists(final) and not final.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        make_folders(final.parent)
+        temporary = final.parent / _temporary_name(final.name)
+        temporary.mkdir()
+    try:
+        with explained(final):
+            yield temporary
+            for file in temporary.iterdir():
+                fsync_file(file)
+            fsync_folder(temporary)
+            temporary.replace(final)
+            fsync_folder(final.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_target(target: str | os.PathLike[str]) -> Path:

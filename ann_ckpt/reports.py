@@ -2,6 +2,7 @@
 
 from ann_ckpt.convert import ConvertReport
 from ann_ckpt.diffing.report import StateDiff, SynapseChange, ValueChange
+from ann_ckpt.export import ExportReport
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.model.rows import Dendrite, Synapses
 from ann_ckpt.report import LoadReport, Loss, Note, Progress, Report, SaveReport, VerifyReport
@@ -19,6 +20,7 @@ __all__ = [
     "CheckpointInfo",
     "ConvertReport",
     "Dendrite",
+    "ExportReport",
     "LoadReport",
     "Loss",
     "Note",

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "ann_ckpt"
 # Who may import what else: the first part of an imported name -> places in the package.
 RESERVED = {
     "ANNarchy": ("adapters/annarchy/",),
-    "h5py": ("format/", "store/", "adapters/legacy/", "provenance.py"),
+    "h5py": ("format/", "store/", "adapters/legacy/", "adapters/sonata/", "provenance.py"),
     "hdf5plugin": ("format/",),
     "click": ("cli/",),
     "rich": ("cli/",),

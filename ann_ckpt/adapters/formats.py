@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from ann_ckpt.adapters import legacy
+from ann_ckpt.adapters import legacy, sonata
 from ann_ckpt.adapters.legacy import brian2
 from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
@@ -78,7 +78,10 @@ ANNARCHY = ForeignFormat("ANNarchy", legacy.detect, legacy.examine, examine_isol
 
 BRIAN2 = ForeignFormat("Brian2", brian2.detect, brian2.examine, partial(examine_isolated, program="Brian2"))
 
-FORMATS = (BRIAN2, ANNARCHY)
+SONATA = ForeignFormat("SONATA", sonata.detect, sonata.examine, sonata.examine)
+"""Nothing but HDF5, JSON and tables, of which only numbers and names are taken: it needs no other process."""
+
+FORMATS = (BRIAN2, ANNARCHY, SONATA)
 """In the order in which they are asked whether a file is theirs."""
 
 Write = Callable[[Reading, str | os.PathLike[str]], SaveReport]

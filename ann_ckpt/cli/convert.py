@@ -33,6 +33,7 @@ _NOTES = 12
         ("ann-ckpt convert 2016.data 2016.h5", "rescue one file of any ANNarchy"),
         ("ann-ckpt convert trained.npz trained.h5 --dt 0.5", "with the dt that no such file records"),
         ("ann-ckpt convert stored.pkl run.ckpt", "every snapshot that Brian2 stored in one file"),
+        ("ann-ckpt convert circuit/circuit_config.json net.h5 --dt 0.1", "a circuit of SONATA"),
         ("ann-ckpt convert old/ new/", "every old file below a folder, found by content"),
     ],
 )
@@ -53,12 +54,13 @@ def convert(
     isolate: bool,
     as_json: bool,
 ) -> int:
-    """Turn files that ANNarchy or Brian2 wrote into checkpoints.
+    """Turn files of ANNarchy, Brian2 and SONATA into checkpoints.
 
     Pickles, gzipped pickles, .npz and .mat files from ANNarchy 4.1 to 5.0, Python 2
     and 3, and what Network.store of Brian2 2.5 to 2.11 wrote, told by their content.
-    Nothing in them is ever run. What a file does not say is printed, and kept in the
-    new file's metadata.
+    Nothing in them is ever run. Of SONATA a circuit_config.json with all that it names, or
+    one file of nodes or edges. What a file does not say is printed, and kept in the new
+    file's metadata.
 
     OUT may replace a checkpoint, and no other file. With folders, every old file
     below IN becomes a checkpoint below OUT; the exit status is 0 if none was refused,

@@ -174,7 +174,6 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Stores": {
         "runs": ("ann_ckpt.cli.runs:runs", "List every store and checkpoint file below a folder."),
         "log": ("ann_ckpt.cli.store:log", "List the checkpoints of a store, oldest first."),
-        "export": ("ann_ckpt.cli.store:export", "Write one checkpoint of a store as a self-contained file."),
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
         "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
@@ -186,11 +185,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Print the script of a job that saves in time and goes on by itself.",
         ),
     },
-    "Old files": {
+    "Files of other programs": {
         "convert": (
             "ann_ckpt.cli.convert:convert",
-            "Turn files that ANNarchy or Brian2 wrote into checkpoints.",
+            "Turn files of ANNarchy, Brian2 and SONATA into checkpoints.",
         ),
+        "export": ("ann_ckpt.cli.export:export", "Write a checkpoint as one file, or for other programs."),
     },
     "Models": {
         "verify-resume": ("ann_ckpt.cli.verify:verify_resume_command", "Check that a model resumes exactly."),

@@ -1,8 +1,7 @@
-"""``ann-ckpt log``, ``export``, ``add``, ``prune``, ``gc`` and ``unlock``: commands on stores."""
+"""``ann-ckpt log``, ``add``, ``prune``, ``gc`` and ``unlock``: commands on stores."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,24 +9,18 @@ from typing import Any
 
 import click
 
-from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, table
-from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.errors import CheckpointError, LockedError, OptionError
-from ann_ckpt.format.chunking import Compression
-from ann_ckpt.paths import address_of
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
-from ann_ckpt.store.folder import StoreFolder, split_store_path
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import Holder, break_lock, holder_of
 from ann_ckpt.store.reports import PruneReport
-from ann_ckpt.store.series import export_checkpoint
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [
     "add",
-    "export",
     "gc",
     "log",
     "prune",
@@ -178,46 +171,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         human_bytes(row["bytes_added"]),
         last,
     ]
-
-
-@click.command(
-    cls=Command,
-    examples=[
-        ("ann-ckpt export run.ckpt net.h5", "the newest checkpoint as one file"),
-        ("ann-ckpt export run.ckpt@trained net.h5 --compression gzip", "a certain one, by its tag"),
-    ],
-)
-@click.argument("checkpoint", metavar="STORE[@WHICH]")
-@click.argument("file", metavar="FILE")
-@click.option(
-    "--compression",
-    type=click.Choice([choice.value for choice in Compression]),
-    default="auto",
-    show_default=True,
-    help="Of large arrays.",
-)
-@json_option
-def export(checkpoint: str, file: str, *, compression: str, as_json: bool) -> None:
-    """Write one checkpoint of a store as a self-contained file.
-
-    Of stores and files behind addresses (s3://bucket/run.ckpt) too.
-    WHICH is a step, a tag or a name, as `ann-ckpt log` lists them.
-    """
-    check_checkpoint_target(file)
-    if address_of(checkpoint) is not None:
-        with open_checkpoint(checkpoint) as opened, progress_bar("writing") as progress:
-            report = export_checkpoint(opened, file, compression=compression, progress=progress)
-    else:
-        place = split_store_path(checkpoint)
-        folder, which = (checkpoint, None) if place is None else (os.fspath(place[0].path), place[1])
-        with CheckpointStore(folder) as store, progress_bar("writing") as progress:
-            report = store.export(
-                -1 if which is None else which, file, compression=compression, progress=progress
-            )
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        emit(f"[green]{safe(report.headline(), 1000)}[/]")
 
 
 @click.command(

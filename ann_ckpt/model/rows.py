@@ -29,7 +29,7 @@ from ann_ckpt.model.connectivity import Connectivity
 if TYPE_CHECKING:
     from scipy.sparse import coo_array, csr_array
 
-__all__ = ["Dendrite", "RowAccess", "Synapses"]
+__all__ = ["Dendrite", "RowAccess", "Synapses", "has_column"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +250,7 @@ class RowAccess(exchange.Tabular):
         rows = self._all_rows()
         post, pointers = rows.post_ranks, rows.row_ptr
         columns = np.asarray(self.pre_ranks)
-        data = self._per_synapse(attribute, pointers)
+        data = self._per_synapse(attribute, rows)
         if np.any(np.diff(post) < 0):
             order = np.argsort(post, kind="stable")
             sizes = np.diff(pointers)[order]
@@ -328,24 +328,71 @@ class RowAccess(exchange.Tabular):
             pre = post = max(pre, post)
         return exchange.EdgeEnd(self.pre, pre), exchange.EdgeEnd(self.post, post), columns
 
+    def column_blocks(
+        self, attributes: Iterable[str] | None = None, *, synapses: int = 1 << 18
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the columns of :meth:`to_frame` for some synapses at a time, rows in order.
+
+        Parameters
+        ----------
+        attributes : iterable of str, optional
+            Which ones; nothing else is read. By default all that have a value per synapse.
+        synapses : int
+            In one block, which is all that is in memory; without any synapse there is one empty block.
+        """
+        rows, total = self._all_rows(), self.n_synapses
+        names = self._column_names(attributes)
+        columns = {name: self._checked(name, rows) for name in names}
+        for start in range(0, max(total, 1), synapses):
+            stop = min(start + synapses, total)
+            low, high = np.searchsorted(rows.row_ptr, start, "right") - 1, np.searchsorted(rows.row_ptr, stop)
+            sizes = np.diff(rows.row_ptr[low : high + 1].clip(start, stop))
+            block = {
+                "pre": np.asarray(self.pre_ranks[start:stop]),
+                "post": np.repeat(rows.post_ranks[low:high], sizes),
+            }
+            if self.delays is not None:
+                lone = isinstance(self.delays, int)
+                delays = np.asarray(self.delays if lone else self.delays[start:stop])  # type: ignore[index]
+                block["delay"] = np.broadcast_to(delays, block["pre"].shape)
+            for name, attribute in columns.items():
+                if attribute.locality is Locality.SEMIGLOBAL:
+                    block[name] = np.repeat(np.asarray(attribute.values[low:high]), sizes)
+                else:
+                    lone = attribute.locality is Locality.GLOBAL
+                    values = np.asarray(attribute.values if lone else attribute.values[start:stop])
+                    block[name] = np.broadcast_to(values, block["pre"].shape)
+            yield block
+
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
         """One array per column, shape ``(n_synapses,)``."""
         rows = self._all_rows()
         columns = {"pre": np.asarray(self.pre_ranks), "post": np.repeat(rows.post_ranks, rows.row_sizes)}
         if self.delays is not None:
             columns["delay"] = np.broadcast_to(np.asarray(self.delays), columns["pre"].shape)
+        for name in self._column_names(attributes):
+            columns[name] = self._per_synapse(name, rows)
+        return columns
+
+    def _column_names(self, attributes: Iterable[str] | None) -> list[str]:
+        """Attributes that are columns, checked against the names of the other columns."""
         if attributes is None:
             known = self.attributes.items()
             attributes = [n for n, a in known if a.locality is not Locality.UNKNOWN and not _axes(a)]
-        for name in attributes:
-            if name in columns:
+        names = list(attributes)
+        for name in names:
+            if name in ("pre", "post") or (name == "delay" and self.delays is not None):
                 raise OptionError(
                     f"projection {printable(self.name)!r} has an attribute called {printable(name)!r}, "
                     "as another column is",
                     details={"hint": "attributes=[...] leaves it out"},
                 )
-            columns[name] = self._per_synapse(name, rows.row_ptr)
-        return columns
+        return names
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of the columns of :meth:`to_frame`, as far as they are known."""
+        return self._units
 
     @property
     def _units(self) -> dict[str, str]:
@@ -363,23 +410,28 @@ class RowAccess(exchange.Tabular):
             )
         return size
 
-    def _per_synapse(self, name: str, pointers: NDArray[np.int64]) -> NDArray[Any]:
+    def _per_synapse(self, name: str, rows: Connectivity) -> NDArray[Any]:
+        attribute = self._checked(name, rows)
+        values = np.asarray(attribute.values)
+        if attribute.locality is Locality.SEMIGLOBAL:
+            return np.repeat(values, rows.row_sizes)
+        return np.broadcast_to(values, (rows.n_synapses,))
+
+    def _checked(self, name: str, rows: Connectivity) -> Attribute:
+        """Return an attribute that has one number for each synapse, shared or not."""
         if name not in self.attributes:
             raise AttributeNotFoundError.among(
                 f"projection {self.name!r}", "attribute", name, self.attributes
             )
         attribute = self.attributes[name]
-        values = np.asarray(attribute.values)
         if _axes(attribute):
             raise StateError(
-                f"projection {self.name!r}: {name!r} has the shape {values.shape}",
+                f"projection {self.name!r}: {name!r} has the shape {attribute.values.shape}",
                 details={"expected": "one number per synapse"},
             )
-        if attribute.locality is Locality.SEMIGLOBAL:
-            return np.repeat(values, np.diff(pointers))
-        if attribute.locality is Locality.UNKNOWN and values.shape != (int(pointers[-1]),):
+        if not has_column(attribute, rows):
             raise StateError(f"projection {self.name!r}: {name!r} has no value per synapse")
-        return np.broadcast_to(values, (int(pointers[-1]),))
+        return attribute
 
     def _slab(self, low: int, high: int) -> Slab:
         pointers = np.asarray(self.row_ptr[low : high + 1])
@@ -406,6 +458,13 @@ class Slab:
     delays: NDArray[Any] | int | None
     pathway_delays: dict[str, NDArray[Any]]
     values: dict[str, NDArray[Any]]
+
+
+def has_column(attribute: Attribute, rows: Connectivity) -> bool:
+    """Whether an attribute has one number for each synapse, shared or not."""
+    if attribute.locality is Locality.UNKNOWN:
+        return attribute.values.shape == (rows.n_synapses,)
+    return not _axes(attribute)
 
 
 def _axes(attribute: Attribute) -> int:

@@ -68,7 +68,8 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    if address_of(path) is not None or place_in_store(path) is not None or begins_like_hdf5(path):
+    ours = address_of(path) is not None or place_in_store(path) is not None
+    if ours or (begins_like_hdf5(path) and format_of(path) is None):
         with open_checkpoint(path) as checkpoint:
             yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
     else:

@@ -119,7 +119,7 @@ def sweep(store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def old_files(tmp_path: Path) -> Path:
-    """Files as ANNarchy writes them, two here and three in ``old/``, and ``stored.pkl`` of Brian2."""
+    """Files as ANNarchy writes them, two here and three in ``old/``, ``stored.pkl``, ``circuit``."""
     synapses = Connectivity.from_rows([0, 2], [[0, 1], [2]])
     ff = ProjectionState(
         "ff", "in", "out", "exc", synapses, delays=np.array([1, 2, 3]), variables={"w": [0.5, 0.25, 0.125]}
@@ -138,6 +138,7 @@ def old_files(tmp_path: Path) -> Path:
         ann_ckpt.save(tmp_path / name, network=state)
     stored = Path(__file__).parents[1] / "legacy" / "brian2" / "stored-2.11.pkl.gz"
     (tmp_path / "stored.pkl").write_bytes(gzip.decompress(stored.read_bytes()))
+    ann_ckpt.export(state, tmp_path / "circuit", format="sonata")
     return tmp_path
 
 

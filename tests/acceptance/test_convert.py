@@ -150,3 +150,33 @@ def test_read_takes_old_files_and_says_what_they_lack(old_files: Path) -> None:
     state = ann_ckpt.read(old_files / "trained.npz", dt=0.5)
     assert state.projections["ff"].delays.tolist() == [1, 2, 3]
     assert any("seeds" in text for _, text in state.metadata["converted_from"]["notes"])
+
+
+def test_a_circuit_goes_out_and_comes_back(run: Run, demo_file: Path) -> None:
+    folder = demo_file.parent / "circuit"
+    answer = run("export", demo_file, folder, "--format", "sonata")
+    assert (answer.status, answer.err) == (0, "")
+    assert "equations of neuron and synapse types are left out" in answer.out
+    answer = run("convert", folder / "circuit_config.json", demo_file.parent / "again.h5")
+    assert (answer.status, answer.err) == (0, "")
+    before, after = ann_ckpt.read(demo_file), ann_ckpt.read(demo_file.parent / "again.h5")
+    for name, projection in before.projections.items():
+        assert after.projections[name].connectivity.equals(projection.connectivity)
+        assert (after.projections[name]["w"] == projection["w"]).all()
+    assert run("info", folder / "edges.h5").status == 0
+
+
+def test_a_table_of_one_projection(run: Run, demo_file: Path) -> None:
+    table = demo_file.parent / "lateral.csv"
+    answer = run("export", demo_file, table, "--projections", "lat*", "--json")
+    assert answer.json["saved"] == ["projections/lateral"]
+    assert table.read_text().splitlines()[0] == "pre,post,delay,eta,rho,w"
+
+
+def test_an_export_does_not_replace_its_source_or_another_file(run: Run, demo_file: Path) -> None:
+    assert run("export", demo_file, demo_file).status == OptionError.exit_status
+    (demo_file.parent / "full").mkdir()
+    (demo_file.parent / "full" / "mine").touch()
+    answer = run("export", demo_file, demo_file.parent / "full", "--format", "parquet")
+    assert "not empty" in answer.err
+    assert run("export", demo_file, demo_file.parent / "x.txt").status == OptionError.exit_status

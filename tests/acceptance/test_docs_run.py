@@ -174,6 +174,11 @@ def recordings(block: int) -> dict[str, Any]:
     return {"net": net}
 
 
+def exchange(block: int) -> dict[str, Any]:
+    ann_ckpt.save("net.h5", network=DemoNetwork(seed=1))
+    return {}
+
+
 HYDRA = SimpleNamespace(main=lambda **options: lambda function: function)
 PRELUDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "live.md": live,
@@ -183,6 +188,7 @@ PRELUDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "from-annarchy.md": from_annarchy,
     "exact-resume.md": exact_resume,
     "recordings.md": recordings,
+    "exchange.md": exchange,
 }
 PAGES = {
     page.name: blocks

@@ -142,11 +142,10 @@ def test_export_keeps_to_the_compression_asked_for(run: Run, store_folder: Path,
     assert sizes[0] > sizes[1]
 
 
-def test_export_takes_stores_only(run: Run, demo_file: Path, tmp_path: Path) -> None:
-    answer = run("export", demo_file, tmp_path / "net.h5")
-    assert answer.status == 3
-    assert "the store does not exist" in answer.err
-    assert not (tmp_path / "net.h5").exists()
+def test_export_rewrites_a_file(run: Run, demo_file: Path, tmp_path: Path) -> None:
+    answer = run("export", demo_file, tmp_path / "net.h5", "--compression", "gzip")
+    assert answer.status == 0
+    assert not list(differences(ann_ckpt.read(demo_file), ann_ckpt.read(tmp_path / "net.h5")))
 
 
 def test_files_are_added_in_order_and_shared(run: Run, store_folder: Path, tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ def scrambled(i):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     return (z >> np.uint64(11)) / 2.0**53
 
+def _resize():
+    Generated.shape = (ROWS * SIZE,)
+
 weights = Generated(np.float64, scrambled)
 ranks = Generated(np.int32, lambda i: i % SIZE)
 
@@ -121,3 +124,21 @@ def test_verifying_and_copying_take_less_than_64_mib(huge):
     assert run(VERIFY, path)["grown"] < 64 << 20
     assert run(COPY, path)["grown"] < 64 << 20
     Path(f"{path}.copy.h5").unlink()
+
+
+EXPORT = """
+state = NetworkState(projections=[
+    ProjectionState("p", "in", "out", "exc", Connectivity(np.arange(ROWS), np.arange(ROWS + 1) * SIZE, ranks),
+                    variables={"w": weights})
+])
+before = peak()
+ann_ckpt.export(state, sys.argv[1], format=sys.argv[1].rpartition(".")[2])
+print(json.dumps({"grown": peak() - before}))
+"""
+
+
+@pytest.mark.parametrize("format_", ["sonata", "csv"])
+def test_exporting_takes_some_blocks_of_memory(tmp_path, format_):
+    rows = "6_000" if format_ == "sonata" else "500"  # 6 million synapses as a text would take 10 s
+    measured = run(f"ROWS, SIZE = {rows}, 1_000\n_resize()\n{EXPORT}", tmp_path / f"p.{format_}")
+    assert measured["grown"] < 80 << 20

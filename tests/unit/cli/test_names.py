@@ -13,7 +13,7 @@ from ann_ckpt.cli.main import COMMANDS
 CALLS = {
     "verify": ann_ckpt.verify,
     "diff": ann_ckpt.diff,
-    "export": CheckpointStore.export,
+    "export": ann_ckpt.export,
     "add": CheckpointStore.add,
     "prune": CheckpointStore.prune,
     "gc": CheckpointStore.gc,

@@ -1,0 +1,425 @@
+"""Reads SONATA: a ``circuit_config.json`` with all its files, or one file of nodes or edges."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.protocol import ForeignFile, Reading
+from ann_ckpt.adapters.sonata import names
+from ann_ckpt.adapters.sonata.group import Group, open_root
+from ann_ckpt.durable import open_regular
+from ann_ckpt.errors import (
+    CheckpointError,
+    CorruptFileError,
+    UnrecognisedFileError,
+    printable,
+)
+from ann_ckpt.format.guard import SIGNATURE, reporting_corruption
+from ann_ckpt.model import (
+    Attribute,
+    AttributeInfo,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    TypeInfo,
+)
+from ann_ckpt.report import Loss, Note
+
+__all__ = ["detect", "examine"]
+
+_TEXT_BYTES = 16 << 20
+"""More has no configuration, and no table of types."""
+_TOLERANCE = 1e-3
+"""By how much of a step a delay in ms may miss a whole number of steps: they are written as float32, too."""
+
+
+def detect(path: str | os.PathLike[str]) -> str | None:
+    """Return ``config``, ``nodes`` or ``edges`` for a file of SONATA, None for any other.
+
+    Raises
+    ------
+    FileMissingError, NotReadableError
+        If the system does not give the file.
+    """
+    with _opened(path) as file:
+        begins = file.read(len(SIGNATURE))
+    if begins != SIGNATURE:
+        return "config" if begins.lstrip()[:1] == b"{" and _circuit(path) is not None else None
+    try:
+        return next(iter(_kinds(path)), None)
+    except CheckpointError:
+        return None  # whoever reads it says what is wrong with it
+
+
+def examine(
+    path: str | os.PathLike[str],
+    *,
+    dt: float | None = None,
+    encoding: str | None = None,  # noqa: ARG001
+) -> ForeignFile:
+    """Read a circuit, or the nodes or edges of one file.
+
+    ``syn_weight`` becomes ``w``. With the length of a step, ``delay`` becomes delays in steps; without,
+    it is an attribute in ms. Numbers of the tables of types become attributes, their texts a type.
+
+    Parameters
+    ----------
+    path : path-like
+        ``circuit_config.json``, or an HDF5 file.
+    dt : float, optional
+        Length of a step in ms.
+    encoding : str, optional
+        Not needed: SONATA is UTF-8.
+
+    Raises
+    ------
+    CorruptFileError, UnsafeFileError
+        If a file is damaged, or asks for what numbers and names do not need.
+    """
+    kind = detect(path)
+    if kind is None:
+        raise UnrecognisedFileError("no file of SONATA", where=printable(os.fspath(path), 400))
+    found = _Found(dt)
+    if kind == "config":
+        files = _files_of(Path(path), found)
+    else:
+        files = [_File(each, Path(path), {}) for each in _kinds(path)]
+    for file in files:
+        found.add(file)  # nodes come first: edges refer to them
+    return ForeignFile(
+        path=os.fspath(path),
+        container="json" if kind == "config" else "hdf5",
+        kind="network" if kind == "config" or len(files) > 1 else kind,
+        file_bytes=sum(file.path.stat().st_size for file in files),
+        program="SONATA",
+        versions=found.version,
+        python="",
+        reading=Reading(found.state(), tuple(found.notes)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of nodes or of edges, with the table of its types."""
+
+    kind: str
+    path: Path
+    types: Mapping[int, Mapping[str, str]]
+    """Rows of the table by ``node_type_id`` or ``edge_type_id``."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read so far."""
+
+    dt: float | None
+    time_step: int | None = None
+    version: str = ""
+    populations: dict[str, PopulationState] = field(default_factory=dict)
+    projections: dict[str, ProjectionState] = field(default_factory=dict)
+    ids: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Ids of nodes by population, where they are not 0, 1, 2, ...; shape ``(n,)``."""
+    notes: list[Note] = field(default_factory=list)
+
+    def state(self) -> NetworkState:
+        return NetworkState(
+            populations=self.populations, projections=self.projections, dt=self.dt, time_step=self.time_step
+        )
+
+    def add(self, file: _File) -> None:
+        with open_root(file.path) as root, reporting_corruption(str(file.path)):
+            self.version = self.version or ".".join(map(str, root.version()))
+            for name, group in root.groups(file.kind):
+                made = names.from_file(name)
+                into = self.populations if file.kind == "nodes" else self.projections
+                if made in into:
+                    raise CorruptFileError(
+                        f"two populations of {file.kind} are called {printable(made)!r}", where=group.where
+                    )
+                state = (
+                    self._nodes(made, group, file) if file.kind == "nodes" else self._edges(made, group, file)
+                )
+                if state is not None:
+                    into[made] = state  # type: ignore[assignment]
+
+    def _nodes(self, name: str, group: Group, file: _File) -> PopulationState | None:
+        path = f"populations/{name}"
+        kinds, ids = group.integers("node_type_id"), group.integers("node_id")
+        if kinds is None and ids is None:
+            self.notes.append(Loss(path, "the file does not say how many nodes there are"))
+            return None
+        size = len(ids if ids is not None else kinds)  # type: ignore[arg-type]
+        if ids is not None and not np.array_equal(ids, np.arange(size)):
+            if np.unique(ids).size != size:
+                raise CorruptFileError("two nodes have the same id", where=group.where)
+            self.ids[name] = ids
+            self.notes.append(Note(path, "ids of nodes became ranks: their places in the file"))
+        values = self._values(path, group, "node", size)
+        geometry = _geometry(self._from_types(path, values, kinds, file.types, size), size)
+        kind = self._type(name, values, kinds, file.types)
+        shaped = {
+            n: Attribute(
+                v.reshape(geometry) if v.shape else v, Locality.LOCAL if v.shape else Locality.GLOBAL
+            )
+            for n, v in values.items()
+        }
+        return PopulationState(name, geometry, parameters=shaped, neuron_type=kind)
+
+    def _edges(self, name: str, group: Group, file: _File) -> ProjectionState | None:
+        path = f"projections/{name}"
+        sides = {side: group.node_ids(side) for side in ("source", "target")}
+        if None in sides.values():
+            self.notes.append(Loss(path, "the file holds no source_node_id or target_node_id"))
+            return None
+        (source, pre), (target, post) = sides["source"], sides["target"]  # type: ignore[misc]
+        if len(pre) != len(post):
+            raise CorruptFileError(f"{len(pre)} sources and {len(post)} targets", where=group.where)
+        source, target = names.from_file(source), names.from_file(target)
+        pre, post = self._ranks(source, pre, group), self._ranks(target, post, group)
+        values = self._values(path, group, "edge", len(pre))
+        kinds = group.integers("edge_type_id")
+        row = self._from_types(path, values, kinds, file.types, len(pre))
+        order, rows = _rows(pre, post)
+        if order is not None:
+            self.notes.append(Note(path, "edges were put in the order of their targets"))
+            values = {n: v[order] if v.shape else v for n, v in values.items()}
+        if names.WEIGHT in values and "w" not in values:
+            values["w"] = values.pop(names.WEIGHT)
+        delays = self._delays(path, values)
+        kind = self._type(name, values, kinds, file.types)
+        local = {n: Attribute(v, Locality.LOCAL if v.shape else Locality.GLOBAL) for n, v in values.items()}
+        weight = {"w": local.pop("w")} if "w" in local else {}
+        return ProjectionState(
+            name,
+            source,
+            target,
+            row.get(names.TARGET, ""),
+            rows,
+            delays=delays,
+            pre_size=self._size(source, group, "source"),
+            post_size=self._size(target, group, "target"),
+            parameters=local,
+            variables=weight,
+            synapse_type=kind,
+        )
+
+    def _size(self, population: str, group: Group, side: str) -> int | None:
+        known = self.populations.get(population)
+        return group.indexed_nodes(side) if known is None else known.size
+
+    def _ranks(self, population: str, ids: NDArray[np.int64], group: Group) -> NDArray[np.int64]:
+        """Return the ranks of nodes with these ids."""
+        if population not in self.ids:
+            return ids
+        known = self.ids[population]
+        order = np.argsort(known)
+        places = np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)
+        ranks = order[places] if len(known) else places
+        if len(ids) and (not len(known) or not np.array_equal(known[ranks], ids)):
+            raise CorruptFileError(
+                f"an edge has a node that is not in population {printable(population)!r}", where=group.where
+            )
+        return ranks
+
+    def _delays(self, path: str, values: dict[str, NDArray[Any]]) -> Any:
+        """Return delays in steps, if they are known; take them out of the attributes then."""
+        name, scale = (names.DELAY, self.dt) if names.DELAY in values else ("delay_steps", 1.0)
+        given = values.get(name)
+        if given is None:
+            return None
+        if scale is None:
+            self.notes.append(
+                Note(path, "delays are an attribute in ms: --dt, the length of a step, makes them steps")
+            )
+            return None
+        steps = np.rint(given / scale)
+        if not (np.abs(steps - given / scale) <= _TOLERANCE).all() or (steps < 0).any():
+            self.notes.append(
+                Note(path, f"delays are an attribute in ms: they are no whole steps of {scale} ms")
+            )
+            return None
+        del values[name]
+        whole = steps.astype(np.int64)
+        if not whole.shape:
+            return int(whole)
+        return int(whole[0]) if whole.size and (whole == whole[0]).all() else whole
+
+    def _values(self, path: str, group: Group, noun: str, size: int) -> dict[str, NDArray[Any]]:
+        """Numbers of all nodes or edges by attribute, shape ``(size,)``."""
+        values, left = group.attributes(noun, size)
+        self.notes += [
+            Note(f"{path}/{names.from_file(name)}", f"left out: {why}") for name, why in left.items()
+        ]
+        return {names.from_file(name): array for name, array in values.items()}
+
+    def _from_types(
+        self,
+        path: str,
+        values: dict[str, NDArray[Any]],
+        kinds: NDArray[np.int64] | None,
+        types: Mapping[int, Mapping[str, str]],
+        size: int,
+    ) -> Mapping[str, str]:
+        """Add numbers that the table of types has; return its row if all are of one type."""
+        used = [] if kinds is None else np.unique(kinds).tolist()
+        rows = [types[kind] for kind in used if kind in types]
+        if not rows or len(rows) < len(used):
+            return {}
+        for column in rows[0]:
+            name = names.from_file(column)
+            numbers = [_number(row[column]) for row in rows]
+            if name in values or column in _NO_ATTRIBUTES or None in numbers:
+                continue
+            array = np.asarray(numbers)
+            values[name] = array[0] if len(used) == 1 else array[np.searchsorted(used, kinds)]  # type: ignore[arg-type]
+        return rows[0] if len(rows) == 1 else {}
+
+    def _type(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        kinds: NDArray[np.int64] | None,
+        types: Mapping[int, Mapping[str, str]],
+    ) -> TypeInfo | None:
+        """Return what the table of types says in words, and units that are known."""
+        used = [] if kinds is None else np.unique(kinds).tolist()
+        texts = {}
+        for kind in used:
+            for column, text in types.get(kind, {}).items():
+                if column not in _NO_TEXTS and _number(text) is None:
+                    texts[column if len(used) == 1 else f"{kind} {column}"] = text
+        units = {names.DELAY: AttributeInfo(unit="ms")} if names.DELAY in values else {}
+        return TypeInfo(name, texts=texts, attributes=units) if texts or units else None
+
+
+_NO_ATTRIBUTES = ("node_type_id", "edge_type_id", "pop_name", names.GEOMETRY, names.TARGET)
+_NO_TEXTS = (*_NO_ATTRIBUTES, "NULL")
+
+
+def _number(text: str) -> float | int | bool | None:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if kind is float or -(2**63) <= number < 2**63 else float(number)
+    return None
+
+
+def _geometry(row: Mapping[str, str], size: int) -> tuple[int, ...]:
+    lengths = row.get(names.GEOMETRY, "").split("x")
+    if 1 <= len(lengths) <= 3 and all(length.isdecimal() for length in lengths):
+        geometry = tuple(int(length) for length in lengths)
+        if int(np.prod(geometry, dtype=object)) == size:
+            return geometry
+    return (size,)
+
+
+def _rows(pre: NDArray[Any], post: NDArray[Any]) -> tuple[NDArray[np.int64] | None, Connectivity]:
+    """Return the order that puts edges with one target together, None if they are; and the rows."""
+    order = None
+    starts = _starts(post)
+    if np.unique(post[starts]).size < starts.size:
+        order = np.argsort(post, kind="stable")
+        pre, post = pre[order], post[order]
+        starts = _starts(post)
+    return order, Connectivity(post[starts], np.append(starts, len(post)), pre)
+
+
+def _starts(post: NDArray[Any]) -> NDArray[np.int64]:
+    """Places at which another target begins."""
+    if not len(post):
+        return np.empty(0, np.int64)
+    return np.concatenate(([0], np.flatnonzero(np.diff(post)) + 1))
+
+
+def _kinds(path: str | os.PathLike[str]) -> list[str]:
+    with open_root(path) as root:
+        return [kind for kind in ("nodes", "edges") if root.has_group(kind)]
+
+
+# --- the configuration -------------------------------------------------------------
+
+
+def _circuit(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    """Return a configuration that names networks; None for any other text."""
+    try:
+        config = json.loads(_text(path))
+    except (CorruptFileError, ValueError, RecursionError):
+        return None
+    networks = config.get("networks") if isinstance(config, dict) else None
+    return config if isinstance(networks, dict) and ("nodes" in networks or "edges" in networks) else None
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    with _opened(path) as file:
+        data: bytes = file.read(_TEXT_BYTES + 1)
+    if len(data) > _TEXT_BYTES:
+        raise CorruptFileError(
+            f"a text of more than {_TEXT_BYTES} bytes", where=printable(os.fspath(path), 400)
+        )
+    return data.decode()
+
+
+def _files_of(path: Path, found: _Found) -> list[_File]:
+    with reporting_corruption(str(path)):
+        config = _circuit(path)
+        if config is None:
+            raise UnrecognisedFileError("no configuration of SONATA", where=str(path))
+        ours = config.get(names.OURS, {})
+        found.dt = found.dt or ours.get("dt")
+        found.time_step = ours.get("time_step")
+        files = []
+        for kind in ("nodes", "edges"):
+            for entry in config["networks"].get(kind, []):
+                types = entry.get(f"{kind[:4]}_types_file")
+                table = _types(_place(types, config, path), f"{kind[:4]}_type_id") if types else {}
+                files.append(_File(kind, _place(entry[f"{kind}_file"], config, path), table))
+        return files
+
+
+def _place(text: str, config: Mapping[str, Any], path: Path) -> Path:
+    """Return a path with the variables of the manifest put in, which may use each other."""
+    manifest = {"${configdir}": ".", "$configdir": ".", **config.get("manifest", {})}
+    for _ in range(len(manifest) + 1):
+        for name in sorted(manifest, key=len, reverse=True):
+            text = text.replace(name, manifest[name])
+        if len(text) > 1 << 16:
+            break
+    if "$" in text:
+        raise CorruptFileError(
+            "a variable of a path is not in the manifest", details={"found": printable(text)}
+        )
+    return path.parent / text
+
+
+def _types(path: Path, key: str) -> dict[int, dict[str, str]]:
+    """Return the rows of a table of types by their id, without fields that are empty."""
+    with reporting_corruption(str(path)):
+        lines = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=" ", skipinitialspace=True)
+        rows = {}
+        for line in lines:
+            if key not in line:
+                raise CorruptFileError(f"a table of types has no column {key}")
+            rows[int(line[key])] = {
+                c: text for c, text in line.items() if isinstance(c, str) and text not in ("", "NULL", None)
+            }
+        return rows
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    return os.fdopen(open_regular(path), "rb")

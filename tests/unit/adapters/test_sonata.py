@@ -1,0 +1,343 @@
+"""SONATA without its own libraries: what goes out comes back, bad files are refused in words."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+import ann_ckpt
+from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt.adapters import sonata
+from ann_ckpt.adapters.sonata.names import from_file, in_file
+from ann_ckpt.errors import (
+    CorruptFileError,
+    NotWritableError,
+    OptionError,
+    UnrecognisedFileError,
+    UnsafeFileError,
+)
+from tests.strategies import NAMES, networks
+
+
+def network(**changes) -> NetworkState:
+    rows = Connectivity.from_rows([2, 0, 1], [[0, 1], [2], [3, 0]])
+    ff = ProjectionState(
+        "ff",
+        "in",
+        "out",
+        "exc",
+        rows,
+        delays=np.array([1, 2, 3, 4, 5]),
+        parameters={"eta": 0.5, "on": np.array([True, False, True, True, False])},
+        variables={"w": np.array([0.5, -0.25, np.inf, 1e-300, 0.0])},
+        pre_size=4,
+        post_size=6,
+    )
+    populations = [
+        PopulationState(
+            "in", (4,), parameters={"tau": 10.0}, variables={"r": np.arange(4, dtype=np.float32)}
+        ),
+        PopulationState("out", (2, 3), variables={"v": np.arange(6.0).reshape(2, 3)}),
+    ]
+    return replace(NetworkState(populations=populations, projections=[ff], dt=0.5, time_step=7), **changes)
+
+
+@pytest.fixture
+def circuit(tmp_path):
+    ann_ckpt.export(network(), tmp_path / "circuit", format="sonata")
+    return tmp_path / "circuit"
+
+
+def back(folder: Path) -> NetworkState:
+    return sonata.examine(folder / "circuit_config.json").reading.state
+
+
+def same(a, b) -> bool:
+    return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=np.asarray(a).dtype.kind == "f")
+
+
+def test_what_goes_out_comes_back(circuit):
+    before, after = network(), back(circuit)
+    assert (after.dt, after.time_step) == (0.5, 7)
+    for name, population in before.populations.items():
+        assert after.populations[name].geometry == population.geometry
+        for attribute in population:
+            assert same(population[attribute], after.populations[name][attribute])
+    ff, made = before.projections["ff"], after.projections["ff"]
+    assert made.connectivity.equals(ff.connectivity)
+    assert (made.pre, made.post, made.target, made.pre_size, made.post_size) == ("in", "out", "exc", 4, 6)
+    assert same(made.delays, ff.delays)
+    assert all(same(made[attribute], ff[attribute]) for attribute in ff)
+    assert made.attribute("eta").locality is Locality.GLOBAL
+    assert set(made.variables) == {"w"}
+
+
+@given(networks())
+def test_synapses_of_any_network_come_back(state):
+    assume(all(name.isprintable() and len(name) < 100 for name in (*state.populations, *state.projections)))
+    sides = [name for p in state.projections.values() for name in (p.pre, p.post)]
+    assume(all(name.isprintable() and len(name) < 100 for name in sides))
+    with tempfile.TemporaryDirectory() as folder:
+        report = ann_ckpt.export(state, Path(folder) / "circuit", format="sonata")
+        after = back(Path(folder) / "circuit")
+    left = {note.path for note in report.unmapped}
+    assert set(after.populations) >= set(state.populations)
+    for name, population in state.populations.items():
+        assert after.populations[name].size == population.size
+        for attribute, given_ in population.attributes.items():
+            if given_.locality is Locality.LOCAL and f"populations/{name}/{attribute}" not in left:
+                assert same(
+                    np.asarray(given_.values).reshape(-1),
+                    np.asarray(after.populations[name][attribute]).reshape(-1),
+                )
+    for name, projection in state.projections.items():
+        made, rows = after.projections[name], projection.connectivity
+        filled = rows.row_sizes > 0
+        assert same(made.connectivity.post_ranks, rows.post_ranks[filled])
+        assert same(made.pre_ranks, projection.pre_ranks)
+        for attribute in projection.variables:
+            if attribute == "w" and f"projections/{name}/w" not in left:
+                assert (
+                    same(np.broadcast_to(projection["w"], rows.n_synapses), made["w"])
+                    or rows.n_rows != filled.sum()
+                )
+
+
+def test_attributes_may_have_any_name(tmp_path):
+    odd = ["node_type_id", "edge_type_id", "a\x85b", "line\nbreak", "\r", "'", '"', " ", "@library"]
+    state = network()
+    ff = replace(state.projections["ff"], parameters=dict.fromkeys(odd, 0.5))
+    grid = PopulationState("in", (4,), parameters={name: 0.5 for name in odd if name != "node_type_id"})
+    ann_ckpt.export(network(populations=[grid], projections=[ff]), tmp_path / "c", format="sonata")
+    after = back(tmp_path / "c")
+    for name in odd:
+        if name not in ("node_type_id", "edge_type_id"):
+            assert after.projections["ff"][name] == after.populations["in"][name] == 0.5
+
+
+@given(NAMES)
+def test_names_come_back(name):
+    stored = in_file(name)
+    assert "/" not in stored
+    assert stored not in ("", ".", "..")
+    assert from_file(stored) == name
+
+
+def test_delays_without_a_step_are_kept_as_steps(tmp_path):
+    report = ann_ckpt.export(network(dt=None), tmp_path / "circuit", format="sonata")
+    assert "delay_steps" in str(report)
+    assert back(tmp_path / "circuit").projections["ff"].delays.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_delays_become_steps_only_where_they_are_some(circuit):
+    edges = circuit / "edges.h5"
+    found = sonata.examine(edges)
+    assert same(found.reading.state.projections["ff"]["delay"], [0.5, 1.0, 1.5, 2.0, 2.5])
+    assert "--dt" in str(found.reading.notes)
+    assert sonata.examine(edges, dt=0.25).reading.state.projections["ff"].delays.tolist() == [2, 4, 6, 8, 10]
+    uneven = sonata.examine(edges, dt=0.3)
+    assert "delay" in uneven.reading.state.projections["ff"]
+    assert "no whole steps" in str(uneven.reading.notes)
+
+
+def test_what_has_no_place_is_said(tmp_path):
+    rows = Connectivity.from_rows([0, 1, 2], [[0], [], [1]])
+    odd = ProjectionState(
+        "odd",
+        "somewhere",
+        "in",
+        "exc",
+        rows,
+        parameters={
+            "limit": Attribute(np.arange(3.0), Locality.SEMIGLOBAL),
+            "vectors": Attribute(np.ones((2, 3)), Locality.LOCAL),
+            "on": np.array([True, False]),
+        },
+        dynamics={"queue": np.arange(3)},
+    )
+    state = network(constants={"period": np.asarray(1.0)}, seed=3)
+    state = replace(state, projections=[*state.projections.values(), odd])
+    said = str(ann_ckpt.export(state, tmp_path / "c", format="sonata").unmapped)
+    for words in (
+        "period",
+        "dynamics are left out",
+        "seed",
+        "one value per dendrite",
+        "vectors",
+        "0 and 1",
+        "without a synapse",
+        "populations/somewhere",
+    ):
+        assert words in said
+    assert back(tmp_path / "c").populations["somewhere"].size == 2
+
+
+def test_edges_in_any_order_are_put_in_rows(circuit):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        group = file["edges/ff"]
+        order = np.array([3, 0, 2, 4, 1])
+        for name in ("source_node_id", "target_node_id"):
+            group[name][...] = group[name][()][order]
+        for name in ("syn_weight", "delay"):
+            group["0"][name][...] = group["0"][name][()][order]
+    made = back(circuit).projections["ff"]
+    before = network().projections["ff"].dendrite(1)
+    assert dict(zip(made.dendrite(1).pre_ranks, made.dendrite(1)["w"], strict=True)) == dict(
+        zip(before.pre_ranks, before["w"], strict=True)
+    )
+
+
+def test_ids_of_nodes_become_ranks(circuit):
+    with h5py.File(circuit / "nodes.h5", "r+") as file:
+        file["nodes/in/node_id"][...] = [40, 10, 30, 20]
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        ids = file["edges/ff/source_node_id"]
+        ids[...] = np.array([40, 10, 30, 20])[ids[()]]
+    assert same(back(circuit).projections["ff"].pre_ranks, network().projections["ff"].pre_ranks)
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        file["edges/ff/source_node_id"][0] = 11
+    with pytest.raises(CorruptFileError, match="not in population"):
+        back(circuit)
+
+
+def test_attributes_in_several_groups(circuit):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        group = file["edges/ff"]
+        group["edge_group_id"][...] = [0, 1, 0, 1, 1]
+        group["edge_group_index"][...] = [0, 2, 1, 0, 1]
+        weights = group["0/syn_weight"][()]
+        del group["0"]
+        group["0/syn_weight"] = weights[[0, 2]]
+        group["1/syn_weight"] = weights[[3, 4, 1]]
+        group["1/only_here"] = np.arange(3.0)
+    found = sonata.examine(circuit / "circuit_config.json").reading
+    assert same(found.state.projections["ff"]["w"], network().projections["ff"]["w"])
+    assert "some of the groups" in str(found.notes)
+
+
+def test_types_give_each_its_own_values(circuit):
+    with h5py.File(circuit / "nodes.h5", "r+") as file:
+        file["nodes/in/node_type_id"][...] = [7, 8, 8, 7]
+    (circuit / "node_types.csv").write_text(
+        "node_type_id size model_template\n7 1.5 'nrn a'\n8 2 \"nrn: b\"\n101 NULL NULL\n"
+    )
+    state = sonata.examine(circuit / "circuit_config.json").reading.state
+    assert same(state.populations["in"]["size"], [1.5, 2.0, 2.0, 1.5])
+    assert state.populations["in"].neuron_type.texts["8 model_template"] == "nrn: b"
+
+
+def test_load_and_read_take_it(circuit):
+    assert "ff" in ann_ckpt.read(circuit / "circuit_config.json").projections
+    assert "ff" in ann_ckpt.read(circuit / "edges.h5").projections
+
+
+def external_link(file):
+    del file["edges/ff/source_node_id"]
+    file["edges/ff/source_node_id"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def soft_link(file):
+    file["edges/ff/0/more"] = h5py.SoftLink("/edges/ff/0/syn_weight")
+
+
+def huge(file):
+    del file["edges/ff/0/syn_weight"]
+    file["edges/ff/0"].create_dataset("syn_weight", (10**12,), "f8", chunks=(1000,), compression="gzip")
+
+
+def external_data(file):
+    del file["edges/ff/0/syn_weight"]
+    file["edges/ff/0"].create_dataset("syn_weight", (5,), "f8", external=[("/etc/passwd", 0, 40)])
+
+
+@pytest.mark.parametrize("spoil", [external_link, soft_link, huge, external_data])
+def test_a_file_that_leads_elsewhere_is_refused(circuit, spoil):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        spoil(file)
+    with pytest.raises(UnsafeFileError, match=r"edges\.h5|"):
+        back(circuit)
+
+
+def fewer_targets(file):
+    ids = file["edges/ff/target_node_id"][()]
+    del file["edges/ff/target_node_id"]
+    file["edges/ff/target_node_id"] = ids[:-1]
+
+
+def negative(file):
+    del file["edges/ff/target_node_id"]
+    file["edges/ff/target_node_id"] = np.array([-1, 0, 0, 0, 0])
+
+
+def beyond(file):
+    file["edges/ff/target_node_id"][0] = 99
+
+
+def of_text(file):
+    del file["edges/ff/target_node_id"]
+    file["edges/ff/target_node_id"] = np.array([1.5] * 5)
+
+
+@pytest.mark.parametrize("spoil", [fewer_targets, negative, beyond, of_text])
+def test_a_file_that_is_wrong_is_refused(circuit, spoil):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        spoil(file)
+    with pytest.raises(CorruptFileError):
+        back(circuit)
+
+
+def test_a_cut_file_is_refused(circuit):
+    whole = (circuit / "edges.h5").read_bytes()
+    (circuit / "edges.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptFileError):
+        back(circuit)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"networks": 3}', '{"a": 1}', "{", "\xff"])
+def test_other_texts_are_not_taken_for_a_circuit(tmp_path, text):
+    (tmp_path / "x.json").write_text(text, encoding="latin1")
+    assert sonata.detect(tmp_path / "x.json") is None
+    with pytest.raises(UnrecognisedFileError):
+        sonata.examine(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        {"nodes": [{}]},
+        {"nodes": 3},
+        {"nodes": [{"nodes_file": "$X/nodes.h5"}]},
+        {"edges": [{"edges_file": 1}]},
+    ],
+)
+def test_a_wrong_configuration_is_refused(tmp_path, networks):
+    (tmp_path / "x.json").write_text(json.dumps({"networks": networks}))
+    with pytest.raises(CorruptFileError):
+        sonata.examine(tmp_path / "x.json")
+
+
+def test_checkpoints_are_not_taken_for_it(tmp_path):
+    ann_ckpt.write(network(), tmp_path / "net.h5")
+    assert sonata.detect(tmp_path / "net.h5") is None
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "circuit").mkdir()
+    (tmp_path / "circuit" / "mine").write_text("mine")
+    with pytest.raises(NotWritableError, match="not empty"):
+        ann_ckpt.export(network(), tmp_path / "circuit", format="sonata")
+    assert [p.name for p in tmp_path.rglob("*")] == ["circuit", "mine"]
+
+
+def test_nothing_is_left_where_it_fails(tmp_path):
+    nameless = ProjectionState("a\nb", "in", "out", "exc", Connectivity.from_rows([0], [[0]]))
+    with pytest.raises(OptionError, match="printable"):
+        ann_ckpt.export(network(projections=[nameless]), tmp_path / "circuit", format="sonata")
+    assert not list(tmp_path.iterdir())
