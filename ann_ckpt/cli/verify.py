@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import tempfile
 from typing import Any
 
 import click
@@ -64,6 +66,7 @@ class _Durations(_Duration):
             "two saves",
         ),
         ("ann-ckpt verify-resume model.py:build --run trial --at 2 --for 3", "calls of trial(net)"),
+        ("ann-ckpt verify-resume model.py:build --at 1s --for 1s --matrix threads=1,2", "four runs"),
         ("ann-ckpt verify-resume model.py:build --at 1s --for 1s --barrier", "save with a reseed barrier"),
     ],
 )
@@ -73,6 +76,20 @@ class _Durations(_Duration):
 @click.option("--run", metavar="FUNCTION", help="Call this with the network; --at and --for count calls.")
 @click.option(
     "--arg", "arguments", metavar="NAME=VALUE", multiple=True, help="Argument of FUNCTION, JSON or text."
+)
+@click.option("--inside", type=_Duration(), help="Save at this time inside the next call of --run.")
+@click.option(
+    "--other",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="--arg of the resumed process, such as seed=2.",
+)
+@click.option(
+    "--matrix", metavar="NAME=VALUE,...", help="Save with each value of an argument, and resume with each."
+)
+@click.option("--copy", type=click.Choice(["exported", "pruned", "converted"]), help="Resume from a copy.")
+@click.option(
+    "--restarts", type=click.IntRange(min=1), default=1, help="Resume so often, one after the other."
 )
 @click.option("--barrier", is_flag=True, help="Reseed the random generators where it is saved.")
 @click.option("--directory", metavar="DIR", help="Compile and keep files here, not in a temporary folder.")
@@ -85,6 +102,11 @@ def verify_resume_command(
     duration: float,
     run: str | None,
     arguments: tuple[str, ...],
+    inside: float | None,
+    other: tuple[str, ...],
+    matrix: str | None,
+    copy: str | None,
+    restarts: int,
     barrier: bool,
     directory: str | None,
     junit_file: str | None,
@@ -98,15 +120,27 @@ def verify_resume_command(
     """
     if junit_file is not None:
         check_text_target(junit_file)
-    reports = verify_resume(
-        model,
-        at=at,
-        duration=duration,
-        barrier=barrier,
-        directory=directory,
-        run=run,
-        arguments=dict(map(_argument, arguments)),
-    )
+    given, instead = (dict(map(_argument, texts)) for texts in (arguments, other))
+    reports: list[ResumeReport] = []
+    with contextlib.ExitStack() as stack:
+        pairs = _pairs(matrix)
+        if len(pairs) > 1 and directory is None:
+            # What one pair compiles serves the next.
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ann_ckpt-"))
+        for one, another in pairs:
+            reports += verify_resume(
+                model,
+                at=at,
+                duration=duration,
+                barrier=barrier,
+                directory=directory,
+                run=run,
+                arguments=given | one,
+                inside=inside,
+                other=instead | another,
+                copy=copy,
+                restarts=restarts,
+            )
     if junit_file is not None:
         with atomic_write(junit_file) as temporary:
             temporary.write_text(junit(reports), encoding="utf-8")
@@ -117,6 +151,15 @@ def verify_resume_command(
         for report in reports:
             _print_resume(report)
     return 0 if all(report.ok for report in reports) else 1
+
+
+def _pairs(matrix: str | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return what is built, and what is built instead in the resumed process: each value with each."""
+    if matrix is None:
+        return [({}, {})]
+    name, _, values = matrix.partition("=")
+    named = [dict([_argument(f"{name}={value}")]) for value in values.split(",")]
+    return [(one, another) for one in named for another in named]
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -6,7 +6,8 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from ann_ckpt.adapters.simulators import SIMULATORS
 from ann_ckpt.api import load, save
+from ann_ckpt.errors import CheckpointError, OptionError
 from ann_ckpt.model import NetworkState, PopulationState, ProjectionState
 
 _MOST_STEPS = 1000
@@ -31,8 +33,21 @@ def main() -> None:
     # Simulators look at the command line too, and this one is not for them.
     del sys.argv[1:]
     given = json.loads(arguments)
-    model = _Model(given)
-    Path(answer).write_text(json.dumps(_RUNS[kind](model, given)))
+    try:
+        answered = _RUNS[kind](_Model(given), given)
+    except CheckpointError as error:
+        sys.exit(str(error))
+    except Exception as error:  # noqa: BLE001  (whatever the script raises)
+        sys.exit(_traceback(error))
+    Path(answer).write_text(json.dumps(answered))
+
+
+def _traceback(error: Exception) -> str:
+    """Return a traceback that begins where our own calls end."""
+    whole = traceback.TracebackException.from_exception(error)
+    ours = [i for i, frame in enumerate(whole.stack) if frame.filename == __file__]
+    whole.stack = traceback.StackSummary.from_list(list(whole.stack)[ours[-1] + 1 :] or list(whole.stack))
+    return "".join(whole.format())
 
 
 class _Model:
@@ -53,6 +68,40 @@ class _Model:
         for _ in range(round(amount)):
             self._run(self.network)
 
+    def meet(self, given: dict[str, Any], act: Callable[[], Any], amount: float, *, skip: bool) -> Any:
+        """Act at the time of the save, then go on; return what ``act`` does.
+
+        Between two calls that is now. Inside one, it is during the next call: with ``skip``, what
+        that simulates before is left out, as it was simulated by the process that saved.
+        """
+        if given["inside"] is None:
+            done = act()
+            self.go_on(amount)
+            return done
+        left, simulate = given["inside"], self.network.simulate
+        answers: list[Any] = []
+
+        def counted(duration: float, *more: Any, **options: Any) -> Any:
+            nonlocal left
+            if answers or duration < left:
+                left -= duration
+                return None if skip and not answers else simulate(duration, *more, **options)
+            if not skip:
+                simulate(left, *more, **options)
+            answers.append(act())
+            return simulate(duration - left, *more, **options) if duration > left else None
+
+        self.network.simulate = counted
+        try:
+            self.go_on(1)
+        finally:
+            self.network.simulate = simulate
+        if not answers:
+            simulated = f"the call of {given['run']} simulated {given['inside'] - left:g} ms"
+            raise OptionError(f"inside={given['inside']:g}: {simulated}")
+        self.go_on(amount - 1)
+        return answers[0]
+
     def digests(self) -> dict[str, str]:
         """Return a digest of everything that can be read, by path."""
         return {path: _digest(array) for path, array in _arrays(self.state())}
@@ -61,11 +110,14 @@ class _Model:
         """Read the network."""
         return SIMULATORS.find(self.network).read().state
 
-    def steps(self, amount: float) -> Iterator[int]:
-        """Yield 0, then the number of each step or call, up to ``amount`` or a thousand."""
+    def steps(self, given: dict[str, Any], act: Callable[[], Any]) -> Iterator[int]:
+        """Act at the time of the save; yield 0, then the number of each step or call, up to a thousand."""
+        amount = given["duration"]
         one = 1.0 if self._run is not None else self.state().dt or amount
-        yield 0
-        for step in range(1, 1 + min(_MOST_STEPS, round(amount / one))):
+        first = 0 if given["inside"] is None else 1
+        self.meet(given, act, first, skip="watched" in given)
+        yield first
+        for step in range(first + 1, 1 + min(_MOST_STEPS, round(amount / one))):
             self.go_on(one)
             yield step
 
@@ -73,9 +125,12 @@ class _Model:
 def _through(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Simulate to the end without looking at anything."""
     model.go_on(given["at"])
-    if given["barrier"]:
-        save(f"{given['ended']}.barrier.h5", network=model.network, barrier=True)
-    model.go_on(given["duration"])
+
+    def act() -> None:
+        if given["barrier"]:
+            save(f"{given['ended']}.barrier.h5", network=model.network, barrier=True)
+
+    model.meet(given, act, given["duration"], skip=False)
     save(given["ended"], network=model.network)
     return []
 
@@ -83,34 +138,41 @@ def _through(model: _Model, given: dict[str, Any]) -> list[Any]:
 def _interrupted(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Save on the way, and go on."""
     model.go_on(given["at"])
-    save(given["saved"], network=model.network, barrier=given["barrier"])
-    model.go_on(given["duration"])
+
+    def act() -> None:
+        save(given["saved"], network=model.network, barrier=given["barrier"])
+
+    model.meet(given, act, given["duration"], skip=False)
     save(given["ended"], network=model.network)
     return []
 
 
 def _resumed(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Start from the file."""
-    notes: list[Any] = load(given["saved"], network=model.network).to_dict()["notes"]
-    model.go_on(given["duration"])
+    report = model.meet(
+        given, lambda: load(given["saved"], network=model.network), given["duration"], skip=True
+    )
     save(given["ended"], network=model.network)
+    notes: list[Any] = report.to_dict()["notes"]
     return notes
 
 
 def _watched(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Save on the way, and look at everything after each step."""
     model.go_on(given["at"])
-    save(given["ended"], network=model.network, barrier=given["barrier"])
-    return [model.digests() for _ in model.steps(given["duration"])]
+
+    def act() -> None:
+        save(given["ended"], network=model.network, barrier=given["barrier"])
+
+    return [[step, model.digests()] for step in model.steps(given, act)]
 
 
 def _compared(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Start from the file, and return the first step after which something differs, and what does."""
-    watched = json.loads(Path(given["watched"]).read_text())
-    load(given["saved"], network=model.network)
-    for step in model.steps(given["duration"]):
-        here = model.digests()
-        differ = [p for p in {**watched[step], **here} if watched[step].get(p) != here.get(p)]
+    watched = dict(json.loads(Path(given["watched"]).read_text()))
+    for step in model.steps(given, lambda: load(given["saved"], network=model.network)):
+        there, here = watched[step], model.digests()
+        differ = [p for p in {**there, **here} if there.get(p) != here.get(p)]
         if differ:
             return [step, differ]
     return []

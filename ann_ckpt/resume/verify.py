@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 from xml.etree import ElementTree as ET
@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.sandbox.client import import_path
-from ann_ckpt.api import read
+from ann_ckpt.api import read, write
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import Array, NetworkState, blocks, differences
 from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Report
+from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [
     "ResumeReport",
@@ -70,6 +71,10 @@ class ResumeReport(Report):
     run: str = ""
     """The function of the script that was called instead of simulating; then ``at`` and ``duration``
     count its calls."""
+    how: str = ""
+    """What was done otherwise than saving once and loading the file itself into the same model."""
+    disturbed: bool = False
+    """Whether runs that save nothing are the same, so that saving is what changes them."""
 
     @property
     def ok(self) -> bool:
@@ -81,9 +86,12 @@ class ResumeReport(Report):
         unit = f"calls of {self.run}" if self.run else "ms"
         what = (
             f"{printable(self.model, 400)}: saved at {self.at:g} {unit}, resumed for {self.duration:g} {unit}"
+            f"{f' ({printable(self.how, 400)})' if self.how else ''}"
         )
         if self.ok:
             return f"{what}: exact, {self.compared} arrays are the same bit for bit"
+        if self.disturbed:
+            return f"{what}: the run that was saved differs from those that were not; saving changes it"
         if self.unsteady:
             return f"{what}: two runs differ without any resuming; {_SEEDS}"
         first = f"; {printable(self.culprit, 400)}" if self.culprit else ""
@@ -100,6 +108,10 @@ def verify_resume(
     directory: str | os.PathLike[str] | None = None,
     run: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    inside: float | None = None,
+    other: Mapping[str, Any] | None = None,
+    copy: str | None = None,
+    restarts: int = 1,
 ) -> ResumeReport: ...
 
 
@@ -113,6 +125,10 @@ def verify_resume(
     directory: str | os.PathLike[str] | None = None,
     run: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    inside: float | None = None,
+    other: Mapping[str, Any] | None = None,
+    copy: str | None = None,
+    restarts: int = 1,
 ) -> tuple[ResumeReport, ...]: ...
 
 
@@ -125,6 +141,10 @@ def verify_resume(
     directory: str | os.PathLike[str] | None = None,
     run: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    inside: float | None = None,
+    other: Mapping[str, Any] | None = None,
+    copy: str | None = None,
+    restarts: int = 1,
 ) -> ResumeReport | tuple[ResumeReport, ...]:
     """Run a model with and without a save and a load in a new process, and compare.
 
@@ -150,6 +170,17 @@ def verify_resume(
         ``at`` and ``duration`` are numbers of calls then.
     arguments : mapping, optional
         What ``build`` is called with, by name; as JSON can hold it.
+    inside : float, optional
+        Save so many ms after the call of ``run`` that follows the ``at``-th has begun. The resumed process
+        calls it from its beginning, skips what it simulates until then, and loads.
+    other : mapping, optional
+        What the resumed process calls ``build`` with instead: another seed, so that it draws other
+        connections, or another number of threads.
+    copy : str, optional
+        Load a copy of the file: ``"exported"`` from a store, ``"pruned"``, from a store whose other
+        checkpoints were removed, or ``"converted"``, read and written anew.
+    restarts : int
+        In how many processes, one after the other, the rest is run: each loads what the one before it saved.
 
     Returns
     -------
@@ -174,10 +205,28 @@ def verify_resume(
             f"run={printable(repr(run), 80)}, at={at}, duration={duration}: expected a function of the "
             "script, and numbers of calls"
         )
+    if inside is not None and not (run is not None and inside > 0):
+        raise OptionError(
+            f"inside={inside}, run={run!r}: expected ms above 0, and a function that simulates them"
+        )
+    if copy not in _COPIES:
+        raise OptionError(
+            f"copy={printable(repr(copy), 80)}: expected one of {', '.join(filter(None, _COPIES))}"
+        )
+    if restarts < 1 or (run is not None and duration % restarts):
+        raise OptionError(f"restarts={restarts}: expected at least 1, and as many calls for each")
     try:
-        named = json.loads(json.dumps(dict(arguments or {})))
+        named, instead = (json.loads(json.dumps(dict(given or {}))) for given in (arguments, other))
     except (TypeError, ValueError) as error:
-        raise OptionError(f"arguments= takes what JSON can hold: {printable(error, 200)}") from error
+        raise OptionError(
+            f"arguments= and other= take what JSON can hold: {printable(error, 200)}"
+        ) from error
+    how = ", ".join(filter(None, (
+        f"saved {inside:g} ms inside a call" if inside is not None else "",
+        f"from a copy that was {copy}" if copy else "",
+        f"in {restarts} processes" if restarts > 1 else "",
+        "built with " + ", ".join(f"{k}={v}" for k, v in instead.items()) if instead else "",
+    )))  # fmt: skip
     with _folder(directory) as folder:
         reports = []
         for time in times:
@@ -192,37 +241,80 @@ def verify_resume(
                 "duration": duration,
                 "barrier": barrier,
                 "directory": os.fspath(folder / "compiled"),
+                "inside": inside,
             }
-            reports.append(_verified(place, given))
+            reports.append(_verified(place, given, instead, copy, restarts, how))
     return reports[0] if isinstance(at, int | float) else tuple(reports)
 
 
-def _verified(folder: Path, given: dict[str, Any]) -> ResumeReport:
+def _verified(
+    folder: Path, given: dict[str, Any], other: dict[str, Any], copy: str | None, restarts: int, how: str
+) -> ResumeReport:
     """Run a model three times, and compare; each run is a process of its own."""
-    files = {n: os.fspath(folder / f"{n}.h5") for n in ("through", "saved", "ended", "resumed", "watched")}
+    names = ("through", "again", "saved", "copy", "ended", "resumed", "watched")
+    files = {n: os.fspath(folder / f"{n}.h5") for n in names}
     _run("through", folder, given | {"ended": files["through"]})
     _run("interrupted", folder, given | {"saved": files["saved"], "ended": files["ended"]})
-    answer = _run("resumed", folder, given | {"saved": files["saved"], "ended": files["resumed"]})
-    through, ended, resumed = (read(files[name]) for name in ("through", "ended", "resumed"))
-    differing, unsteady = tuple(_differing(ended, resumed)), tuple(_differing(through, ended))
-    culprit = ""
-    if differing and not unsteady:
+    start = _copied(copy, files, folder)
+    instead = given | {"arguments": given["arguments"] | other}
+    leg = instead | {"duration": given["duration"] / restarts}
+    answer: list[Any] = []
+    for number in range(1, restarts + 1):
+        ended = files["resumed"] if number == restarts else os.fspath(folder / f"restart-{number}.h5")
+        answer += _run("resumed", folder, leg | {"saved": start, "ended": ended})
+        # Only the first starts inside a call: the others begin where calls end.
+        start, leg = ended, leg | {"inside": None}
+    through, ended_, resumed = (read(files[name]) for name in ("through", "ended", "resumed"))
+    if other:
+        # What the network was seeded with is no longer what its generators hold.
+        resumed = replace(resumed, seed=ended_.seed)
+    differing, unsteady = tuple(_differing(ended_, resumed)), tuple(_differing(through, ended_))
+    culprit, disturbed = "", False
+    if unsteady:
+        _run("through", folder, given | {"ended": files["again"]})
+        disturbed = not tuple(_differing(through, read(files["again"])))
+    elif differing:
         # What follows is only about where: a model that fails when it is run by steps has its answer.
         with contextlib.suppress(SimulatorError):
             _run("watched", folder, given | {"ended": files["watched"]})
-            more = {"saved": files["saved"], "watched": os.fspath(folder / "watched.json")}
-            culprit = _culprit(_run("compared", folder, given | more), given)
+            more = {"saved": _copied(copy, files, folder), "watched": os.fspath(folder / "watched.json")}
+            culprit = _culprit(_run("compared", folder, instead | more), given)
     return ResumeReport(
         model=f"{Path(given['script']).name}:{given['function']}",
         at=given["at"],
         duration=given["duration"],
-        compared=_count(ended),
+        compared=_count(ended_),
         differing=differing,
         unsteady=unsteady,
         notes=tuple(Note(**note) for note in answer),
         culprit=culprit,
         run=given["run"] or "",
+        how=how,
+        disturbed=disturbed,
     )
+
+
+_COPIES = (None, "exported", "pruned", "converted")
+
+
+def _copied(copy: str | None, files: Mapping[str, str], folder: Path) -> str:
+    """Return the file to start from: the one that was saved, or a copy that came about in another way."""
+    if copy is None:
+        return files["saved"]
+    if copy == "converted":
+        write(read(files["saved"]), files["copy"], compression="none")
+        return files["copy"]
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as place,
+        CheckpointStore(Path(place) / "copy.ckpt", "w") as store,
+    ):
+        # What the two have in common is stored with the first, and has to outlive it.
+        store.add(files["ended"])
+        store.add(files["saved"], tag="saved")
+        if copy == "pruned":
+            store.prune(keep_last=1, keep_tags=False)
+        store.export("saved", files["copy"])
+    return files["copy"]
 
 
 def _culprit(found: list[Any], given: dict[str, Any]) -> str:
@@ -296,9 +388,9 @@ def junit(reports: Sequence[ResumeReport]) -> str:
     )
     for report in reports:
         unit = f" calls of {report.run}" if report.run else " ms"
-        case = ET.SubElement(
-            suite, "testcase", classname=printable(report.model, 400), name=f"at {report.at:g}{unit}"
-        )
+        how = f" ({printable(report.how, 400)})" if report.how else ""
+        name = f"at {report.at:g}{unit}{how}"
+        case = ET.SubElement(suite, "testcase", classname=printable(report.model, 400), name=name)
         if not report.ok:
             failure = ET.SubElement(case, "failure", message=printable(report.headline(), 1000))
             failure.text = str(report)

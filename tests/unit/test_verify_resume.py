@@ -108,6 +108,24 @@ def late_trial(network):
     network.simulate(2)
 
 
+def long_trial(network):
+    network.simulate(3)
+    network.simulate(4)
+
+
+class Touchy(Model):
+    """Goes on by a step whenever somebody looks at it."""
+
+    def read(self, *selection):
+        reading = super().read(*selection)
+        super().simulate(1)
+        return reading
+
+
+def touchy():
+    return Touchy(seed=3, side=4)
+
+
 def broken():
     raise RuntimeError("no such model")
 
@@ -206,6 +224,12 @@ def test_a_builder_takes_arguments_and_a_network_is_taken_as_it_is(script: Path,
         {"at": []},
         {"at": [1.0, -1.0]},
         {"arguments": {"a": {1}}},
+        {"other": {"a": {1}}},
+        {"inside": 1.0},
+        {"inside": 0.0, "run": "trial"},
+        {"copy": "zipped"},
+        {"restarts": 0},
+        {"restarts": 2, "run": "trial"},
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_run(script: Path, wrong: dict[str, Any]) -> None:
@@ -232,8 +256,60 @@ def test_the_command_reports_to_a_ci(script: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_model_raises_is_shown(script: Path) -> None:
-    with pytest.raises(SimulatorError, match="no such model"):
+    with pytest.raises(SimulatorError, match="no such model") as caught:
         verify_resume(f"{script}:broken", at=1.0, duration=1.0)
+    printed = str(caught.value.details["printed"])
+    assert printed.startswith("Traceback")
+    assert str(script) in printed
+    assert "run.py" not in printed, "frames of our own say nothing about the script"
+
+
+def test_a_save_inside_a_call_restarts_and_another_seed(script: Path, tmp_path: Path) -> None:
+    report = verify_resume(
+        f"{script}:sized", at=2, duration=4, run="long_trial", inside=5.0, restarts=2, copy="pruned",
+        arguments={"side": 3}, other={"seed": 9}, directory=tmp_path,
+    )  # fmt: skip
+    assert report.ok, report
+    steps = {
+        n: ann_ckpt.read(tmp_path / f"{n}.h5").time_step for n in ("saved", "copy", "restart-1", "resumed")
+    }
+    assert steps == {"saved": 19, "copy": 19, "restart-1": 28, "resumed": 42}
+    said = "saved 5 ms inside a call, from a copy that was pruned, in 2 processes, built with seed=9"
+    assert said in report.headline()
+    with pytest.raises(SimulatorError) as caught:
+        verify_resume(f"{script}:build", at=2, duration=4, run="long_trial", inside=8.0)
+    assert "the call of long_trial simulated 7 ms" in str(caught.value.details)
+    assert "Traceback" not in str(caught.value.details)
+
+
+def test_what_differs_after_a_save_inside_a_call_is_named_with_the_call(script: Path) -> None:
+    report = verify_resume(f"{script}:late", at=2, duration=4, run="long_trial", inside=5.0)
+    assert report.culprit.endswith(" and 1 more, 1 call after the save")
+
+
+@pytest.mark.parametrize("copy", ["exported", "converted"])
+def test_a_copy_resumes_as_the_file_does(script: Path, tmp_path: Path, copy: str) -> None:
+    assert verify_resume(f"{script}:build", at=5.0, duration=3.0, copy=copy, directory=tmp_path).ok
+    assert ann_ckpt.read(tmp_path / "copy.h5").time_step == 5
+
+
+def test_a_model_that_saving_changes_is_told_from_one_without_seeds(script: Path) -> None:
+    report = verify_resume(f"{script}:touchy", at=5.0, duration=3.0)
+    assert not report.ok
+    assert report.disturbed
+    assert "saving changes it" in report.headline()
+
+
+def test_a_matrix_saves_with_each_value_and_resumes_with_each(script: Path, tmp_path: Path) -> None:
+    given = [f"{script}:sized", "--at", "5ms", "--for", "2ms", "--arg", "side=3", "--matrix", "seed=3,5"]
+    given += ["--json", "--junit", f"{tmp_path}/r.xml"]
+    result = CliRunner().invoke(verify_resume_command, given, standalone_mode=False)
+    assert result.return_value == 0, result
+    assert [found["how"] for found in json.loads(result.output)] == [
+        f"built with seed={seed}" for seed in (3, 5, 3, 5)
+    ]
+    names = [case.get("name") for case in ET.parse(tmp_path / "r.xml").getroot().findall("testcase")]
+    assert names[1] == "at 5 ms (built with seed=5)"
 
 
 def test_the_tools_beside_the_interpreter_come_first(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ CALLS = {
 OF_THE_COMMAND_LINE = {
     # The exit status, and files that a program writes by itself from what the call returns.
     "diff": {"exit_code"},
-    "verify-resume": {"junit_file"},
+    "verify-resume": {"junit_file", "matrix"},
     "runs": {"parquet", "ro_crate"},
 }
 
