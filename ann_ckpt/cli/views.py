@@ -6,7 +6,7 @@ Text shortens long rows, since it is for eyes; a document holds every value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -34,6 +34,7 @@ from ann_ckpt.cli.output import (
     table,
 )
 from ann_ckpt.errors import OptionError
+from ann_ckpt.format.layout import escape
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import AttributeInfo, Dendrite, PopulationState, TypeInfo
 from ann_ckpt.report import count, human_bytes
@@ -307,7 +308,13 @@ def complete_paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
     """Complete paths inside the file that was already given on the command line."""
     try:
         with open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
-            return [CompletionItem(e.path) for e in entries(checkpoint) if e.path.startswith(incomplete)]
+            groups: dict[str, Iterable[str]] = {
+                "populations": checkpoint.populations,
+                "projections": checkpoint.projections,
+            }
+            paths = [f"{group}/{escape(name)}" for group, members in groups.items() for name in members]
+            paths += [entry.path for entry in entries(checkpoint)] + ["metadata", "provenance"]
+            return [CompletionItem(path) for path in paths if path.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - nothing is said in the middle of a line that somebody types
         return []
 

@@ -26,6 +26,13 @@ def test_paths_inside_the_file(shell: Run, demo_file: Path) -> None:
     assert completions(shell, "show", demo_file.name, "projections/forward/p") == expected
 
 
+def test_projections_themselves(shell: Run, demo_file: Path) -> None:
+    found = completions(shell, "show", demo_file.name, "projections/f")
+    assert "projections/forward" in found
+    assert "projections/forward/w" in found
+    assert completions(shell, "show", demo_file.name, "prov") == {"provenance"}
+
+
 def test_no_paths_of_a_file_that_is_none(shell: Run) -> None:
     assert completions(shell, "show", "absent.h5", "pro") == set()
 
