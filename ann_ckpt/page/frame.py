@@ -41,7 +41,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 .ac-fig,.moving>*{min-width:0;max-width:100%}
 .controls label{max-width:100%}
 .controls label select{width:min(100%,22rem)}
-.ac tbody th{font-weight:500;color:var(--soft)}
+.ac tbody th{min-width:5.5em;font-weight:500;color:var(--soft)}
 .ac .ac-note{opacity:1;color:var(--soft)}
 .ac figcaption{font-size:14px}
 .ac pre{font-size:13px;background:var(--card);padding:.6em .8em;border-radius:.4rem}

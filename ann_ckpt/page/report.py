@@ -308,7 +308,7 @@ def _projections(page: _Page) -> str:
             "size": human_bytes(projection.nbytes),
             "delays": "not known"
             if delays is None
-            else f"{delays} steps"
+            else count(delays, "step")
             if isinstance(delays, int)
             else "one per synapse",
         }
