@@ -25,7 +25,7 @@ from ann_ckpt.adapters.brian2.mapping import (
 from ann_ckpt.model import Array, Connectivity, ProjectionState, Resume
 from ann_ckpt.model.arrays import plain_array
 
-__all__ = ["LiveSynapses"]
+__all__ = ["LiveSynapses", "SynapsesInRows"]
 
 _MOST = 2**31 - 1
 """Brian numbers synapses with 32 bits."""
@@ -34,7 +34,7 @@ _LONGEST = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class SynapsesInRows:
     """Synapses in rows, and what they were made from."""
 
     digest: tuple[str, str]
@@ -43,7 +43,7 @@ class _Rows:
     places: NDArray[np.int32] | None
 
 
-_ROWS: WeakKeyDictionary[Any, _Rows] = WeakKeyDictionary()
+_ROWS: WeakKeyDictionary[Any, SynapsesInRows] = WeakKeyDictionary()
 """Putting synapses into rows takes longer than reading them, and they seldom change."""
 
 
@@ -106,11 +106,11 @@ class LiveSynapses(LivePart):
         return own if variable.scalar or places is None else _InRows(np.asarray(own), places)
 
     @property
-    def _rows(self) -> _Rows:
+    def _rows(self) -> SynapsesInRows:
         """The synapses in rows: those of the file that they were loaded from, else made now."""
         known, digest = _ROWS.get(self.thing), self._digest()
         if known is None or known.digest != digest:
-            known = _ROWS[self.thing] = _Rows(digest, *rows_of(*self._ends()))
+            known = _ROWS[self.thing] = SynapsesInRows(digest, *rows_of(*self._ends()))
         return known
 
     def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -255,7 +255,7 @@ class LiveSynapses(LivePart):
         own_pre[:] = np.asarray(rows.pre_ranks)[order]
         own_post[:] = np.repeat(rows.post_ranks, rows.row_sizes)[order]
         in_rows = np.array_equal(order, places) and bool(np.all(order[1:] > order[:-1]))
-        _ROWS[synapses] = _Rows(self._digest(), rows, order, None if in_rows else places)
+        _ROWS[synapses] = SynapsesInRows(self._digest(), rows, order, None if in_rows else places)
         synapses._connect_called = True
         self.count()
         for name, pathway in self._pathways.items():

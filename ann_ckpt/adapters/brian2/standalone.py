@@ -1,0 +1,436 @@
+"""Networks of C++ standalone mode: what a program left is read, and what a new build begins with is set.
+
+After a run, Brian2 2.11 leaves every array, the queues of spikes and the random generator in a folder;
+versions before leave the arrays only. A new build starts from a state by lines in front of its run:
+arrays that are filled, and texts that the program reads as it wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.brian2.live import ACTIVE, LivePart
+from ann_ckpt.adapters.brian2.mapping import (
+    NETWORK_TIME,
+    Role,
+    queue_arrays,
+    queue_slots,
+    role_in_population,
+    role_in_projection,
+    unsound_queue,
+)
+from ann_ckpt.adapters.brian2.population import LiveGroup
+from ann_ckpt.adapters.brian2.projection import LiveSynapses, SynapsesInRows
+from ann_ckpt.adapters.brian2.simulator import BrianSimulator
+from ann_ckpt.adapters.protocol import Owner
+from ann_ckpt.errors import SimulatorError, printable
+from ann_ckpt.model import Array, Connectivity, Exactness, NetworkState, ProjectionState, Resume
+
+__all__ = ["GENERATOR", "NextBuild", "captured", "network_of"]
+
+GENERATOR = "random.standalone"
+"""The Mersenne twister of a program: 624 words and the position, uint32, shape ``(625,)``."""
+_WORDS = 625
+_HEADER = "<sstream>"
+_LITERAL = 10_000
+"""Characters of one text in a C++ program."""
+
+
+def network_of(device: Any, *, ran: bool) -> tuple[Any, Any]:
+    """Return the one network of a device, and the device itself.
+
+    Parameters
+    ----------
+    device : brian2.devices.cpp_standalone.device.CPPStandaloneDevice
+        Or ``brian2.device``, which stands for it.
+    ran : bool
+        Whether it has to have been run, or must not.
+
+    Raises
+    ------
+    SimulatorError
+        If this is no such device, its program has several threads, there is no one network, or
+        it was run and should not have been, or the other way round.
+    """
+    from brian2 import Network, get_device, prefs
+    from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+    from brian2.devices.device import CurrentDeviceProxy
+
+    if isinstance(device, CurrentDeviceProxy):
+        device = get_device()
+    if not isinstance(device, CPPStandaloneDevice):
+        raise SimulatorError(
+            f"a {type(device).__name__} is no device of C++ standalone mode",
+            details={"hint": "pass brian2.get_device(); networks in memory are saved and loaded themselves"},
+        )
+    if prefs["devices.cpp_standalone.openmp_threads"]:
+        raise SimulatorError(
+            "the program has several threads, each with its own spikes and random numbers",
+            details={"hint": "set prefs.devices.cpp_standalone.openmp_threads to 0"},
+        )
+    if ran and not device.has_been_run:
+        raise SimulatorError("the program has not been run", details={"hint": "capture after device.build()"})
+    if not ran and device.networks:
+        raise SimulatorError(
+            "a run is part of this program already",
+            details={"hint": "insert before the first run, after device.reinit() and device.activate()"},
+        )
+    networks = device.networks if ran else [network() for network in Network.__instances__()]
+    found = {id(network): network for network in networks if network is not None and network.objects}
+    if len(found) != 1:
+        raise SimulatorError(
+            f"there are {len(found)} networks in this program; expected one",
+            details={"hint": "make one Network of all objects"},
+        )
+    return next(iter(found.values())), device
+
+
+# --- what a program left ----------------------------------------------------------------
+
+
+def captured(device: Any) -> NetworkState:
+    """Return the state in which the program of a device ended, in memory."""
+    return _Ended(*network_of(device, ran=True)).read().state.in_memory()
+
+
+class _EndedSynapses(LiveSynapses):
+    """Synapses whose arrays a program left, with the queues of spikes beside them."""
+
+    results = Path()
+
+    def dynamics(self) -> dict[str, NDArray[Any]]:
+        """Read what they carry."""
+        found = LivePart.dynamics(self)
+        for name, pathway in self._pathways.items():
+            path = self.results / f"{pathway.name}_queue"
+            if path.exists():
+                found |= queue_arrays(name, _slots(path))
+        return found
+
+
+class _Ended(BrianSimulator):
+    """A network whose program has ended; Brian2 reads the arrays where it left them."""
+
+    def __init__(self, network: Any, device: Any) -> None:
+        super().__init__(network)
+        self._cpp = device
+        self._results = Path(device.results_dir)
+        if (done := device._last_run_completed_fraction) != 1.0:
+            raise SimulatorError(f"the program was stopped after {done:.0%} of its last run")
+
+    def _projection(self, name: str) -> LiveSynapses:
+        found = _EndedSynapses(
+            self._content.projections[name],
+            exact=True,
+            ignored=self._ignored,
+            dt=float(self._content.reference.dt_),
+        )
+        found.results = self._results
+        return found
+
+    def _dynamics(self) -> dict[str, Array]:
+        found = _flags(self)
+        found[NETWORK_TIME] = np.array(self._network.t_ - self._time_of_step(self._step()))
+        if (generator := self._generator()) is not None:
+            found[GENERATOR] = generator
+        return found
+
+    def _generator(self) -> NDArray[np.uint32] | None:
+        path = self._results / "random_generator_state"
+        words = np.array(path.read_text().split() if path.exists() else [], np.uint64).astype(np.uint32)
+        return words if words.size == _WORDS else None
+
+    def _resuming(self, populations: list[str], projections: list[str]) -> Resume:
+        reasons = list(super()._resuming(populations, projections).reasons)
+        if self._generator() is None:
+            reasons.append("random numbers and spikes under way, which Brian2 leaves since 2.11")
+        elif self._draws_normal_numbers():
+            reasons.append("one stored normal number, which the program does not leave")
+        return Resume(Exactness.APPROXIMATE, tuple(reasons)) if reasons else Resume(Exactness.EXACT)
+
+    def _draws_normal_numbers(self) -> bool:
+        """Whether any code asks for them; they are made in pairs, and the second one waits."""
+        code = (Path(self._cpp.project_dir) / "code_objects").glob("*.cpp")
+        return any("_randn(_vectorisation_idx)" in path.read_text() for path in code)
+
+
+def _slots(path: Path) -> list[list[int]]:
+    """Return a queue from now on; the file has which slot is now, how many there are, and each of them."""
+    numbers = iter(map(int, path.read_text().split()))
+    now, count = next(numbers), next(numbers)
+    slots = [[next(numbers) for _ in range(next(numbers))] for _ in range(count)]
+    return [*slots[now:], *slots[:now]]
+
+
+# --- what a new build begins with -------------------------------------------------------
+
+
+class NextBuild(BrianSimulator):
+    """A network that has not been run: what is set becomes lines of its program.
+
+    Nobody knows its values before the program runs, so that every state is another one.
+
+    Parameters
+    ----------
+    network : brian2.Network
+    device : brian2.devices.cpp_standalone.device.CPPStandaloneDevice
+    """
+
+    def __init__(self, network: Any, device: Any) -> None:
+        super().__init__(network)
+        self._cpp = device
+        self._synapses: dict[str, _NextSynapses] = {}
+
+    def _population(self, name: str) -> _NextGroup:
+        found = _NextGroup(self._content.populations[name], exact=True, ignored=self._ignored)
+        found.device = self._cpp
+        return found
+
+    def _projection(self, name: str) -> _NextSynapses:
+        if name not in self._synapses:
+            thing, dt = self._content.projections[name], float(self._content.reference.dt_)
+            found = _NextSynapses(thing, exact=True, ignored=self._ignored, dt=dt)
+            found.device = self._cpp
+            self._synapses[name] = found
+        return self._synapses[name]
+
+    def _dynamics(self) -> dict[str, Array]:
+        return {**_flags(self), NETWORK_TIME: np.array(0.0), GENERATOR: np.zeros(_WORDS, np.uint32)}
+
+    def connect(self, projection: ProjectionState) -> None:
+        """Put stored synapses in place of those that the program will have made by then."""
+        self._projection(projection.name).connect(projection)
+
+    def _set_time(self, seconds: float) -> None:
+        self._network.t_ = seconds  # the clocks follow when it is run
+
+    def _check_ends(self) -> None:
+        """Do nothing: synapses that end at synapses are refused."""
+
+    def refuse_dynamics(self, stored: Owner) -> str | None:
+        """Say why what ``stored`` carries does not fit the object of its name."""
+        words = stored.dynamics.get(GENERATOR) if isinstance(stored, NetworkState) else None
+        if words is not None and (words.shape != (_WORDS,) or words.dtype != np.uint32):
+            return f"{GENERATOR} is not the state of a Mersenne twister"
+        return super().refuse_dynamics(stored)
+
+    def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
+        """Set what the object of the name of ``stored`` carries."""
+        if isinstance(stored, NetworkState):
+            # The process's own random numbers are none of the program's.
+            super().set_dynamics(stored, {n: a for n, a in dynamics.items() if not n.startswith("random.")})
+            if GENERATOR in dynamics:
+                target = "brian::_random_generators[0]"
+                self._cpp.insert_code("main", f"{target}.seed(0ul);  // forgets a stored normal number")
+                _read_in(self._cpp, target, np.asarray(dynamics[GENERATOR]).tolist())
+        else:
+            super().set_dynamics(stored, dynamics)
+
+    def reseed(self, seed: int) -> None:
+        """Give the program's random numbers a seed."""
+        self._cpp.seed(seed % 2**32)
+
+    def barrier(self) -> None:
+        """Refuse: there is no state to make a seed from before the program runs."""
+        raise SimulatorError("a program that has not been run cannot be reseeded from its state")
+
+
+class _Next(LivePart):
+    """What groups and synapses have in common before the program runs."""
+
+    device: Any = None
+
+    def dynamics(self) -> dict[str, NDArray[Any]]:
+        """Return nothing: it is not known yet."""
+        return {}
+
+    def forget(self) -> None:
+        """Do nothing: nothing is under way when a program begins."""
+
+    def put(self, variable: Any, values: Any) -> None:
+        """Let the program fill an array."""
+        from brian2.core.variables import DynamicArrayVariable
+
+        array = np.array(values, variable.dtype).reshape(-1)
+        dynamic = isinstance(variable, DynamicArrayVariable)
+        self.device.array_cache[variable] = None if dynamic else array
+        if array.size:
+            name = self.device.get_array_name(variable, access_data=False)
+            source = self.device.static_array(name, array)
+            self.device.main_queue.append(("set_by_array", (name, source, dynamic)))
+
+    def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
+        here, parts = self._carrying(), 1 + len(self.contained())
+        for name, array in dynamics.items():
+            if name == ACTIVE and (array.shape != (parts,) or array.dtype != np.bool_):
+                yield f"it has {array.shape[0] if array.shape else 1} parts in the file, {parts} here"
+            elif self._is_special(name):
+                continue
+            elif name not in here:
+                yield f"it carries {name} in the file, and not here"
+            elif array.shape != (here[name].size,) or array.dtype != np.dtype(here[name].dtype):
+                yield f"{name} is {array.dtype} of the shape {array.shape} in the file, and another here"
+
+    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
+        """Let the program set arrays, and Brian2 leave out what does not run."""
+        for name, variable in self._carrying().items():
+            if name in dynamics:
+                self.put(variable, dynamics[name])
+        if ACTIVE in dynamics:
+            flags = np.asarray(dynamics[ACTIVE]).tolist()
+            for part, active in zip((self.thing, *self.contained()), flags, strict=True):
+                part.active = active
+
+
+class _NextGroup(_Next, LiveGroup):
+    """A group before the program runs."""
+
+    def role(self, name: str) -> Role:
+        """Return what one of its arrays is in a state."""
+        v = self._arrays[name]
+        return role_in_population(name, constant=v.constant, scalar=v.scalar, length=v.size, size=self.size)
+
+    def values(self, variable: Any) -> Array:
+        """Return zeros."""
+        return np.zeros(() if variable.scalar else (variable.size,), variable.dtype)
+
+    def set(self, attribute: str, values: Array) -> None:
+        """Set one attribute."""
+        self.put(self.attributes[attribute], values)
+
+    def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
+        if not self._generates:
+            yield from super()._faults(dynamics)
+            return
+        # Where among its spikes it is follows from the time.
+        for name, own in (("spike_time", self.thing._spike_time), ("neuron_index", self.thing._neuron_index)):
+            if name in dynamics and not np.array_equal(np.asarray(dynamics[name]), own):
+                yield f"{name} is another one in the file: its spikes are part of the program"
+
+    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
+        """Set what it carries, unless it is given its spikes."""
+        if not self._generates:
+            super().set_dynamics(dynamics)
+
+
+class _NextSynapses(_Next, LiveSynapses):
+    """Synapses before the program runs; how many it would make is not known."""
+
+    _order: NDArray[np.integer[Any]] = np.zeros(0, np.int32)
+
+    @property
+    def size(self) -> int:
+        """Number of synapses that were set."""
+        return int(self._order.size)
+
+    def role(self, name: str) -> Role:
+        """Return what one of its arrays is in a state."""
+        v = self._arrays[name]
+        return role_in_projection(name, constant=v.constant, scalar=v.scalar, length=0, size=0)
+
+    def values(self, variable: Any) -> Array:
+        """Return zeros."""
+        return np.zeros(() if variable.scalar else (0,), variable.dtype)
+
+    @property
+    def _rows(self) -> SynapsesInRows:
+        """A row without synapses, as no file has one."""
+        nothing = np.zeros(0, np.int32)
+        row = Connectivity(np.zeros(1, np.int32), np.zeros(2, np.int64), nothing)
+        return SynapsesInRows(("", ""), row, nothing, None)
+
+    def _seconds(self, pathway: Any) -> Array:
+        return np.zeros((), pathway.variables["delay"].dtype)
+
+    def _reasons(self, stored: ProjectionState) -> Iterator[str]:
+        for side, end in (("pre", self.thing.source), ("post", self.thing.target)):
+            ranks = np.asarray(getattr(stored.connectivity, f"{side}_ranks"))
+            if hasattr(end, "_pathways"):
+                yield f"it ends at the synapses {printable(end.name)}, which is not possible in a new build"
+            elif ranks.size and not _start(end) <= ranks.min() <= ranks.max() < _stop(end):
+                yield f"{side} ranks from {ranks.min()} to {ranks.max()}, not all of {printable(end.name)}"
+        for name, seconds in stored.pathway_delays.items():
+            if name in self._pathways and self._pathways[name].variables["delay"].scalar and seconds.shape:
+                yield f"the pathway {name} has one delay for all synapses here"
+
+    def connect(self, stored: ProjectionState) -> None:
+        """Let the program put stored synapses in place of its own."""
+        n, synapses = stored.connectivity.n_synapses, self.thing
+        self._order = np.arange(n) if stored.order is None else np.asarray(stored.order)
+        for variable in synapses._registered_variables:
+            self.device.resize(variable, n)
+        post = np.repeat(stored.connectivity.post_ranks, stored.connectivity.row_sizes)[self._order]
+        pre = np.asarray(stored.connectivity.pre_ranks)[self._order]
+        self.put(self._arrays["_synaptic_pre"], pre)
+        self.put(self._arrays["_synaptic_post"], post)
+        self.put(self._arrays["N"], n)
+        ends = (("N_outgoing", pre, synapses.source), ("N_incoming", post, synapses.target))
+        for name, ranks, end in ends:
+            self.device.resize(self._arrays[name], _stop(end))
+            self.put(self._arrays[name], np.bincount(ranks, minlength=_stop(end)))
+        synapses._connect_called = True
+        if stored.delays is not None:
+            self.set_delays(stored.delays)
+        self.set_pathway_delays({n: d for n, d in stored.pathway_delays.items() if n in self._pathways})
+
+    def set(self, attribute: str, values: Array) -> None:
+        """Set one attribute, from rows."""
+        variable = self.attributes[attribute]
+        self.put(variable, values if variable.scalar else np.asarray(values)[self._order])
+
+    def _set_seconds(self, pathway: Any, seconds: Array) -> None:
+        variable, array = pathway.variables["delay"], np.asarray(seconds)
+        if not variable.scalar:
+            array = array[self._order] if array.shape else np.full(self.size, array)
+        self.put(variable, array.reshape(-1)[:1] if variable.scalar else array)
+
+    def count(self) -> None:
+        """Do nothing: synapses are counted when they are put in place."""
+
+    def refuse(self, stored: ProjectionState) -> str | None:
+        """Say why the dynamics of stored synapses cannot be set, or None."""
+        n = stored.connectivity.n_synapses
+        unsound = (unsound_queue(name, stored.dynamics, n) for name in self._pathways)
+        return next((why for why in unsound if why), None) or self.refuse_dynamics(stored.dynamics)
+
+    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
+        """Set what they carry, spikes under way included."""
+        super().set_dynamics(dynamics)
+        for name, pathway in self._pathways.items():
+            slots = queue_slots(name, dynamics)
+            if slots is not None:
+                numbers = chain.from_iterable((len(slot), *slot) for slot in slots)
+                _read_in(self.device, f"*brian::{pathway.name}.queue[0]", [0, len(slots), *numbers])
+
+
+def _flags(simulator: BrianSimulator) -> dict[str, Array]:
+    """Return whether what has no arrays runs."""
+    return {ACTIVE: np.array([thing.active for thing in simulator._flagged()], np.bool_)}
+
+
+def _start(group: Any) -> int:
+    return int(getattr(group, "start", 0))
+
+
+def _stop(group: Any) -> int:
+    """Return how many neurons there are up to the end of a group or a part of one."""
+    return int(group.stop if hasattr(group, "source") else group.variables["N"].item())
+
+
+def _read_in(device: Any, target: str, numbers: list[int]) -> None:
+    """Let the program read an object from text, as it wrote it."""
+    from brian2 import prefs
+
+    headers = prefs["codegen.cpp.headers"]
+    if _HEADER not in headers:
+        prefs["codegen.cpp.headers"] = [*headers, _HEADER]
+    text = " ".join(map(str, numbers))
+    parts = [f'"{text[at : at + _LITERAL]}"' for at in range(0, len(text), _LITERAL)]
+    lines = ["{", "std::istringstream stored(", *parts, ");", f"stored >> {target};", "}"]
+    device.insert_code("main", "\n".join(lines))
