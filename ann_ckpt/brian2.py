@@ -41,7 +41,7 @@ def capture(device: Any) -> NetworkState:
     return captured(device)
 
 
-def insert(device: Any, path: str | os.PathLike[str]) -> LoadReport:
+def insert(device: Any, path: str | os.PathLike[str], *, network: Any = None) -> LoadReport:
     """Let the next build of a C++ standalone network begin with a stored state.
 
     Call it before the first ``run``, with the same network: its objects are compared with the file, and
@@ -53,6 +53,8 @@ def insert(device: Any, path: str | os.PathLike[str]) -> LoadReport:
         ``brian2.device``.
     path : path-like
         A checkpoint, in a store or not.
+    network : brian2.Network, optional
+        Which, where a process has several.
 
     Raises
     ------
@@ -63,4 +65,4 @@ def insert(device: Any, path: str | os.PathLike[str]) -> LoadReport:
     """
     from ann_ckpt.adapters.brian2.standalone import NextBuild, network_of
 
-    return load(path, network=NextBuild(*network_of(device, ran=False)))
+    return load(path, network=NextBuild(*network_of(device, network, ran=False)))

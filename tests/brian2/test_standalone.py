@@ -83,7 +83,7 @@ def test_a_program_goes_on_where_another_ended(tmp_path):
 
     standalone(tmp_path / "second")
     net = network(seed=8)
-    ann_ckpt.brian2.insert(brian2.device, tmp_path / "net.h5")
+    ann_ckpt.brian2.insert(brian2.device, tmp_path / "net.h5", network=net)
     net.run(5.3 * ms)
     brian2.device.build(directory=str(tmp_path / "second"), with_output=False)
     second = ann_ckpt.brian2.capture(brian2.device)
@@ -114,7 +114,7 @@ def test_what_cannot_be_right_is_refused(tmp_path):
     net = network(cells=6)
     lines = len(brian2.device.main_queue)
     with pytest.raises(MismatchError, match=r"geometry \(5,\) in the file, \(6,\) in the network"):
-        ann_ckpt.brian2.insert(brian2.device, tmp_path / "net.h5")
+        ann_ckpt.brian2.insert(brian2.device, tmp_path / "net.h5", network=net)
     assert len(brian2.device.main_queue) == lines
     assert net.t_ == 0
     brian2.prefs["devices.cpp_standalone.openmp_threads"] = 2

@@ -7,6 +7,7 @@ arrays that are filled, and texts that the program reads as it wrote them.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.adapters.brian2.describe import own_arrays
 from ann_ckpt.adapters.brian2.live import ACTIVE, LivePart
 from ann_ckpt.adapters.brian2.mapping import (
     NETWORK_TIME,
@@ -42,13 +44,15 @@ _LITERAL = 10_000
 """Characters of one text in a C++ program."""
 
 
-def network_of(device: Any, *, ran: bool) -> tuple[Any, Any]:
+def network_of(device: Any, network: Any = None, *, ran: bool) -> tuple[Any, Any]:
     """Return the one network of a device, and the device itself.
 
     Parameters
     ----------
     device : brian2.devices.cpp_standalone.device.CPPStandaloneDevice
         Or ``brian2.device``, which stands for it.
+    network : brian2.Network, optional
+        By default the one that there is.
     ran : bool
         Whether it has to have been run, or must not.
 
@@ -81,12 +85,14 @@ def network_of(device: Any, *, ran: bool) -> tuple[Any, Any]:
             "a run is part of this program already",
             details={"hint": "insert before the first run, after device.reinit() and device.activate()"},
         )
-    networks = device.networks if ran else [network() for network in Network.__instances__()]
-    found = {id(network): network for network in networks if network is not None and network.objects}
+    gc.collect()  # or those that nobody has any more would count
+    there = [known() for known in Network.__instances__()]
+    networks = [network] if network is not None else device.networks if ran else there
+    found = {id(one): one for one in networks if one is not None and one.objects}
     if len(found) != 1:
         raise SimulatorError(
             f"there are {len(found)} networks in this program; expected one",
-            details={"hint": "make one Network of all objects"},
+            details={"hint": "make one Network of all objects, and pass it as network="},
         )
     return next(iter(found.values())), device
 
@@ -123,6 +129,10 @@ class _Ended(BrianSimulator):
         self._results = Path(device.results_dir)
         if (done := device._last_run_completed_fraction) != 1.0:
             raise SimulatorError(f"the program was stopped after {done:.0%} of its last run")
+        # Brian2 remembers values that were set, such as the place of the next spike, beyond the run.
+        for group in self._content.populations.values():
+            for variable in own_arrays(group).values():
+                device.array_cache[variable] = None
 
     def _projection(self, name: str) -> LiveSynapses:
         found = _EndedSynapses(
@@ -208,10 +218,9 @@ class NextBuild(BrianSimulator):
         self._projection(projection.name).connect(projection)
 
     def _set_time(self, seconds: float) -> None:
-        self._network.t_ = seconds  # the clocks follow when it is run
-
-    def _check_ends(self) -> None:
-        """Do nothing: synapses that end at synapses are refused."""
+        self._network.t_ = seconds
+        # The program has a time of its own; the clocks follow when it is run.
+        self._cpp.insert_code("main", f"brian::{self._network.name}.t = {seconds!r};")
 
     def refuse_dynamics(self, stored: Owner) -> str | None:
         """Say why what ``stored`` carries does not fit the object of its name."""
@@ -378,6 +387,8 @@ class _NextSynapses(_Next, LiveSynapses):
         if stored.delays is not None:
             self.set_delays(stored.delays)
         self.set_pathway_delays({n: d for n, d in stored.pathway_delays.items() if n in self._pathways})
+        if "w" in stored and "w" in self.attributes:
+            self.set("w", stored["w"])
 
     def set(self, attribute: str, values: Array) -> None:
         """Set one attribute, from rows."""
@@ -389,6 +400,9 @@ class _NextSynapses(_Next, LiveSynapses):
         if not variable.scalar:
             array = array[self._order] if array.shape else np.full(self.size, array)
         self.put(variable, array.reshape(-1)[:1] if variable.scalar else array)
+
+    def beyond(self) -> str | None:
+        """Return None: where synapses end was looked at before they were put in place."""
 
     def count(self) -> None:
         """Do nothing: synapses are counted when they are put in place."""
