@@ -147,7 +147,7 @@ def model_script(tmp_path: Path) -> Path:
     """A script ``model.py`` whose ``build`` returns a network, in the test's folder."""
     script = tmp_path / "model.py"
     script.write_text(
-        "from ann_ckpt.demo import DemoNetwork\n\ndef build():\n    return DemoNetwork(side=4)\n\n"
+        "from ann_ckpt.demo import DemoNetwork\n\ndef build(threads=1):\n    return DemoNetwork(side=4)\n\n"
         "def trial(net):\n    net.simulate(2)\n"
     )
     return script
