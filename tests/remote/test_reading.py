@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -58,6 +59,13 @@ def test_a_file_behind_a_web_server_is_the_file(server, folder):
     with ann_ckpt.open(folder / "net.h5") as here, ann_ckpt.open(f"{server.url}/net.h5") as there:
         assert contents(there) == contents(here)
         assert there.file_bytes == here.file_bytes
+
+
+def test_a_long_range_is_fetched_in_parts_at_once(server):
+    with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
+        server.most_at_once = 0
+        server.trouble = lambda *_: time.sleep(0.1)  # a server that takes its time
+        checkpoint.projections["ff"]["w"][:]
     assert server.most_at_once > 1
 
 
