@@ -26,7 +26,7 @@ RESERVED = {
     "hdf5plugin": ("format/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "pickle": ("store/forked.py",),
+    "pickle": (),
     "jsonschema": ("params/",),
 }
 
