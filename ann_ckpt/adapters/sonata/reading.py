@@ -21,6 +21,7 @@ from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
+    NotReadableError,
     UnrecognisedFileError,
     printable,
 )
@@ -53,8 +54,7 @@ def detect(path: str | os.PathLike[str]) -> str | None:
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
-    with _opened(path) as file:
-        begins = file.read(len(SIGNATURE))
+    begins = _begin(path, len(SIGNATURE))
     if begins != SIGNATURE:
         return "config" if begins.lstrip()[:1] == b"{" and _circuit(path) is not None else None
     try:
@@ -366,8 +366,7 @@ def _circuit(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
 
 
 def _text(path: str | os.PathLike[str]) -> str:
-    with _opened(path) as file:
-        data: bytes = file.read(_TEXT_BYTES + 1)
+    data = _begin(path, _TEXT_BYTES + 1)
     if len(data) > _TEXT_BYTES:
         raise CorruptFileError(
             f"a text of more than {_TEXT_BYTES} bytes", where=printable(os.fspath(path), 400)
@@ -421,5 +420,19 @@ def _types(path: Path, key: str) -> dict[int, dict[str, str]]:
         return rows
 
 
-def _opened(path: str | os.PathLike[str]) -> Any:
-    return os.fdopen(open_regular(path), "rb")
+def _begin(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises
+    ------
+    FileMissingError, NotReadableError
+        If the system does not give them.
+    """
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(most)
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        where = printable(os.fspath(path), 400)
+        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
