@@ -103,7 +103,7 @@ def ticks(low: float, high: float, count: int = 4, *, whole: bool = False) -> li
     Examples
     --------
     >>> ticks(0.0, 1.0)
-    [0.0, 0.5, 1.0]
+    [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     span = high - low
     if not (math.isfinite(span) and span > 0):
