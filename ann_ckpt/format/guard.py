@@ -39,6 +39,7 @@ __all__ = [
     "check_link",
     "check_size",
     "check_superblock",
+    "first_bytes",
     "layout_of",
     "reporting_corruption",
 ]
@@ -116,8 +117,8 @@ class reporting_corruption:  # noqa: N801  (reads as a verb; a class because tho
             ) from error
 
 
-def begins_like_hdf5(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins with HDF5's signature.
+def first_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return at most so many bytes from the beginning of a file.
 
     Raises
     ------
@@ -126,12 +127,17 @@ def begins_like_hdf5(path: str | os.PathLike[str]) -> bool:
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
-            return file.read(len(SIGNATURE)) == SIGNATURE
+            return file.read(most)
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
         where = printable(os.fspath(path), 400)
         raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+
+
+def begins_like_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins with HDF5's signature; raises as :func:`first_bytes`."""
+    return first_bytes(path, len(SIGNATURE)) == SIGNATURE
 
 
 def check_superblock(file: Bytes) -> int:

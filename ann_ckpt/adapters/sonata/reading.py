@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.adapters.sonata import names
 from ann_ckpt.adapters.sonata.group import Group, open_root
-from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import (
     CheckpointError,
     CorruptFileError,
-    NotReadableError,
     UnrecognisedFileError,
     printable,
 )
-from ann_ckpt.format.guard import SIGNATURE, reporting_corruption
+from ann_ckpt.format.guard import SIGNATURE, first_bytes, reporting_corruption
 from ann_ckpt.model import (
     Attribute,
     AttributeInfo,
@@ -54,7 +52,7 @@ def detect(path: str | os.PathLike[str]) -> str | None:
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
-    begins = _begin(path, len(SIGNATURE))
+    begins = first_bytes(path, len(SIGNATURE))
     if begins != SIGNATURE:
         return "config" if begins.lstrip()[:1] == b"{" and _circuit(path) is not None else None
     try:
@@ -366,7 +364,7 @@ def _circuit(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
 
 
 def _text(path: str | os.PathLike[str]) -> str:
-    data = _begin(path, _TEXT_BYTES + 1)
+    data = first_bytes(path, _TEXT_BYTES + 1)
     if len(data) > _TEXT_BYTES:
         raise CorruptFileError(
             f"a text of more than {_TEXT_BYTES} bytes", where=printable(os.fspath(path), 400)
@@ -418,21 +416,3 @@ def _types(path: Path, key: str) -> dict[int, dict[str, str]]:
                 c: text for c, text in line.items() if isinstance(c, str) and text not in ("", "NULL", None)
             }
         return rows
-
-
-def _begin(path: str | os.PathLike[str], most: int) -> bytes:
-    """Return the first bytes of a file.
-
-    Raises
-    ------
-    FileMissingError, NotReadableError
-        If the system does not give them.
-    """
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            return file.read(most)
-    except OSError as error:
-        if isinstance(error, CheckpointError):
-            raise
-        where = printable(os.fspath(path), 400)
-        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
