@@ -58,7 +58,7 @@ def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it do
     FileMissingError, NotReadableError
         If the system does not give the file.
     UnknownFormatError
-        If it is no checkpoint, or of a newer major version of the format.
+        If it is not a checkpoint, or of a newer major version of the format.
     CorruptFileError, UnsafeFileError
         If it is damaged, or asks for what no checkpoint needs.
     """

@@ -113,7 +113,7 @@ def convert(
     UnsafeFileError, CorruptFileError
         If the file is unsafe or damaged; nothing was written.
     OptionError
-        If the file has several snapshots, none is named, and ``dst`` is no store.
+        If the file has several snapshots, none is named, and ``dst`` is not a store.
     NotWritableError
         If the checkpoint cannot be written; an older one is untouched.
 
@@ -200,7 +200,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     Raises
     ------
     NotReadableError
-        If ``src`` is no folder, or a file in it cannot be opened.
+        If ``src`` is not a folder, or a file in it cannot be opened.
     """
     root, target = Path(local_path(src)), Path(local_path(dst))
     if not is_folder(root):

@@ -51,7 +51,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     Raises
     ------
     OptionError
-        If it is no path of this machine.
+        If it is not a path on this machine.
     FileMissingError
         If there is nothing of that name.
     NotReadableError
@@ -144,7 +144,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     NotWritableError
-        If there is something at ``target`` that is no empty folder, or the disk is full. Nothing is left
+        If there is something at ``target`` that is not an empty folder, or the disk is full. Nothing is left
         behind then.
     """
     final = Path(os.path.realpath(local_path(target)))
@@ -176,7 +176,7 @@ def check_target(target: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OptionError
-        If it is no path of this machine.
+        If it is not a path on this machine.
     NotWritableError
         If there is something else than an ordinary file, a file that is
         write-protected, or a folder that cannot be written to or made.

@@ -157,7 +157,7 @@ def _format(target: PathLike, given: str | None) -> ExportFormat:
         suffix = Path(target).suffix
         if suffix not in _EXTENSIONS:
             raise OptionError(
-                "the extension says no format",
+                "the extension is not one of a format",
                 details={"known": ", ".join(_EXTENSIONS), "hint": f"or format=, one of {known}"},
                 where=printable(os.fspath(target), 400),
             )

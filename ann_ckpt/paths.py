@@ -60,7 +60,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
     Raises
     ------
     OptionError
-        If it names no object, or holds a character that no path can hold.
+        If it does not name an object, or holds a character that no path can hold.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
         key = key.partition("#")[0]
     if not root or not key.strip("/"):
         raise OptionError(
-            "the address names no object",
+            "the address does not name an object",
             details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
             where=printable(text, 400),
         )

@@ -76,7 +76,7 @@ _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
 class RemoteBytes:
     """One object, of which pages are fetched when they are read, and kept.
 
-    Any thread may read. Each answer is held against the entity tag, the time and the size that the first one
+    Any thread may read. Each answer is compared with the entity tag, the time and the size that the first one
     had: an object that is replaced while it is open is an error, never a mixture of two.
 
     Parameters
@@ -477,7 +477,7 @@ def _translated(error: Exception, address: Address, *, opened: bool) -> Checkpoi
             hint = {"hint": "download the file, or put it on a server that does"}
             known = NotReadableError("the server does not give ranges of bytes", details=hint, where=where)
         case exceptions.InvalidPathError():
-            known = OptionError("the address is not one of an object", details=found, where=where)
+            known = OptionError("the address does not name an object", details=found, where=where)
         case _:
             late = "kind: Timeout" in str(error)
             fact = "the server does not answer in time" if late else "the server does not give the object"

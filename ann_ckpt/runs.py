@@ -86,7 +86,7 @@ class Runs(Sequence[Run]):
     folder: str
     rows: tuple[Run, ...]
     notes: tuple[Note, ...]
-    """Files that are no checkpoints, and columns that are no single value, each with how many there are."""
+    """Files that are not checkpoints, and columns that are not a single value, each with a count."""
 
     @overload
     def __getitem__(self, index: int) -> Run: ...

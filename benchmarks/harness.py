@@ -1,4 +1,4 @@
-"""What a benchmark is: cases, the contenders in them, and the goals they are held against.
+"""What a benchmark is: cases, the contenders in them, and the goals they are compared with.
 
 A module of cases has one function ``cases(scale)`` that returns :class:`Case` objects and
 is listed in ``benchmarks/catalogue.py``. A case names its contenders in a function that is

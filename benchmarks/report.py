@@ -84,7 +84,7 @@ def report(
 
 
 def _in_order(results: Mapping[str, Result], scale: Scale) -> list[Result]:
-    """Results in the order of the catalogue, held against the goals of today."""
+    """Results in the order of the catalogue, compared with the goals of today."""
     found = []
     for case in every_case(scale):
         if case.key in results:

@@ -110,7 +110,7 @@ def _save_goals(share: float, nbytes: int) -> tuple[Goal, ...]:
 
 
 def _as_full_files(text: str, bound: float) -> list[Goal]:
-    """Stores held against full files of the same compression."""
+    """Stores compared with full files of the same compression."""
     return [
         Goal(text=text, what=OURS, over=FULL, at_most=bound),
         Goal(text=f"uncompressed: {text}", what=OURS_RAW, over=FULL_RAW, at_most=bound),

@@ -167,7 +167,7 @@ def column_notes(projections: Iterable[ProjectionState]) -> list[Note]:
     return [
         Note(
             f"projections/{projection.name}/{name}",
-            "left out: it is no number per synapse, or its name is taken",
+            "left out: it is not one number per synapse, or its name is taken",
         )
         for projection in projections
         for name in projection.attributes

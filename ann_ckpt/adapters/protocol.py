@@ -3,7 +3,7 @@
 A *source* yields a :class:`~ann_ckpt.NetworkState` whose arrays may be lazy. A
 *simulator* is a source that also accepts values. Everything clever (matching names,
 sizes and types, deciding what to rebuild, all or nothing) happens once, outside, in
-:mod:`ann_ckpt.transfer`; a simulator only answers and obeys.
+:mod:`ann_ckpt.transfer`; one method reads, one refuses, the others write.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ class Simulators:
             If no simulator takes it, or its own one cannot work with it. Simulators that
             could not be asked are named with the reason.
         OptionError
-            If ``net_id`` is no number.
+            If ``net_id`` is not a number.
         """
         if isinstance(network, Simulator):
             return network

@@ -57,7 +57,7 @@ class CheckpointEntry:
     ``constant``."""
     values: Array
     locality: str = ""
-    """``global``, ``semiglobal``, ``local``, ``unknown``; empty for what is no attribute."""
+    """``global``, ``semiglobal``, ``local``, ``unknown``; empty for anything but an attribute."""
     owner: PopulationState | LazyProjection | None = None
     """The object that it belongs to; None for constants."""
     info: AttributeInfo | None = None

@@ -284,5 +284,5 @@ def _unsaid(error: OSError, status: int) -> int:
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
     unsaid = NotWritableError(f"cannot write to standard output: {error.strerror}")
-    # That something differs, or that all is well, is no answer where nobody can read it.
+    # That something differs, or that all is well, does not count where nobody can read it.
     return report_error(unsaid) if status in (0, 1) else status

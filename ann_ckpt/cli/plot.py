@@ -51,7 +51,8 @@ def plot(file: str, path: str, *, output: str | None) -> None:
     if output is not None:
         if Path(output).suffix.lower() not in _ENDINGS:
             raise OptionError(
-                f"{printable(output)!r} names no kind of picture", details={"expected": ", ".join(_ENDINGS)}
+                f"{printable(output)!r} is not a picture format",
+                details={"expected": ", ".join(_ENDINGS)},
             )
         check_text_target(output, what="a picture")
     with open_checkpoint(file) as checkpoint:

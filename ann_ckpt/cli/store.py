@@ -29,7 +29,7 @@ __all__ = [
 
 _ALIVE = {
     True: "that process lives",
-    False: "that process does not live any more",
+    False: "that process is no longer running",
     None: "whether that process lives cannot be known from here",
 }
 

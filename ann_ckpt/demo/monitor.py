@@ -52,7 +52,7 @@ class DemoMonitor:
             self._add("onset", times=np.full(ranks.size, step), ranks=ranks)
 
     def get(self) -> dict[str, Series]:
-        """Return what was recorded, and hold nothing any more."""
+        """Return what was recorded, and drop it."""
         held = self.held()
         for kept in self._holds.values():
             kept.clear()

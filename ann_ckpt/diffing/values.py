@@ -272,7 +272,7 @@ def _apart(a: Array, b: Array) -> Iterator[tuple[int, int]]:
         return
     blocks, others = a._blocks(), b._blocks()
     if blocks is None or others is None:
-        # A digest of blocks is no digest of values: they can be compared only with their like.
+        # A digest of blocks is not a digest of values: they can be compared only with their like.
         if not (blocks is others and a.digest == b.digest):
             yield whole
         return

@@ -68,7 +68,7 @@ class Bytes(Protocol):
 
 
 class _Descriptor:
-    """A file descriptor that is closed when nobody refers to it any more."""
+    """A file descriptor that is closed when nothing refers to it."""
 
     __slots__ = ("number",)
 

@@ -318,7 +318,7 @@ class SharedReader(_Ranges):
 
 
 class _Blocks:
-    """Whole blocks of one array, each held against its digest as soon as it was read."""
+    """Whole blocks of one array, each verified against its digest as it is read."""
 
     def __init__(
         self, array: SharedArray, sources: Callable[[str], StoredArray], where: str, *, distant: bool

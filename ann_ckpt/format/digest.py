@@ -1,6 +1,6 @@
 """Digests: XXH3-128 over types and value bytes, and XXH3-64 over the blocks of large arrays.
 
-They tell damage from data, and what changed from what did not. They are no defence
+They tell damage from data, and what changed from what did not. They are not a defence
 against someone who forges a file on purpose.
 
 A large array is cut into blocks of 64 KiB, so that any part can be verified on its own. The digests of

@@ -121,7 +121,7 @@ class FileReader:
         if self.closed:
             raise ClosedCheckpointError("the checkpoint is closed", where=self.where(""))
         if not isinstance(self._file.file, FileBytes | RemoteBytes):
-            raise OptionError("a checkpoint that lies on no disk cannot be pickled", where=self.where(""))
+            raise OptionError("a checkpoint that is not on a disk cannot be pickled", where=self.where(""))
         return os.fspath(self._place), self._index_digest
 
     def expecting(self, digest: str) -> FileReader:
@@ -367,7 +367,7 @@ class FileReader:
         return self._opened
 
     def _is_still_there(self) -> bool:
-        """Whether the file has not been removed from its store; no question where it lies on no disk."""
+        """Whether the file has not been removed from its store; True where it is not on a disk."""
         file = self._file.file
         return not isinstance(file, FileBytes) or file.is_at(self._place)
 

@@ -40,9 +40,9 @@ class Sample:
     """Some values of an array, or all of them."""
 
     values: Floats
-    """Flat; what is no finite number is left out."""
+    """Flat; what is not a finite number is left out."""
     looked_at: int
-    """Values that were read, those included that are no finite numbers."""
+    """Values that were read, including those that are not finite."""
     of: int
     """Values that there are."""
 

@@ -195,7 +195,7 @@ class PopulationState(_WithAttributes, exchange.Tabular):
         return exchange.frame(self._columns(attributes), self._units).set_index("rank")
 
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
-        """One array per column, shape ``(size,)``; refuses what is no value per neuron."""
+        """One array per column, shape ``(size,)``; refuses what does not have one value per neuron."""
         if attributes is None:
             known = {n: a for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN}
             attributes = [n for n, a in known.items() if a.values.shape in ((), self.geometry)]

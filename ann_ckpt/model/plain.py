@@ -45,7 +45,7 @@ def check_text(what: str, text: object) -> str:
     Raises
     ------
     StateError
-        If it is no text, or holds half of a surrogate pair.
+        If it is not a text, or holds half of a surrogate pair.
     """
     if not isinstance(text, str):
         raise StateError(f"{what} is of type {type(text).__name__}", details={"expected": "a text (str)"})
@@ -217,7 +217,7 @@ def _mapping(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]
 
 
 def _key(key: Any, where: str) -> str:
-    """Keys that are no texts become the texts that Python's own `json` makes of them."""
+    """Keys that are not texts become the texts that Python's own `json` makes of them."""
     what = f"the key {printable(ascii(key), 60)} of {where}"
     if isinstance(key, str):
         return check_text(what, key)

@@ -57,7 +57,7 @@ class Series:
             raise StateError(f"the arrays of a series have different lengths: {lengths}")
         times = self.times
         if isinstance(times, np.ndarray) and times.size > 1 and not (times[1:] >= times[:-1]).all():
-            raise StateError("the times of a series fall")
+            raise StateError("the times of a series decrease")
 
     def __len__(self) -> int:
         arrays = (getattr(self, name) for name in _FIELDS)

@@ -306,7 +306,7 @@ def load_parameters(
     ParameterFileError
         If anything is wrong; ``findings`` says what and where, nothing is changed.
     OptionError
-        If ``global_only`` is no truth value.
+        If ``global_only`` is not True or False.
     """
     if not isinstance(global_only, bool | int):
         raise OptionError(

@@ -211,12 +211,12 @@ def _check_keys(table: Mapping[str, Any], known: Mapping[str, tuple[type, str]])
 def _set(table: Any) -> FileSet:
     if not isinstance(table, dict):
         raise OptionError(
-            "an entry of sets is no table", details={"expected": "files, and schema or checkpoint"}
+            "an entry of sets is not a table", details={"expected": "files, and schema or checkpoint"}
         )
     _check_keys(table, {k: _KINDS[k] for k in ("files", *_TARGETS)})
     files = table.get("files", [])
     if not files or not all(isinstance(f, str) for f in files):
-        raise OptionError("files is no list of globs", details={"found": printable(files, 80)})
+        raise OptionError("files is not a list of globs", details={"found": printable(files, 80)})
     if len(table.keys() & set(_TARGETS)) > 1:
         raise OptionError("a set has both a schema and a checkpoint", details={"expected": "one of them"})
     return FileSet(tuple(files), table.get("schema"), table.get("checkpoint"))
@@ -320,7 +320,7 @@ def load_baseline(path: str | os.PathLike[str]) -> frozenset[str]:
     Raises
     ------
     OptionError
-        If the file is no baseline.
+        If the file is not a baseline.
     OSError
         If it cannot be read.
     """
@@ -329,5 +329,5 @@ def load_baseline(path: str | os.PathLike[str]) -> frozenset[str]:
         return frozenset(str(entry["fingerprint"]) for entry in entries)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise OptionError(
-            "the file is no baseline", details={"reason": printable(error, 100)}, where=os.fspath(path)
+            "the file is not a baseline", details={"reason": printable(error, 100)}, where=os.fspath(path)
         ) from None

@@ -282,10 +282,10 @@ def info_of(kind: TypeInfo, name: str) -> AttributeInfo | None:
 def describe_parameter(
     name: str, attribute: Attribute, info: AttributeInfo | None = None
 ) -> ParameterDescription:
-    """Describe one attribute; where a declaration contradicts what is stored, it is no help."""
+    """Describe one attribute; where a declaration contradicts what is stored, it is ignored."""
     info = info or AttributeInfo()
     values = attribute.values
-    # One value for all that is an array is no number that a file could have.
+    # A single value that is an array is not a number that a file could hold.
     locality = (
         Locality.UNKNOWN if values.shape and attribute.locality is Locality.GLOBAL else attribute.locality
     )
@@ -367,7 +367,7 @@ def load_model(named: str) -> Any:
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)
     try:
-        # What a model prints is no part of the schema that goes to standard output.
+        # What a model prints is not part of the schema that goes to standard output.
         with contextlib.redirect_stdout(sys.stderr):
             return runpy.run_path(str(path), run_name="ann_ckpt_model")[name]()
     except Exception as error:

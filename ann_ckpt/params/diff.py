@@ -101,7 +101,7 @@ def diff(a: Any, b: Any, *, overlay: bool = False) -> list[Difference]:
     a, b : ParameterFile, path or mapping, NetworkState, Checkpoint or live network
         The two sides.
     overlay : bool
-        Whether ``b`` is an overlay over ``a``: what it leaves out is no difference.
+        Whether ``b`` is an overlay over ``a``: what it leaves out is not a difference.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def _differences(left: Leaves, right: Leaves) -> Iterator[Difference]:
 
 
 def _entries(a: Any, b: Any) -> list[Entry]:
-    """Return the entries of two arrays that differ; none where one is no array or has another size."""
+    """Return the entries of two arrays that differ; none where one is not an array or has another size."""
     left, right = _flat(a), _flat(b)
     if left is None or right is None or len(left) != len(right):
         return []
@@ -169,7 +169,7 @@ class _FileSide:
     def leaves(self, other: _FileSide | _NetworkSide) -> Leaves:
         if isinstance(other, _FileSide):
             return self.paths
-        # What a file may say and a network has no place for is no difference.
+        # What a file may say and a network has no place for is not a difference.
         mine = {p: v for p, v in self.paths.items() if p[0] != "network" and p not in other.variables}
         if self._file.document is not None and any(isinstance(v, str) for v in mine.values()):
             schema = Schema.trusted(network_schema(other.network))

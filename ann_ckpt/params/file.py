@@ -144,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> ParameterFile:
     Raises
     ------
     OSError
-        If the file is missing, cannot be read or is no regular file.
+        If the file is missing, cannot be read or is not a regular file.
     MissingExtraError
         If it is YAML and PyYAML is not installed.
     """
@@ -221,7 +221,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a {type(value).__name__} is no plain value")
+    raise TypeError(f"a {type(value).__name__} is not a plain value")
 
 
 def read_bounded(path: str | os.PathLike[str]) -> bytes:

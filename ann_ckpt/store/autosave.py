@@ -119,7 +119,7 @@ class Autosaving(Upkeep, ABC):
         by_clock = not minutes is overhead is walltime is None
         if period is None and not by_clock:
             raise OptionError(
-                "nothing says when to save",
+                "no time to save is given",
                 details={"expected": "a period, minutes=, overhead= or walltime="},
             )
         seconds = None if walltime is None else duration(walltime)
@@ -192,11 +192,11 @@ class Autosaving(Upkeep, ABC):
         Raises
         ------
         OptionError
-            If nobody listens to signals; :meth:`on_signal` does.
+            If no signal handler is installed; :meth:`on_signal` does.
         """
         self._check_writer()
         if not any(watch.listening for watch in self._watches):
-            raise OptionError("nobody listens to signals", details={"hint": "call on_signal() first"})
+            raise OptionError("no signal handler is installed", details={"hint": "call on_signal() first"})
         if network is not None:
             self._know(simulator_for(network, net_id))
         self.heed_signals()
@@ -388,7 +388,7 @@ class SignalWatch:
         except BaseException as error:
             self.stop()
             if isinstance(error, ValueError):
-                raise OptionError("only the main thread of a process can listen to signals") from error
+                raise OptionError("only the main thread of a process can install signal handlers") from error
             raise
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

@@ -180,7 +180,7 @@ class BackgroundExecutor:
             self._fail(error)
 
     def _next(self) -> tuple[Callable[[], None], int] | None:
-        """Wait for a job; None when there will be none any more."""
+        """Wait for a job; None when there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             return self._jobs.popleft() if self._jobs else None

@@ -375,7 +375,7 @@ def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | N
     Raises
     ------
     OptionError
-        If it is no path of this machine.
+        If it is not a path on this machine.
 
     Returns
     -------
@@ -402,7 +402,7 @@ def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
     Raises
     ------
     OptionError
-        If it is no path of this machine.
+        If it is not a path on this machine.
     """
     place = split_store_path(path)
     if place is not None:

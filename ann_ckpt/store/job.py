@@ -238,7 +238,7 @@ def duration(text: str | float) -> float:
         value = float(text)
     if value is None or not 0 < value < math.inf:
         raise OptionError(
-            f"{printable(text)!r} is no duration",
+            f"{printable(text)!r} is not a duration",
             details={"expected": "such as 24:00:00, 1-12:00:00, 90min, 2.5h, or a number of seconds"},
         )
     return value

@@ -166,7 +166,7 @@ class FileLock:
                 raise not_writable(self._path, error) from error
 
     def _seize(self, descriptor: int, *, made: bool) -> bool | None:
-        """Lock the open file; say whether it was left behind, None if it is not the file any more."""
+        """Lock the open file; return whether it was left behind, None if it lost its name meanwhile."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -373,7 +373,7 @@ def _holder(path: Path, found: dict[str, Any]) -> Holder:
 
 
 def _close(descriptor: int) -> None:
-    """Close the file; what the system could not write of its text is no news any more."""
+    """Close the file; what the system could not write of its text no longer matters."""
     with contextlib.suppress(OSError):
         os.close(descriptor)
 

@@ -88,7 +88,7 @@ class PruneReport(Report):
     """Checkpoints, oldest first."""
     kept: tuple[str, ...]
     objects: int
-    """Objects that nobody needed any more."""
+    """Objects that no checkpoint needed."""
     bytes_freed: int
     dry_run: bool
     """Whether nothing was removed yet."""

@@ -256,7 +256,7 @@ class SeriesWriter:
         cleanup : ExitStack
             What the executor leaves at the end.
         check : callable
-            Raises if this process may not commit any more; called just before it does.
+            Raises if this process may no longer commit; called just before it does.
         finish : callable
             Takes the report, once the checkpoint is committed.
 

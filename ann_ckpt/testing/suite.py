@@ -257,7 +257,7 @@ class SimulatorSuite:
             assert not list(differences(before, captured(simulator.read().state)))
 
     def test_other_equations_are_noted(self, simulator: Simulator) -> None:
-        """They are no problem: values of a model are loaded into a later version of it."""
+        """They are not problems: values of a model are loaded into a later version of it."""
         with _restored(simulator) as before:
             wanted, objects = with_types(self.other_values(before), other_texts)
             report = load_into(simulator, Reading(wanted))
@@ -427,7 +427,7 @@ def _assert_begins(grown: Series, series: Series) -> None:
         assert identical_values(getattr(first, name), array), name
 
 
-class _Stopped(Exception):  # noqa: N818  (it is no error)
+class _Stopped(Exception):  # noqa: N818  (it is not an error)
     """Raised by a call between two steps."""
 
 

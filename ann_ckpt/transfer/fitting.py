@@ -230,7 +230,7 @@ def _units_differ(findings: Findings, path: str, stored: AttributeInfo, live: At
 def _note_other_equations(
     findings: Findings, path: str, stored: TypeInfo | None, live: TypeInfo | None
 ) -> None:
-    """Note what both sides define and define differently; initial values of parameters are no equations."""
+    """Note what both sides define and define differently; initial values of parameters are not equations."""
     if stored is None or live is None:
         return
     for part in sorted((stored.texts.keys() & live.texts.keys()) - {"parameters"}):

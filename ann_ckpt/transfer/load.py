@@ -261,7 +261,7 @@ def finishing(done: str, partly: str) -> Iterator[None]:
     """Defer ^C to the end of the block; a second ^C interrupts it.
 
     ^C is kept back only in the main thread and where nobody has a handler of his own for it.
-    Whatever breaks the block off that is no error (the second ^C, an exit that a signal
+    Whatever breaks the block off that is not an error (the second ^C, an exit that a signal
     handler asks for) gets a note.
 
     Parameters

@@ -163,7 +163,7 @@ def plan_load(
     live : Reading
         All of the live network, or all of the selected part.
     selection : Selection
-        Which populations and projections; what it leaves out is no problem. The time
+        Which populations and projections; what it leaves out is not a problem. The time
         step and the constants belong to the whole network and are set only with it.
     refusal : callable
         The simulator's answer to synapses and delays that differ from its own.

@@ -323,7 +323,7 @@ def test_unlock_says_that_a_process_of_this_host_is_dead(run: Run, store_folder:
     left_on(socket.gethostname(), store_folder)
     answer = run("unlock", store_folder, "--yes")
     assert answer.status == 0
-    assert "does not live any more" in answer.out
+    assert "is no longer running" in answer.out
 
 
 def test_unlock_takes_a_lock_from_the_living_by_force_only(run: Run, store_folder: Path) -> None:

@@ -266,9 +266,9 @@ def test_words_of_the_command_reach_it_as_they_are(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (("--time", "soon"), "'soon' is no duration"),
-        (("--time", "10:00"), "'10:00' is no duration"),
-        (("--time", "0min"), "'0min' is no duration"),
+        (("--time", "soon"), "'soon' is not a duration"),
+        (("--time", "10:00"), "'10:00' is not a duration"),
+        (("--time", "0min"), "'0min' is not a duration"),
         (("--time", "5min"), "the signal may come when the job starts"),
         (("--time", "1h", "--name", "a b"), "--name takes letters"),
         (("--time", "1h", "--array", "1-4; rm"), "--array takes a range"),

@@ -104,7 +104,7 @@ def test_a_program_goes_on_where_another_ended(tmp_path):
 
 
 def test_what_cannot_be_right_is_refused(tmp_path):
-    with pytest.raises(SimulatorError, match="no device of C\\+\\+ standalone mode"):
+    with pytest.raises(SimulatorError, match="not a C\\+\\+ standalone device"):
         ann_ckpt.brian2.capture(brian2.get_device())
     net = network()
     ann_ckpt.save(tmp_path / "net.h5", network=net)

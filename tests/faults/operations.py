@@ -256,7 +256,7 @@ class _StoreJudge:
 
 
 def _all_there(path: Path, steps: Iterable[int]) -> None:
-    """These checkpoints, bit for bit: each value that is read is held against its digest."""
+    """These checkpoints, bit for bit: each value that is read is verified against its digest."""
     with CheckpointStore(path) as store:
         assert [info.problem for info in store.checkpoints if info.problem is not None] == []
         assert [info.time_step for info in store.checkpoints] == list(steps)

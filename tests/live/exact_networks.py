@@ -53,7 +53,7 @@ CROWD = 101
 
 
 def stdp() -> ann.Synapse:
-    """Event-driven: each synapse remembers when it last met a spike."""
+    """Event-driven: each synapse has a last-event time stamp."""
     return ann.STDP(tau_plus=20.0, tau_minus=20.0, A_plus=0.01, A_minus=0.01, w_max=1.0)
 
 

@@ -149,9 +149,9 @@ def test_a_save_that_outlasts_the_lead_is_said(store, net, monkeypatch, caplog):
 
 
 def test_rules_that_say_nothing_are_refused(store, net):
-    with pytest.raises(OptionError, match="nothing says when to save"):
+    with pytest.raises(OptionError, match="no time to save is given"):
         store.every(network=net)
-    with pytest.raises(OptionError, match="'10:00' is no duration"):
+    with pytest.raises(OptionError, match="'10:00' is not a duration"):
         store.every(walltime="10:00", network=net)
     with pytest.raises(OptionError, match="minutes=0"):
         store.every(minutes=0, network=net)

@@ -55,7 +55,7 @@ def adapt(network: object | None, net_id: int) -> AnnarchySimulator | None:
         )
     if not bindings.is_stepped:
         raise SimulatorError(
-            "the network is not simulated any more: Network.copy() made another one over its compiled code",
+            "the network can no longer be simulated: Network.copy() made another one over its compiled code",
             details={"hint": "simulate() steps the copy, whichever network it is called on; use the copy"},
         )
     return AnnarchySimulator(bindings)

@@ -107,7 +107,7 @@ def hidden_in_projection(projection: Any, update_period: int, threads: int) -> t
     if synapse["type"] == "spike" and projection.max_delay > 1 and projection.uniform_delay == -1:
         found.append(f"the spikes on their way, up to {projection.max_delay} steps")
     if is_event_driven(projection):
-        found.append("when each synapse last met a spike (event-driven variables)")
+        found.append("each synapse's last-event time stamp (event-driven variables)")
     if times := [name for name in ("t_pre", "t_post") if _uses(synapse, name)]:
         found.append(f"when its neurons spiked last ({', '.join(times)})")
     if synapse["random_distributions"] or _grows_by_chance(synapse):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import printable
 
 __all__ = [
-    "unsound_population",
-    "unsound_projection",
+    "invalid_population",
+    "invalid_projection",
 ]
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -35,7 +35,7 @@ _WINDOWS = ("rates_history",)
 _PERIODS = ("_update_period", "_pruning_period", "_creating_period")
 
 
-def unsound_population(arrays: Arrays, present: Arrays, size: int) -> str | None:
+def invalid_population(arrays: Arrays, present: Arrays, size: int) -> str | None:
     """Say what is wrong with the members of a population; None if nothing.
 
     Parameters
@@ -50,7 +50,7 @@ def unsound_population(arrays: Arrays, present: Arrays, size: int) -> str | None
     return next(_population(arrays, present, size), None)
 
 
-def unsound_projection(arrays: Arrays, present: Arrays, row_sizes: NDArray[np.int64]) -> str | None:
+def invalid_projection(arrays: Arrays, present: Arrays, row_sizes: NDArray[np.int64]) -> str | None:
     """Say what is wrong with the members of a projection; None if nothing.
 
     Parameters

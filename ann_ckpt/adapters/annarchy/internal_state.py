@@ -21,7 +21,7 @@ from ann_ckpt.adapters.annarchy.containers import (
 )
 from ann_ckpt.adapters.annarchy.cpp_members import CppMember
 from ann_ckpt.adapters.annarchy.exactness import RACE
-from ann_ckpt.adapters.annarchy.internal_checks import unsound_population, unsound_projection
+from ann_ckpt.adapters.annarchy.internal_checks import invalid_population, invalid_projection
 from ann_ckpt.adapters.annarchy.rows import BulkSynapses, write_rows
 from ann_ckpt.errors import StateError
 from ann_ckpt.model import Array
@@ -284,7 +284,7 @@ class CarriedByPopulation(_Carried):
         """Say why these arrays cannot be set in a population of ``size`` neurons; None if they can."""
         try:
             present = {name: a for m in self._whole for name, a in self._read_whole(m).items()}
-            return unsound_population(self._known(arrays), present, size)
+            return invalid_population(self._known(arrays), present, size)
         except StateError as error:
             return error.fact
 
@@ -362,10 +362,10 @@ class CarriedByProjection(_Carried):
         if ring & known.keys() and not ring <= known.keys():
             return f"{', '.join(sorted(ring - known.keys()))} is missing"
         present = {name: a for m in self._whole for name, a in self._read_whole(m).items()}
-        return unsound_projection(known, present, row_sizes)
+        return invalid_projection(known, present, row_sizes)
 
     def forget(self, row_ptr: NDArray[np.int64]) -> None:
-        """Say of each synapse that it never met a spike."""
+        """Reset each synapse's last-event time stamp."""
         if _LAST_EVENT in self._rows:
             never = np.broadcast_to(np.int64(_NEVER), int(row_ptr[-1]))
             put = partial(self._instance._ann_ckpt_write_rows, _LAST_EVENT)

@@ -251,7 +251,7 @@ class LiveMonitor:
         tape, what = self._tape(variable), printable(variable)
         if tape.events:
             if series.ranks is None or series.times is None or series.times.dtype.kind not in "iu":
-                yield f"{what} in the file is no list of events and their steps"
+                yield f"{what} in the file is not a list of events and their steps"
                 return
             ranks = self._ranks
             known = np.arange(self._monitor.object.size) if ranks is None else ranks
@@ -262,7 +262,7 @@ class LiveMonitor:
             return
         values = series.values
         if values is None or series.ranks is not None:
-            yield f"{what} in the file is no list of samples"
+            yield f"{what} in the file is not a list of samples"
         elif values.dtype != np.dtype(tape.dtype):
             yield f"{what} is {values.dtype} in the file, {tape.dtype} in the network"
         elif values.shape[0] and not self._fits(variable, tape, values.shape[1:], sizes):

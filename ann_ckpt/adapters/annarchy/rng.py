@@ -16,10 +16,10 @@ __all__ = [
     "TWISTERS",
     "barrier_seed",
     "default_array",
+    "invalid_generators",
     "set_default",
     "twister_array",
     "twister_texts",
-    "unsound_generators",
 ]
 
 TWISTERS = "rng"
@@ -63,7 +63,7 @@ def set_default(generator: np.random.Generator, array: Array) -> None:
     }
 
 
-def unsound_generators(arrays: Mapping[str, Array]) -> str | None:
+def invalid_generators(arrays: Mapping[str, Array]) -> str | None:
     """Say what is wrong with stored generators; None if nothing."""
     twisters, default = arrays.get(TWISTERS), arrays.get(DEFAULT)
     if twisters is not None and (twisters.dtype != np.uint32 or twisters.shape[1:] != (_TWISTER,)):

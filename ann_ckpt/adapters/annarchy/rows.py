@@ -56,7 +56,7 @@ class LazyRows:
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("the values of a live network cannot be had without a copy")
+            raise ValueError("the values of a live network cannot be returned without a copy")
         whole = self._between(0, self.shape[0])
         return whole if dtype is None else whole.astype(dtype, copy=False)
 

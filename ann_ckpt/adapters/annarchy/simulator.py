@@ -20,10 +20,10 @@ from ann_ckpt.adapters.annarchy.rng import (
     TWISTERS,
     barrier_seed,
     default_array,
+    invalid_generators,
     set_default,
     twister_array,
     twister_texts,
-    unsound_generators,
 )
 from ann_ckpt.adapters.protocol import Clock, Reading
 from ann_ckpt.errors import printable
@@ -236,7 +236,7 @@ class AnnarchySimulator:
         """Say why what ``stored`` carries does not fit the object of its name."""
         if not isinstance(stored, NetworkState):
             return self._live(stored).refuse_dynamics(stored)  # type: ignore[arg-type]  # of the same kind
-        return unsound_generators(stored.dynamics)
+        return invalid_generators(stored.dynamics)
 
     def set_dynamics(
         self, stored: NetworkState | PopulationState | ProjectionState, dynamics: Mapping[str, Array]

@@ -42,7 +42,7 @@ class DeclaredNetwork:
 
 
 def declared_network(network: Any, net_id: int = 0) -> DeclaredNetwork | None:
-    """Return what a network declares; None for what is no network of an ANNarchy that is known.
+    """Return what a network declares; None for anything but a network of a known ANNarchy.
 
     Parameters
     ----------

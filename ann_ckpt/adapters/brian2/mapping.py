@@ -23,6 +23,8 @@ __all__ = [
     "RANDN",
     "TWISTER",
     "Role",
+    "invalid_queue",
+    "invalid_random",
     "queue_arrays",
     "queue_slots",
     "random_arrays",
@@ -31,8 +33,6 @@ __all__ = [
     "rows_of",
     "steps_of",
     "twister_state",
-    "unsound_queue",
-    "unsound_random",
 ]
 
 TWISTER = "random.twister"
@@ -189,7 +189,7 @@ def queue_slots(pathway: str, dynamics: Mapping[str, Array]) -> list[list[int]] 
     return [flat[start:stop].tolist() for start, stop in pairwise(bounds.tolist())]
 
 
-def unsound_queue(pathway: str, dynamics: Mapping[str, Array], n_synapses: int) -> str | None:
+def invalid_queue(pathway: str, dynamics: Mapping[str, Array], n_synapses: int) -> str | None:
     """Say why these are not the arrays of a queue of spikes; None if they are, or are not there."""
     names = (f"{pathway}.queue", f"{pathway}.queue.sizes")
     found = [np.asarray(dynamics[name]) for name in names if name in dynamics]
@@ -232,7 +232,7 @@ def twister_state(dynamics: Mapping[str, Array]) -> tuple[str, NDArray[np.uint32
     return ("MT19937", words[:_WORDS], int(words[_WORDS]), int(has_gauss), gauss)
 
 
-def unsound_random(dynamics: Mapping[str, Array]) -> str | None:
+def invalid_random(dynamics: Mapping[str, Array]) -> str | None:
     """Say why these are no random numbers of a process; None if they are, or are not there."""
     found = {name: dynamics[name] for name in (TWISTER, GAUSS, RAND, RANDN) if name in dynamics}
     if not found:

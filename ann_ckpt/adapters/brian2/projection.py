@@ -15,12 +15,12 @@ from ann_ckpt.adapters.brian2.describe import synapse_type, target_of
 from ann_ckpt.adapters.brian2.live import EXACT, LivePart, fill
 from ann_ckpt.adapters.brian2.mapping import (
     Role,
+    invalid_queue,
     queue_arrays,
     queue_slots,
     role_in_projection,
     rows_of,
     steps_of,
-    unsound_queue,
 )
 from ann_ckpt.model import Array, Connectivity, ProjectionState, Resume
 from ann_ckpt.model.arrays import plain_array
@@ -307,8 +307,8 @@ class LiveSynapses(LivePart):
         if other := sorted(queues - here):
             return f"the network has no {other[0]}"
         n = stored.connectivity.n_synapses
-        unsound = (unsound_queue(name, stored.dynamics, n) for name in self._pathways)
-        return next((why for why in unsound if why), None) or self.refuse_dynamics(stored.dynamics)
+        found = (invalid_queue(name, stored.dynamics, n) for name in self._pathways)
+        return next((why for why in found if why), None) or self.refuse_dynamics(stored.dynamics)
 
     def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
         """Set what :meth:`refuse` has nothing against."""

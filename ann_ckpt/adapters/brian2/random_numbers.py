@@ -26,7 +26,7 @@ def get_random(device: Any) -> dict[str, NDArray[Any]]:
 
 
 def set_random(device: Any, dynamics: Mapping[str, Array]) -> None:
-    """Set the random numbers of a runtime device; :func:`unsound_random` has nothing against them."""
+    """Set the random numbers of a runtime device; :func:`invalid_random` has nothing against them."""
     np.random.set_state(twister_state(dynamics))  # noqa: NPY002
     for name, kind in ((RAND, "rand"), (RANDN, "randn")):
         rest = np.asarray(dynamics[name])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.content import Content, outside_frame
 from ann_ckpt.adapters.brian2.live import ACTIVE, EXACT
-from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, unsound_random
+from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, invalid_random
 from ann_ckpt.adapters.brian2.population import LiveGroup
 from ann_ckpt.adapters.brian2.projection import LiveSynapses
 from ann_ckpt.adapters.brian2.random_numbers import get_random, reseed, set_random
@@ -246,7 +246,7 @@ class BrianSimulator:
             return self._projection(stored.name).refuse(stored)
         if isinstance(stored, PopulationState):
             return self._population(stored.name).refuse_dynamics(stored.dynamics)
-        return unsound_random(stored.dynamics) or next(self._faults(stored.dynamics), None)
+        return invalid_random(stored.dynamics) or next(self._faults(stored.dynamics), None)
 
     def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
         here = self._dynamics()

@@ -21,11 +21,11 @@ from ann_ckpt.adapters.brian2.live import ACTIVE, LivePart
 from ann_ckpt.adapters.brian2.mapping import (
     NETWORK_TIME,
     Role,
+    invalid_queue,
     queue_arrays,
     queue_slots,
     role_in_population,
     role_in_projection,
-    unsound_queue,
 )
 from ann_ckpt.adapters.brian2.population import LiveGroup
 from ann_ckpt.adapters.brian2.projection import LiveSynapses, SynapsesInRows
@@ -70,7 +70,7 @@ def network_of(device: Any, network: Any = None, *, ran: bool) -> tuple[Any, Any
         device = get_device()
     if not isinstance(device, CPPStandaloneDevice):
         raise SimulatorError(
-            f"a {type(device).__name__} is no device of C++ standalone mode",
+            f"a {type(device).__name__} is not a C++ standalone device",
             details={"hint": "pass brian2.get_device(); networks in memory are saved and loaded themselves"},
         )
     if prefs["devices.cpp_standalone.openmp_threads"]:
@@ -410,7 +410,7 @@ class _NextSynapses(_Next, LiveSynapses):
     def refuse(self, stored: ProjectionState) -> str | None:
         """Say why the dynamics of stored synapses cannot be set, or None."""
         n = stored.connectivity.n_synapses
-        unsound = (unsound_queue(name, stored.dynamics, n) for name in self._pathways)
+        unsound = (invalid_queue(name, stored.dynamics, n) for name in self._pathways)
         return next((why for why in unsound if why), None) or self.refuse_dynamics(stored.dynamics)
 
     def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:

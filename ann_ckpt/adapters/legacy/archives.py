@@ -121,7 +121,7 @@ def read_archive(
         If a member is encrypted, too large, named like a path, or refers to what
         arrays do not need.
     CorruptFileError
-        If the archive is damaged, or members are double, overlap or are no arrays.
+        If the archive is damaged, or members are double, overlap or are not arrays.
     """
     _check_directory(file, name, budget)
     try:

@@ -67,7 +67,7 @@ def _opening(head: bytes) -> list[tuple[str, str]]:
                 found.append(("text", argument) if isinstance(argument, str) else (code.name, ""))
             if len(found) == len(_OPENING):
                 break
-    except ValueError:  # it ends in the middle, or is no pickle
+    except ValueError:  # it ends in the middle, or is not a pickle
         pass
     return found
 

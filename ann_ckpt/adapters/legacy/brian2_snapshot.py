@@ -18,13 +18,13 @@ from ann_ckpt.adapters.brian2.mapping import (
     BUFFER,
     NETWORK_TIME,
     Role,
+    invalid_random,
     queue_arrays,
     random_arrays,
     role_in_population,
     role_in_projection,
     rows_of,
     steps_of,
-    unsound_random,
 )
 from ann_ckpt.adapters.legacy.values import NumberRows, Table, Value, check_text, kind_of, number
 from ann_ckpt.adapters.protocol import Reading
@@ -83,7 +83,7 @@ def read_snapshot(key: str, stored: Table) -> Reading:
     Raises
     ------
     CorruptFileError
-        If arrays contradict each other, or are no arrays.
+        If arrays contradict each other, or are not arrays.
     """
     try:
         return _Snapshot(stored).reading()
@@ -423,6 +423,6 @@ def _twister(state: Value, rest: Mapping[str, NDArray[np.float64]]) -> dict[str,
             if 0 <= position < 1 << 32 and has_gauss in (0, 1):
                 state = ("MT19937", words, position, has_gauss, normal)
                 found = random_arrays(state, rest["rand"], rest["randn"])
-                if unsound_random(found) is None:
+                if invalid_random(found) is None:
                     return found
     raise CorruptFileError(f"the state of numpy's random numbers is {kind_of(state)}, as numpy has none")

@@ -47,7 +47,7 @@ def interpret(document: OldDocument, budget: Budget, *, dt: float | None, name: 
     Raises
     ------
     CorruptFileError
-        If the entries contradict each other, or are no network's at all.
+        If the entries contradict each other, or are not a network's at all.
     """
     table = document.content
     kind = kind_of_table(table) if isinstance(table, dict) else None

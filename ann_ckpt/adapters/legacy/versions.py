@@ -56,7 +56,7 @@ NOT_SAVED: Final = (
 )
 
 NETWORK_ENTRIES: Final = frozenset({"time_step", "net_id", "obj_names", "allow_pickle"})
-"""Top-level entries of a network file that are no objects."""
+"""Top-level entries of a network file that are not objects."""
 
 POPULATION_ENTRIES: Final = frozenset(
     {"name", "geometry", "size", "attributes", "parameters", "variables", "parameter"}

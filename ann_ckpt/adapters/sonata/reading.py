@@ -88,7 +88,7 @@ def examine(
     """
     kind = detect(path)
     if kind is None:
-        raise UnrecognisedFileError("no file of SONATA", where=printable(os.fspath(path), 400))
+        raise UnrecognisedFileError("not a SONATA file", where=printable(os.fspath(path), 400))
     found = _Found(dt)
     if kind == "config":
         files = _files_of(Path(path), found)
@@ -245,7 +245,7 @@ class _Found:
         steps = np.rint(given / scale)
         if not (np.abs(steps - given / scale) <= _TOLERANCE).all() or (steps < 0).any():
             self.notes.append(
-                Note(path, f"delays are an attribute in ms: they are no whole steps of {scale} ms")
+                Note(path, f"delays are an attribute in ms: they are not whole steps of {scale} ms")
             )
             return None
         del values[name]
@@ -376,7 +376,7 @@ def _files_of(path: Path, found: _Found) -> list[_File]:
     with reporting_corruption(str(path)):
         config = _circuit(path)
         if config is None:
-            raise UnrecognisedFileError("no configuration of SONATA", where=str(path))
+            raise UnrecognisedFileError("not a SONATA configuration", where=str(path))
         ours = config.get(names.OURS, {})
         found.dt = found.dt or ours.get("dt")
         found.time_step = ours.get("time_step")

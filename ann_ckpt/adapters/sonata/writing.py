@@ -118,7 +118,7 @@ def _write_nodes(
             row[stored] = texts(np.asarray(array).reshape(1))[0]
         else:
             notes.append(
-                Note(f"{path}/{attribute}", "left out: it is no number per neuron, or its name is taken")
+                Note(f"{path}/{attribute}", "left out: it is not one number per neuron, or its name is taken")
             )
     return row | {names.GEOMETRY: "x".join(map(str, population.geometry))}
 

@@ -51,7 +51,7 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--overlay", is_flag=True, help="B is an overlay over A: what it leaves out is no difference.")
+@click.option("--overlay", is_flag=True, help="B is an overlay over A: what it omits is no difference.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there is a difference.")
 @json_option
 def diff(first: str, second: str, *, overlay: bool, exit_code: bool, as_json: bool) -> int:

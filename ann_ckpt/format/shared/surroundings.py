@@ -36,7 +36,7 @@ class Surroundings(Protocol):
         Raises
         ------
         UnsafeFileError, NotReadableError
-            If one is no ordinary file, or the system or the server does not give it.
+            If one is not an ordinary file, or the system or the server does not give it.
         """
 
     def in_store(self) -> bool:
@@ -116,7 +116,7 @@ def open_plain(path: str) -> int:
     FileNotFoundError
         If there is nothing.
     UnsafeFileError, NotReadableError
-        If it is no ordinary file, or the system does not let us read it.
+        If it is not an ordinary file, or the system does not let us read it.
     """
     where = printable(path, 400)
     folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)

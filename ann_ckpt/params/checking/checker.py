@@ -47,7 +47,7 @@ class Checked:
     source: SourceText | None = None
     """The text, to show lines of; None where there was nothing to read."""
     dropped: int = 0
-    """How many more findings there were than are kept."""
+    """Number of findings beyond those that are kept."""
     schema: str = ""
     """What the file was checked against, in words or as a path; empty if it was not said."""
     suppressed: int = 0

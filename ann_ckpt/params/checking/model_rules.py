@@ -127,7 +127,7 @@ def rules_of(schema: Schema) -> list[ModelRule]:
     """
     rules = schema.marks([schema.document]).get("rules", [])
     if not isinstance(rules, list):
-        raise OptionError("the rules of the schema are no list")
+        raise OptionError("the rules of the schema are not a list")
     return [ModelRule.of(rule) for rule in rules]
 
 
@@ -355,7 +355,7 @@ def _parsed(text: str) -> ast.expr:
         if count >= _MOST_NODES:
             raise refused(f"it has more than {_MOST_NODES} parts")
         if not _allowed(node):
-            raise refused(f"{type(node).__name__} is no part of a rule")
+            raise refused(f"{type(node).__name__} cannot be part of a rule")
     return tree
 
 
@@ -444,7 +444,7 @@ def _evaluate(node: ast.expr, known: Mapping[Path, Any]) -> Any:  # noqa: C901, 
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _FUNCTIONS[name](*(_numbers(_evaluate(a, known)) for a in arguments))
         case _:
-            raise TypeError(f"{type(node).__name__} is no part of a rule")
+            raise TypeError(f"{type(node).__name__} cannot be part of a rule")
 
 
 def _numbers(value: Any) -> Any:

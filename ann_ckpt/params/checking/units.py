@@ -29,7 +29,7 @@ _MOST_DIGITS = 40
 
 
 class _Refused(Exception):  # noqa: N818 - it carries a message to where it is reported
-    """A text that is no quantity, or none of the model's dimension."""
+    """A text that is not a quantity, or has another dimension than the model's."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)

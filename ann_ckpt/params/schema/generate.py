@@ -91,7 +91,7 @@ def _root(draft: str, title: str, sections: Json) -> Json:
 
 
 def _any_type(*names: str) -> Json:
-    """Return what accepts some types; a list under ``type`` is no schema to strict readers."""
+    """Return what accepts some types; a list under ``type`` is not a schema to strict readers."""
     return {"anyOf": [{"type": name} for name in names]}
 
 

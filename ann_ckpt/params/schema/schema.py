@@ -218,12 +218,12 @@ def _without_places(text: str) -> Mapping[str, Any] | None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("duplicate name")
     return made
 
 
 def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _object(document: Any) -> Mapping[str, Any]:

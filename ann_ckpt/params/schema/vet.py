@@ -88,7 +88,7 @@ _REFUSED = {
     "dependencies": "write dependentRequired or dependentSchemas",
     "maxContains": "it is not evaluated",
     "minContains": "it is not evaluated",
-    "multipleOf": "0.3 is no multiple of 0.1 in binary",
+    "multipleOf": "0.3 is not a multiple of 0.1 in binary",
     "pattern": "a pattern can take for ever on one text",
     "patternProperties": "a pattern can take for ever on one text",
     "unevaluatedItems": "write items",

@@ -234,7 +234,7 @@ class _Reader:
         if word in _CONSTANTS:
             return _CONSTANTS[word], None, end
         if word in _NOT_FINITE:
-            self._note("P008", start, end, depth, f"{word} is no number of JSON")
+            self._note("P008", start, end, depth, f"{word} is not a JSON number")
             return None, None, end
         raise self._stop(start, _word_fault(word), end=end)
 
@@ -299,8 +299,8 @@ def _word_fault(word: str) -> str:
     if word.startswith("'"):
         return "a text in single quotes; JSON takes double quotes"
     if word[0] in "+-.0123456789":
-        return f"{shown} is no number as JSON writes it"
-    return f"{shown!r} is no value; texts stand in double quotes"
+        return f"{shown} is not a number as JSON writes it"
+    return f"{shown!r} is not a value; texts are written in double quotes"
 
 
 def _string_fault(message: str) -> str:

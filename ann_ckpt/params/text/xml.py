@@ -139,7 +139,7 @@ class _Reader:
 
     def _value(self, text: str, span: Span, name: str) -> Any:
         if _NOT_FINITE.fullmatch(text):
-            self.problems.add("P008", span, f"{text} is no finite number", path=("network", name))
+            self.problems.add("P008", span, f"{text} is not a finite number", path=("network", name))
             return None
         if not _PYTHON_NUMBER.fullmatch(text):
             return text

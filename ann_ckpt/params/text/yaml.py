@@ -245,7 +245,7 @@ class _Reader:
         """Return the name that ``event`` is, or None for one that is refused."""
         self._count(event)
         if not isinstance(event, self.yaml.ScalarEvent):
-            self._note("P013", event, "a name that is no plain text")
+            self._note("P013", event, "a name that is not plain text")
             if not isinstance(event, self.yaml.AliasEvent):
                 self._step_over()
             return None
@@ -279,7 +279,7 @@ class _Reader:
                 self._note(rule, event, message)
             return value
         if _NOT_FINITE.fullmatch(text):
-            self._note("P008", event, f"{text} is no number of JSON")
+            self._note("P008", event, f"{text} is not a JSON number")
             return None
         if _MISLEADING.fullmatch(text):
             self._note(

@@ -144,7 +144,7 @@ def test_delays_become_steps_only_where_they_are_some(circuit):
     assert sonata.examine(edges, dt=0.25).reading.state.projections["ff"].delays.tolist() == [2, 4, 6, 8, 10]
     uneven = sonata.examine(edges, dt=0.3)
     assert "delay" in uneven.reading.state.projections["ff"]
-    assert "no whole steps" in str(uneven.reading.notes)
+    assert "not whole steps" in str(uneven.reading.notes)
 
 
 def test_what_has_no_place_is_said(tmp_path):

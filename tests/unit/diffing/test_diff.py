@@ -1,4 +1,4 @@
-"""How two networks differ, held against a comparison without any cleverness."""
+"""How two networks differ, compared with a simple reference."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_a_checkpoint_on_a_disk_that_fails_raises_not_readable(tmp_path, monkeyp
 
 
 class InMemory:
-    """A file that lies on no disk, as one behind a network would."""
+    """A file that is not on a disk, as one behind a network would."""
 
     path = "memory://net.h5"
     distant = True

@@ -66,7 +66,7 @@ def test_somebody_elses_broken_file_is_not_ours() -> None:
         ("strickt = true", "unknown key 'strickt' (did you mean 'strict'?)"),
         ("strict = 1", "strict is 1"),
         ('files = "a.json"', "files is a.json"),
-        ("files = [1]", "files is no list of globs"),
+        ("files = [1]", "files is not a list of globs"),
         ('ignore = ["P999"]', "there is no rule 'P999'"),
         ('ignore = ["P001"]', "P001 is always an error"),
         ('severity = {P501 = "warning"}', "P501 is always an error"),
@@ -75,8 +75,8 @@ def test_somebody_elses_broken_file_is_not_ours() -> None:
         ('rules = ["tau >"]', "the rule 'tau >' cannot be read"),
         ("rules = [1]", "the rule 1 is neither an expression nor a table"),
         ('schema = "a"\ncheckpoint = "b"', "a set has both a schema and a checkpoint"),
-        ("sets = [1]", "an entry of sets is no table"),
-        ('[[sets]]\nschema = "a"', "files is no list of globs"),
+        ("sets = [1]", "an entry of sets is not a table"),
+        ('[[sets]]\nschema = "a"', "files is not a list of globs"),
         ('model = "m.py:build"', "unknown key 'model'"),
         ("x", "the configuration is not well formed"),
     ],
@@ -181,5 +181,5 @@ def test_a_baseline_leaves_out_what_was_there() -> None:
     write(path, {"$schema": "./net.schema.json", "constants": {"x": 1}, **TYPO})
     assert [r for r, _ in rules(path, Config(), baseline=known)] == ["P105"]
     for text in ("", "[]", '{"findings": 1}', '{"findings": [1]}', "[" * 100_000):
-        with pytest.raises(OptionError, match="no baseline"):
+        with pytest.raises(OptionError, match="not a baseline"):
             load_baseline(write("broken.json", text))

@@ -163,5 +163,5 @@ def test_durations_have_a_unit(text: str | float, seconds: float) -> None:
     "text", ["", "90", "10:00", "1-00:00", "-1h", "0s", "h", 0, -1.0, float("nan"), float("inf")]
 )
 def test_what_could_mean_several_is_no_duration(text: str | float) -> None:
-    with pytest.raises(OptionError, match="is no duration"):
+    with pytest.raises(OptionError, match="is not a duration"):
         duration(text)

@@ -155,7 +155,7 @@ def _coded(values: NDArray[Any]) -> tuple[bytes, int]:
         return _with_opcode(b"J", values.astype("<i4")), 5
     if values.dtype.kind == "i":
         return _with_opcode(b"\x8a\x08", values.astype("<i8")), 10
-    # Nine bytes, the last one zero, so that the highest bit is no sign.
+    # Nine bytes, the last one zero, so that the highest bit is not a sign.
     padded = np.zeros((values.size, 9), np.uint8)
     padded[:, :8] = values.astype("<u8").reshape(-1, 1).view(np.uint8)
     return _with_opcode(b"\x8a\x09", padded), 11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ann_ckpt.adapters.annarchy.internal_checks import unsound_population, unsound_projection
+from ann_ckpt.adapters.annarchy.internal_checks import invalid_population, invalid_projection
 
 SIZE = 4
 
@@ -46,8 +46,8 @@ ROWS = np.array([1, 3])
 
 
 def test_what_a_run_leaves_is_sound() -> None:
-    assert unsound_population(population(), population(), SIZE) is None
-    assert unsound_projection(projection(), projection(), ROWS) is None
+    assert invalid_population(population(), population(), SIZE) is None
+    assert invalid_projection(projection(), projection(), ROWS) is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_a_run_leaves_is_sound() -> None:
     ],
 )
 def test_populations_are_guarded(name: str, values: np.ndarray) -> None:
-    reason = unsound_population(population() | {name: values}, population(), SIZE)
+    reason = invalid_population(population() | {name: values}, population(), SIZE)
     assert reason is not None
     assert name.removesuffix(".sizes").removesuffix("_window") in reason or "_spike_history" in reason
 
@@ -90,7 +90,7 @@ def test_populations_are_guarded(name: str, values: np.ndarray) -> None:
     ],
 )
 def test_projections_are_guarded(name: str, values: np.ndarray) -> None:
-    assert unsound_projection(projection() | {name: values}, projection(), ROWS) is not None
+    assert invalid_projection(projection() | {name: values}, projection(), ROWS) is not None
 
 
 def decoding() -> dict[str, np.ndarray]:
@@ -104,9 +104,9 @@ def decoding() -> dict[str, np.ndarray]:
 
 
 def test_windows_and_baselines_are_sound() -> None:
-    assert unsound_projection(decoding(), decoding(), ROWS) is None
+    assert invalid_projection(decoding(), decoding(), ROWS) is None
     longer = decoding() | {"baseline": np.zeros((2, 9))}
-    assert unsound_projection(longer, decoding(), ROWS) is None
+    assert invalid_projection(longer, decoding(), ROWS) is None
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_windows_and_baselines_are_sound() -> None:
     ],
 )
 def test_windows_and_baselines_are_guarded(name: str, values: np.ndarray) -> None:
-    assert unsound_projection(decoding() | {name: values}, decoding(), ROWS) is not None
+    assert invalid_projection(decoding() | {name: values}, decoding(), ROWS) is not None
