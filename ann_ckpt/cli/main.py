@@ -174,6 +174,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Stores": {
         "runs": ("ann_ckpt.cli.runs:runs", "List every store and checkpoint file below a folder."),
         "log": ("ann_ckpt.cli.store:log", "List the checkpoints of a store, oldest first."),
+        "watch": (
+            "ann_ckpt.cli.watch:watch",
+            "Watch a run: its last save, how fast it is, its disk, and some attributes.",
+        ),
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
         "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),

@@ -139,9 +139,9 @@ def facts() -> Table:
     return made
 
 
-def print_json(document: Any) -> None:
-    """Print one JSON document: indented on a terminal, in one line elsewhere."""
-    indent = 2 if sys.stdout.isatty() else None
+def print_json(document: Any, *, one_line: bool = False) -> None:
+    """Print one JSON document: indented on a terminal, in one line elsewhere, or wherever it is asked for."""
+    indent = 2 if sys.stdout.isatty() and not one_line else None
     sys.stdout.write(f"{json.dumps(json_ready(document), indent=indent, allow_nan=False)}\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +17,11 @@ from ann_ckpt.looking.sampling import BUDGET
 from ann_ckpt.model import Array, PopulationState, TypeInfo
 from ann_ckpt.model.rows import RowAccess
 
-__all__ = ["Network", "Shown", "drawable", "pick", "pictures", "projection_of", "shown"]
+__all__ = ["Network", "Shown", "changing", "drawable", "pick", "pictures", "projection_of", "shown"]
+
+
+_OWNERS = 40
+"""Objects, and variables of each, among which those that change are looked for."""
 
 
 class Network(Protocol):
@@ -133,6 +138,19 @@ def drawable(network: Network) -> Iterator[str]:
             delays = getattr(owner, "delays", None)
             if delays is not None and not isinstance(delays, int) and "delays" not in owner:
                 yield f"{base}/delays"
+
+
+def changing(network: Network, at_most: int) -> list[str]:
+    """Return paths of variables that have many numbers, those of projections first: what a run changes."""
+    found: list[str] = []
+    for group in ("projections", "populations"):
+        for name, owner in itertools.islice(getattr(network, group).items(), _OWNERS):
+            found += [
+                f"{group}/{escape(name)}/{escape(variable)}"
+                for variable, a in itertools.islice(owner.variables.items(), _OWNERS)
+                if a.values.shape and a.values.dtype.kind in "fiu"
+            ]
+    return found[:at_most]
 
 
 def projection_of(network: Network, path: str) -> RowAccess:

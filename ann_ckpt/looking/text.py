@@ -7,7 +7,7 @@ import numpy as np
 from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points
 from ann_ckpt.looking.values import shrunk
 
-__all__ = ["drawn"]
+__all__ = ["drawn", "spark"]
 
 _SHADES = (" \N{MIDDLE DOT}\N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}", " .:=*#")
 _EIGHTHS = ("".join(chr(0x2580 + n) for n in range(1, 9)), "_.-:=+*#")
@@ -45,6 +45,23 @@ def drawn(picture: Picture, *, width: int = 60, plain: bool = False) -> list[str
             raise TypeError(f"no drawing of {type(picture).__name__}")
     labels = ", ".join(filter(None, (picture.x_label, picture.y_label)))
     return [picture.title, *body, labels, *([f"({picture.note})"] if picture.note else [])]
+
+
+def spark(values: Floats, *, plain: bool = False) -> str:
+    """Return one character for each value, the higher the larger; a blank where there is none.
+
+    Examples
+    --------
+    >>> spark(np.array([0.0, np.nan, 1.0, 2.0]), plain=True)
+    '_ =#'
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    marks = _EIGHTHS[plain]
+    scaled = (values / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)  # halves, which do not overflow
+    places = np.nan_to_num(scaled * (len(marks) - 1)).round().astype(int)
+    there = np.isfinite(values)
+    return "".join(marks[place] if known else " " for place, known in zip(places, there, strict=True))
 
 
 def _grid(grid: Grid, width: int, shades: str) -> list[str]:

@@ -372,7 +372,7 @@ def _types(checkpoint: Checkpoint) -> str:
 def _history(page: _Page, infos: Sequence[CheckpointInfo]) -> str:
     parts = [f'<div class="ac-figs">{page.draw("", partial(sizes, infos))}</div>']
     each = max(1 << 20, page.each)
-    for path in _changing(page.checkpoint):
+    for path in choice.changing(page.checkpoint, _CHANGING):
         try:
             found = series(infos, path, at_most=_FRAMES, budget=each)
         except CheckpointError as error:
@@ -411,19 +411,6 @@ def _mean(values: Any) -> str:
     return f"{float(np.mean(values)):.4g}" if values.size else "not known"
 
 
-def _changing(checkpoint: Checkpoint) -> list[str]:
-    """Variables with many values, those of projections first."""
-    found = []
-    for group in ("projections", "populations"):
-        for name, owner in _items(getattr(checkpoint, group)):
-            found += [
-                f"{group}/{escape(name)}/{escape(variable)}"
-                for variable, a in _items(owner.variables)
-                if a.values.shape and a.values.dtype.kind in "fiu"
-            ]
-    return found[:_CHANGING]
-
-
 def _changes(page: _Page, old: PathLike, *, first: bool) -> str:
     named = "the first checkpoint of the store" if first else os.fspath(old)
     parts = [f"<p>Compared with {escaped(named, 400)}.</p>"]
@@ -442,7 +429,7 @@ def _changes(page: _Page, old: PathLike, *, first: bool) -> str:
         except CheckpointError as error:
             page.problem(os.fspath(old), error.fact)
             return parts[0] + "<p>It could not be compared; see Problems.</p>"
-        for path in _changing(page.checkpoint):
+        for path in choice.changing(page.checkpoint, _CHANGING):
             try:
                 change = changes(before, page.checkpoint, path, budget=page.each)
             except CheckpointError:
