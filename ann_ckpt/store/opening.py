@@ -68,13 +68,24 @@ def stored_reading(
     dt : callable, optional
         Returns the length of a step in ms, if it is known; asked for files that do not record it.
     """
-    ours = address_of(path) is not None or place_in_store(path) is not None
-    if ours or (begins_like_hdf5(path) and format_of(path) is None):
-        with open_checkpoint(path) as checkpoint:
-            yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
-    else:
+    opened = _ours(path)
+    if opened is None:
         reading = examine(path, dt=dt()).reading
         yield Reading(reading.state.select(selection), reading.notes)
+        return
+    with opened as checkpoint:
+        yield Reading(checkpoint.state(selection, lazy=True).only_attributes(selection))
+
+
+def _ours(path: PathLike) -> Checkpoint | None:
+    """Open a checkpoint; None for a file that may be another program's, which is asked only then."""
+    try:
+        return _open_any(path)
+    except UnknownFormatError:
+        distant = address_of(path) is not None
+        if distant or place_in_store(path) or (begins_like_hdf5(path) and format_of(path) is None):
+            raise
+        return None
 
 
 def foreign_file(
