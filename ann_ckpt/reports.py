@@ -6,7 +6,7 @@ from ann_ckpt.export import ExportReport
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.model.rows import Dendrite, Synapses
 from ann_ckpt.report import LoadReport, Loss, Note, Progress, Report, SaveReport, VerifyReport
-from ann_ckpt.resume.verify import ResumeReport
+from ann_ckpt.resume.report import ResumeReport
 from ann_ckpt.runs import Run, Runs
 from ann_ckpt.store.background import BackgroundSave
 from ann_ckpt.store.catalog import CheckpointInfo

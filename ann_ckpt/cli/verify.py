@@ -17,7 +17,8 @@ from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import CheckpointError, CorruptFileError, OptionError, printable
 from ann_ckpt.report import VerifyReport
-from ann_ckpt.resume.verify import ResumeReport, junit, verify_resume
+from ann_ckpt.resume.report import ResumeReport, junit
+from ann_ckpt.resume.verify import verify_resume
 
 __all__ = [
     "verify",
@@ -176,6 +177,7 @@ def _print_resume(report: ResumeReport) -> None:
     colour = "green" if report.ok else "bold red"
     emit(f"[{colour}]{safe(report.headline(), 1000)}[/]")
     for title, notes in (
+        ("not as in the file after loading", report.lost),
         ("first differences", report.differing),
         ("two runs of the model differ in", report.unsteady),
         ("the load said", report.notes),

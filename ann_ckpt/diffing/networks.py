@@ -162,7 +162,12 @@ def compare_networks(
         _populations(found, path, population, its_like)
     for path, projection, another in found.common("projections", a.projections, b.projections):
         compare_projections(found, path, projection, another)
-    if a.recordings and b.recordings:  # a live network shows none, nor does a file that was saved without
+    # A live network shows none, nor does a file that was saved without.
+    if bool(a.recordings) != bool(b.recordings):
+        which = names[0] if a.recordings else names[1]
+        said = f"only {printable(which, 200)} has what monitors recorded, and it is not compared"
+        notes += (Note("recordings", said),)
+    if a.recordings and b.recordings:
         for path, recording, longer in found.common("recordings", a.recordings, b.recordings):
             found.fields(path, recording, longer, ("of", "settings", "carried"))
             for place, one_series, other_series in found.common(path, recording, longer):

@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from ann_ckpt.adapters.protocol import Records
 from ann_ckpt.adapters.simulators import SIMULATORS
 from ann_ckpt.api import load, save
-from ann_ckpt.errors import CheckpointError, OptionError
+from ann_ckpt.api import open as open_checkpoint
+from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, SimulatorError
 from ann_ckpt.model import NetworkState, PopulationState, ProjectionState
+from ann_ckpt.report import LoadReport
 
 _MOST_STEPS = 1000
 """How far a difference is looked for step by step."""
@@ -59,6 +62,44 @@ class _Model:
         network = made(**given["arguments"]) if callable(made) else made
         self.network: Any = SIMULATORS.prepare(network, given["directory"])
         self._run = getattr(module, given["run"]) if given["run"] else None
+        self._unrecorded: dict[str, str] = {}
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What is said of recordings: whether they can be compared, and if not, why."""
+        notes = [{"path": path, "text": f"not compared: {why}"} for path, why in self._unrecorded.items()]
+        return {"notes": notes, "recorded": not notes}
+
+    def save(self, path: str, *, barrier: bool = False) -> None:
+        """Save the network, with what its monitors recorded where that can be read."""
+        save(path, network=self.network, barrier=barrier, monitors=self._is_recording())
+
+    def load(self, path: str) -> LoadReport:
+        """Load a file; monitors go on from what it has, if they can."""
+        with open_checkpoint(path) as stored:
+            recorded = bool(stored.recordings)
+        if self._is_recording() or recorded:
+            try:
+                return load(path, network=self.network, monitors=True)
+            except MismatchError as error:
+                problems = error.report.problems
+                if any(note.path.partition("/")[0] != "recordings" for note in problems):
+                    raise
+                # A script that makes its monitors later, say: it does not go on with these ones.
+                self._unrecorded |= {note.path: note.text for note in problems}
+        return load(path, network=self.network)
+
+    def _is_recording(self) -> bool:
+        """Whether there are monitors, and what they hold can be read and set."""
+        simulator = SIMULATORS.find(self.network)
+        if self._unrecorded or not isinstance(simulator, Records):
+            return False
+        try:
+            recordings, _ = simulator.recordings()
+        except SimulatorError as error:
+            self._unrecorded["recordings"] = error.fact
+            return False
+        return bool(recordings)
 
     def go_on(self, amount: float) -> None:
         """Simulate for so many ms, or make so many calls."""
@@ -122,7 +163,7 @@ class _Model:
             yield step
 
 
-def _through(model: _Model, given: dict[str, Any]) -> list[Any]:
+def _through(model: _Model, given: dict[str, Any]) -> dict[str, Any]:
     """Simulate to the end without looking at anything."""
     model.go_on(given["at"])
 
@@ -131,30 +172,33 @@ def _through(model: _Model, given: dict[str, Any]) -> list[Any]:
             save(f"{given['ended']}.barrier.h5", network=model.network, barrier=True)
 
     model.meet(given, act, given["duration"], skip=False)
-    save(given["ended"], network=model.network)
-    return []
+    model.save(given["ended"])
+    return model.answer
 
 
-def _interrupted(model: _Model, given: dict[str, Any]) -> list[Any]:
+def _interrupted(model: _Model, given: dict[str, Any]) -> dict[str, Any]:
     """Save on the way, and go on."""
     model.go_on(given["at"])
-
-    def act() -> None:
-        save(given["saved"], network=model.network, barrier=given["barrier"])
-
-    model.meet(given, act, given["duration"], skip=False)
-    save(given["ended"], network=model.network)
-    return []
-
-
-def _resumed(model: _Model, given: dict[str, Any]) -> list[Any]:
-    """Start from the file."""
-    report = model.meet(
-        given, lambda: load(given["saved"], network=model.network), given["duration"], skip=True
+    model.meet(
+        given, lambda: model.save(given["saved"], barrier=given["barrier"]), given["duration"], skip=False
     )
-    save(given["ended"], network=model.network)
-    notes: list[Any] = report.to_dict()["notes"]
-    return notes
+    model.save(given["ended"])
+    return model.answer
+
+
+def _resumed(model: _Model, given: dict[str, Any]) -> dict[str, Any]:
+    """Start from the file."""
+
+    def act() -> LoadReport:
+        report = model.load(given["saved"])
+        model.save(given["loaded"])
+        return report
+
+    report = model.meet(given, act, given["duration"], skip=True)
+    model.save(given["ended"])
+    # That monitors were not asked for is no news.
+    said = [note for note in report.to_dict()["notes"] if note["path"] != "recordings"]
+    return model.answer | {"notes": [*said, *model.answer["notes"]]}
 
 
 def _watched(model: _Model, given: dict[str, Any]) -> list[Any]:
@@ -162,7 +206,7 @@ def _watched(model: _Model, given: dict[str, Any]) -> list[Any]:
     model.go_on(given["at"])
 
     def act() -> None:
-        save(given["ended"], network=model.network, barrier=given["barrier"])
+        model.save(given["ended"], barrier=given["barrier"])
 
     return [[step, model.digests()] for step in model.steps(given, act)]
 
@@ -170,7 +214,7 @@ def _watched(model: _Model, given: dict[str, Any]) -> list[Any]:
 def _compared(model: _Model, given: dict[str, Any]) -> list[Any]:
     """Start from the file, and return the first step after which something differs, and what does."""
     watched = dict(json.loads(Path(given["watched"]).read_text()))
-    for step in model.steps(given, lambda: load(given["saved"], network=model.network)):
+    for step in model.steps(given, lambda: model.load(given["saved"])):
         there, here = watched[step], model.digests()
         differ = [p for p in {**there, **here} if there.get(p) != here.get(p)]
         if differ:

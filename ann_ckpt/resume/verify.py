@@ -15,87 +15,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
-from xml.etree import ElementTree as ET
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read, write
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
-from ann_ckpt.model import Array, NetworkState, blocks, differences
+from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import absolute, is_file
-from ann_ckpt.report import Note, Report
+from ann_ckpt.report import Note
+from ann_ckpt.resume.comparing import count_arrays, unlike
+from ann_ckpt.resume.report import ResumeReport
 from ann_ckpt.store.store import CheckpointStore
 
-__all__ = [
-    "ResumeReport",
-    "junit",
-    "verify_resume",
-]
+__all__ = ["verify_resume"]
 
-_IGNORED = ("metadata", "resume")
 _TAIL = 3000
-_SEEDS = (
-    "does all that is random have a seed? In ANNarchy 5.0, Network(seed=) does not seed what is drawn for "
-    "weights and connections: give each distribution a generator of its own, "
-    "such as Uniform(0, 1, rng=numpy.random.default_rng(7))"
-)
 _RUN = "ann_ckpt.resume.run"
 """Started as a program, and therefore not imported."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeReport(Report):
-    """Report of comparing the runs."""
-
-    model: str
-    """Script and function: ``model.py:build``."""
-    at: float
-    """Time of the save, in ms."""
-    duration: float
-    """Time simulated after it, in ms."""
-    compared: int
-    """Arrays that were compared."""
-    differing: tuple[Note, ...]
-    """Where the resumed run differs from the one that went on after saving, and by how much."""
-    unsteady: tuple[Note, ...]
-    """Where two uninterrupted runs of the model differ already; then no resumed one can be exact."""
-    notes: tuple[Note, ...]
-    """What the load said."""
-    culprit: str = ""
-    """What differs first, and after how many steps; empty if nothing does, or it is not known."""
-    run: str = ""
-    """The function of the script that was called instead of simulating; then ``at`` and ``duration``
-    count its calls."""
-    how: str = ""
-    """What was done otherwise than saving once and loading the file itself into the same model."""
-    disturbed: bool = False
-    """Whether runs that save nothing are the same, so that saving is what changes them."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing differs."""
-        return not self.differing and not self.unsteady
-
-    def headline(self) -> str:
-        """Return the report in one line."""
-        unit = f"calls of {self.run}" if self.run else "ms"
-        what = (
-            f"{printable(self.model, 400)}: saved at {self.at:g} {unit}, resumed for {self.duration:g} {unit}"
-            f"{f' ({printable(self.how, 400)})' if self.how else ''}"
-        )
-        if self.ok:
-            return f"{what}: exact, {self.compared} arrays are the same bit for bit"
-        if self.disturbed:
-            return f"{what}: the run that was saved differs from those that were not; saving changes it"
-        if self.unsteady:
-            return f"{what}: two runs differ without any resuming; {_SEEDS}"
-        first = f"; {printable(self.culprit, 400)}" if self.culprit else ""
-        return f"{what}: NOT exact, {len(self.differing)} of {self.compared} arrays differ{first}"
 
 
 @overload
@@ -254,44 +192,67 @@ def _verified(
     names = ("through", "again", "saved", "copy", "ended", "resumed", "watched")
     files = {n: os.fspath(folder / f"{n}.h5") for n in names}
     _run("through", folder, given | {"ended": files["through"]})
-    _run("interrupted", folder, given | {"saved": files["saved"], "ended": files["ended"]})
+    answers = [_run("interrupted", folder, given | {"saved": files["saved"], "ended": files["ended"]})]
     start = _copied(copy, files, folder)
     instead = given | {"arguments": given["arguments"] | other}
     leg = instead | {"duration": given["duration"] / restarts}
-    answer: list[Any] = []
+    loads: list[tuple[str, str]] = []
     for number in range(1, restarts + 1):
         ended = files["resumed"] if number == restarts else os.fspath(folder / f"restart-{number}.h5")
-        answer += _run("resumed", folder, leg | {"saved": start, "ended": ended})
+        loads.append((start, os.fspath(folder / f"loaded-{number}.h5")))
+        answers.append(
+            _run("resumed", folder, leg | {"saved": start, "loaded": loads[-1][1], "ended": ended})
+        )
         # Only the first starts inside a call: the others begin where calls end.
         start, leg = ended, leg | {"inside": None}
-    through, ended_, resumed = (read(files[name]) for name in ("through", "ended", "resumed"))
+    recorded = all(answer["recorded"] for answer in answers)
+    through, ended_, resumed = (_comparable(files[n], recorded) for n in ("through", "ended", "resumed"))
+    # A barrier is part of the file; a seed was given to one network, and not to the other.
+    lost = tuple(
+        note
+        for saved, loaded in loads
+        for note in unlike(
+            _comparable(saved, recorded), _comparable(loaded, recorded), ignored=("reseeded", "seed")
+        ).notes
+    )
     if other:
         # What the network was seeded with is no longer what its generators hold.
         resumed = replace(resumed, seed=ended_.seed)
-    differing, unsteady = tuple(_differing(ended_, resumed)), tuple(_differing(through, ended_))
+    differing, unsteady = unlike(ended_, resumed), unlike(through, ended_).notes
     culprit, disturbed = "", False
     if unsteady:
         _run("through", folder, given | {"ended": files["again"]})
-        disturbed = not tuple(_differing(through, read(files["again"])))
-    elif differing:
+        disturbed = not unlike(through, _comparable(files["again"], recorded)).notes
+    elif lost:
+        culprit = _culprit([0, [note.path for note in lost]], given)
+    elif differing.notes:
         # What follows is only about where: a model that fails when it is run by steps has its answer.
         with contextlib.suppress(SimulatorError):
             _run("watched", folder, given | {"ended": files["watched"]})
             more = {"saved": _copied(copy, files, folder), "watched": os.fspath(folder / "watched.json")}
             culprit = _culprit(_run("compared", folder, instead | more), given)
+        if not culprit and differing.first:
+            culprit = f"first {differing.first}"
     return ResumeReport(
         model=f"{Path(given['script']).name}:{given['function']}",
         at=given["at"],
         duration=given["duration"],
-        compared=_count(ended_),
-        differing=differing,
+        compared=count_arrays(ended_),
+        differing=differing.notes,
         unsteady=unsteady,
-        notes=tuple(Note(**note) for note in answer),
+        notes=tuple(Note(**note) for answer in answers for note in answer["notes"]),
         culprit=culprit,
         run=given["run"] or "",
         how=how,
         disturbed=disturbed,
+        lost=lost,
     )
+
+
+def _comparable(file: str, recorded: bool) -> NetworkState:
+    """Read a file, without recordings if those cannot be compared."""
+    state = read(file)
+    return state if recorded else replace(state, recordings={})
 
 
 _COPIES = (None, "exported", "pruned", "converted")
@@ -357,7 +318,7 @@ def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> list[Any]:
+def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> Any:
     answer = folder / f"{kind}.json"
     # Simulators call compilers and Python by name, and mean those that stand beside this interpreter.
     tools = os.pathsep.join((os.fspath(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
@@ -376,80 +337,4 @@ def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> list[Any]:
             details={"printed": printable((done.stdout + done.stderr)[-_TAIL:], _TAIL)},
             where=printable(arguments["script"], 400),
         )
-    found: list[Any] = json.loads(answer.read_text())
-    return found
-
-
-def junit(reports: Sequence[ResumeReport]) -> str:
-    """Return reports as JUnit's XML, a test for each time of a save."""
-    failed = sum(not report.ok for report in reports)
-    suite = ET.Element(
-        "testsuite", name="verify-resume", tests=str(len(reports)), failures=str(failed), errors="0"
-    )
-    for report in reports:
-        unit = f" calls of {report.run}" if report.run else " ms"
-        how = f" ({printable(report.how, 400)})" if report.how else ""
-        name = f"at {report.at:g}{unit}{how}"
-        case = ET.SubElement(suite, "testcase", classname=printable(report.model, 400), name=name)
-        if not report.ok:
-            failure = ET.SubElement(case, "failure", message=printable(report.headline(), 1000))
-            failure.text = str(report)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _count(state: NetworkState) -> int:
-    owners = (*state.populations.values(), *state.projections.values())
-    return (
-        sum(len(o.attributes) + len(o.dynamics) for o in owners) + len(state.dynamics) + len(state.constants)
-    )
-
-
-def _differing(a: NetworkState, b: NetworkState) -> Iterator[Note]:
-    for path in differences(a, b):
-        if path.rpartition("/")[2] not in _IGNORED:
-            yield Note(path, _size(_found(a, path), _found(b, path)))
-
-
-def _found(state: NetworkState, path: str) -> Array | None:
-    """Return the array at a path of :func:`~ann_ckpt.differences`; None if there stands none."""
-    first, _, rest = path.partition("/")
-    if first in ("constants", "dynamics"):
-        return getattr(state, first).get(rest)  # type: ignore[no-any-return]
-    for name, owner in getattr(state, first).items() if first in ("populations", "projections") else ():
-        # A name may hold slashes, so that the path is looked at from the name on.
-        if rest.startswith(f"{name}/"):
-            group, _, attribute = rest[len(name) + 1 :].partition("/")
-            if group == "dynamics":
-                return owner.dynamics.get(attribute)  # type: ignore[no-any-return]
-            if attribute in owner and group in ("parameters", "variables"):
-                return owner[attribute]  # type: ignore[no-any-return]
-    return None
-
-
-def _size(a: Array | None, b: Array | None) -> str:
-    """Say how far two arrays are apart."""
-    if a is None or b is None:
-        return "not the same"
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
-    count, largest, where = 0, -1.0, ""
-    for (start, x), (_, y) in zip(blocks(a), blocks(b), strict=True):
-        differ = np.flatnonzero(_bits(x) != _bits(y))
-        if not differ.size:
-            continue
-        count += differ.size
-        one, other = (values.reshape(-1)[differ].astype(np.float64) for values in (x, y))
-        with np.errstate(all="ignore"):
-            apart = np.abs(one - other)
-        apart[np.isnan(apart)] = np.inf  # nothing is further apart than a number and none
-        if apart.max() > largest:
-            largest = float(apart.max())
-            place = [int(i) for i in np.unravel_index(differ[apart.argmax()], x.shape)]
-            if place:
-                place[0] += start
-            where = f" at {place}" if place else ""
-    return f"{count} values differ, the largest difference is {largest:.3g}{where}"
-
-
-def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(values).reshape(-1).view(f"u{values.dtype.itemsize}")
+    return json.loads(answer.read_text())

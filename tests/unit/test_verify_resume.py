@@ -24,6 +24,7 @@ import os
 import numpy as np
 
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import SimulatorError
 
 
 class Model(DemoNetwork):
@@ -126,6 +127,61 @@ def touchy():
     return Touchy(seed=3, side=4)
 
 
+class Recording(Model):
+    """Records from its beginning, in a resumed process something else after three steps."""
+
+    resumed = False
+
+    def set_recording(self, stored):
+        super().set_recording(stored)
+        self.resumed = True
+
+    def simulate(self, ms):
+        for _ in range(round(ms)):
+            super().simulate(1)
+            if self.resumed and self.time_step == 15:
+                kept = self._monitors["rates"]._holds["r"]["values"]
+                kept[-1] = kept[-1] + 1.0
+
+
+def recorded(cls=Model):
+    network = cls(seed=3, side=4)
+    network.monitor("layer", ["r", "onset"], name="rates")
+    return network
+
+
+def misrecorded():
+    return recorded(Recording)
+
+
+class Emptied(Model):
+    """Goes on recording from nothing."""
+
+    def set_recording(self, stored):
+        self._monitors[stored.name].get()
+
+
+def emptied():
+    return recorded(Emptied)
+
+
+class Muted(Model):
+    """Has monitors that nobody can read, as those of a simulator without our bindings."""
+
+    def recordings(self):
+        raise SimulatorError("nobody reads them")
+
+
+def muted():
+    return recorded(Muted)
+
+
+def recording_trial(network):
+    if network.time_step >= 4:
+        network.monitor("layer", ["r"], name="late")
+    network.simulate(2)
+
+
 def broken():
     raise RuntimeError("no such model")
 
@@ -202,6 +258,53 @@ def lossy():
     assert not report.ok
     assert "dynamics/" in report.culprit
     assert report.culprit.endswith("as soon as it is loaded")
+
+
+def test_what_monitors_recorded_is_compared(script: Path, tmp_path: Path) -> None:
+    report = verify_resume(f"{script}:recorded", at=12.0, duration=7.0, directory=tmp_path)
+    assert report.ok, report
+    assert report.notes == ()
+    assert report.compared == verify_resume(f"{script}:build", at=12.0, duration=7.0).compared + 4
+    onsets = ann_ckpt.read(tmp_path / "resumed.h5").recordings["rates"]
+    assert len(onsets["r"]) == 19
+    assert len(onsets["onset"])
+
+
+def test_the_first_step_that_was_recorded_otherwise_is_named(script: Path) -> None:
+    report = verify_resume(f"{script}:misrecorded", at=12.0, duration=7.0)
+    assert not report.ok
+    assert report.lost == ()
+    (note,) = report.differing
+    assert note.path == "recordings/rates/r"
+    assert note.text.startswith(
+        "the first that differs is of step 14; 16 values differ, the largest difference is 1"
+    )
+    assert report.headline().endswith("; first recordings/rates/r, at step 14")
+
+
+def test_recordings_that_a_load_loses_are_named_at_once(script: Path) -> None:
+    report = verify_resume(f"{script}:emptied", at=12.0, duration=7.0)
+    assert not report.ok
+    lost = {note.path: note.text for note in report.lost}
+    assert lost["recordings/rates/r"] == "12 and 0 records, the first that differs is of step 0"
+    assert report.culprit == "first recordings/rates/r and 1 more, as soon as it is loaded"
+    ended = {note.path: note.text for note in report.differing}
+    assert ended["recordings/rates/r"] == "19 and 7 records, the first that differs is of step 0"
+
+
+@pytest.mark.parametrize(
+    ("model", "run", "said"),
+    [
+        ("muted", None, "recordings: not compared: nobody reads them"),
+        ("build", "recording_trial", "recordings/late: not compared: the network has no monitor 'late'"),
+    ],
+)
+def test_recordings_that_cannot_go_on_are_said_not_to_be_compared(
+    script: Path, model: str, run: str | None, said: str
+) -> None:
+    report = verify_resume(f"{script}:{model}", at=4, duration=3, run=run)
+    assert report.ok, report
+    assert {str(note) for note in report.notes} == {said}
 
 
 def test_a_builder_takes_arguments_and_a_network_is_taken_as_it_is(script: Path, tmp_path: Path) -> None:

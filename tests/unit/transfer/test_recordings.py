@@ -225,3 +225,13 @@ def test_files_with_recordings_are_compared_and_listed(saved, tmp_path):
     assert ann_ckpt.diff(saved, saved).changed == ()
     shown = CliRunner().invoke(cli, ["info", str(saved)])
     assert "Monitor_layer (r, onset)" in shown.output
+
+
+def test_that_only_one_side_has_recordings_is_said(saved, tmp_path):
+    without = tmp_path / "without.h5"
+    ann_ckpt.write(replace(ann_ckpt.read(saved), recordings={}), without)
+    for pair in ((saved, without), (without, saved)):
+        report = ann_ckpt.diff(*pair)
+        assert report.same
+        said = [str(note) for note in report.notes]
+        assert said == [f"recordings: only {saved} has what monitors recorded, and it is not compared"]
