@@ -19,12 +19,13 @@ from rich.tree import Tree
 
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, json_option
-from ann_ckpt.cli.output import emit, number, print_json, safe, shape, table
+from ann_ckpt.cli.output import emit, print_json, safe, shape, table
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, printable
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.format.layout import escape, unescape
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
 from ann_ckpt.model import Array, AttributeInfo, PopulationState, TypeInfo, nbytes
+from ann_ckpt.model.units import quantity
 from ann_ckpt.report import human_bytes
 
 __all__ = [
@@ -69,6 +70,13 @@ class CheckpointEntry:
         return self.path.rpartition("/")[2]
 
     @property
+    def unit(self) -> str:
+        """Unit of the values in the file; delays of pathways are steps or seconds."""
+        if self.kind == "pathway delays":
+            return "s" if self.values.dtype.kind == "f" else "steps"
+        return "" if self.info is None else self.info.unit
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the values in memory, once read."""
         return nbytes(self.values)
@@ -87,6 +95,7 @@ class CheckpointEntry:
             "locality": self.locality or None,
             "dtype": str(self.values.dtype),
             "shape": list(self.values.shape),
+            "unit": self.unit or None,
             "bytes": self.nbytes,
             "stored_bytes": storage and storage.stored_bytes,
             "filters": list(storage.filters) if storage else [],
@@ -296,6 +305,6 @@ def _drawn(title: str, found: Iterable[CheckpointEntry]) -> Tree:
 
 def _leaf(entry: CheckpointEntry) -> str:
     if not entry.values.shape:
-        return f"{safe(entry.name)} = [cyan]{number(np.asarray(entry.values)[()])}[/]"
+        return f"{safe(entry.name)} = [cyan]{safe(quantity(np.asarray(entry.values), entry.unit))}[/]"
     kind = f"{entry.values.dtype} {shape(entry.values.shape)}"
     return f"{safe(entry.name)} [dim]{kind}, {human_bytes(entry.nbytes)}[/]"

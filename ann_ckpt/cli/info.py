@@ -16,10 +16,11 @@ from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.contents import entries
-from ann_ckpt.cli.output import emit, facts, number, print_json, safe, shape, table
+from ann_ckpt.cli.output import emit, facts, number, print_json, safe, shape, table, type_block
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState, ProjectionState, TypeInfo
+from ann_ckpt.model.units import labelled_unit, quantity
 from ann_ckpt.report import count, human_bytes
 
 __all__ = [
@@ -72,9 +73,17 @@ def _listing(noun: str, rows: Sequence[_Document], columns: Sequence[_Column]) -
 
 def _held(owner: _Document) -> str:
     """Return parameters dim, variables plain."""
-    parameters = " ".join(safe(n, 30) for n in owner["parameters"])
-    variables = " ".join(safe(n, 30) for n in owner["variables"])
+    parameters = " ".join(_with_unit(owner, n) for n in owner["parameters"])
+    variables = " ".join(_with_unit(owner, n) for n in owner["variables"])
     return f"[dim]{parameters}[/] {variables}" if parameters else variables
+
+
+def _with_unit(owner: _Document, name: str) -> str:
+    """Return a name with its unit, and with its value if that is a single one."""
+    unit, values = owner.get("units", {}).get(name, ""), owner.get("values", {})
+    if name in values:
+        return safe(f"{name} = {quantity(values[name], unit)};", 80)
+    return safe(f"{name} {labelled_unit(unit)}".strip(), 60)
 
 
 def _ends(projection: _Document) -> str:
@@ -164,11 +173,12 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
         "metadata": checkpoint.metadata,
         "recordings": {name: list(recording) for name, recording in checkpoint.recordings.items()},
         "constants": {name: np.asarray(value).tolist() for name, value in checkpoint.constants.items()},
-        "populations": [_typed(_population(p), p.neuron_type) for p in checkpoint.populations.values()],
+        "populations": [_typed(_population(p), p, p.neuron_type) for p in checkpoint.populations.values()],
         "projections": [
-            _typed(_projection(p), p.synapse_type) | {"bytes": p.nbytes}
+            _typed(_projection(p), p, p.synapse_type) | {"bytes": p.nbytes}
             for p in checkpoint.projections.values()
         ],
+        "types": _types(checkpoint),
     }
 
 
@@ -214,15 +224,54 @@ def _projection(projection: ProjectionState | LazyProjection) -> dict[str, Any]:
     }
 
 
-def _typed(owner: _Document, kind: TypeInfo | None) -> _Document:
-    return owner | {"type": kind.name if kind else None}
+def _typed(
+    described: _Document, owner: PopulationState | ProjectionState | LazyProjection, kind: TypeInfo | None
+) -> _Document:
+    """Add what the type says: its name, units, and the single values that have one."""
+    declared = {} if kind is None else kind.attributes
+    held = {**owner.parameters, **owner.variables}
+    units = {name: declared[name].unit for name in held if name in declared and declared[name].unit}
+    single = {
+        name: np.asarray(held[name].values).item()
+        for name, unit in units.items()
+        if unit != "1" and not held[name].values.shape
+    }
+    return described | {"type": kind.name if kind else None, "units": units, "values": single}
+
+
+def _types(checkpoint: Checkpoint) -> list[_Document]:
+    """Return each type once, with the objects that have it."""
+    owners = [(name, p.neuron_type) for name, p in checkpoint.populations.items()]
+    owners += [(name, p.synapse_type) for name, p in checkpoint.projections.items()]
+    found: list[_Document] = []
+    for name, kind in owners:
+        if kind is None:
+            continue
+        described = {"name": kind.name, "description": kind.description, "texts": dict(kind.texts)}
+        same = next((known for known in found if known["type"] == described), None)
+        if same is None:
+            found.append({"type": described, "of": [name]})
+        else:
+            same["of"].append(name)
+    return found
 
 
 def _page(found: dict[str, Any]) -> RenderableType:
     version = ".".join(str(v) for v in found["format_version"])
     heading = f"[bold]{safe(found['path'], 400)}[/]  checkpoint, format {version}"
     listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
-    return Group(heading, "", _summary(found), *listings)
+    return Group(heading, "", _summary(found), *listings, *_type_blocks(found["types"]))
+
+
+def _type_blocks(types: list[_Document]) -> Iterator[RenderableType]:
+    """Yield the equations and other texts of types, each under the objects that have it."""
+    told = [kind for kind in types if kind["type"]["texts"]]
+    for kind in told[:_ROWS]:
+        yield from type_block(
+            kind["type"]["texts"], safe(kind["type"]["name"]), safe(", ".join(kind["of"]), 200)
+        )
+    if len(told) > _ROWS:
+        yield f"[dim]and {count(len(told) - _ROWS, 'more type')}; --json lists all[/]"
 
 
 def _summary(found: dict[str, Any]) -> RenderableType:

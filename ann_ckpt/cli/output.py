@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from ann_ckpt.errors import printable
+from ann_ckpt.model.units import reworded
 from ann_ckpt.report import Progress as Callback
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "safe",
     "shape",
     "table",
+    "type_block",
 ]
 
 FEW = 6
@@ -137,6 +139,15 @@ def facts() -> Table:
     made.add_column(style="dim")
     made.add_column(overflow="fold")
     return made
+
+
+def type_block(texts: Mapping[str, str], name: str, said: str) -> list[RenderableType]:
+    """Return the texts of a type under its name and what is said of it, both safe; a blank line first."""
+    lines = facts()
+    for label, text in texts.items():
+        for n, line in enumerate(reworded(text.strip()).splitlines()):
+            lines.add_row(safe(label, 40) if n == 0 else "", safe(line.rstrip(), 400))
+    return ["", f"[bold]{name}[/]  {said}", lines]
 
 
 def print_json(document: Any, *, one_line: bool = False) -> None:

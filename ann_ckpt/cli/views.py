@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import click
 import numpy as np
 from click.shell_completion import CompletionItem
+from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -26,17 +27,18 @@ from ann_ckpt.cli.output import (
     facts,
     few,
     json_ready,
-    number,
     print_json,
     row_range,
     safe,
     shape,
     table,
+    type_block,
 )
 from ann_ckpt.errors import OptionError
 from ann_ckpt.format.layout import escape
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import AttributeInfo, Dendrite, PopulationState, TypeInfo
+from ann_ckpt.model.units import labelled_unit, quantity, scaled
 from ann_ckpt.report import count, human_bytes
 
 __all__ = [
@@ -122,7 +124,8 @@ class _Single:
         return {**self.entry.to_dict(), "value": np.asarray(self.entry.values).item()}
 
     def page(self) -> RenderableType:
-        return f"{_heading(self.entry)}\n{number(np.asarray(self.entry.values)[()])}"
+        value = np.asarray(self.entry.values)
+        return f"{_heading(self.entry, '')}\n{safe(quantity(value, self.entry.unit))}"
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,13 @@ class _Values:
         return {**self.entry.to_dict(), "rows": [self.rows.start, self.rows.stop], "values": values.tolist()}
 
     def page(self) -> RenderableType:
-        values = np.asarray(self.entry.values[self.rows.start : self.rows.stop])
+        values, unit = scaled(self.entry.values[self.rows.start : self.rows.stop], self.entry.unit)
         listing = _values_table("row")
         for row, value in zip(self.rows, values, strict=True):
             listing.add_row(f"{row:,}", *few(np.asarray(value)))
-        return Group(_heading(self.entry), listing, *_rest(self.rows, self.entry.values.shape[0], "row"))
+        return Group(
+            _heading(self.entry, unit), listing, *_rest(self.rows, self.entry.values.shape[0], "row")
+        )
 
 
 @dataclass(frozen=True)
@@ -153,24 +158,33 @@ class _SynapseValues:
     rows: range
 
     def document(self) -> Any:
+        dendrites = self._dendrites(self._values())
         return {
             **self.entry.to_dict(),
             "rows": [self.rows.start, self.rows.stop],
-            "post_ranks": [rank for rank, _ in self._dendrites()],
-            "values": [values.tolist() for _, values in self._dendrites()],
+            "post_ranks": [rank for rank, _ in dendrites],
+            "values": [values.tolist() for _, values in dendrites],
         }
 
     def page(self) -> RenderableType:
         listing = _values_table("row", "neuron", "synapses")
-        for row, (rank, values) in zip(self.rows, self._dendrites(), strict=True):
+        shown, unit = scaled(self._values(), self.entry.unit)
+        for row, (rank, values) in zip(self.rows, self._dendrites(shown), strict=True):
             listing.add_row(f"{row:,}", f"{rank:,}", f"{len(values):,}", *few(values))
-        return Group(_heading(self.entry), listing, *_rest(self.rows, self.projection.n_rows, "dendrite"))
+        return Group(
+            _heading(self.entry, unit), listing, *_rest(self.rows, self.projection.n_rows, "dendrite")
+        )
 
-    def _dendrites(self) -> list[tuple[int, Any]]:
-        low, high = self.rows.start, self.rows.stop
-        ranks = np.asarray(self.projection.post_ranks[low:high])
-        pointers = np.asarray(self.projection.row_ptr[low : high + 1])
-        values = np.asarray(self.entry.values[int(pointers[0]) : int(pointers[-1])])
+    def _pointers(self) -> NDArray[np.int64]:
+        return np.asarray(self.projection.row_ptr[self.rows.start : self.rows.stop + 1])
+
+    def _values(self) -> NDArray[Any]:
+        pointers = self._pointers()
+        return np.asarray(self.entry.values[int(pointers[0]) : int(pointers[-1])])
+
+    def _dendrites(self, values: NDArray[Any]) -> list[tuple[int, Any]]:
+        ranks = np.asarray(self.projection.post_ranks[self.rows.start : self.rows.stop])
+        pointers = self._pointers()
         rows = [values[start:stop] for start, stop in pairwise(pointers - pointers[0])]
         return list(zip(ranks.tolist(), rows, strict=True))
 
@@ -194,13 +208,16 @@ class _Dendrites:
 
     def page(self) -> RenderableType:
         parts: list[RenderableType] = []
+        kind = self.projection.synapse_type
+        units = {} if kind is None else {name: info.unit for name, info in kind.attributes.items()}
         for row, dendrite in self._dendrites():
             lines = _values_table("", header=False)
             lines.add_row("[dim]pre_ranks[/]", *few(dendrite.pre_ranks))
             if dendrite.delays is not None:
                 lines.add_row("[dim]delays[/]", *few(np.asarray(dendrite.delays)))
             for name, value in dendrite.values.items():
-                lines.add_row(safe(name, 40), *few(np.asarray(value)))
+                shown, unit = scaled(value, units.get(name, ""))
+                lines.add_row(safe(f"{name} {labelled_unit(unit)}".strip(), 60), *few(shown))
             title = f"[bold]neuron {dendrite.post_rank:,}[/] [dim](row {row:,})[/]"
             parts += [f"{title}  {count(len(dendrite), 'synapse')}", lines]
         return Group(*parts, *_rest(self.rows, self.projection.n_rows, "dendrite"))
@@ -236,14 +253,14 @@ class _Description:
                 lines.add_row(label, f"{value:,}" if isinstance(value, int) else safe(value))
         listing = table("name", "kind", "type", "shape", "size", "value", right=("size",))
         for entry in inside(self.owner):
-            single = "" if entry.values.shape else number(np.asarray(entry.values)[()])
+            single = "" if entry.values.shape else safe(quantity(np.asarray(entry.values), entry.unit))
             listing.add_row(
                 safe(entry.name, 60),
                 f"{entry.locality} {entry.kind}".strip(),
                 str(entry.values.dtype),
                 shape(entry.values.shape),
                 human_bytes(entry.nbytes),
-                f"{single} {_declared(entry.info)}".strip(),
+                f"{single} {_declared(entry.info, '' if single else entry.unit)}".strip(),
             )
         return Group(lines, "", listing, *_texts(self._type))
 
@@ -273,29 +290,22 @@ def _values_table(*columns: str, header: bool = True) -> Table:
     return listing
 
 
-def _heading(entry: CheckpointEntry) -> str:
+def _heading(entry: CheckpointEntry, unit: str) -> str:
+    """Return what an entry is; ``unit`` is that of the values below, empty where each has its own."""
     kind = f"{entry.locality} {entry.kind}".strip()
     facts_ = f"{entry.values.dtype}, {shape(entry.values.shape)}, {kind}"
-    declared = _declared(entry.info)
+    declared = _declared(entry.info, unit)
     return f"[bold]{safe(entry.path, 400)}[/]  [dim]{facts_}{f'; {declared}' if declared else ''}[/]"
 
 
-def _declared(info: AttributeInfo | None) -> str:
-    """Return what a type says of an attribute: its description and unit."""
-    if info is None:
-        return ""
-    unit = f"[{info.unit}]" if info.unit else ""
-    return safe(f"{info.description} {unit}".strip())
+def _declared(info: AttributeInfo | None, unit: str) -> str:
+    """Return what a type says of an attribute, and the unit of values that stand beside it."""
+    description = "" if info is None else info.description
+    return safe(f"{description} {labelled_unit(unit)}".strip())
 
 
 def _texts(kind: TypeInfo | None) -> list[RenderableType]:
-    if kind is None:
-        return []
-    lines = facts()
-    for label, text in kind.texts.items():
-        for n, line in enumerate(text.strip().splitlines()):
-            lines.add_row(safe(label, 40) if n == 0 else "", safe(line.rstrip(), 400))
-    return ["", f"[bold]{safe(kind.name)}[/]  {safe(kind.description, 400)}", lines]
+    return [] if kind is None else type_block(kind.texts, safe(kind.name), safe(kind.description, 400))
 
 
 def _rest(rows: range, length: int, noun: str) -> list[RenderableType]:

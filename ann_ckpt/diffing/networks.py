@@ -52,6 +52,8 @@ class Differences:
         self._removed: list[str] = []
         self._changed: list[ValueChange] = []
         self._synapses: list[SynapseChange] = []
+        self.units: dict[str, str] = {}
+        """Units of arrays, by their paths, where both sides say the same."""
 
     def result(self, names: tuple[str, str], notes: tuple[Note, ...]) -> StateDiff:
         """Return the collected differences."""
@@ -107,11 +109,18 @@ class Differences:
             for name in getattr(a, group):
                 if name in getattr(b, elsewhere):
                     self.note(f"{path}/{name}", f"moved from {group} to {elsewhere}")
+        units, others = _units(a), _units(b)
+        self.units |= {f"{path}/{name}": unit for name, unit in units.items() if unit == others.get(name)}
         for place, one, other in self.common(path, a.attributes, b.attributes):
             if one.locality == other.locality:
                 yield place, one, other
             else:
                 self.note(place, f"{one.locality} became {other.locality}, so values are not compared")
+
+
+def _units(owner: PopulationState | ProjectionState) -> dict[str, str]:
+    kind = owner.neuron_type if isinstance(owner, PopulationState) else owner.synapse_type
+    return {} if kind is None else {name: info.unit for name, info in kind.attributes.items()}
 
 
 def _words(one: object, other: object) -> str:
@@ -179,7 +188,7 @@ def _populations(found: Differences, path: str, a: PopulationState, b: Populatio
     found.fields(path, a, b, ("geometry", "neuron_type", "resume"))
     found.arrays(f"{path}/dynamics", a.dynamics, b.dynamics)
     for place, one, other in found.attributes(path, a, b):
-        found.change(compare_values(place, one.values, other.values))
+        found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
 
 
 _Pair = tuple[str, Array, Array]
@@ -199,16 +208,16 @@ def compare_projections(found: Differences, path: str, a: ProjectionState, b: Pr
     of_synapses: list[_Pair] = _delays(found, path, a, b)
     for place, one, other in found.attributes(path, a, b):
         if one.values.shape[1:] != other.values.shape[1:]:
-            found.change(compare_values(place, one.values, other.values))
+            found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
         elif one.locality is Locality.LOCAL:
             of_synapses.append((place, one.values, other.values))
         elif one.locality is Locality.SEMIGLOBAL:
             of_rows.append((place, one.values, other.values))
         else:
-            found.change(compare_values(place, one.values, other.values))
+            found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
     if a.connectivity.equals(b.connectivity, same=same_values):
         for place, before, after in of_rows + of_synapses:
-            found.change(compare_values(place, before, after))
+            found.change(compare_values(place, before, after, found.units.get(place, "")))
     else:
         _match_rows(found, a.connectivity, b.connectivity, of_rows)
         _match_synapses(found, path, a.connectivity, b.connectivity, of_synapses)
@@ -229,8 +238,10 @@ def _delays(found: Differences, path: str, a: ProjectionState, b: ProjectionStat
         given.append(steps | pathways)
     pairs: list[_Pair] = []
     for place, one, other in found.common(path, *given):
+        if one.dtype.kind == other.dtype.kind == "f":
+            found.units[place] = "s"
         if not one.shape and not other.shape:
-            found.change(compare_values(place, one, other))
+            found.change(compare_values(place, one, other, found.units.get(place, "")))
             continue
         if len(one.shape) != len(other.shape):
             kinds = ["one per synapse" if delays.shape else "one for all" for delays in (one, other)]
@@ -254,7 +265,7 @@ def _spread(delays: Array, others: Array, connectivity: Connectivity) -> Array:
 def _match_rows(found: Differences, a: Connectivity, b: Connectivity, pairs: Iterable[_Pair]) -> None:
     in_a, in_b = common_rows(a, b)
     for place, before, after in pairs:
-        change = ChangeCounter(place, before, after)
+        change = ChangeCounter(place, before, after, found.units.get(place, ""))
         change.add(np.asarray(before)[in_a], np.asarray(after)[in_b])
         found.change(change.result())
 
@@ -263,7 +274,7 @@ def _match_synapses(
     found: Differences, path: str, a: Connectivity, b: Connectivity, pairs: list[_Pair]
 ) -> None:
     """Match synapses once, and take every attribute of the matched ones along."""
-    changes = [ChangeCounter(*pair) for pair in pairs]
+    changes = [ChangeCounter(*pair, found.units.get(pair[0], "")) for pair in pairs]
     kept = added = removed = 0
     rows_a, rows_b = common_rows(a, b)
     moved = not np.array_equal(np.argsort(rows_a), np.argsort(rows_b))

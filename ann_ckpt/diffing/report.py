@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ann_ckpt.errors import printable
+from ann_ckpt.model.units import quantity
 from ann_ckpt.report import Note, Report
 
 __all__ = ["StateDiff", "SynapseChange", "ValueChange"]
@@ -29,13 +30,16 @@ class ValueChange:
     """Mean size of the change, over the values that changed by a finite number."""
     text: str = ""
     """What else there is to say: the two values, types or shapes."""
+    unit: str = ""
+    """Unit of ``largest`` and ``mean``, as the files have it."""
 
     def __str__(self) -> str:
         parts = [printable(self.text, 200)] if self.text else []
         if self.compared > 1:
             parts.append(f"{self.changed:,} of {self.compared:,} values")
         if self.compared > 1 and self.largest is not None and self.mean is not None:
-            parts.append(f"by at most {self.largest:.3g}, {self.mean:.3g} on average")
+            largest, mean = (quantity(size, self.unit, 3) for size in (self.largest, self.mean))
+            parts.append(f"by at most {largest}, {mean} on average")
         return f"{printable(self.path, 200)}: {', '.join(parts)}"
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ann_ckpt.diffing.report import ValueChange
 from ann_ckpt.model import Array, Connectivity
 from ann_ckpt.model.arrays import BLOCK_BYTES
+from ann_ckpt.model.units import reworded
 
 __all__ = [
     "ChangeCounter",
@@ -186,10 +187,13 @@ class ChangeCounter:
         What the array is called in the report.
     before, after : Array
         Nothing but their types is looked at.
+    unit : str
+        Of the values, where both sides say the same one.
     """
 
-    def __init__(self, path: str, before: Array, after: Array) -> None:
+    def __init__(self, path: str, before: Array, after: Array, unit: str = "") -> None:
         self._path = path
+        self._unit = unit
         self._retyped = before.dtype != after.dtype
         self._texts = [f"type {before.dtype} became {after.dtype}"] if self._retyped else []
         self._compared = self._changed = self._finite = 0
@@ -223,10 +227,11 @@ class ChangeCounter:
         if not (self._changed or self._retyped):
             return None
         largest, mean = (self._largest, self._total / self._finite) if self._finite else (None, None)
-        return ValueChange(self._path, self._compared, self._changed, largest, mean, ", ".join(self._texts))
+        text = ", ".join(self._texts)
+        return ValueChange(self._path, self._compared, self._changed, largest, mean, text, self._unit)
 
 
-def compare_values(path: str, a: Array, b: Array) -> ValueChange | None:
+def compare_values(path: str, a: Array, b: Array, unit: str = "") -> ValueChange | None:
     """Compare two arrays; None if they are equal bit for bit.
 
     Lazy arrays are read in step, a few MiB at a time, and only where their digests do
@@ -234,11 +239,12 @@ def compare_values(path: str, a: Array, b: Array) -> ValueChange | None:
     """
     if a.shape != b.shape:
         return ValueChange(path, 0, 0, None, None, f"shape {a.shape} became {b.shape}")
-    change = ChangeCounter(path, a, b)
+    change = ChangeCounter(path, a, b, unit)
     if not a.shape:
         before, after = np.asarray(a), np.asarray(b)
         change.add(before, after)
-        change.say(f"{before[()]!s} became {after[()]!s}")
+        told = (reworded(f"{value[()]!s} {unit}".strip()) for value in (before, after))
+        change.say(" became ".join(told))
         return change.result()
     left = a.shape[0]
     for start, stop in _unequal(a, b):

@@ -19,6 +19,7 @@ from ann_ckpt.looking.svg import figure
 from ann_ckpt.markup import card, details, facts, preformatted, table
 from ann_ckpt.model import Array, PopulationState, TypeInfo, nbytes
 from ann_ckpt.model.arrays import is_lazy
+from ann_ckpt.model.units import reworded, scaled
 from ann_ckpt.report import human_bytes
 
 __all__ = ["BUDGET", "of_array", "of_checkpoint", "of_objects", "of_population", "of_projection"]
@@ -228,8 +229,12 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
         for name in [*group][:_ROWS]:
             found = group[name]
             info = declared.get(name)
-            what = _value(np.asarray(found.values)) if not found.values.shape else _times(found.values.shape)
             unit, said = ("", "") if info is None else (info.unit, info.description)
+            if found.values.shape:
+                what = _times(found.values.shape)
+            else:
+                shown, unit = scaled(found.values, unit)
+                what = _value(shown)
             rows.append([name, noun, str(found.locality), str(found.values.dtype), what, unit, said])
     columns = ["attribute", "kind", "locality", "type", "value or shape", "unit", "description"]
     # A column in which nothing stands only takes room.
@@ -240,7 +245,7 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
 def _type(kind: TypeInfo | None) -> str:
     if kind is None:
         return ""
-    text = "\n".join(f"{name}:\n{text.strip()}" for name, text in kind.texts.items())
+    text = "\n".join(f"{name}:\n{reworded(text.strip())}" for name, text in kind.texts.items())
     return details(f"type {kind.name}", preformatted(f"{kind.description}\n{text}".strip()))
 
 

@@ -27,6 +27,7 @@ from ann_ckpt.looking.sampling import sample
 from ann_ckpt.looking.svg import figure
 from ann_ckpt.markup import escaped, facts, preformatted, table
 from ann_ckpt.model import Exactness, PopulationState, TypeInfo, nbytes
+from ann_ckpt.model.units import reworded, scaled
 from ann_ckpt.page.frame import document
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import CheckpointInfo
@@ -338,8 +339,12 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
         for name, found in _items(group):
             info = declared.get(name)
             shape = " \N{MULTIPLICATION SIGN} ".join(f"{n:,}" for n in found.values.shape)
-            value = shape + " values" if found.values.shape else _value(found.values)
             unit, said = (info.unit, info.description) if info is not None else ("", "")
+            if found.values.shape:
+                value = shape + " values"
+            else:
+                shown, unit = scaled(found.values, unit)
+                value = _value(shown)
             rows.append([name, noun, str(found.locality), value, unit, said])
     columns = ["attribute", "kind", "locality", "value", "unit", "description"]
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
@@ -358,7 +363,7 @@ def _types(checkpoint: Checkpoint) -> str:
     parts = []
     for title, kind in kinds.items():
         texts = "".join(
-            f"<p>{escaped(name, 60)}</p>{preformatted(text.strip())}"
+            f"<p>{escaped(name, 60)}</p>{preformatted(reworded(text.strip()))}"
             for name, text in kind.texts.items()
             if text.strip()
         )

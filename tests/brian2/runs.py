@@ -55,6 +55,8 @@ def resumed(folder, name):
 if __name__ == "__main__":
     kind, target, where, *names = sys.argv[1:]
     brian2.prefs.codegen.target = target
+    # What is compiled is in the same state with and without optimisation, which takes most of the time.
+    brian2.prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O0", "-std=c++17"]
     brian2.BrianLogger.log_level_error()
     for each in names:
         {"through": through, "resumed": resumed}[kind](Path(where), each)
