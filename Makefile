@@ -27,7 +27,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup environments test test-core test-5.0 test-4.8 test-brian2 brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
+.PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models test-sonata clean
 
 help:
@@ -86,6 +86,10 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 api: $(VENV)/.dev  ## write docs/api.md and docs/indexing.md, which the tests compare with the code
 	$(IN) python -m docs.api
 	$(IN) python -m docs.indexing
+
+docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a link that leads nowhere is an error
+	$(IN) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew, from the demo network after it has learnt
 	$(IN) python -m docs.gallery

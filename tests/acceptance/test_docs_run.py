@@ -175,8 +175,9 @@ def recordings(block: int) -> dict[str, Any]:
 
 
 def exchange(block: int) -> dict[str, Any]:
-    ann_ckpt.save("net.h5", network=DemoNetwork(seed=1))
-    return {}
+    net = DemoNetwork(seed=1)
+    ann_ckpt.save("net.h5", network=net)
+    return {"net": net, "DemoNetwork": DemoNetwork}
 
 
 HYDRA = SimpleNamespace(main=lambda **options: lambda function: function)
@@ -189,6 +190,10 @@ PRELUDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "exact-resume.md": exact_resume,
     "recordings.md": recordings,
     "exchange.md": exchange,
+    "index.md": exchange,
+    "simulating.md": exchange,
+    "reading.md": exchange,
+    "tools.md": exchange,
 }
 PAGES = {
     page.name: blocks

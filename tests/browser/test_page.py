@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState
@@ -23,17 +23,6 @@ from ann_ckpt.page.report import report_page
 HERE = Path(__file__).parent
 NASTY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\x1b[31m"
 WIDTHS = [1400, 400]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    program = shutil.which("chromium")
-    assert program is not None, "chromium is not installed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="session")
