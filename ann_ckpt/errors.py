@@ -96,14 +96,18 @@ class CheckpointError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.__dict__, self.args))
+        fields = dict(self.__dict__)
+        if isinstance(self, OSError):  # which keeps this one elsewhere
+            fields["errno"] = self.errno
+        return (_rebuild, (type(self), fields, self.args))
 
 
 def _rebuild(cls: type[CheckpointError], fields: dict[str, Any], args: tuple[Any, ...]) -> CheckpointError:
     """Make the exception again after pickling, whatever its own ``__init__`` takes."""
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(fields)
+    for name, value in fields.items():
+        setattr(error, name, value)
     return error
 
 

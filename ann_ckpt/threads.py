@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Threads", "interpreter_ends"]
+__all__ = ["Threads", "interpreter_ends", "others_at_work"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -29,6 +30,35 @@ _POOLS: weakref.WeakSet[Threads] = weakref.WeakSet()
 def interpreter_ends() -> bool:
     """Whether the main thread has ended: a thread started now would not be joined."""
     return not threading.main_thread().is_alive()
+
+
+_WAITS = {
+    function.__code__
+    for function in (
+        threading.Condition.wait,
+        threading.Thread.join,
+        getattr(threading.Thread, "_wait_for_tstate_lock", None),  # where join waits before Python 3.13
+    )
+    if function is not None
+}
+"""Functions of Python's own in which a thread does nothing but wait for a lock."""
+
+
+def others_at_work() -> list[str]:
+    """Return the names of the threads beside this one that may be in the middle of something.
+
+    A thread that waits for a lock of Python's is not. Any other may be inside a library that has
+    locks of its own, which a fork would leave locked for ever. Threads of our pools that have
+    nothing to do are ended first; they are started again when there is work.
+    """
+    for pool in list(_POOLS):
+        pool._rest()
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return sorted(
+        names.get(ident, "a thread that Python did not start")
+        for ident, frame in sys._current_frames().items()
+        if ident != threading.get_ident() and frame.f_code not in _WAITS
+    )
 
 
 class Threads(Executor):
@@ -57,6 +87,17 @@ class Threads(Executor):
         # A SimpleQueue may be used in a signal handler that interrupted it, unlike a Queue.
         self._tasks: SimpleQueue[_Task[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+
+    def _rest(self) -> None:
+        """End the threads, once they have done what they have begun, unless they have much to do."""
+        threads, tasks = self._threads, self._tasks
+        if not tasks.empty() or threading.current_thread() in threads:
+            return
+        self._begin()
+        for _ in threads:
+            tasks.put(None)
+        for thread in threads:
+            thread.join()
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Submit work; run immediately in the caller if no thread can be started.

@@ -26,7 +26,7 @@ RESERVED = {
     "hdf5plugin": ("format/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "pickle": (),
+    "pickle": ("store/forked.py",),
     "jsonschema": ("params/",),
 }
 

@@ -27,6 +27,7 @@ __all__ = [
     "ExactSimulator",
     "ForeignFile",
     "HasClock",
+    "MayFork",
     "Owner",
     "Reading",
     "Records",
@@ -327,6 +328,18 @@ class CallsBack(Protocol):
         The state may be read then. Whatever ``call`` raises ends the simulation. The
         returned function ends the calls.
         """
+
+
+@runtime_checkable
+class MayFork(Protocol):
+    """What a simulator may offer beyond :class:`Simulator`: to be read in a forked child.
+
+    Then the simulation goes on while the child saves what was at the moment of the fork. The child
+    has the memory of the process and no thread but the one that forked; it only reads.
+    """
+
+    def refuse_fork(self) -> str | None:
+        """Say why a reading that was begun before a fork cannot be finished in the child; None if it can."""
 
 
 @runtime_checkable

@@ -348,6 +348,10 @@ class DemoNetwork:
         """Return the time step, and the length of a step in ms."""
         return Clock(self.time_step, DT)
 
+    @staticmethod
+    def refuse_fork() -> None:
+        """Let a forked child save: everything is arrays of this process."""
+
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call before each step at a multiple of ``period`` ms, not after the last one."""
         entry = (max(1, round(period / DT)), call)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from types import FrameType
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from ann_ckpt.adapters.protocol import CallsBack, Simulator
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
@@ -48,7 +48,7 @@ class Autosaving(Upkeep, ABC):
         self._watches: list[SignalWatch] = []
 
     @abstractmethod
-    def save(self, network: Any = None) -> Any:
+    def save(self, network: Any = None, *, background: Any = False) -> Any:
         """Add a checkpoint."""
 
     @property
@@ -61,7 +61,7 @@ class Autosaving(Upkeep, ABC):
         """Raise if this store object may not save."""
 
     @abstractmethod
-    def _settle_first(self) -> None:
+    def settle(self) -> None:
         """Wait for a save in the background; raise what it raised."""
 
     def every(
@@ -74,6 +74,7 @@ class Autosaving(Upkeep, ABC):
         network: Any = None,
         net_id: int = 0,
         within: float = 10.0,
+        background: Literal["fork", "copy"] | bool = False,
     ) -> Periodic:
         """Save again and again from now on; whichever rule is given first says so, saves.
 
@@ -101,6 +102,9 @@ class Autosaving(Upkeep, ABC):
             Number of the network, for simulators that keep them globally (ANNarchy 4).
         within : float
             Simulated time in ms between two looks at the clock.
+        background : bool or {"fork", "copy"}
+            Simulate on while a checkpoint is written, as for :meth:`save`. Of a save that fails you hear
+            when the next one is due, or at the end.
 
         Returns
         -------
@@ -125,7 +129,7 @@ class Autosaving(Upkeep, ABC):
         seconds = None if walltime is None else duration(walltime)
         pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
         simulator = simulator_for(network, net_id)
-        made = Periodic(self, simulator, period, pace, within)
+        made = Periodic(self, simulator, period, pace, within, background)
         self._know(simulator)
         return made
 
@@ -239,7 +243,7 @@ class Autosaving(Upkeep, ABC):
             If the network is another one, or the run is and ``another_run`` does not allow it; nothing
             was changed.
         """
-        self._settle_first()
+        self.settle()
         simulator = simulator_for(network, net_id)
         found = load_newest(
             simulator, self._catalog.all(), self.path, another_run=another_run, monitors=self.monitors
@@ -251,21 +255,27 @@ class Autosaving(Upkeep, ABC):
         return report
 
 
-def _save_now(store: Autosaving, simulator: Simulator, why: str) -> float | None:
+def _save_now(
+    store: Autosaving,
+    simulator: Simulator,
+    why: str,
+    background: Literal["fork", "copy"] | bool = False,
+) -> float | None:
     """Save, unless this very step is saved already, and log why.
 
     Returns
     -------
     float or None
-        Seconds that it took; None if there was nothing to do.
+        Seconds that the caller waited; None if there was nothing to do.
     """
     step = clock_of(simulator).time_step
     if step is not None and step == store.saved_step:
+        store.settle()  # it may still be on its way
         return None
     began = time.perf_counter()
     store.reason = why
     try:
-        store.save(simulator)
+        store.save(simulator, background=background)
     finally:
         store.reason = None
     seconds = time.perf_counter() - began
@@ -296,6 +306,8 @@ class Periodic:
         When to save by the clock on the wall.
     within : float
         Simulated time in ms between two looks at that clock.
+    background : bool or {"fork", "copy"}
+        As for :meth:`CheckpointStore.save`.
 
     Raises
     ------
@@ -306,7 +318,13 @@ class Periodic:
     """
 
     def __init__(
-        self, store: Autosaving, simulator: Simulator, period: float | None, pace: Pace | None, within: float
+        self,
+        store: Autosaving,
+        simulator: Simulator,
+        period: float | None,
+        pace: Pace | None,
+        within: float,
+        background: Literal["fork", "copy"] | bool = False,
     ) -> None:
         if not isinstance(simulator, CallsBack):
             raise SimulatorError(
@@ -320,6 +338,7 @@ class Periodic:
         self._simulator = simulator
         self._period = period
         self._pace = pace
+        self._background = background
         self._steps = 1 if dt is None or period is None else max(1, round(period / dt))
         self._began = self._step()
         self._leave: list[Callable[[], None]] = []
@@ -342,7 +361,7 @@ class Periodic:
             self._save(why)
 
     def _save(self, why: str) -> None:
-        seconds = _save_now(self._store, self._simulator, why)
+        seconds = _save_now(self._store, self._simulator, why, self._background)
         if self._pace is not None:
             self._pace.saved(seconds)
         self._store.heed_signals()  # nothing is unsaved at this moment
@@ -361,6 +380,8 @@ class Periodic:
         step = self._step()
         if kind is None and self._period is not None and step is not None and step % self._steps == 0:
             self._at_period()
+        if kind is None:
+            self._store.settle()
 
 
 class SignalWatch:

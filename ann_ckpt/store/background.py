@@ -9,12 +9,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self, cast
 
 import numpy as np
 
-from ann_ckpt.errors import OptionError
+from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.model import Array
 from ann_ckpt.store.reports import StoreReport
 
@@ -22,6 +23,7 @@ __all__ = [
     "BACKGROUND_BYTES",
     "BackgroundExecutor",
     "BackgroundSave",
+    "InBackground",
     "InlineExecutor",
     "SaveExecutor",
 ]
@@ -29,6 +31,45 @@ __all__ = [
 
 BACKGROUND_BYTES = 256 << 20
 """How much may wait to be written in the background; the caller waits for what goes beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class InBackground:
+    """How a save in the background was asked for."""
+
+    way: Literal["fork", "copy"] | None
+    """None: a forked child where that is safe, else copies."""
+    at_most: int | None
+    """Bytes of memory that may be taken on top."""
+
+    @classmethod
+    def asked_for(cls, background: object, at_most: int | None) -> InBackground | None:
+        """Return what ``background=`` and ``at_most=`` mean; None if the caller is to wait.
+
+        Raises
+        ------
+        OptionError
+            If one of them is nothing of the kind.
+        """
+        if background not in (False, True, "fork", "copy"):
+            raise OptionError(
+                f"background={printable(background)!r} is unknown",
+                details={"known": "True, 'fork', 'copy', False"},
+            )
+        if at_most is not None and not (isinstance(at_most, int) and at_most >= 0):
+            raise OptionError(
+                f"at_most={printable(at_most)}", details={"expected": "a number of bytes, 0 or more"}
+            )
+        if not background:
+            return None
+        return cls(
+            cast("Literal['fork', 'copy'] | None", None if background is True else background), at_most
+        )
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much may wait as copies."""
+        return BACKGROUND_BYTES if self.at_most is None else self.at_most
 
 
 class SaveExecutor(Protocol):
@@ -203,6 +244,10 @@ class BackgroundSave:
     def __init__(self) -> None:
         self.report: StoreReport | None = None
         """What was saved, once it is."""
+        self.way: Literal["fork", "copy", "caller"] = "caller"
+        """Who writes: a forked child, a thread that has copies, or the caller itself."""
+        self.because = ""
+        """Why it is not a forked child; empty if it is."""
         self.seen = False
         """Whether somebody has waited for the outcome."""
         self._executor: BackgroundExecutor | None = None

@@ -29,7 +29,7 @@ from ann_ckpt.durable import fsync_descriptor, fsync_folder, not_writable, proce
 from ann_ckpt.errors import CheckpointError, LockedError, printable
 from ann_ckpt.store.job import Job
 
-__all__ = ["FileLock", "Holder", "break_lock", "holder_of"]
+__all__ = ["FileLock", "Holder", "SecondHold", "break_lock", "holder_of"]
 
 _POLL = 0.02
 """Seconds between two attempts."""
@@ -49,6 +49,23 @@ _NO_FORK = threading.RLock()
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
 _TEXT_BYTES = 4096
 _LOG = logging.getLogger("ann_ckpt")
+
+
+@dataclass(frozen=True, slots=True)
+class SecondHold:
+    """A second hold on a lock, of the same process or of its child."""
+
+    path: Path
+    descriptor: int
+
+    @property
+    def intact(self) -> bool:
+        """Whether the file still exists."""
+        return _leads_to(self.path, self.descriptor)
+
+    def close(self) -> None:
+        """Let go."""
+        _close(self.descriptor)
 
 
 class FileLock:
@@ -75,10 +92,11 @@ class FileLock:
     @property
     def intact(self) -> bool:
         """Whether it is held and the file still exists."""
-        try:
-            return self.held and os.path.samestat(os.fstat(self._descriptor), self._path.stat())
-        except OSError:
-            return False
+        return self.held and _leads_to(self._path, self._descriptor)
+
+    def second_hold(self) -> SecondHold:
+        """Return a hold on the lock that a forked child keeps: the lock stays until both let go."""
+        return SecondHold(self._path, os.dup(self._descriptor))
 
     def acquire(self, *, wait: float = 0.0, durable: bool = False) -> bool:
         """Take the lock.
@@ -376,6 +394,14 @@ def _close(descriptor: int) -> None:
     """Close the file; what the system could not write of its text no longer matters."""
     with contextlib.suppress(OSError):
         os.close(descriptor)
+
+
+def _leads_to(path: Path, descriptor: int) -> bool:
+    """Whether a path is that of the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _read(descriptor: int) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from ann_ckpt.errors import BusyError, FileMissingError, LockedError, printable
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.lock import FileLock, SecondHold
 
 __all__ = ["Session"]
 
@@ -131,11 +131,19 @@ class Session:
         if self._left_at_exit:  # a save from an exit handler that was registered before this module's
             self.join(member)
         if not self._lock.intact:
-            raise LockedError(
-                "the lock of this store was removed while it was open, and another process may save now",
-                details={"hint": "open the store again"},
-                where=self._where,
-            )
+            self.refuse_lost()
+
+    def refuse_lost(self) -> NoReturn:
+        """Raise because the lock was taken away."""
+        raise LockedError(
+            "the lock of this store was removed while it was open, and another process may save now",
+            details={"hint": "open the store again"},
+            where=self._where,
+        )
+
+    def second_hold(self) -> SecondHold:
+        """Return a hold on the writer's lock for a child that saves."""
+        return self._lock.second_hold()
 
     # --- Turns --------------------------------------------------------------------
 

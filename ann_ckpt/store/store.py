@@ -5,37 +5,40 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self, cast
 
 from ann_ckpt.adapters.live import live_reading
-from ann_ckpt.adapters.protocol import Reading
+from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.durable import explained, fsync_folder
 from ann_ckpt.errors import (
     BusyError,
     CheckpointError,
     LockedError,
     NotWritableError,
     OptionError,
-    SimulatorError,
     printable,
 )
 from ann_ckpt.format import chunking
+from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Selection, Which
 from ann_ckpt.store.autosave import Autosaving
-from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InlineExecutor
-from ann_ckpt.store.folder import check_tag
+from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, InlineExecutor
+from ann_ckpt.store.folder import Slot, check_tag
+from ann_ckpt.store.forked import Child, ChildDiedError, refuse_fork
 from ann_ckpt.store.job import Job
 from ann_ckpt.store.opening import PathLike, open_checkpoint
 from ann_ckpt.store.pruning import Retention, collect, remove
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.session import Session
-from ann_ckpt.store.writer import SeriesWriter, Snapshot
+from ann_ckpt.store.writer import Remembered, SeriesWriter, Snapshot
 from ann_ckpt.threads import interpreter_ends
 
 __all__ = [
@@ -45,6 +48,8 @@ __all__ = [
 
 Mode = Literal["r", "a", "w", "prune"]
 _MODES = ("r", "a", "w", "prune")
+_SavingChild = tuple[Child[tuple[StoreReport, Remembered]], list[Slot]]
+"""A child that saves, and the newest checkpoint at the time of the fork, if there was one."""
 
 
 class CheckpointStore(Autosaving):
@@ -180,6 +185,7 @@ class CheckpointStore(Autosaving):
         barrier: bool = False,
         monitors: bool | None = None,
         background: Literal[False] = False,
+        at_most: int | None = None,
         progress: Progress | None = None,
     ) -> StoreReport:
         """Add a checkpoint; only what changed since the last one is written.
@@ -204,10 +210,14 @@ class CheckpointStore(Autosaving):
         monitors : bool, optional
             Also what monitors hold; default is what the store was opened with. Only what they recorded
             since the last checkpoint is written.
-        background : bool
-            True: the same as :meth:`save_in_background`, whose result a type checker knows.
+        background : bool or {"fork", "copy"}
+            Write while the caller goes on: the same as :meth:`save_in_background`, whose result a
+            type checker knows, with this as its ``way``.
+        at_most : int, optional
+            See :meth:`save_in_background`.
         progress : callable, optional
-            Called as ``progress(what, done, total)`` with bytes that were compared.
+            Called as ``progress(what, done, total)`` with bytes that were compared; not where a
+            forked child does that.
 
         Returns
         -------
@@ -227,9 +237,8 @@ class CheckpointStore(Autosaving):
             signal handler or a callback.
         """
         selection = Selection(populations, projections, attributes)
-        pending = self._save(
-            network, tag, metadata, selection, net_id, barrier, monitors, background, progress
-        )
+        later = InBackground.asked_for(background, at_most)
+        pending = self._save(network, tag, metadata, selection, net_id, barrier, monitors, later, progress)
         # Callers from before there were two methods get what the other one gives.
         return cast("StoreReport", pending) if background else pending.wait()
 
@@ -245,21 +254,41 @@ class CheckpointStore(Autosaving):
         net_id: int = 0,
         barrier: bool = False,
         monitors: bool | None = None,
+        way: Literal["fork", "copy"] | None = None,
+        at_most: int | None = None,
         progress: Progress | None = None,
     ) -> BackgroundSave:
         """Add a checkpoint that is written while the caller goes on; parameters and errors as for `save`.
 
-        This returns once everything is read and compared. What waits to be written is a copy, at
-        most 256 MiB of it at a time; this call waits for the disk as far as more has changed.
+        A forked child writes it, where that is safe: it has the memory of this moment, and what the
+        simulation changes from now on is copied by the system, page by page. It is safe where the
+        simulator says so, no other thread may be inside a library, and there is enough memory. Otherwise
+        what has changed is copied for a thread that writes it, and this call waits for the disk as
+        far as more has changed than may wait.
+
+        Parameters
+        ----------
+        way : {"fork", "copy"}, optional
+            Insist on one of the two.
+        at_most : int, optional
+            Bytes of memory that may be taken on top. Nothing is forked if the network has more;
+            default is what the machine and the batch job have left. As many may wait
+            as copies, by default 256 MiB.
 
         Returns
         -------
         BackgroundSave
-            Whether it was committed. What fails after this call is raised by the next one that
-            changes the store, or by :meth:`close`.
+            Whether it was committed, and which way was taken. What fails after this call is raised
+            by the next one that changes the store, or by :meth:`close`.
+
+        Raises
+        ------
+        OptionError
+            If a fork is insisted on and is not safe; the message says why.
         """
         selection = Selection(populations, projections, attributes)
-        return self._save(network, tag, metadata, selection, net_id, barrier, monitors, True, progress)
+        later = InBackground.asked_for(way or True, at_most)
+        return self._save(network, tag, metadata, selection, net_id, barrier, monitors, later, progress)
 
     def _save(
         self,
@@ -270,7 +299,7 @@ class CheckpointStore(Autosaving):
         net_id: int,
         barrier: bool,
         monitors: bool | None,
-        background: bool,
+        background: InBackground | None,
         progress: Progress | None,
     ) -> BackgroundSave:
         # Before anything happens to the network: a barrier reseeds it.
@@ -286,10 +315,11 @@ class CheckpointStore(Autosaving):
                 monitors=self.monitors if monitors is None else monitors,
             )
             snapshot = Snapshot(reading, now(), provenance(origin) | self._circumstances(), tag)
-            if not all(watch.attached for watch in self._watches):
-                with suppress(SimulatorError):  # a state without a simulator has nothing else to save
-                    self._know(simulator_for(network, net_id))
-            return self._write(writer, snapshot, background=background, progress=progress)
+            simulator = None
+            if origin is not None and not isinstance(network, Checkpoint):
+                simulator = simulator_for(network, net_id)
+                self._know(simulator)
+            return self._write(writer, snapshot, simulator, background=background, progress=progress)
 
     def _circumstances(self) -> dict[str, Any]:
         """Return in which job a checkpoint is saved, and why."""
@@ -314,50 +344,142 @@ class CheckpointStore(Autosaving):
                 checkpoint.provenance,
                 None if name is None else check_tag(name),
             )
-            return self._write(writer, snapshot, background=False, progress=progress).wait()
+            return self._write(writer, snapshot, None, background=None, progress=progress).wait()
 
     def _write(
-        self, writer: SeriesWriter, snapshot: Snapshot, *, background: bool, progress: Progress | None
+        self,
+        writer: SeriesWriter,
+        snapshot: Snapshot,
+        simulator: Simulator | None,
+        *,
+        background: InBackground | None,
+        progress: Progress | None,
     ) -> BackgroundSave:
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
         pending = BackgroundSave()
-        session = self._session
         with ExitStack() as entering:
             self._enter_change(entering)
             self._check_commit()  # another thread may have closed it meanwhile
             notes = self._sweep()
+            child = self._fork(writer, snapshot, simulator, background, pending)
             cleanup = entering.pop_all()
+        if background is not None:  # what is on its way is not saved a second time
+            self.saved_step = snapshot.reading.state.time_step
+            cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
 
         def finish(report: StoreReport) -> None:
             pruned, more = self._retain()
             self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
-        executor = self._executor(cleanup, session, background=background)
+        executor = self._executor(cleanup, pending, background)
         with executor:
-            writer.save(
-                snapshot,
-                executor,
-                cleanup,
-                progress=progress,
-                check=self._check_commit,
-                finish=finish,
-            )
+            if child is not None:
+                executor.do(partial(self._collect, child, writer, snapshot, finish))
+            else:
+                writer.save(
+                    snapshot,
+                    executor,
+                    cleanup,
+                    progress=progress,
+                    check=self._check_commit,
+                    finish=finish,
+                )
         # What failed up to here was raised to the caller; what fails later waits for the next call.
         if isinstance(executor, BackgroundExecutor):
             pending.executor = executor
-        self._background = pending if background else None
+        self._background = None if background is None else pending
         return pending
 
-    @staticmethod
     def _executor(
-        cleanup: ExitStack, session: Session, *, background: bool
+        self, cleanup: ExitStack, pending: BackgroundSave, background: InBackground | None
     ) -> BackgroundExecutor | InlineExecutor:
-        """Return who writes: the caller, too, where a thread would not be waited for."""
-        if background and not interpreter_ends():
+        """Return who writes, or waits for a child: the caller where no thread would be waited for."""
+        if background is not None and not interpreter_ends():
             with suppress(RuntimeError):
-                return BackgroundExecutor(cleanup, session.entered)
+                executor = BackgroundExecutor(cleanup, self._session.entered, background.waiting_bytes)
+                if pending.way == "caller":
+                    pending.way = "copy"
+                return executor
         return InlineExecutor(cleanup)
+
+    def _fork(
+        self,
+        writer: SeriesWriter,
+        snapshot: Snapshot,
+        simulator: Simulator | None,
+        background: InBackground | None,
+        pending: BackgroundSave,
+    ) -> _SavingChild | None:
+        """Leave the save to a child, if that was asked for and is safe; otherwise note why not.
+
+        Raises
+        ------
+        OptionError
+            If it was insisted on, and is not.
+        """
+        if background is None or background.way == "copy":
+            pending.because = "" if background is None else "it was asked for"
+            return None
+        why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
+        if why is None:
+            before = self._folder.slots()[-1:]
+            holds = (self._session.second_hold(), self._change.second_hold())
+
+            def check() -> None:
+                if not all(hold.intact for hold in holds):
+                    self._session.refuse_lost()
+
+            try:
+                child = Child(partial(_save_inline, writer, snapshot, check))
+            except OSError as error:
+                why = f"the system makes no process: {error.strerror}"
+            else:
+                pending.way = "fork"
+                return child, before
+            finally:
+                for hold in holds:
+                    hold.close()
+        if background.way == "fork":
+            raise OptionError("a forked child cannot save this", details={"found": why}, where=self.path)
+        pending.because = why
+        return None
+
+    def _forget_step(self) -> None:
+        self.saved_step = None
+
+    def _collect(
+        self,
+        forked: _SavingChild,
+        writer: SeriesWriter,
+        snapshot: Snapshot,
+        finish: Callable[[StoreReport], None],
+    ) -> None:
+        """Wait for the child that saves, and take over what it knows."""
+        child, before = forked
+        try:
+            report, remembered = child.result()
+        except ChildDiedError as died:
+            # Whatever it left is in the way of nobody, and removed by the next save.
+            self._unclean = True
+            self._folder.mark_unswept()
+            writer.forget()
+            if self._folder.slots()[-1:] == before:
+                raise NotWritableError(
+                    "the process that saved in the background died",
+                    details={
+                        "found": str(died),
+                        "kept": "the checkpoints from before",
+                        "hint": "if the memory was full: at_most=, or background='copy'",
+                    },
+                    where=self.path,
+                ) from None
+            with explained(self._folder.checkpoints):
+                fsync_folder(self._folder.checkpoints)
+            report = writer.report_of_newest(snapshot, f"the process that saved it died after that: {died}")
+        else:
+            writer.remember(remembered)
+        finish(report)
 
     @contextmanager
     def _entered(self) -> Iterator[SeriesWriter]:
@@ -387,11 +509,17 @@ class CheckpointStore(Autosaving):
         self._session.check(self._member)
 
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
-        self._settle_first()
+        self.settle()
         return super()._prune(rules, dry_run=dry_run)
 
-    def _settle_first(self) -> None:
-        """Settle, where this thread is not in the middle of a save itself."""
+    def settle(self) -> None:
+        """Wait for what is being saved in the background.
+
+        Raises
+        ------
+        NotWritableError
+            If it failed and nobody has heard of it yet; the store is as it was before.
+        """
         if self._joined is not None:
             with self._joined.entered():
                 self._settle()
@@ -471,3 +599,14 @@ class CheckpointStore(Autosaving):
                         self._writer.close()
                         self._writer = None
                     self._leave()
+
+
+def _save_inline(
+    writer: SeriesWriter, snapshot: Snapshot, check: Callable[[], None]
+) -> tuple[StoreReport, Remembered]:
+    """Save in this process; return the report, and what the next save builds upon."""
+    reports: list[StoreReport] = []
+    cleanup = ExitStack()
+    with InlineExecutor(cleanup) as executor:
+        writer.save(snapshot, executor, cleanup, progress=None, check=check, finish=reports.append)
+    return reports[0], writer.remembered

@@ -39,6 +39,7 @@ from ann_ckpt.threads import Threads
 
 __all__ = [
     "ObjectBatch",
+    "Remembered",
     "SeriesWriter",
     "Snapshot",
 ]
@@ -195,6 +196,14 @@ class _Base:
     notes: tuple[Note, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a writer knows of the checkpoint that it saved last."""
+
+    base: _Base
+    digests: BlockDigestCache
+
+
 class SeriesWriter:
     """Writes into one store; its caller holds the locks.
 
@@ -220,6 +229,38 @@ class SeriesWriter:
     def forget(self) -> None:
         """Read the newest checkpoint again before the next save."""
         self._base = _Base()
+
+    @property
+    def remembered(self) -> Remembered:
+        """What the next save builds upon."""
+        return Remembered(self._base, self._digest_cache)
+
+    def remember(self, remembered: Remembered) -> None:
+        """Build upon what a forked child has saved with this writer."""
+        self._base, self._digest_cache = remembered.base, remembered.digests
+
+    def planned(self, snapshot: Snapshot) -> FilePlan:
+        """Return what a save would take into its arrays, without reading them."""
+        return snapshot.file_plan(self._compression)
+
+    def report_of_newest(self, snapshot: Snapshot, text: str) -> StoreReport:
+        """Report the newest checkpoint, saved from ``snapshot`` by a process that cannot say what it did."""
+        slot = self._folder.slots()[-1]
+        path = self._folder.checkpoint_path(slot)
+        state = snapshot.reading.state
+        return StoreReport(
+            path=os.fspath(path),
+            saved=object_paths(state),
+            name=slot.name,
+            time_step=state.time_step,
+            tag=snapshot.tag,
+            arrays=(),
+            skipped=snapshot.reading.notes,
+            notes=(Note("", f"how much was written is not known: {text}"),),
+            pruned=(),
+            bytes_written=path.stat().st_size,
+            seconds=0.0,
+        )
 
     def plan(self, snapshot: Snapshot) -> StorePlan:
         """Hash everything and return what a save would write."""

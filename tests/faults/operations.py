@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Retention, differences
@@ -276,9 +277,14 @@ def _series(*steps: int, mode: str = "a") -> Callable[[Path], None]:
     return prepare
 
 
-def _save_background(folder: Path) -> None:
-    with CheckpointStore(folder / STORE, "a") as store:
-        store.save(net(30), background=True)
+def _save_background(way: Literal["fork", "copy"]) -> Callable[[Path], None]:
+    """What saves a step in the background, and waits for it."""
+
+    def save(folder: Path) -> None:
+        with CheckpointStore(folder / STORE, "a") as store:
+            store.save_in_background(net(30), way=way)
+
+    return save
 
 
 def _save_retaining(folder: Path) -> str:
@@ -363,7 +369,8 @@ OPERATIONS = {
             _StoreJudge((), (1,), missing=True),
         ),
         Operation("save", _series(1), _series(30), _StoreJudge((1,), (1, 30))),
-        Operation("save-background", _series(1), _save_background, _StoreJudge((1,), (1, 30))),
+        Operation("save-background", _series(1), _save_background("copy"), _StoreJudge((1,), (1, 30))),
+        Operation("save-forked", _series(1), _save_background("fork"), _StoreJudge((1,), (1, 30))),
         Operation(
             "save-retention",
             _series(1, 2, 30),

@@ -25,9 +25,10 @@ DOOMED = 12
 """The save that is counted, or interrupted."""
 
 
-def plastic(seed: int) -> Lab:
+def plastic(seed: int, threads: int = 1) -> Lab:
     """Return a noisy network that learns, compiled, with weights enough for objects of a store."""
     lab = Lab(dt=1.0, seed=seed)
+    lab.network.config(num_threads=threads)
     neuron = ann.Neuron(**NOISY)
     source, sink = lab.population("source", (10, 10), neuron), lab.population("sink", 60, neuron)
     drawn = {"weights": lab.uniform(0.0, 0.5), "delays": lab.uniform(1.0, 6.0)}
@@ -35,7 +36,7 @@ def plastic(seed: int) -> Lab:
     connect(learning, "fixed_probability", 0.7, **drawn)
     connect(lab.projection("back", sink, source, "exc", ann.Oja), "all_to_all", weights=0.1, delays=3.0)
     with ann_ckpt.annarchy.instrument():
-        lab.compile(Path(os.environ["LIVE_COMPILED"]) / "store-plastic")
+        lab.compile(Path(os.environ["LIVE_COMPILED"]) / f"store-plastic-{threads}")
     return lab
 
 
@@ -109,3 +110,26 @@ def resumed(path: str, ended: str) -> tuple[int | None, list[str]]:
             lab.network.simulate(LENGTH - (step or 0))
     ann_ckpt.save(ended, network=lab.network)
     return step, [] if report is None else [str(note) for note in report.notes]
+
+
+def forked(path: str, inline: str, threads: int, period: float) -> tuple[int, list[str]]:
+    """Simulate on while children save, and once more without; answer how many saves there were, and why."""
+    ways: list[str] = []
+
+    class Noted(CheckpointStore):
+        """A store that notes who saves."""
+
+        def save(self, *args: Any, **kwargs: Any) -> Any:
+            pending = super().save(*args, **kwargs)
+            ways.append(pending.because or pending.way)
+            return pending
+
+    lab = plastic(1, threads)
+    begin = Path(path).with_name("begin.h5")
+    ann_ckpt.save(begin, network=lab.network)
+    with Noted(path, "a") as store, store.every(period, network=lab.network, background=True):
+        lab.network.simulate(LENGTH)
+    ann_ckpt.load(begin, network=lab.network)
+    with CheckpointStore(inline, "a") as store, store.every(period, network=lab.network):
+        lab.network.simulate(LENGTH)
+    return len(ways), sorted(set(ways))

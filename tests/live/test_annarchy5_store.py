@@ -67,3 +67,18 @@ def test_a_run_killed_while_it_saves_ends_like_one_that_was_not(
         for mine, its in zip(store, other, strict=True):
             assert differences(mine.state(), its.state()) == []
         assert store.gc(dry_run=True).objects == 0
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_a_child_saves_while_the_network_is_simulated_on_is_what_was_at_the_fork(
+    run: Run, tmp_path: Path, threads: int, rounds: int
+) -> None:
+    path, inline = tmp_path / "run.ckpt", tmp_path / "inline.ckpt"
+    period = 1.0 if rounds > 1 else 50.0
+    saves, ways = run("store_jobs.forked", path=str(path), inline=str(inline), threads=threads, period=period)
+    assert (saves, ways) == (int(1000 / period), ["fork"])
+    with CheckpointStore(path) as store, CheckpointStore(inline) as other:
+        assert len(store) == len(other) == saves
+        for mine, its in zip(store, other, strict=True):
+            assert differences(mine.state(), its.state()) == []

@@ -279,7 +279,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("background", [False, "copy"])
 def test_a_call_from_within_a_save_is_refused_at_once(tmp_path, call, background):
     said = done(
         tmp_path,
@@ -294,7 +294,7 @@ def test_a_call_from_within_a_save_is_refused_at_once(tmp_path, call, background
                 print(error)
             else:
                 sys.exit("not refused")
-        store.save(net(2, 2_000_000), progress=progress, background={background})
+        store.save(net(2, 2_000_000), progress=progress, background={background!r})
         store.save(net(3))
         store.close()
         """,

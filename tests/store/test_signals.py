@@ -141,9 +141,9 @@ def test_a_signal_during_the_save_that_a_signal_caused_is_no_second_save(path, n
     with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
         save = store.save
 
-        def interrupted(network):
+        def interrupted(network, **options):
             ask()
-            return save(network)
+            return save(network, **options)
 
         monkeypatch.setattr(store, "save", interrupted)
         store.on_signal(network=net)

@@ -124,7 +124,11 @@ class Series(RuleBasedStateMachine):
 
     # --- What people do -------------------------------------------------------------
 
-    @rule(change=changes(), tag=st.sampled_from([None, None, "a", "b"]), background=st.booleans())
+    @rule(
+        change=changes(),
+        tag=st.sampled_from([None, None, "a", "b"]),
+        background=st.sampled_from([False, "copy", "fork"]),
+    )
     def save(self, change, tag, background):
         spec = change(self.spec)
         report = self.store.save(spec.state(), tag=tag, background=background)
@@ -201,7 +205,7 @@ class Series(RuleBasedStateMachine):
         spec = change(self.spec)
         before = set(self.expected)
         with dying(self.store, after) as mortal:
-            pending = self.store.save(spec.state(), background=background)
+            pending = self.store.save(spec.state(), background="copy" if background else False)
             if background:
                 pending.wait()
         if mortal.dead:

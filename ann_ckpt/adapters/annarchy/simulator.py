@@ -267,6 +267,10 @@ class AnnarchySimulator:
         made = LiveFilters if known is not None and known.filters else LiveProjection
         return made(self._bindings, projection)
 
+    @staticmethod
+    def refuse_fork() -> None:
+        """Let a forked child save: reading calls no OpenMP, and touches nothing but memory."""
+
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call between two steps whenever the simulated time is a multiple of ``period`` ms.
 

@@ -1,0 +1,464 @@
+"""A forked child saves: what was at the fork is in it, and whatever becomes of the child is said."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import ann_ckpt
+from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
+from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import NotWritableError, OptionError
+from ann_ckpt.format.plan import FilePlan
+from ann_ckpt.store import forked, memory, writer
+from ann_ckpt.store.forked import Child, ChildDiedError
+from ann_ckpt.threads import others_at_work
+from tests.store.runs import state
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """A disk that never answers a child."""
+    parent, real = os.getpid(), writer.fsync_file
+
+    def fsync(path):
+        if os.getpid() != parent:
+            time.sleep(600)
+        real(path)
+
+    monkeypatch.setattr(writer, "fsync_file", fsync)
+
+
+def child_of(pending) -> int:
+    """The process that saves."""
+    (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert pending.way == "fork"
+    return int(pid)
+
+
+def is_child_left() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+# --- The child --------------------------------------------------------------------
+
+
+def test_what_the_work_returns_or_raises_comes_back():
+    assert Child(lambda: {"a": np.arange(3).sum()}).result() == {"a": 3}
+    with pytest.raises(NotWritableError) as caught:
+        Child(lambda: _raise(_full())).result()
+    assert (caught.value.errno, caught.value.details) == (errno.ENOSPC, {"kept": "all"})
+    with pytest.raises(ZeroDivisionError) as other:
+        Child(lambda: 1 / 0).result()
+    assert "in the process that was forked" in other.value.__notes__[0]
+    with pytest.raises(RuntimeError, match="LocalError: it cannot be sent"):
+        Child(lambda: _raise(_unsendable())).result()
+    with pytest.raises(KeyboardInterrupt):
+        Child(lambda: _raise(KeyboardInterrupt())).result()
+    assert not is_child_left()
+
+
+def _raise(error):
+    raise error
+
+
+def _full():
+    error = NotWritableError("no space", details={"kept": "all"})
+    error.errno = errno.ENOSPC
+    return error
+
+
+def _unsendable():
+    class LocalError(Exception):
+        """Has no name that another process could look up."""
+
+    return LocalError("it cannot be sent")
+
+
+def test_a_large_answer_comes_back():
+    assert Child(lambda: bytes(10_000_000)).result() == bytes(10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "it was ended by SIGKILL"),
+        (lambda: os._exit(3), "it ended with status 3"),
+    ],
+)
+def test_an_end_without_an_answer_is_said(work, said):
+    with pytest.raises(ChildDiedError, match=said):
+        Child(work).result()
+
+
+def test_a_program_that_collects_its_children_itself_gets_the_answer(monkeypatch):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert Child(lambda: 5).result() == 5
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_no_descriptor_and_no_blocked_signal_is_left(monkeypatch):
+    before = os.listdir("/proc/self/fd"), signal.pthread_sigmask(signal.SIG_BLOCK, ())  # noqa: PTH208
+    Child(lambda: 1).result()
+    monkeypatch.setattr(os, "fork", lambda: _raise(OSError(errno.ENOMEM, "no memory")))
+    with pytest.raises(OSError, match="no memory"):
+        Child(lambda: 1)
+    after = os.listdir("/proc/self/fd"), signal.pthread_sigmask(signal.SIG_BLOCK, ())  # noqa: PTH208
+    assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_signals_are_the_parents_business(number):
+    def work():
+        os.kill(os.getpid(), number)
+        return "went on"
+
+    assert Child(work).result() == "went on"
+
+
+def test_a_signal_on_its_way_runs_no_handler_in_the_child(monkeypatch):
+    """It comes after the fork, before the child has let go of the parent's handlers."""
+    ran = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: ran.append(os.getpid()))
+    real = os.fork
+
+    def fork():
+        pid = real()
+        if not pid:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork)
+    try:
+        assert Child(lambda: list(ran)).result() == []
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def run(folder, script: str) -> subprocess.Popen[str]:
+    begin = "import ann_ckpt, atexit, os, signal, sys, time\nfrom tests.store.runs import state\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", begin + textwrap.dedent(script)], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_exit_handlers_and_destructors_run_once_in_the_parent(tmp_path):
+    process = run(
+        tmp_path,
+        """
+        def say(what):
+            os.write(1, f"{what} {os.getpid() == parent}\\n".encode())
+        class Thing:
+            def __del__(self):
+                say("gone")
+        parent = os.getpid()
+        thing = Thing()
+        thing.itself = thing
+        atexit.register(say, "exit")
+        with ann_ckpt.CheckpointStore("run.ckpt", "a") as store:
+            del thing
+            store.save(state(1), background="fork")
+        """,
+    )
+    answer, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert sorted(answer.split("\n")) == ["", "exit True", "gone True"]
+
+
+# --- When it is safe ----------------------------------------------------------------
+
+
+def test_threads_that_wait_are_no_hindrance_and_others_are_named(store):
+    begun, end = threading.Event(), threading.Event()
+    waiting = threading.Thread(target=end.wait, name="waits")
+    busy = threading.Thread(target=lambda: (begun.set(), _spin(end)), name="computes")
+    waiting.start()
+    busy.start()
+    try:
+        assert begun.wait(60)
+        assert others_at_work() == ["computes"]
+        pending = store.save_in_background(state(1))
+        assert (pending.way, pending.because) == (
+            "copy",
+            "other threads may be inside a library: computes",
+        )
+        with pytest.raises(OptionError, match="a forked child cannot save this"):
+            store.save(state(2), background="fork")
+    finally:
+        end.set()
+        waiting.join()
+        busy.join()
+    pending = store.save_in_background(state(3))
+    assert (pending.way, pending.because) == ("fork", "")
+    pending.wait()
+    assert [c.time_step for c in store] == [1, 3]
+
+
+def _spin(end):
+    while not end.is_set():
+        time.sleep(0.001)
+
+
+def test_our_own_threads_begin_again_in_both_processes(store):
+    big = NetworkState(populations=[PopulationState("p", (3_000_000,), variables={"r": np.zeros(3_000_000)})])
+    for _ in range(3):
+        store.save(big)
+        assert not others_at_work()
+        store.save(big, background="fork").wait()
+    assert store.verify().ok
+
+
+def test_what_is_not_in_memory_or_has_too_much_is_copied(store, tmp_path, monkeypatch):
+    ann_ckpt.write(state(1), tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        pending = store.save_in_background(checkpoint)
+        assert pending.because == "the state is not in memory, but read while it is saved"
+        pending.wait()
+    assert "are allowed by at_most" in store.save_in_background(state(2), at_most=10).because
+    monkeypatch.setattr(forked, "available", lambda: 10)
+    assert "are available" in store.save_in_background(state(3)).because
+    assert store.save_in_background(state(4), at_most=1 << 40).way == "fork"
+    monkeypatch.setattr(forked, "available", lambda: None)  # a system that does not say
+    assert store.save_in_background(state(5)).way == "fork"
+    monkeypatch.setattr(os, "fork", lambda: _raise(OSError(errno.EAGAIN, "no process more")))
+    pending = store.save_in_background(state(6))
+    assert (pending.way, pending.because) == ("copy", "the system makes no process: no process more")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "of this system" in store.save_in_background(state(7)).because
+    store._settle()
+    assert [c.time_step for c in store] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("given", "fact"), [({"background": "thread"}, "'thread'"), ({"at_most": -1}, "-1")])
+def test_a_wrong_way_is_refused_before_anything_happens(store, given, fact):
+    with pytest.raises(OptionError, match=fact):
+        store.save(state(1), **{"background": True, **given})
+    assert len(store) == 0
+
+
+def test_a_simulator_has_the_last_word(store, monkeypatch):
+    net = DemoNetwork(seed=1)
+    assert store.save_in_background(net).way == "fork"
+    net.simulate(1)
+    monkeypatch.setattr(DemoNetwork, "refuse_fork", lambda self: "it is on a GPU")
+    assert store.save_in_background(net).because.endswith("it is on a GPU")
+    said = forked.refuse_fork(FilePlan(()), SimpleNamespace(label="Other 1.0"), None)
+    assert said == "Other 1.0: it has no refuse_fork"
+
+
+def test_memory_is_what_the_tightest_group_leaves(tmp_path, monkeypatch):
+    assert 0 < memory.available() < 1 << 50
+
+    def lay_out(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    lay_out(
+        {
+            "job/memory.max": "1000\n",
+            "job/memory.current": "700\n",
+            "job/memory.stat": "anon 500\ninactive_file 200\n",
+            "job/step/memory.max": "max\n",
+            "job/step/memory.current": "1\n",
+            "job/step/memory.stat": "inactive_file 0\n",
+            "memory/old/memory.limit_in_bytes": "90",
+            "memory/old/memory.usage_in_bytes": "50",
+            "memory/old/memory.stat": "total_inactive_file 10",
+        }
+    )
+    said = ["0::/job/step\n"]
+    real = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path: said[0] if str(path) == "/proc/self/cgroup" else real(path)
+    )
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    assert memory.available() == 500
+    said[0] = "4:cpu,memory:/old\n0::/job/step\n"
+    assert memory.available() == 50
+    said[0] = "0::/nowhere\n"
+    assert memory.available() > 1000
+
+
+# --- Whoever dies -------------------------------------------------------------------
+
+
+def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck):
+    store.save(state(0))
+    pending = store.save_in_background(state(1))
+    os.kill(child_of(pending), signal.SIGTERM)  # of no effect
+    os.kill(child_of(pending), signal.SIGKILL)
+    with pytest.raises(NotWritableError, match="the process that saved in the background died") as caught:
+        store.save(state(2))
+    assert caught.value.details["found"] == "it was ended by SIGKILL"
+    assert not is_child_left()
+    report = store.save(state(3))
+    assert "removed the leftovers" in report.notes[0].text
+    assert not list(store._folder.leftovers())
+    assert [c.time_step for c in store] == [0, 3]
+    assert store.verify().ok
+    assert not list(differences(store.latest.state(), state(3)))
+
+
+def test_a_child_that_dies_after_it_has_committed_has_committed(store, monkeypatch):
+    store.save(state(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(forked.pickle, "dumps", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        report = store.save(state(1), tag="t", background="fork").wait()
+    assert (report.name, report.time_step, report.tag) == ("000000000001", 1, "t")
+    assert "ended by SIGKILL" in report.notes[0].text
+    assert store.saved_step == 1
+    assert "projections/ff/pre_ranks" in store.save(state(2)).linked
+    assert [c.time_step for c in store] == [0, 1, 2]
+    assert store.verify().ok
+
+
+def test_a_lock_that_was_taken_away_ends_the_save_in_the_child(store, path, tmp_path, monkeypatch):
+    answer = tmp_path / "answer"
+    real = writer.fsync_file
+
+    def fsync(name):
+        while not answer.exists():
+            time.sleep(0.01)
+        real(name)
+
+    monkeypatch.setattr(writer, "fsync_file", fsync)
+    pending = store.save_in_background(state(1))
+    (path / "lock").unlink()
+    answer.touch()
+    with pytest.raises(ann_ckpt.errors.LockedError, match="was removed while it was open"):
+        pending.wait()
+    assert len(CheckpointStore(path)) == 0
+
+
+def test_a_child_goes_on_when_its_parent_is_killed_and_holds_the_lock_until_then(tmp_path):
+    process = run(
+        tmp_path,
+        """
+        from ann_ckpt.store import writer
+        real = writer.fsync_file
+        def fsync(path):
+            while not os.path.exists("answer"):
+                time.sleep(0.01)
+            real(path)
+        writer.fsync_file = fsync
+        store = ann_ckpt.CheckpointStore("run.ckpt", "a")
+        pending = store.save(state(1), background="fork")
+        print("begun", flush=True)
+        time.sleep(600)
+        """,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.kill()
+    process.wait()
+    with pytest.raises(ann_ckpt.errors.LockedError):
+        CheckpointStore(tmp_path / "run.ckpt", "a")
+    (tmp_path / "answer").touch()
+    process.stdout.read()  # ends with the child
+    process.stdout.close()
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        assert [c.time_step for c in store] == [1]
+        store.save(state(2))
+        assert store.verify().ok
+
+
+@pytest.mark.torture
+def test_whoever_is_killed_nothing_is_lost(tmp_path, rounds):
+    """Parent or child, at any moment: what was said to be saved is there, what is there is right."""
+    path = tmp_path / "run.ckpt"
+    said = -1
+    for number in range(4 if rounds == 1 else 25 * rounds):
+        process = run(
+            tmp_path,
+            f"""
+            rules = ann_ckpt.Retention(keep_last=3)
+            with ann_ckpt.CheckpointStore("run.ckpt", "a", retention=rules) as store:
+                for step in range({said + 1}, sys.maxsize):
+                    try:
+                        store._settle()
+                        print("saved", step - 1, flush=True)
+                    except ann_ckpt.errors.NotWritableError as error:
+                        print("failed", flush=True)
+                    pending = store.save_in_background(state(step), way="fork")
+                    with open("/proc/self/task/%d/children" % os.getpid()) as file:
+                        print("child", file.read(), flush=True)
+            """,
+        )
+        assert process.stdout is not None
+        draw = random.Random(number)
+        patience, end = draw.uniform(0, 0.5), number % 2
+        deadline = None
+        for line in process.stdout:
+            deadline = deadline or time.monotonic() + patience
+            what, *rest = line.split()
+            if what == "saved":
+                said = max(said, int(rest[0]))
+            if time.monotonic() > deadline and what == "child" and rest:
+                time.sleep(draw.uniform(0, 0.02))
+                if end:
+                    process.kill()
+                else:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(rest[0]), signal.SIGKILL)
+                    deadline = time.monotonic() + 0.2
+                    end = 1
+        process.wait()
+        process.stdout.close()
+        with CheckpointStore(path, "a") as store:
+            steps = [c.time_step for c in store]
+            assert steps[-1] >= said
+            said = steps[-1]
+            assert store.verify().ok
+            assert not list(differences(store.latest.state(), state(said)))
+
+
+# --- While simulating ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", [False, True, "fork", "copy"])
+def test_what_is_saved_while_simulating_is_what_was_at_that_moment(store, tmp_path, way):
+    net, twin = DemoNetwork(seed=3, side=8), DemoNetwork(seed=3, side=8)
+    with store.every(10, network=net, background=way):
+        net.simulate(40)
+    assert [c.time_step for c in store] == [10, 20, 30, 40]
+    with CheckpointStore(tmp_path / "twin.ckpt", "a") as expected:
+        for saved in store:
+            twin.simulate(10)
+            expected.save(twin)
+            assert not list(differences(saved.state(), expected.latest.state()))
+
+
+def test_a_step_that_is_on_its_way_is_not_saved_again_but_one_that_failed_is(store, stuck):
+    net = DemoNetwork(seed=3, side=8)
+    with pytest.raises(NotWritableError, match="died"), store.every(10, network=net, background="fork"):
+        net.simulate(10)
+        net.simulate(1)
+        os.kill(child_of(store._background), signal.SIGKILL)
+        while not store._background.done:
+            time.sleep(0.01)
+        assert store.saved_step is None
+        net.simulate(9)
+        net.simulate(1)
+    store.save(net)
+    assert [c.time_step for c in store] == [20]
