@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt import CheckpointStore
+from ann_ckpt.store import forked
 from tests.store.zygote import Zygote
+
+
+@pytest.fixture(autouse=True)
+def own_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have left threads behind, which would keep these from forking."""
+    real = forked.others_at_work
+    before = set(real())
+    monkeypatch.setattr(forked, "others_at_work", lambda: [name for name in real() if name not in before])
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.store import forked, memory, writer
 from ann_ckpt.store.forked import Child, ChildDiedError
-from ann_ckpt.threads import others_at_work
 from tests.store.runs import state
 
 
@@ -195,7 +194,7 @@ def test_threads_that_wait_are_no_hindrance_and_others_are_named(store):
     busy.start()
     try:
         assert begun.wait(60)
-        assert others_at_work() == ["computes"]
+        assert forked.others_at_work() == ["computes"]
         pending = store.save_in_background(state(1))
         assert (pending.way, pending.because) == (
             "copy",
@@ -222,7 +221,7 @@ def test_our_own_threads_begin_again_in_both_processes(store):
     big = NetworkState(populations=[PopulationState("p", (3_000_000,), variables={"r": np.zeros(3_000_000)})])
     for _ in range(3):
         store.save(big)
-        assert not others_at_work()
+        assert not forked.others_at_work()
         store.save(big, background="fork").wait()
     assert store.verify().ok
 
