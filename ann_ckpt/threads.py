@@ -9,8 +9,11 @@ over depends on a thread: work that no thread has begun is done by whoever asks 
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import contextlib
+import inspect
 import os
+import selectors
 import sys
 import threading
 import weakref
@@ -38,18 +41,20 @@ _WAITS = {
         threading.Condition.wait,
         threading.Thread.join,
         getattr(threading.Thread, "_wait_for_tstate_lock", None),  # where join waits before Python 3.13
+        concurrent.futures.thread._worker,  # of a pool: waits for work
+        *(getattr(made, "select", None) for made in vars(selectors).values() if inspect.isclass(made)),
     )
-    if function is not None
+    if inspect.isfunction(function)
 }
-"""Functions of Python's own in which a thread does nothing but wait for a lock."""
+"""Functions of Python's own in which a thread does nothing but wait: for a lock, for work, for a socket."""
 
 
 def others_at_work() -> list[str]:
     """Return the names of the threads beside this one that may be in the middle of something.
 
-    A thread that waits for a lock of Python's is not. Any other may be inside a library that has
-    locks of its own, which a fork would leave locked for ever. Threads of our pools that have
-    nothing to do are ended first; they are started again when there is work.
+    A thread that waits for a lock of Python's, or for a socket, is not. Any other may be inside a
+    library that has locks of its own, which a fork would leave locked for ever. Threads of our pools
+    that have nothing to do are ended first; they are started again when there is work.
     """
     for pool in list(_POOLS):
         pool._rest()

@@ -33,6 +33,8 @@ __all__ = ["FileLock", "Holder", "SecondHold", "break_lock", "holder_of"]
 
 _POLL = 0.02
 """Seconds between two attempts."""
+_LAST_BREATH = 2.0
+"""Seconds that a forked child, which closes the file at once, may live longer than whoever held it."""
 _UNSUPPORTED = {
     errno.ENOSYS,
     errno.ENOTSUP,
@@ -128,9 +130,23 @@ class FileLock:
                 with _NO_FORK:
                     return self._try(durable=durable)
             except LockedError:
-                if time.monotonic() >= deadline:
+                over = time.monotonic() - deadline
+                if over >= 0 and (over >= _LAST_BREATH or not self._holder_died()):
                     raise
             time.sleep(_POLL)
+
+    def _holder_died(self) -> bool:
+        """Whether only a child of whoever signed can hold it, forked a moment before that one was killed."""
+        with contextlib.suppress(CheckpointError):
+            found = holder_of(self._path)
+            return (
+                found is not None
+                and found.alive is True
+                and found.host == socket.gethostname()
+                and found.pid.isdecimal()
+                and not process_alive(int(found.pid))
+            )
+        return False
 
     def release(self) -> None:
         """Release the lock; without effect if it is not held."""

@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol
 
 from ann_ckpt.errors import BusyError, FileMissingError, LockedError, printable
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import FileLock, SecondHold
+from ann_ckpt.store.lock import FileLock
 
 __all__ = ["Session"]
 
@@ -140,10 +140,6 @@ class Session:
             details={"hint": "open the store again"},
             where=self._where,
         )
-
-    def second_hold(self) -> SecondHold:
-        """Return a hold on the writer's lock for a child that saves."""
-        return self._lock.second_hold()
 
     # --- Turns --------------------------------------------------------------------
 

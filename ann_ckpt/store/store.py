@@ -138,6 +138,7 @@ class CheckpointStore(Autosaving):
             self._leave = weakref.finalize(self, session.leave, self._member)
             self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
             try:
+                self._await_orphan()
                 if self.mode == "w":
                     self._empty(compression or "auto")
                     session.forget_checkpoints()
@@ -149,6 +150,12 @@ class CheckpointStore(Autosaving):
             except BaseException:
                 self._leave()
                 raise
+
+    def _await_orphan(self) -> None:
+        """Wait for the child of a writer that was killed: the run goes on from what it saves."""
+        if os.path.lexists(self._folder.change_lock):
+            with ExitStack() as cleanup:
+                self._lock_change(cleanup)
 
     def _empty(self, compression: str) -> None:
         """Remove every checkpoint."""
@@ -424,10 +431,12 @@ class CheckpointStore(Autosaving):
         why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
         if why is None:
             before = self._folder.slots()[-1:]
-            holds = (self._session.second_hold(), self._change.second_hold())
+            # Of the two locks the child holds this one only: whoever opens the store after this process was
+            # killed has the other at once, and waits for the child at this one.
+            hold = self._change.second_hold()
 
             def check() -> None:
-                if not all(hold.intact for hold in holds):
+                if not hold.intact:
                     self._session.refuse_lost()
 
             try:
@@ -438,8 +447,7 @@ class CheckpointStore(Autosaving):
                 pending.way = "fork"
                 return child, before
             finally:
-                for hold in holds:
-                    hold.close()
+                hold.close()
         if background.way == "fork":
             raise OptionError("a forked child cannot save this", details={"found": why}, where=self.path)
         pending.because = why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,17 @@ from tests.store.zygote import Zygote
 
 @pytest.fixture(autouse=True)
 def own_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests may have left threads behind, which would keep these from forking."""
-    real = forked.others_at_work
-    before = set(real())
-    monkeypatch.setattr(forked, "others_at_work", lambda: [name for name in real() if name not in before])
+    """Other tests may have left threads behind, such as servers, which would keep these from forking.
+
+    Threads that a test starts count, and so do threads that Python did not start.
+    """
+    real, before = forked.others_at_work, threading.enumerate()
+
+    def own() -> list[str]:
+        left = {thread.name for thread in before if thread.is_alive()}
+        return [name for name in real() if name not in left]
+
+    monkeypatch.setattr(forked, "others_at_work", own)
 
 
 @pytest.fixture

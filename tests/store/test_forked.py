@@ -6,12 +6,15 @@ import contextlib
 import errno
 import os
 import random
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +28,7 @@ from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.store import forked, memory, writer
 from ann_ckpt.store.forked import Child, ChildDiedError
+from ann_ckpt.store.lock import FileLock
 from tests.store.runs import state
 
 
@@ -189,8 +193,13 @@ def test_exit_handlers_and_destructors_run_once_in_the_parent(tmp_path):
 def test_threads_that_wait_are_no_hindrance_and_others_are_named(store):
     begun, end = threading.Event(), threading.Event()
     waiting = threading.Thread(target=end.wait, name="waits")
+    asked, answered = socket.socketpair()
+    listening = threading.Thread(target=_listen, args=(asked,), name="listens")
+    pool = ThreadPoolExecutor(1, "pool")
+    pool.submit(int).result()
     busy = threading.Thread(target=lambda: (begun.set(), _spin(end)), name="computes")
     waiting.start()
+    listening.start()
     busy.start()
     try:
         assert begun.wait(60)
@@ -206,10 +215,19 @@ def test_threads_that_wait_are_no_hindrance_and_others_are_named(store):
         end.set()
         waiting.join()
         busy.join()
-    pending = store.save_in_background(state(3))
+    with pool, asked, answered:
+        pending = store.save_in_background(state(3))
+        answered.send(b"end")
+        listening.join()
     assert (pending.way, pending.because) == ("fork", "")
     pending.wait()
     assert [c.time_step for c in store] == [1, 3]
+
+
+def _listen(asked):
+    with selectors.DefaultSelector() as selector:
+        selector.register(asked, selectors.EVENT_READ)
+        selector.select()
 
 
 def _spin(end):
@@ -243,7 +261,7 @@ def test_what_is_not_in_memory_or_has_too_much_is_copied(store, tmp_path, monkey
     assert (pending.way, pending.because) == ("copy", "the system makes no process: no process more")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "of this system" in store.save_in_background(state(7)).because
-    store._settle()
+    store.settle()
     assert [c.time_step for c in store] == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -343,14 +361,15 @@ def test_a_lock_that_was_taken_away_ends_the_save_in_the_child(store, path, tmp_
 
     monkeypatch.setattr(writer, "fsync_file", fsync)
     pending = store.save_in_background(state(1))
-    (path / "lock").unlink()
+    (path / "lock").unlink()  # as `ann-ckpt unlock` does
+    (path / "lock.change").unlink()
     answer.touch()
     with pytest.raises(ann_ckpt.errors.LockedError, match="was removed while it was open"):
         pending.wait()
     assert len(CheckpointStore(path)) == 0
 
 
-def test_a_child_goes_on_when_its_parent_is_killed_and_holds_the_lock_until_then(tmp_path):
+def test_a_child_goes_on_when_its_parent_is_killed_and_the_next_job_waits_for_it(tmp_path):
     process = run(
         tmp_path,
         """
@@ -371,15 +390,44 @@ def test_a_child_goes_on_when_its_parent_is_killed_and_holds_the_lock_until_then
     assert process.stdout.readline() == "begun\n"
     process.kill()
     process.wait()
-    with pytest.raises(ann_ckpt.errors.LockedError):
-        CheckpointStore(tmp_path / "run.ckpt", "a")
-    (tmp_path / "answer").touch()
-    process.stdout.read()  # ends with the child
-    process.stdout.close()
+    with pytest.raises(ann_ckpt.errors.LockedError, match="another process changes the store"):
+        CheckpointStore(tmp_path / "run.ckpt", "a", wait=0.05)
+    assert len(CheckpointStore(tmp_path / "run.ckpt")) == 0
+    release = threading.Timer(0.2, (tmp_path / "answer").touch)
+    release.start()
     with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
         assert [c.time_step for c in store] == [1]
         store.save(state(2))
         assert store.verify().ok
+        assert not list(store._folder.leftovers())
+    release.join()
+    process.stdout.close()
+
+
+def test_a_child_that_has_not_let_go_of_a_lock_yet_is_waited_for_a_moment(tmp_path):
+    process = run(
+        tmp_path,
+        """
+        import subprocess
+        from pathlib import Path
+        from ann_ckpt.store.lock import FileLock
+        lock = FileLock(Path("lock"), "tests")
+        lock.acquire()
+        os.set_inheritable(lock._descriptor, True)
+        subprocess.Popen(["sleep", "0.3"], close_fds=False, stdout=subprocess.DEVNULL)
+        print("held", flush=True)
+        time.sleep(600)
+        """,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(ann_ckpt.errors.LockedError):
+        FileLock(tmp_path / "lock", "tests").acquire()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with FileLock(tmp_path / "lock", "tests") as lock:
+        assert lock.acquire()
 
 
 @pytest.mark.torture
@@ -395,7 +443,7 @@ def test_whoever_is_killed_nothing_is_lost(tmp_path, rounds):
             with ann_ckpt.CheckpointStore("run.ckpt", "a", retention=rules) as store:
                 for step in range({said + 1}, sys.maxsize):
                     try:
-                        store._settle()
+                        store.settle()
                         print("saved", step - 1, flush=True)
                     except ann_ckpt.errors.NotWritableError as error:
                         print("failed", flush=True)
