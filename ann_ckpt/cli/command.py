@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from ann_ckpt.errors import CheckpointError
 
-__all__ = ["Command", "file_argument", "isolate_option", "json_option", "report_error"]
+__all__ = ["Command", "complete_files", "file_argument", "isolate_option", "json_option", "report_error"]
 
 
 class Command(click.Command):
@@ -42,12 +43,30 @@ def report_error(error: CheckpointError) -> int:
     return error.exit_status
 
 
-def _files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the path of a file or store, and behind the ``@`` of a store its tags, then its steps."""
+    head, at, which = incomplete.rpartition("@")
+    if at and (offered := _checkpoints(head)):
+        found = {f"{head}@{name}": said for name, said in offered.items() if name.startswith(which)}
+        return [CompletionItem(path, help=said) for path, said in found.items()]
     return [CompletionItem(incomplete, type="file")]
 
 
+def _checkpoints(path: str) -> dict[str, str]:
+    """Return what may stand behind the ``@`` of a store, newest first, with when it was saved."""
+    from ann_ckpt.store.series import SeriesView
+
+    try:
+        infos = SeriesView(Path(path).expanduser()).checkpoints[::-1]
+    except Exception:  # noqa: BLE001 - nothing is said in the middle of a line that somebody types
+        return {}
+    tags = {info.tag: info.created for info in infos if info.tag is not None}
+    steps = {str(info.slot.step): info.created for info in infos}
+    return tags | steps
+
+
 # A plain string, not click.Path: what cannot be opened is an error of the library, with its own status.
-file_argument = click.argument("file", metavar="FILE", shell_complete=_files)
+file_argument = click.argument("file", metavar="FILE", shell_complete=complete_files)
 isolate_option = click.option(
     "--isolate/--no-isolate",
     default=True,

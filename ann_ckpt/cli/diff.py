@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ann_ckpt.cli.command import Command, json_option
+from ann_ckpt.cli.command import Command, complete_files, json_option
 from ann_ckpt.cli.output import emit, print_json, safe
 from ann_ckpt.diffing import diff as compare
 
@@ -22,8 +22,8 @@ _LINES = 24
         ("ann-ckpt diff demo.h5 demo.h5 --exit-code --json", "whether two are the same, for a script"),
     ],
 )
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=complete_files)
+@click.argument("second", metavar="B", shell_complete=complete_files)
 @click.option(
     "--populations", multiple=True, metavar="NAME", help="Only these, names or globs.  [default: all]"
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ann_ckpt.cli.command import Command, json_option
+from ann_ckpt.cli.command import Command, complete_files, json_option
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
 from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.export import ExportFormat
@@ -29,7 +29,7 @@ __all__ = ["export"]
         ("ann-ckpt export demo.h5 demo.graphml", "all neurons and synapses as one graph"),
     ],
 )
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=complete_files)
 @click.argument("target", metavar="TARGET")
 @click.option(
     "--format",

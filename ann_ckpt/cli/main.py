@@ -130,14 +130,45 @@ def _stream(name: str, descriptor: int) -> Output | None:
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands.
 
-    Commands, options, file names and the paths inside a checkpoint are completed.
+    Commands, options, file names and the paths inside a checkpoint are completed, and
+    behind the `@` of a store its tags and steps.
     """
     root = ctx.find_root()
     program = root.info_name or "ann-ckpt"
     script = get_completion_class(shell)
     assert script is not None  # noqa: S101  the choice above holds exactly the shells that click knows
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
-    click.echo(script(root.command, {}, program, variable).source())
+    source = script(root.command, {}, program, variable).source()
+    click.echo(_rejoining(source) if shell == "bash" else source)
+
+
+_REJOIN = r"""
+    # bash takes an @ for the beginning of a host's name, and replaces the line from there on.
+    local words=() n=-1 i begun=
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        if [[ $i -gt 0 && (${COMP_WORDS[i]} == @ || ${COMP_WORDS[i - 1]} == @) ]]; then
+            words[n]+=${COMP_WORDS[i]}
+            begun=${words[n]%"@${words[n]##*@}"}
+        else
+            n=$((n + 1)); words[n]=${COMP_WORDS[i]}; begun=
+        fi
+    done
+"""
+
+
+def _rejoining(source: str) -> str:
+    """Return click's script for bash, made to complete behind an ``@``."""
+    for old, new in (
+        ("    local response\n", f"    local response{_REJOIN}"),
+        ("${COMP_WORDS[*]}", "${words[*]}"),
+        ("COMP_CWORD=$COMP_CWORD", "COMP_CWORD=$n"),
+        ("COMPREPLY+=($value)", 'COMPREPLY+=("${value#"$begun"}")'),
+    ):
+        before, found, after = source.partition(old)
+        if not found:
+            return source  # another version of click: completion works, only not behind an @
+        source = before + new + after
+    return source
 
 
 PROGRAM = "ann-ckpt"
@@ -203,6 +234,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "params": ("ann_ckpt.cli.params.group:params", "Check, compare and apply parameter files."),
     },
     "Shell": {
+        "help": ("ann_ckpt.cli.help:help_command", "Explain a topic, or a command."),
         "completion": ("ann_ckpt.cli.main:completion", "Print the script that completes commands."),
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,13 +112,31 @@ _WIDTH = 10_000
 """Columns that a line may take: nothing is cut or folded, a terminal wraps by itself."""
 
 
-def emit(*parts: RenderableType) -> None:
-    """Print to standard output: coloured on a terminal, plain elsewhere."""
-    out = Console(highlight=False, width=_WIDTH)
+def emit(*parts: RenderableType, paged: bool = False, width: int = _WIDTH) -> None:
+    """Print to standard output: coloured on a terminal, plain elsewhere.
+
+    Parameters
+    ----------
+    paged : bool
+        On a terminal, hand what is longer than it to the pager: ``$PAGER``, else less or more.
+    width : int
+        Columns that a line may take.
+    """
+    out = Console(highlight=False, width=width)
     with out.capture() as captured:
         out.print(*parts, sep="\n")
-    for line in captured.get().splitlines():
-        out.file.write(f"{line.rstrip()}\n")
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    if paged and sys.stdin.isatty() and out.is_terminal and _is_longer(lines):
+        click.echo_via_pager("".join(f"{line}\n" for line in lines), color=True)
+        return
+    for line in lines:
+        out.file.write(f"{line}\n")
+
+
+def _is_longer(lines: Sequence[str]) -> bool:
+    """Whether lines, where the terminal has folded them, and the prompt after them do not fit on it."""
+    columns, rows = shutil.get_terminal_size()
+    return sum(max(1, -(-len(click.unstyle(line)) // columns)) for line in lines) >= rows
 
 
 def safe(text: object, limit: int = 120) -> str:

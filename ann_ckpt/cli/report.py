@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ann_ckpt.cli.command import Command
+from ann_ckpt.cli.command import Command, complete_files
 from ann_ckpt.cli.output import emit, safe
 from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.durable import atomic_write
@@ -28,10 +28,13 @@ __all__ = ["report"]
         ("ann-ckpt report demo.h5 -o demo.html --compare run.ckpt@0", "two networks, for a pull request"),
     ],
 )
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=complete_files)
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="Where to write the page.")
 @click.option(
-    "--compare", metavar="OLD", help="What to compare with.  [default: the first checkpoint of a store]"
+    "--compare",
+    metavar="OLD",
+    shell_complete=complete_files,
+    help="What to compare with.  [default: the first checkpoint of a store]",
 )
 @click.option("--follow", is_flag=True, help="Write the page anew with each checkpoint, until interrupted.")
 @click.option(

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ann_ckpt.api import verify as verify_file
-from ann_ckpt.cli.command import Command, json_option, report_error
+from ann_ckpt.cli.command import Command, complete_files, json_option, report_error
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
 from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.durable import atomic_write
@@ -196,7 +196,7 @@ def _print_resume(report: ResumeReport) -> None:
         ("ann-ckpt verify run.ckpt", "check every checkpoint of a store"),
     ],
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @json_option
 def verify(files: tuple[str, ...], *, as_json: bool) -> int:
     """Read everything and check it against its digests.

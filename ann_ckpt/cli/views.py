@@ -351,11 +351,11 @@ def show(file: str, path: str, *, rows: slice | None, as_json: bool) -> None:
     PATH is populations/NAME, projections/NAME, either with an attribute behind it,
     constants/NAME, metadata or provenance; `ann-ckpt ls` lists them. Only the rows
     that are shown are read. Text shortens long rows, JSON never does; JSON writes
-    NaN and infinities as strings.
+    NaN and infinities as strings. On a terminal, what is longer than it goes to $PAGER.
     """
     with open_checkpoint(file) as checkpoint:
         view = view_of(checkpoint, path, rows)
         if as_json:
             print_json(view.document())
         else:
-            emit(view.page())
+            emit(view.page(), paged=True)

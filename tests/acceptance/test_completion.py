@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Run
+from tests.acceptance.terminal import in_terminal
 
 
 def completions(shell: Run, *words: str) -> set[str]:
@@ -31,6 +32,29 @@ def test_projections_themselves(shell: Run, demo_file: Path) -> None:
     assert "projections/forward" in found
     assert "projections/forward/w" in found
     assert completions(shell, "show", demo_file.name, "prov") == {"provenance"}
+
+
+def test_tags_and_steps_behind_a_store(shell: Run, store_folder: Path) -> None:
+    name = store_folder.name
+    expected = {f"{name}@{which}" for which in ("trained", "0", "5", "10", "15")}
+    assert completions(shell, "info", f"{name}@") == expected
+    assert completions(shell, "diff", f"{name}@0", f"{name}@t") == {f"{name}@trained"}
+    assert completions(shell, "report", f"{name}@1") == {f"{name}@10", f"{name}@15"}
+    assert completions(shell, "show", f"{name}@trained", "projections/forward/w") == {"projections/forward/w"}
+    assert completions(shell, "info", f"absent@{name}") == {f"absent@{name}"}
+
+
+def test_bash_itself_completes_behind_the_at(shell: Run, store_folder: Path) -> None:
+    script = shell("ann-ckpt completion bash").out
+    (store_folder.parent / "rc").write_text(f"{script}\nPS1='ready> '\n")
+    said = in_terminal(
+        ["bash", "--rcfile", "rc", "-i"],
+        cwd=store_folder.parent,
+        prompt="ready> ",
+        # A tab, and the key that goes to the beginning of the line.
+        typed=b"ann-ckpt info run.ckpt@tr\t\x01echo \nexit\n",
+    )
+    assert "\nann-ckpt info run.ckpt@trained" in said.text.replace("\r", "")
 
 
 def test_no_paths_of_a_file_that_is_none(shell: Run) -> None:

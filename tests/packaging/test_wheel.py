@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ann_ckpt
+from ann_ckpt.cli.help import TOPICS
 
 ROOT = Path(__file__).parent.parent.parent
 INSTALLED = """
@@ -75,6 +76,8 @@ def test_the_wheel_holds_the_package_and_the_schemas_and_nothing_else(wheel: Pat
         name for name in expected if name.endswith((".py", ".json", ".typed"))
     }
     assert "ann_ckpt/py.typed" in held
+    pages = {f"ann_ckpt/docs/{page}.md" for page, _, _ in TOPICS.values()}
+    assert {name for name in held if name.endswith(".md")} == pages
     assert all(name.startswith("ann_ckpt/") for name in held)
 
 
@@ -85,3 +88,4 @@ def test_it_works_where_it_is_installed(prefix: Path, tmp_path: Path) -> None:
     assert "Look inside:" in run(prefix, tmp_path, "ann-ckpt", "--help")
     assert "every bit is equal" in run(prefix, tmp_path, "ann-ckpt", "demo")
     assert "intact" in run(prefix, tmp_path, "ann-ckpt", "verify", "demo/demo.h5")
+    assert run(prefix, tmp_path, "ann-ckpt", "help", "stores").startswith("# Stores")
