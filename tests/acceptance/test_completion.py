@@ -54,7 +54,7 @@ def test_bash_itself_completes_behind_the_at(shell: Run, store_folder: Path) -> 
         # A tab, and the key that goes to the beginning of the line.
         typed=b"ann-ckpt info run.ckpt@tr\t\x01echo \nexit\n",
     )
-    assert "\nann-ckpt info run.ckpt@trained" in said.text.replace("\r", "")
+    assert "ann-ckpt info run.ckpt@trained\n" in said.text.replace("\r", "")
 
 
 def test_no_paths_of_a_file_that_is_none(shell: Run) -> None:
