@@ -132,6 +132,7 @@ def save(
     *,
     network: Any = None,
     attributes: Attributes | None = None,
+    rows: Rows | None = None,
     compression: str = "auto",
     metadata: Mapping[str, Any] | None = None,
     barrier: bool = False,
@@ -162,6 +163,9 @@ def save(
     attributes : str, list of str or mapping, optional
         Parameters and variables to save, by names and globs: ``["v", "w*"]``, or for each object
         ``{"exc": "v"}``; an object that is not named has all. Nothing resumes exactly from a part.
+    rows : mapping of str to sequence of int, optional
+        Save only some dendrites of a projection, ``{"ff": [0, 3]}``, by the ranks of their neurons. The
+        file says that they are a part, and loading it leaves all others as they are.
     compression : str
         See :func:`write`.
     metadata : mapping, optional
@@ -185,6 +189,8 @@ def save(
     ------
     OptionError
         If the name is nearly one of a checkpoint or a store: ``net.h5.``, ``run.ckpt/x``.
+    ObjectNotFoundError
+        If a name, glob or rank is for nothing that is there.
     NotWritableError
         If the file cannot be written, or would be pickled in place of one that ANNarchy did not
         write. An older one is untouched.
@@ -204,6 +210,7 @@ def save(
                 populations=populations,
                 projections=projections,
                 attributes=attributes,
+                rows=rows,
                 net_id=net_id,
                 barrier=barrier,
                 monitors=monitors,
@@ -211,16 +218,17 @@ def save(
             )
     pickled = _is_pickled(filename)
     foreign = writer_for(filename)
-    if monitors and (pickled or foreign is not None):
-        raise OptionError(
-            "monitors=True: files in ANNarchy's formats hold no recordings",
-            details={"hint": "save to a file that ends in .h5, or to a store"},
-            where=printable(filename, 400),
-        )
+    for asked, fact in ((monitors, _NO_RECORDINGS), (rows is not None, _NO_PARTS)):
+        if asked and (pickled or foreign is not None):
+            raise OptionError(
+                fact,
+                details={"hint": "save to a file that ends in .h5, or to a store"},
+                where=printable(filename, 400),
+            )
     reading, origin = live_reading(
         network,
         net_id,
-        Selection(populations, projections, attributes),
+        Selection(populations, projections, attributes, rows),
         barrier=barrier,
         metadata=metadata,
         monitors=monitors,
@@ -238,6 +246,10 @@ def save(
         provenance=provenance(origin),
         progress=progress,
     )
+
+
+_NO_RECORDINGS = "monitors=True: files in ANNarchy's formats hold no recordings"
+_NO_PARTS = "rows=: files in ANNarchy's formats cannot say that they hold a part of a projection"
 
 
 def _is_pickled(filename: PathLike) -> bool:

@@ -103,7 +103,7 @@ def resumes():
 
 @st.composite
 def populations(draw, name: str):
-    geometry = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
+    geometry = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=5)))
     parameters, variables = draw(attributes({Locality.LOCAL: geometry, Locality.GLOBAL: ()}))
     return PopulationState(
         name,
@@ -155,6 +155,7 @@ def projections(draw, name: str, pre: PopulationState, post: PopulationState):
         delays=delays,
         pathway_delays=draw(st.just({}) | pathway_delays(connectivity.n_synapses)),
         order=draw(st.none() | st.permutations(range(connectivity.n_synapses)).map(_integers)),
+        partial=draw(st.booleans()),
         parameters=parameters,
         variables=variables,
         pre_size=pre.size if sized else None,

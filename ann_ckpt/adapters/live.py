@@ -82,9 +82,9 @@ def _reading(
     if barrier and isinstance(network, NetworkState | Checkpoint):
         raise OptionError("barrier=True needs a live network")
     if isinstance(network, NetworkState):
-        return Reading(network.select(selection)), None
+        return Reading(network.select(selection).only_rows(selection)), None
     if isinstance(network, Checkpoint):
-        part = network.state(selection, lazy=True).only_attributes(selection)
+        part = network.state(selection, lazy=True).only_attributes(selection).only_rows(selection)
         return Reading(part), network.provenance.get("simulator")
     simulator = simulator_for(network, net_id)
     # Before anything happens to the network: a barrier reseeds it.
@@ -92,12 +92,24 @@ def _reading(
     if barrier:
         if not isinstance(simulator, ExactSimulator):
             raise OptionError(f"barrier=True: {printable(simulator.label)} cannot be reseeded")
+        _part(simulator.read(selection), selection)
         simulator.barrier()
     reading = simulator.read(selection)
     if found is not None:
         reading = with_recordings(reading, found)
-    state = reading.state.only_attributes(selection)
+    state = _part(reading, selection)
     return Reading(state, (*reading.notes, *_doubts(state))), simulator.label
+
+
+def _part(reading: Reading, selection: Selection) -> NetworkState:
+    """Return the selected part of what a simulator read.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If the selection names what is not there.
+    """
+    return reading.state.only_attributes(selection).only_rows(selection)
 
 
 def _doubts(state: NetworkState) -> Iterator[Note]:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 4)
+VERSION = (1, 5)
 """Major and minor. A reader takes any minor version of its major one."""
 PLAIN_VERSION = (1, 2)
 """Written where nothing that came later is in a file."""
@@ -72,6 +72,7 @@ A_TARGET = "target"
 A_PRE_SIZE = "pre_size"
 A_POST_SIZE = "post_size"
 A_DELAY = "delay_steps"
+A_PARTIAL = "partial"
 A_ROWS = "rows"
 ROWS_ALL = "all"
 ROWS_ASCENDING = "ascending"
@@ -161,7 +162,7 @@ UNKNOWN_ENCODING = Encoding(0)
 ROOT_ATTRIBUTES = frozenset((A_FORMAT, A_VERSION, A_CREATED, A_TIME_STEP, A_DT, A_SEED, A_RESEEDED, A_TAG))
 """Those that the index has a digest of; others may be added by anybody."""
 GROUP_ATTRIBUTES = frozenset(
-    (A_TYPE, A_GEOMETRY, A_PRE, A_POST, A_TARGET, A_PRE_SIZE, A_POST_SIZE, A_DELAY, A_ROWS)
+    (A_TYPE, A_GEOMETRY, A_PRE, A_POST, A_TARGET, A_PRE_SIZE, A_POST_SIZE, A_DELAY, A_ROWS, A_PARTIAL)
 )
 """The same for all other groups."""
 

@@ -158,11 +158,18 @@ def plan_file(
 def _since(entry: FileEntry) -> int:
     """Return the minor version that something came with; 0 for what was there from the first."""
     group, *rest = entry.path.split("/")
+    if isinstance(entry, GroupEntry) and (
+        layout.A_PARTIAL in entry.attributes
+        or np.size(entry.attributes.get(layout.A_GEOMETRY, 0)) > _AXES_TO_4
+    ):
+        return 5
     if group == layout.RECORDINGS:
         return 4
     return 3 if entry.axes or (group == layout.PROJECTIONS and rest[1:2] in _SINCE_3) else 0
 
 
+_AXES_TO_4 = 3
+"""Axes of a geometry that readers of version 1.4 take at most."""
 _SINCE_3 = ([layout.ORDER], [layout.PATHWAY_DELAYS])
 
 
@@ -216,6 +223,8 @@ class _Planner:
         ):
             if count is not None:
                 attributes[name] = np.array(count, np.int64)
+        if projection.partial:
+            attributes[layout.A_PARTIAL] = np.array(1, np.int64)
         yield GroupEntry(path, attributes | self._type(projection.synapse_type))
         yield self._array(path, layout.POST_RANKS, connectivity.post_ranks)
         yield self._array(path, layout.ROW_PTR, connectivity.row_ptr)

@@ -82,6 +82,7 @@ class LazyProjection(RowAccess):
         self.post_size = h5.optional_int(header, layout.A_POST_SIZE)
         per_synapse = self._array(layout.DELAYS)
         self.delays = h5.optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
+        self.partial = bool(h5.optional_int(header, layout.A_PARTIAL))
         self._row_order = h5.text_of(header[layout.A_ROWS])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -230,6 +231,7 @@ class LazyProjection(RowAccess):
                 pre_view=_loaded(self._array(layout.PRE_VIEW)),
                 post_view=_loaded(self._array(layout.POST_VIEW)),
                 synapse_type=self.synapse_type,
+                partial=self.partial,
             )
 
     def _check(self) -> None:

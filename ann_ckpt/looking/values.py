@@ -61,7 +61,7 @@ def _edges(low: float, high: float, bins: int) -> Floats:
 
 
 def rate_map(array: Array, label: str, title: str, *, budget: int = BUDGET) -> Picture:
-    """Return the values of a population over its geometry: a line, a map, or slices of three axes."""
+    """Return the values of a population over its geometry: a line, a map, or slices of more axes."""
     if len(array.shape) == 1:
         return _line(array, label, title, budget)
     if len(array.shape) == 2:
@@ -72,7 +72,7 @@ def rate_map(array: Array, label: str, title: str, *, budget: int = BUDGET) -> P
     else:
         values, note, tiles = _slices(array, budget)
         extent = (0.0, float(values.shape[1]), 0.0, float(values.shape[0]))
-        labels = ("third axis, slices side by side", "second axis")
+        labels = ("last axis, slices side by side", "last axis but one")
     diverging = bool(np.nanmin(values, initial=0.0) < 0 < np.nanmax(values, initial=0.0))
     return Grid(
         title=title,
@@ -129,14 +129,16 @@ def _mean(values: Floats) -> float:
 
 
 def _slices(array: Array, budget: int) -> tuple[Floats, str, tuple[Tile, ...]]:
-    """Up to twelve slices of the first axis beside each other, a column free between them."""
-    depth, rows, columns = array.shape
-    entry = max(1, nbytes(array) // max(1, depth))
+    """Up to twelve slices of all axes but two beside each other, a column free between them."""
+    *outer, rows, columns = array.shape
+    depth = math.prod(outer)
+    entry = max(1, nbytes(array) // max(1, outer[0]))
     count = max(1, min(depth, 12, budget // entry))
     chosen = np.unique(np.linspace(0, depth - 1, count).astype(int)).tolist()
     across = math.ceil(math.sqrt(len(chosen) * rows / max(1, columns)))
-    parts = [shrunk(np.asarray(array[i : i + 1])[0].astype(np.float64), 80) for i in chosen]
-    values, tiles = mosaic(parts, [f"slice {i}" for i in chosen], across)
+    places = [tuple(int(n) for n in np.unravel_index(i, outer)) for i in chosen]
+    parts = [shrunk(np.asarray(array[i : i + 1])[(0, *more)].astype(np.float64), 80) for i, *more in places]
+    values, tiles = mosaic(parts, [f"slice {', '.join(map(str, place))}" for place in places], across)
     note = "" if len(chosen) == depth else f"a sample: {len(chosen)} of {depth:,} slices"
     return values, note, tiles
 

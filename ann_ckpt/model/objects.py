@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
+from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import (
     Array,
@@ -35,10 +35,13 @@ from ann_ckpt.model.plain import (
     stored_text,
     whole,
 )
-from ann_ckpt.model.rows import RowAccess
-from ann_ckpt.model.types import Resume, TypeInfo
+from ann_ckpt.model.rows import RowAccess, take
+from ann_ckpt.model.types import Exactness, Resume, TypeInfo
 
 __all__ = ["PopulationState", "ProjectionState"]
+
+MOST_AXES = 32
+"""Of a geometry, as HDF5 has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -157,7 +160,7 @@ class PopulationState(_WithAttributes, exchange.Tabular):
     """One population at one instant."""
 
     geometry: tuple[int, ...]
-    """Neurons along each of one to three axes."""
+    """Neurons along each axis, of which there are 1 to 32."""
     neuron_type: TypeInfo | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -167,8 +170,11 @@ class PopulationState(_WithAttributes, exchange.Tabular):
         object.__setattr__(
             self, "geometry", tuple(whole(f"{self._title}: a length of the geometry", n) for n in geometry)
         )
-        if not 1 <= len(self.geometry) <= 3 or min(self.geometry) < 0:
-            raise StateError(f"{self._title}: geometry {self.geometry} is not 1 to 3 lengths of at least 0")
+        if not 1 <= len(self.geometry) <= MOST_AXES or min(self.geometry) < 0:
+            raise StateError(
+                f"{self._title}: geometry {printable(self.geometry, 200)} is not 1 to {MOST_AXES} lengths of "
+                "at least 0"
+            )
         self._settle_attributes()
 
     @property
@@ -258,9 +264,12 @@ class ProjectionState(_WithAttributes, RowAccess):
     post_view: NDArray[np.int32] | None = field(default=None, kw_only=True)
     """Ranks that a post-synaptic view selects, shape ``(n,)``; None for a whole population."""
     synapse_type: TypeInfo | None = field(default=None, kw_only=True)
+    partial: bool = field(default=False, kw_only=True)
+    """Whether this is a part of its dendrites: whoever loads it leaves the others as they are."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", check_text("the name of a projection", self.name))
+        check_kind(f"{self._title}: partial", self.partial, bool)
         for what in ("pre", "post", "target"):
             object.__setattr__(self, what, stored_text(f"{self._title}: {what}", getattr(self, what)))
         check_kind(f"{self._title}: connectivity", self.connectivity, Connectivity)
@@ -276,6 +285,57 @@ class ProjectionState(_WithAttributes, RowAccess):
         self._check_ranks("post_ranks", self.connectivity.post_ranks, self.post_size)
         if isinstance(self.connectivity.pre_ranks, np.ndarray):
             self._check_ranks("pre_ranks", self.connectivity.pre_ranks, self.pre_size)
+
+    def only_rows(self, post_ranks: Iterable[int]) -> ProjectionState:
+        """Return some of its dendrites, in memory and in its own order; itself if those are all.
+
+        What the simulator carries besides is left out.
+
+        Parameters
+        ----------
+        post_ranks : iterable of int
+            Ranks of their neurons.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If one of these neurons has no dendrite here.
+        """
+        ranks, wanted = self.connectivity.post_ranks, set(post_ranks)
+        if lacking := sorted(wanted - set(ranks.tolist())):
+            raise ObjectNotFoundError(
+                f"{self._title} has no dendrite for neuron {printable(lacking[0], 40)}",
+                details={"present": f"{self.n_rows} dendrites"},
+            )
+        if len(wanted) == self.n_rows:
+            return self
+        rows = np.flatnonzero(np.isin(ranks, list(wanted)))
+        row_ptr = self.connectivity.row_ptr
+        pieces = [np.arange(*row_ptr[row : row + 2]) for row in rows.tolist()]
+        which = {Locality.SEMIGLOBAL: rows, Locality.LOCAL: np.concatenate([np.empty(0, np.int64), *pieces])}
+
+        def cut(attribute: Attribute) -> Attribute:
+            where = which.get(attribute.locality)
+            return (
+                attribute if where is None else Attribute(take(attribute.values, where), attribute.locality)
+            )
+
+        delays, pathways = self._delays_of(lambda values: take(values, which[Locality.LOCAL]))
+        sizes = [piece.size for piece in pieces]
+        return replace(
+            self,
+            connectivity=Connectivity(
+                ranks[rows], np.cumsum([0, *sizes]), take(self.pre_ranks, which[Locality.LOCAL])
+            ),
+            parameters={name: cut(a) for name, a in self.parameters.items()},
+            variables={name: cut(a) for name, a in self.variables.items()},
+            delays=delays,
+            pathway_delays=pathways,
+            order=None,
+            dynamics={},
+            resume=without_rows(self.resume),
+            partial=True,
+        )
 
     def _all_rows(self) -> Connectivity:
         return self.connectivity
@@ -399,6 +459,12 @@ class ProjectionState(_WithAttributes, RowAccess):
                 f"{self._title}: {what} go from {ranks.min()} to {ranks.max()}",
                 details={"expected": f"ranks below {size}, the size of the population"},
             )
+
+
+def without_rows(resume: Resume | None) -> Resume:
+    """Return what is to be said of an object, or a network, that lost dendrites."""
+    known = () if resume is None else resume.reasons
+    return Resume(Exactness.APPROXIMATE, (*known, "dendrites that were not selected"))
 
 
 def read_mappings(owner: object, *names: str) -> dict[str, Any]:

@@ -13,7 +13,14 @@ import numpy as np
 
 from ann_ckpt.errors import ObjectNotFoundError, StateError, printable
 from ann_ckpt.model.arrays import Array, identical_values
-from ann_ckpt.model.objects import PopulationState, ProjectionState, names_of, read_mappings, settled_arrays
+from ann_ckpt.model.objects import (
+    PopulationState,
+    ProjectionState,
+    names_of,
+    read_mappings,
+    settled_arrays,
+    without_rows,
+)
 from ann_ckpt.model.plain import (
     check_kind,
     optional_whole,
@@ -142,6 +149,21 @@ class NetworkState:
             resume=_PARTLY,
         )
 
+    def only_rows(self, selection: Selection) -> NetworkState:
+        """Return a network whose projections have only the selected dendrites, those in memory.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the selection names a projection, or a dendrite of one, that is not there.
+        """
+        selection.check_rows(self.projections)
+        chosen = {name: selection.pick_rows(name) for name in self.projections}
+        kept = {n: p if (r := chosen[n]) is None else p.only_rows(r) for n, p in self.projections.items()}
+        if all(kept[name] is projection for name, projection in self.projections.items()):
+            return self
+        return replace(self, projections=kept, resume=without_rows(self.resume))
+
     def _check_ends(self, projection: ProjectionState) -> None:
         """A projection's ends fit the populations that are here; a partial state may lack them."""
         for side in ("pre", "post"):
@@ -255,7 +277,7 @@ def _populations(path: str, a: PopulationState, b: PopulationState) -> Iterator[
 
 
 def _projections(path: str, a: ProjectionState, b: ProjectionState) -> Iterator[str]:
-    for scalar in ("pre", "post", "target", "pre_size", "post_size", "synapse_type"):
+    for scalar in ("pre", "post", "target", "pre_size", "post_size", "synapse_type", "partial"):
         if getattr(a, scalar) != getattr(b, scalar):
             yield f"{path}/{scalar}"
     for array in ("post_ranks", "row_ptr", "pre_ranks"):

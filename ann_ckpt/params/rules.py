@@ -99,7 +99,7 @@ RULES = _table(
         "Objects and arrays are nested too deeply.",
         "Parameters need five levels; thousands make readers fail.",
         '{"network": [[[[ ... 33 levels ... ]]]]}',
-        "Remove levels; values stand at the third level, arrays have at most three axes.",
+        "Remove levels; values stand at the third level, arrays have the axes of their population.",
     ),
     Rule(
         "P007",

@@ -28,7 +28,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import Note, Progress
-from ann_ckpt.selection import EVERYTHING, Attributes, Selection, Which
+from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
 from ann_ckpt.store.autosave import Autosaving
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, InlineExecutor
 from ann_ckpt.store.folder import Slot, check_tag
@@ -188,6 +188,7 @@ class CheckpointStore(Autosaving):
         populations: Which = True,
         projections: Which = True,
         attributes: Attributes | None = None,
+        rows: Rows | None = None,
         net_id: int = 0,
         barrier: bool = False,
         monitors: bool | None = None,
@@ -209,6 +210,8 @@ class CheckpointStore(Autosaving):
         populations, projections : bool, str or list of str
             All, none, or names and globs.
         attributes : str, list of str or mapping, optional
+            See :func:`ann_ckpt.save`.
+        rows : mapping of str to sequence of int, optional
             See :func:`ann_ckpt.save`.
         net_id : int
             Number of the network, for simulators that keep them globally (ANNarchy 4).
@@ -243,7 +246,7 @@ class CheckpointStore(Autosaving):
             If this thread is in the middle of another change of the store, so that this is a
             signal handler or a callback.
         """
-        selection = Selection(populations, projections, attributes)
+        selection = Selection(populations, projections, attributes, rows)
         later = InBackground.asked_for(background, at_most)
         pending = self._save(network, tag, metadata, selection, net_id, barrier, monitors, later, progress)
         # Callers from before there were two methods get what the other one gives.
@@ -258,6 +261,7 @@ class CheckpointStore(Autosaving):
         populations: Which = True,
         projections: Which = True,
         attributes: Attributes | None = None,
+        rows: Rows | None = None,
         net_id: int = 0,
         barrier: bool = False,
         monitors: bool | None = None,
@@ -293,7 +297,7 @@ class CheckpointStore(Autosaving):
         OptionError
             If a fork is insisted on and is not safe; the message says why.
         """
-        selection = Selection(populations, projections, attributes)
+        selection = Selection(populations, projections, attributes, rows)
         later = InBackground.asked_for(way or True, at_most)
         return self._save(network, tag, metadata, selection, net_id, barrier, monitors, later, progress)
 

@@ -13,7 +13,7 @@ from ann_ckpt.adapters.protocol import SetsPathwayDelays, SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
 from ann_ckpt.model.arrays import permutation_fault
-from ann_ckpt.report import Note
+from ann_ckpt.report import Note, count
 from ann_ckpt.transfer.actions import (
     Action,
     Connect,
@@ -64,6 +64,9 @@ def plan_projection(
     path = f"projections/{stored.name}"
     if _ends_differ(findings, path, stored, live):
         return
+    if rows is None and stored.partial:
+        rows = stored.connectivity.post_ranks.tolist()
+        findings.note(path, f"the file has {count(len(rows), 'dendrite')} of it; the others stay as they are")
     if rows is not None:
         _plan_rows(findings, path, stored, live, rows, offers)
         return

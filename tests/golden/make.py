@@ -13,7 +13,7 @@ import ann_ckpt
 from ann_ckpt import api
 from ann_ckpt.format.layout import PLAIN_VERSION
 from ann_ckpt.store import store
-from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, recorded, run
+from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, parted, recorded, run
 
 HERE = Path(__file__).parent
 
@@ -38,6 +38,11 @@ def main() -> None:
         with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
             for step in (400, 1500):
                 checkpoints.save(recorded(step))
+    path = HERE / f"parted-{_text(SINCE['parted'])}.ckpt"
+    if not path.exists():
+        with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
+            for step in (10, 20):
+                checkpoints.save(parted(step))
 
 
 def _text(version: tuple[int, int]) -> str:

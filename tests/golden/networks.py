@@ -201,8 +201,39 @@ def recorded(step: int = 400) -> NetworkState:
     )
 
 
-NETWORKS = {"complete": complete, "bare": bare, "further": further, "recorded": recorded}
-SINCE = {"further": (1, 3), "recorded": (1, 4)}
+def parted(step: int = 10) -> NetworkState:
+    """What came with version 1.5: geometries of four axes and more, and parts of projections."""
+    return NetworkState(
+        populations=[
+            PopulationState(
+                "hypercolumn", (2, 3, 1, 4), variables={"r": ramp(24).reshape(2, 3, 1, 4) + step}
+            ),
+            PopulationState(
+                "deep", (1,) * 7, parameters={"tau": 10.0}, variables={"on": np.ones((1,) * 7) > 0}
+            ),
+        ],
+        projections=[
+            ProjectionState(
+                "two of many",
+                "hypercolumn",
+                "hypercolumn",
+                "exc",
+                Connectivity.from_rows([3, 17], [[0, 5], [2]]),
+                variables={"w": ramp(3) + step},
+                delays=2,
+                pre_size=24,
+                post_size=24,
+                partial=True,
+                resume=Resume(Exactness.APPROXIMATE, ("dendrites that were not selected",)),
+            )
+        ],
+        time_step=step,
+        dt=0.1,
+    )
+
+
+NETWORKS = {"complete": complete, "bare": bare, "further": further, "recorded": recorded, "parted": parted}
+SINCE = {"further": (1, 3), "recorded": (1, 4), "parted": (1, 5)}
 """Networks that an older version than this cannot hold."""
 
 SIDE = 12

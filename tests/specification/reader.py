@@ -18,7 +18,18 @@ import xxhash
 
 BLOCK_BYTES, LARGE_BYTES, GROUP = 64 << 10, 32 << 10, 256
 ROOT = {"format", "format_version", "created", "time_step", "dt", "seed", "reseeded", "tag"}
-GROUPS = {"geometry", "type", "pre", "post", "target", "rows", "delay_steps", "pre_size", "post_size"}
+GROUPS = {
+    "geometry",
+    "type",
+    "pre",
+    "post",
+    "target",
+    "rows",
+    "delay_steps",
+    "pre_size",
+    "post_size",
+    "partial",
+}
 _COLUMNS = ("row", "kind", "packed", "dtype", "shape", "chunk", "first")
 DATASET = np.dtype(list(zip(_COLUMNS, ("<u4", "u1", "u1", "S8", "S64", "<u8", "<u8"), strict=True)))
 CHUNK = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4")])

@@ -22,7 +22,6 @@ __all__ = [
     "LivePopulation",
 ]
 
-_MOST_AXES = 3
 _PYTHON = "python."
 """Before the names of what only ANNarchy's own object has."""
 _FIRST_INEXACT_IN_FLOAT = 1 << 24
@@ -57,10 +56,7 @@ class LivePopulation:
         self.name = bindings.name_of(population)
         self.path = f"populations/{self.name}"
 
-    @property
-    def saveable(self) -> bool:
-        """Whether the model can hold its geometry."""
-        return len(self._population.geometry) <= _MOST_AXES
+    saveable = True
 
     def state(self, *, reseeded: bool = False) -> PopulationState:
         """Return the state; values are fetched when asked for.
@@ -166,9 +162,6 @@ class LivePopulation:
 
     def notes(self) -> Iterator[Note]:
         """Yield what the state does not say."""
-        if not self.saveable:
-            yield Note(self.path, f"not saved: it has {len(self._population.geometry)} axes, more than three")
-            return
         names = {a.name for a in declared(self._population.neuron_type.description)}
         lacking = sorted(names - {a.name for a in self._declared})
         if lacking and self._carried is None:

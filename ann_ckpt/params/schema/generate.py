@@ -98,7 +98,7 @@ def _any_type(*names: str) -> Json:
 def _value() -> Json:
     """Return the schema of a value of which nothing is known: a number, bool or array of them."""
     value = _any_type("boolean", "number")
-    for _ in range(3):  # a population has at most three axes
+    for _ in range(8):  # more axes than populations have
         value = {"anyOf": [{"type": "array", "items": value}, *_any_type("boolean", "number")["anyOf"]]}
     return value
 

@@ -279,7 +279,9 @@ def test_a_population_of_a_claimed_size_costs_nothing() -> None:
     assert wiring.degrees(ff, incoming=False).heights[""].sum() <= 1 << 25
 
 
-@pytest.mark.parametrize("shape", [(7,), (1000,), (3, 4), (500, 300), (3, 4, 5), (40, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(7,), (1000,), (3, 4), (500, 300), (3, 4, 5), (40, 2, 2), (2, 3, 4, 5), (9, 1, 2, 2, 3)]
+)
 def test_maps_of_every_geometry(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).random(shape)
     made = values.rate_map(array, "r", "r")

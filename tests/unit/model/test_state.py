@@ -80,7 +80,7 @@ def test_rows_keep_their_order_and_multapses():
     "make",
     [
         lambda: PopulationState("p", ()),
-        lambda: PopulationState("p", (1, 1, 1, 1)),
+        lambda: PopulationState("p", (1,) * 33),
         lambda: PopulationState("p", (-1,)),
         lambda: PopulationState("p", (3,), variables={"r": np.zeros(4)}),
         lambda: PopulationState("p", (3,), variables={"r": np.zeros(3, complex)}),

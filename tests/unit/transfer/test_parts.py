@@ -15,7 +15,7 @@ import ann_ckpt
 from ann_ckpt import Connectivity, NetworkState, Selection, differences
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import MismatchError, ObjectNotFoundError
+from ann_ckpt.errors import MismatchError, ObjectNotFoundError, OptionError
 from ann_ckpt.testing import captured, disturbed
 from ann_ckpt.transfer import load_into
 from tests.unit.transfer.test_plan import always, network, paths, plan, population, projection
@@ -238,3 +238,72 @@ def test_a_whole_load_says_what_a_part_would_not(tmp_path: Path) -> None:
     ann_ckpt.save(tmp_path / "part.h5", network=saved, attributes={"layer": "r"})
     with pytest.raises(MismatchError):
         ann_ckpt.load(tmp_path / "part.h5", network=demo(2))
+
+
+@settings(max_examples=15)
+@given(ranks=st.sets(st.integers(0, 15), min_size=1), into_store=st.booleans())
+def test_a_file_of_some_dendrites_says_so_and_loads_into_those_only(
+    tmp_path_factory: pytest.TempPathFactory, ranks: set[int], into_store: bool
+) -> None:
+    place = tmp_path_factory.mktemp("rows") / ("part.ckpt" if into_store else "part.h5")
+    live = demo(1)
+    before = captured(live.read().state)
+    report = ann_ckpt.save(
+        place, projections="lateral", populations=False, network=live, rows={"lat*": ranks}
+    )
+    whole = len(ranks) == 16
+    assert whole or "dendrites that were not selected" in str(report.skipped)
+    with ann_ckpt.open(place) as ckpt:
+        part = ckpt.projections["lateral"]
+        assert part.partial is not whole
+        assert part.post_ranks[:].tolist() == sorted(ranks)
+        for rank in ranks:
+            kept, own = part.dendrite(rank), before.projections["lateral"].dendrite(rank)
+            for name in ("w", "eta"):
+                np.testing.assert_array_equal(kept[name], own[name])
+            np.testing.assert_array_equal(kept.pre_ranks, own.pre_ranks)
+            np.testing.assert_array_equal(kept.delays, own.delays)
+    load_into(live, Reading(disturbed(before)))
+    other = captured(live.read().state)
+    found = ann_ckpt.load(place, network=live)
+    assert whole or "the others stay as they are" in str(found.notes)
+    after, then, now = (rows_of(s, "lateral") for s in (live.read().state, other, before))
+    assert after == {rank: now[rank] if rank in ranks else then[rank] for rank in now}
+    assert {path for path in differences(other, live.read().state) if "lateral" not in path} <= {"resume"}
+
+
+def test_a_part_that_cannot_be_saved_is_refused_before_anything_happens(tmp_path: Path) -> None:
+    live = demo(1)
+    before = captured(live.read().state)
+    for rows, fact in (
+        ({"latral": [0]}, "did you mean 'lateral'"),
+        ({"lateral": [0, 99]}, "'lateral' has no dendrite for neuron 99"),
+    ):
+        for source in (live, before):
+            with pytest.raises(ObjectNotFoundError, match=fact):
+                ann_ckpt.save(tmp_path / "part.h5", network=source, rows=rows)
+        with pytest.raises(ObjectNotFoundError, match=fact):
+            ann_ckpt.save(tmp_path / "part.h5", network=live, rows=rows, barrier=True)
+    with pytest.raises(OptionError, match="rows="):
+        ann_ckpt.save(tmp_path / "part.h5", network=live, rows=[0])
+    for name in ("part.npz", "part"):
+        with pytest.raises(OptionError, match="part of a projection"):
+            ann_ckpt.save(tmp_path / name, network=live, rows={"lateral": [0]})
+    assert not list(tmp_path.iterdir())
+    assert list(differences(before, live.read().state)) == []
+
+
+def test_attributes_and_dendrites_are_chosen_together(tmp_path: Path) -> None:
+    live = demo(1)
+    rows, only = {"lateral": [2]}, {"lateral": "w"}
+    ann_ckpt.save(tmp_path / "part.h5", False, "lateral", network=live, rows=rows, attributes=only)
+    part = ann_ckpt.read(tmp_path / "part.h5").projections["lateral"]
+    assert list(part) == ["w"]
+    assert part.resume is not None
+    assert part.resume.reasons == ("attributes that were not selected", "dendrites that were not selected")
+    wanted = {path: value.copy() for path, value in rows_of(live.read().state, "lateral").items()}
+    load_into(live, Reading(disturbed(captured(live.read().state))))
+    ann_ckpt.load(tmp_path / "part.h5", network=live, attributes=only)
+    found = rows_of(live.read().state, "lateral")
+    assert found[2] == wanted[2]
+    assert found[3] != wanted[3]
