@@ -33,6 +33,8 @@ def installed() -> str:
 
 # Looking for doctests in these would import ANNarchy into the test process.
 collect_ignore = [
+    "calls_jobs.py",
+    "calls_networks.py",
     "certificate_jobs.py",
     "exact_jobs.py",
     "exact_networks.py",
@@ -42,6 +44,7 @@ collect_ignore = [
     "networks.py",
     "params_jobs.py",
     "recording_jobs.py",
+    "several_jobs.py",
     "store_jobs.py",
     "worker.py",
 ]

@@ -180,11 +180,11 @@ def delay_refusals(network: str) -> dict[str, str | None]:
     simulator = simulator_for(lab.network)
     projections = simulator.read().state.projections
     each = np.ones(projections["each"].connectivity.n_synapses, np.int32)
+    many = projections["uniform"].connectivity.n_synapses
     offers = {
         "at once: 3 steps": replace(projections["at once"], delays=3),
-        "uniform: each": replace(
-            projections["uniform"], delays=np.ones(projections["uniform"].connectivity.n_synapses, np.int32)
-        ),
+        "uniform: each": replace(projections["uniform"], delays=np.arange(many, dtype=np.int32) % 9 + 1),
+        "uniform: each the same": replace(projections["uniform"], delays=np.full(many, 3, np.int32)),
         "uniform: unknown": replace(projections["uniform"], delays=None),
         "each: none": replace(projections["each"], delays=each * 0),
         "each: unknown": replace(projections["each"], delays=None),

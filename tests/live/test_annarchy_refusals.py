@@ -54,6 +54,7 @@ def test_delays_that_the_compiled_code_has_no_place_for(run: Run) -> None:
     assert "not known" in answers["each: unknown"]
     assert answers["each: one for all"] is None
     assert answers["uniform: unknown"] is None
+    assert answers["uniform: each the same"] is None
 
 
 def test_another_network_is_refused_with_every_problem(run: Run, tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ mat(
 )
 mat("no dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (), element(DOUBLE, bytes(8)))))
 mat(
-    "nine dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (1,) * 9, element(DOUBLE, bytes(8))))
+    "33 dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (1,) * 33, element(DOUBLE, bytes(8))))
 )
 mat(
     "20,971 fields",

@@ -344,9 +344,9 @@ class LiveProjection:
             if self._delays_differ:
                 yield "its delays are not known"
             return
-        if not isinstance(delays, int) and not self._delays_differ:
-            yield "it has a delay for each synapse, and the network was compiled with one for all"
         shortest, longest = _shortest(delays), _longest(delays)
+        if shortest != longest and not self._delays_differ:
+            yield "it has a delay for each synapse, and the network was compiled with one for all"
         if shortest < 1 and self._delays_differ:
             yield f"it has a delay of {shortest} steps; the shortest possible is 1"
         if longest > 1 and not self._has_delays:

@@ -28,7 +28,7 @@ __all__ = [
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES: Final = {1: 2, 2: 4, 3: 4}
 _MAX_HEADER = 1 << 16
-_MAX_AXES = 8
+_MAX_AXES = 32
 # What numpy.lib.format writes; Python 2 put an L behind long integers.
 _HEADER: Final = re.compile(
     r"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15}L?,? ?)*)\),? ?\} *\n?"

@@ -170,7 +170,7 @@ _COMPRESSED = 15
 _BYTES_OF: Final = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 _NUMBERS: Final = range(6, 16)
 _COMPLEX = 0x08
-_MAX_AXES = 8
+_MAX_AXES = 32
 _PIECE = 1 << 20
 _WIDEST = 8
 """Bytes that one number takes once it is read, however few it has in the file."""

@@ -296,7 +296,7 @@ def connectivity_draft(table: Table, name: str, budget: Budget, *, matlab: bool)
     return draft
 
 
-_MAX_AXES = 3
+_MAX_AXES = 32
 _MAX_NEURONS = 1 << 31
 _RANKS = frozenset({"rank", "delay"})  # 4.2 lists them among the attributes
 _FROM_DENDRITES = frozenset({"delay", "size", "nb_synapses"})

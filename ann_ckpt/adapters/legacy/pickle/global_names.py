@@ -27,7 +27,7 @@ __all__ = [
     "find",
 ]
 
-_MAX_AXES = 8
+_MAX_AXES = 32
 _DTYPE: Final = re.compile(r"[|<>=]?(b1|i[1248]|u[1248]|f[48]|O[48]?|U\d{1,6}|S\d{1,6})")
 
 

@@ -56,7 +56,7 @@ Take = Callable[[int], bytes]
 
 _LENGTH_BYTES = 8
 _HEADER_BYTES = 1 << 26
-_MAX_AXES = 8
+_MAX_AXES = 32
 _SHOWN = 1000
 _TYPES: Final = frozenset("?bhilqBHILQfd")
 _ERRORS: Final = {

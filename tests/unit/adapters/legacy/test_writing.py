@@ -40,7 +40,7 @@ def states(draw: st.DrawFn) -> NetworkState:
         kind = np.dtype(draw(KINDS))
         return np.asarray(rng.integers(0, 2 if kind.kind == "b" else 99, shape)).astype(kind)
 
-    geometry = tuple(draw(st.lists(st.integers(2, 4), min_size=1, max_size=3)))
+    geometry = tuple(draw(st.lists(st.integers(2, 4), min_size=1, max_size=5)))
     pop = PopulationState(
         names[0], geometry, parameters={"tau": 10.5, "n": 3, "on": True}, variables={"r": some(geometry)}
     )
