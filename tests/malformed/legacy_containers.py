@@ -332,9 +332,7 @@ mat(
     lambda: mat_file(matrix(NUMBER, (-1, -1), element(DOUBLE, bytes(8)))),
 )
 mat("no dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (), element(DOUBLE, bytes(8)))))
-mat(
-    "33 dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (1,) * 33, element(DOUBLE, bytes(8))))
-)
+mat("33 dimensions", CorruptFileError, lambda: mat_file(matrix(NUMBER, (1,) * 33, element(DOUBLE, bytes(8)))))
 mat(
     "20,971 fields",
     UnsafeFileError,
