@@ -73,7 +73,8 @@ class Nanobind(Bindings):
 
     def update_period(self, instance: Any) -> int:
         """Return the steps between two updates of a projection's synapses."""
-        return int(instance._update_period)  # there is no public getter
+        # There is no public getter, and none at all for the projections of BOLD monitors, which do not learn.
+        return int(getattr(instance, "_update_period", 1))
 
     @property
     def is_stepped(self) -> bool:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ann_ckpt.adapters.annarchy.exactness import GENERATOR, KEPT_NUMBER, RACE, hidden_in_projection, resuming
+from ann_ckpt.adapters.annarchy.v5 import Nanobind
 from ann_ckpt.model import Exactness
 
 
@@ -29,6 +30,13 @@ def projection(storage: str) -> Projection:
         plasticity=True,
         _storage_format=storage,
     )
+
+
+def test_a_projection_that_does_not_say_when_it_learns_always_does() -> None:
+    """Those of BOLD monitors, compiled as usual."""
+    bindings = Nanobind.__new__(Nanobind)
+    assert bindings.update_period(object()) == 1
+    assert bindings.update_period(SimpleNamespace(_update_period=3)) == 3
 
 
 @pytest.mark.parametrize(
