@@ -38,10 +38,12 @@ __all__ = [
     "in_degree",
     "matrix",
     "out_degree",
+    "raster",
     "rate_map",
     "receptive_fields",
     "sizes",
     "synapse_turnover",
+    "traces",
 ]
 
 _PIXELS = 400
@@ -180,6 +182,19 @@ def in_degree(network: _Source, path: str, *, ax: Any = None, budget: int = BUDG
 def out_degree(network: _Source, path: str, *, ax: Any = None, budget: int = BUDGET) -> Any:
     """Draw how many synapses leave a neuron; of a sample, means over ranks. As :func:`connectivity`."""
     return draw(_with(network, lambda found: _degrees(found, path, False, budget)), ax=ax)
+
+
+def raster(network: _Source, path: str, *, ax: Any = None, budget: int = BUDGET) -> Any:
+    """Draw the events that a monitor recorded, such as spikes; arguments as for :func:`rate_map`.
+
+    The path is ``recordings/NAME/VARIABLE``. Of a series that is larger than the budget the end is drawn.
+    """
+    return draw(_with(network, lambda found: _recorded(found, path, budget, events=True)), ax=ax)
+
+
+def traces(network: _Source, path: str, *, ax: Any = None, budget: int = BUDGET) -> Any:
+    """Draw the samples that a monitor took of some neurons; arguments as for :func:`raster`."""
+    return draw(_with(network, lambda found: _recorded(found, path, budget, events=False)), ax=ax)
 
 
 def history(store: Any, path: str, *, ax: Any = None, budget: int = 4 * BUDGET) -> Any:
@@ -349,12 +364,17 @@ def _curve(curve: Curve, ax: Any) -> None:
             textcoords="offset points",
             fontsize=7,
         )
+    for n, (name, line) in enumerate(curve.lines.items(), 1):
+        ax.plot(curve.x, line, color=SERIES[n % len(SERIES)], linewidth=1.2, label=_plain(name, 40))
     if curve.y_name:
         ax.legend(frameon=False, fontsize=8)
 
 
 def _points(points: Points, ax: Any) -> None:
     ax.scatter(points.x, points.y, s=6, alpha=0.5, color=SERIES[0], linewidths=0)
+    if not points.diagonal:
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        return
     ax.axline((0, 0), slope=1, color="0.5", linewidth=0.8, linestyle="--")
 
 
@@ -370,6 +390,16 @@ def _per_synapse(network: Network, path: str) -> Shown:
             details={"found": f"shape {tuple(found.values.shape)}"},
         )
     return found
+
+
+def _recorded(network: Network, path: str, budget: int, *, events: bool) -> Picture:
+    (picture,) = choice.recorded_pictures(network, path, budget)[:1]
+    if isinstance(picture, Curve) is events:
+        found = "samples" if isinstance(picture, Curve) else "events"
+        raise OptionError(
+            f"{printable(path)!r} has no {'events' if events else 'samples'}", details={"found": found}
+        )
+    return picture
 
 
 def _degrees(network: Network, path: str, incoming: bool, budget: int) -> Picture:

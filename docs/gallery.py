@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,62 +14,67 @@ from ann_ckpt import plot
 from ann_ckpt.demo import DemoNetwork
 
 FOLDER = Path(__file__).with_name("pictures")
+EXAMPLE = Path(__file__).parents[1] / "examples" / "orientation_map.py"
 WEIGHTS = "projections/forward/w"
-SAVES, PERIOD = 24, 500
-"""How often the network is saved, and how many ms it learns in between."""
 
 
 def main() -> None:
-    """Let the demo network learn until its receptive fields are in order, and draw what became of it."""
+    """Let a sheet of neurons learn edges and the demo network its bump, and draw what became of them."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder, "run.ckpt")
+        learnt, demo = Path(folder, "map.ckpt"), Path(folder, "demo.ckpt")
+        runpy.run_path(str(EXAMPLE))["main"](learnt)
         network = DemoNetwork(seed=1, side=10)
-        with ann_ckpt.CheckpointStore(run, "w") as store:
+        network.monitor("layer", ["r", "onset"])
+        network.simulate(400)
+        with ann_ckpt.CheckpointStore(demo, "w", monitors=True) as store:
             store.save(network)
-            for _ in range(SAVES):
-                network.simulate(PERIOD)
-                store.save(network)
-        _draw(run)
+        _draw(learnt, demo)
 
 
-def _draw(run: Path) -> None:
-    first = f"{run}@0"
+def _draw(learnt: Path, demo: Path) -> None:
+    first = f"{learnt}@0"
 
-    def sheet(name: str, width: float, *draw: Any) -> None:
-        figure = Figure(figsize=(width * len(draw), 4.1), layout="constrained", dpi=80)
+    def sheet(name: str, width: float, *draw: Any, height: float = 4.1) -> None:
+        figure = Figure(figsize=(width * len(draw), height), layout="constrained", dpi=80)
         for ax, one in zip(figure.subplots(1, len(draw), squeeze=False)[0], draw, strict=True):
             one(ax)
         figure.savefig(FOLDER / f"{name}.png")
 
+    def fields(source: Any, title: str) -> Any:
+        return lambda ax: plot.receptive_fields(source, WEIGHTS, neurons=range(64), ax=ax).set_title(
+            title, loc="left", pad=16
+        )
+
+    sheet("fields", 5.4, fields(first, "before learning"), fields(learnt, "after 6000 edges"), height=4.9)
     sheet(
-        "fields",
-        5.4,
-        lambda ax: plot.receptive_fields(first, WEIGHTS, ax=ax).set_title(
-            "before learning", loc="left", pad=16
-        ),
-        lambda ax: plot.receptive_fields(run, WEIGHTS, ax=ax).set_title("after 12 s", loc="left", pad=16),
+        "history", 5.4, lambda ax: plot.history(learnt, WEIGHTS, ax=ax), lambda ax: plot.sizes(learnt, ax=ax)
     )
-    sheet("history", 5.4, lambda ax: plot.history(run, WEIGHTS, ax=ax), lambda ax: plot.sizes(run, ax=ax))
     sheet(
         "populations",
         5.0,
-        lambda ax: plot.rate_map(run, "populations/image/r", ax=ax),
-        lambda ax: plot.rate_map(run, "populations/layer/r", ax=ax),
-        lambda ax: plot.histogram(run, WEIGHTS, ax=ax),
+        lambda ax: plot.rate_map(learnt, "populations/image/r", ax=ax),
+        lambda ax: plot.rate_map(learnt, "populations/sheet/r", ax=ax),
+        lambda ax: plot.histogram(learnt, WEIGHTS, ax=ax),
     )
     sheet(
         "projections",
         5.0,
-        lambda ax: plot.matrix(run, "projections/lateral/w", ax=ax),
-        lambda ax: plot.connectivity(run, "projections/forward", ax=ax),
-        lambda ax: plot.in_degree(run, "projections/forward", ax=ax),
+        lambda ax: plot.matrix(demo, "projections/lateral/w", ax=ax),
+        lambda ax: plot.connectivity(demo, "projections/forward", ax=ax),
+        lambda ax: plot.in_degree(demo, "projections/forward", ax=ax),
+    )
+    sheet(
+        "recordings",
+        5.4,
+        lambda ax: plot.raster(demo, "recordings/Monitor_layer/onset", ax=ax),
+        lambda ax: plot.traces(demo, "recordings/Monitor_layer/r", ax=ax),
     )
     sheet(
         "changes",
         5.4,
-        lambda ax: plot.change_scatter(first, run, WEIGHTS, ax=ax),
-        lambda ax: plot.change_histogram(first, run, WEIGHTS, ax=ax),
+        lambda ax: plot.change_scatter(first, learnt, WEIGHTS, ax=ax),
+        lambda ax: plot.change_histogram(first, learnt, WEIGHTS, ax=ax),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from ann_ckpt import plot as drawing
 from ann_ckpt.api import open as open_checkpoint
@@ -15,6 +17,7 @@ from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.cli.views import complete_paths
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.format.layout import escape
 from ann_ckpt.looking.choice import pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
@@ -23,6 +26,18 @@ from ann_ckpt.store.history import history
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = ["plot"]
+
+
+def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete paths inside the file, those of recordings too."""
+    found = complete_paths(ctx, parameter, incomplete)
+    with contextlib.suppress(Exception), open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
+        for name, recording in checkpoint.recordings.items():
+            base = f"recordings/{escape(name)}"
+            paths = [base, *(f"{base}/{escape(variable)}" for variable in recording)]
+            found += [CompletionItem(path) for path in paths if path.startswith(incomplete)]
+    return found
+
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -40,13 +55,14 @@ _ENDINGS = (".png", ".svg", ".pdf")
     ],
 )
 @file_argument
-@click.argument("path", shell_complete=complete_paths)
+@click.argument("path", shell_complete=_complete)
 @click.option("-o", "--output", metavar="PICTURE", help="A file: .png, .svg or .pdf, through the extra plot.")
 def plot(file: str, path: str, *, output: str | None) -> None:
     """Draw what is at a path: a population, a projection or an attribute.
 
-    PATH is as for `ann-ckpt show`. Of a large array a part is read, spread evenly, and the
-    picture says so. Without a file, a small picture of characters is printed.
+    PATH is as for `ann-ckpt show`, or recordings/NAME, with a variable behind it or without. Of a
+    large array a part is read, spread evenly, and the picture says so. Without a file, a small
+    picture of characters is printed.
     """
     if output is not None:
         if Path(output).suffix.lower() not in _ENDINGS:

@@ -11,13 +11,23 @@ import numpy as np
 
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, OptionError, printable
 from ann_ckpt.format.layout import escape, unescape
-from ann_ckpt.looking import values, wiring
+from ann_ckpt.looking import recorded, values, wiring
 from ann_ckpt.looking.pictures import Picture, labelled
 from ann_ckpt.looking.sampling import BUDGET
-from ann_ckpt.model import Array, PopulationState, TypeInfo
+from ann_ckpt.model import Array, PopulationState, Recording, TypeInfo
 from ann_ckpt.model.rows import RowAccess
 
-__all__ = ["Network", "Shown", "changing", "drawable", "pick", "pictures", "projection_of", "shown"]
+__all__ = [
+    "Network",
+    "Shown",
+    "changing",
+    "drawable",
+    "pick",
+    "pictures",
+    "projection_of",
+    "recorded_pictures",
+    "shown",
+]
 
 
 _OWNERS = 40
@@ -34,6 +44,10 @@ class Network(Protocol):
     @property
     def projections(self) -> Mapping[str, Any]:
         """Projections by name."""
+
+    @property
+    def recordings(self) -> Mapping[str, Recording]:
+        """What monitors recorded, by their names."""
 
     @property
     def dt(self) -> float | None:
@@ -174,9 +188,11 @@ def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]
     Parameters
     ----------
     path : str
-        As for :func:`pick`: of a population its map, of a projection which synapses there are, of an
-        attribute its distribution and where its values are.
+        As for :func:`pick`, or that of a recording: of a population its map, of a projection which
+        synapses there are, of an attribute its distribution and where its values are.
     """
+    if path.strip("/").partition("/")[0] == "recordings":
+        return recorded_pictures(network, path, budget)
     found = pick(network, path)
     if isinstance(found, PopulationState):
         group = found.variables or found.parameters
@@ -204,6 +220,43 @@ def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]
         if geometry is not None and len(geometry) > 1 and found.values.dtype.kind == "f":
             made.append(wiring.fields(found.owner, found.values, found.label, geometry, budget=budget // 3))
     return made
+
+
+def recorded_pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]:
+    """Return the picture of a series at ``recordings/NAME/VARIABLE``, or those of all of ``recordings/NAME``.
+
+    Raises
+    ------
+    ObjectNotFoundError, AttributeNotFoundError
+        If there is none; the message offers the nearest name.
+    """
+    match path.strip("/").split("/"):
+        case ["recordings", name, *rest] if len(rest) <= 1:
+            recording = _member(network.recordings, "recording", name)
+        case _:
+            raise ObjectNotFoundError(
+                f"there is nothing to draw at {printable(path)!r}",
+                details={"forms": "recordings/NAME, recordings/NAME/VARIABLE"},
+            )
+    variables = [_true(rest[0])] if rest else list(recording)
+    kind = _recorded_kind(network, recording)
+    return [
+        recorded.recorded(
+            recording[variable],
+            labelled(variable, _unit(kind, variable)),
+            f"{recording.name}/{variable}",
+            dt=network.dt,
+            budget=budget // max(1, len(variables)),
+        )
+        for variable in variables
+    ]
+
+
+def _recorded_kind(network: Network, recording: Recording) -> TypeInfo | None:
+    group, _, name = recording.of.partition("/")
+    members = network.populations if group == "populations" else network.projections
+    owner: Any = members.get(name) or members.get(_true(name))
+    return getattr(owner, "neuron_type", None) or getattr(owner, "synapse_type", None)
 
 
 def sizes_of(network: Network, projection: RowAccess) -> tuple[int | None, int | None]:

@@ -100,6 +100,8 @@ class Curve(Picture):
     """What the line is: ``median``."""
     bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
     """Lower and upper edges by name, the widest first."""
+    lines: Mapping[str, Floats] = field(default_factory=dict)
+    """Further lines over the same axis, by name; shape ``(n,)`` each."""
     marks: tuple[tuple[float, str], ...] = ()
     """Places on the horizontal axis with a text: tags."""
 
@@ -110,6 +112,8 @@ class Points(Picture):
 
     x: Floats
     y: Floats
+    diagonal: bool = True
+    """Whether the axes are of one kind, so that there is such a line."""
 
 
 def labelled(name: str, unit: str = "") -> str:

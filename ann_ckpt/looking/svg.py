@@ -283,7 +283,7 @@ def _key(series: Sequence[tuple[str, str, float]]) -> list[str]:
 
 
 def _curve(curve: Curve) -> tuple[_Box, list[str]]:
-    edges = [curve.y, *(edge for band in curve.bands.values() for edge in band)]
+    edges = [curve.y, *curve.lines.values(), *(edge for band in curve.bands.values() for edge in band)]
     finite = np.concatenate([edge[np.isfinite(edge)] for edge in edges]) if edges else np.empty(0)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     room = (high - low) * 0.06 or max(abs(high) * 0.1, 0.5)
@@ -293,7 +293,9 @@ def _curve(curve: Curve) -> tuple[_Box, list[str]]:
     box = _Box((x0, x1, low - room, high + room), above=_KEY if curve.y_name else 0.0)
     opacities = [0.22 + 0.2 * n for n in range(len(curve.bands))]
     named = [(curve.y_name, 1.0), *zip(curve.bands, opacities, strict=True)]
-    parts = _key([(name, SERIES[0], opacity) for name, opacity in named if name])
+    colours = [SERIES[n % len(SERIES)] for n in range(1, len(curve.lines) + 1)]
+    key = [(name, SERIES[0], opacity) for name, opacity in named if name]
+    parts = _key([*key, *((name, colour, 1.0) for name, colour in zip(curve.lines, colours, strict=True))])
     for opacity, (lower, upper) in zip(opacities, curve.bands.values(), strict=True):
         known = np.isfinite(lower) & np.isfinite(upper)
         there = [*zip(curve.x[known], upper[known], strict=True)]
@@ -309,6 +311,11 @@ def _curve(curve: Curve) -> tuple[_Box, list[str]]:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{SERIES[0]}"/>')
     elif line:
         parts.append(f'<path fill="none" stroke="{SERIES[0]}" stroke-width="1.8" d="{_line(box, line)}"/>')
+    for colour, values in zip(colours, curve.lines.values(), strict=True):
+        known = np.isfinite(values)
+        if known.any():
+            there = [*zip(curve.x[known], values[known], strict=True)]
+            parts.append(f'<path fill="none" stroke="{colour}" stroke-width="1.4" d="{_line(box, there)}"/>')
     for place, said in curve.marks[:8]:
         x, _ = box.at(place, low)
         parts.append(
@@ -326,14 +333,16 @@ def _line(box: _Box, points: Sequence[tuple[float, float]]) -> str:
 
 def _points(points: Points) -> tuple[_Box, list[str]]:
     both = np.concatenate([points.x, points.y])
-    low, high = (float(both.min()), float(both.max())) if both.size else (0.0, 1.0)
-    room = (high - low) * 0.04 or max(abs(high) * 0.1, 0.5)
-    low, high = low - room, high + room
-    box = _Box((low, high, low, high), aspect=1.25)
-    x0, y0 = box.at(low, low)
-    x1, y1 = box.at(high, high)
-    line = f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"
-    parts = [f'<path d="{line}" stroke="currentColor" stroke-opacity=".4" stroke-dasharray="4 3"/>']
+    (left, right), (low, high) = (
+        (_range(both), _range(both)) if points.diagonal else map(_range, (points.x, points.y))
+    )
+    box = _Box((left, right, low, high), aspect=1.25 if points.diagonal else None)
+    parts = []
+    if points.diagonal:
+        x0, y0 = box.at(low, low)
+        x1, y1 = box.at(high, high)
+        line = f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"
+        parts.append(f'<path d="{line}" stroke="currentColor" stroke-opacity=".4" stroke-dasharray="4 3"/>')
     dots = "".join(
         "M{:.1f} {:.1f}h.01".format(*box.at(float(x), float(y)))
         for x, y in zip(points.x, points.y, strict=True)
@@ -341,4 +350,11 @@ def _points(points: Points) -> tuple[_Box, list[str]]:
     parts.append(
         f'<path d="{dots}" stroke="{SERIES[0]}" stroke-opacity=".5" stroke-width="3" stroke-linecap="round"/>'
     )
-    return box, parts + _frame(box, _axis(low, high), _axis(low, high))
+    return box, parts + _frame(box, _axis(left, right), _axis(low, high))
+
+
+def _range(values: Floats) -> tuple[float, float]:
+    """Ends of an axis with some room around the values."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    room = (high - low) * 0.04 or max(abs(high) * 0.1, 0.5)
+    return low - room, high + room

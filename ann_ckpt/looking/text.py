@@ -103,7 +103,8 @@ def _columns(
     finite = values[np.isfinite(values)]
     high = float(finite.max()) if finite.size else 1.0
     low = 0.0 if from_zero or not finite.size else float(finite.min())
-    scaled = np.nan_to_num((values - low) / ((high - low) or 1.0)) * _LINES
+    there = np.where(np.isfinite(values), values, low)
+    scaled = (there / 2 - low / 2) / ((high / 2 - low / 2) or 1.0) * _LINES  # halves, which do not overflow
     lines = []
     for level in range(_LINES - 1, -1, -1):
         cells = np.clip((scaled - level) * len(eighths), 0, len(eighths))

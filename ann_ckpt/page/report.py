@@ -119,6 +119,7 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
         sections += [
             ("populations", "Populations", _populations(page)),
             ("projections", "Projections", _projections(page)),
+            ("recordings", "Recordings", _recordings(page)),
             ("types", "Types", _types(checkpoint)),
             ("origin", "Origin", _origin(checkpoint)),
         ]
@@ -323,6 +324,18 @@ def _projections(page: _Page) -> str:
             drawn.append(page.draw(path, partial(page.pictures, f"{path}/delays", 1)))
         parts.append(_article("projections", name, facts(lines), _attributes(projection, kind), drawn))
     return _chosen("projections", page.checkpoint.projections) + "".join(parts)
+
+
+def _recordings(page: _Page) -> str:
+    parts = []
+    for name, recording in _items(page.checkpoint.recordings):
+        path = f"recordings/{escape(name)}"
+        lines = {"of": recording.of or "not stored"}
+        lines |= {variable: str(series).strip("<>") for variable, series in _items(recording)}
+        parts.append(
+            _article("recordings", name, facts(lines), "", [page.draw(path, partial(page.pictures, path))])
+        )
+    return "".join(parts) and _chosen("recordings", page.checkpoint.recordings) + "".join(parts)
 
 
 def _local(projection: Any) -> list[str]:

@@ -30,7 +30,8 @@ def _no_window() -> Iterator[None]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plot") / "run.ckpt"
     network = DemoNetwork(seed=1, side=6)
-    with CheckpointStore(path, "w") as made:
+    network.monitor("layer", ["r", "onset"])
+    with CheckpointStore(path, "w", monitors=True) as made:
         for tag in (None, "half", None):
             made.save(network, tag=tag)
             network.simulate(20)
@@ -47,6 +48,8 @@ OF_ONE: dict[str, Callable[..., Any]] = {
     "receptive_fields": lambda c, ax: plot.receptive_fields(c, W, neurons=[1, 5], ax=ax),
     "in_degree": lambda c, ax: plot.in_degree(c, "projections/forward", ax=ax),
     "out_degree": lambda c, ax: plot.out_degree(c, "projections/forward", ax=ax),
+    "raster": lambda c, ax: plot.raster(c, "recordings/Monitor_layer/onset", ax=ax),
+    "traces": lambda c, ax: plot.traces(c, "recordings/Monitor_layer/r", ax=ax),
     "history": lambda c, ax: plot.history(Path(c.path).parents[1], W, ax=ax),
     "sizes": lambda c, ax: plot.sizes(CheckpointStore(Path(c.path).parents[1]), ax=ax),
     "change_scatter": lambda c, ax: plot.change_scatter(f"{Path(c.path).parents[1]}@0", c, W, ax=ax),
