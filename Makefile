@@ -108,8 +108,8 @@ bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare 
 bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-profile CASES='one-of-50'
 	$(IN) python -m benchmarks.profile $(CASES)
 
-torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60
-	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600)
+torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60 BITS=1/8
+	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600) --bits $(or $(BITS),1/1)
 
 models: $(VENV)/.dev $(VENV)/.tools  ## save and resume all published models of examples/models, some of which every test run does
 	$(IN) python -m pytest tests/models -m ""

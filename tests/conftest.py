@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="inject each fault at N system calls of each operation, spread evenly; 0 for every call",
     )
     parser.addoption(
+        "--bits",
+        default="1/1",
+        metavar="K/N",
+        help="flip the K-th of N shares of all bits, so that several runs together flip each",
+    )
+    parser.addoption(
         "--soak",
         type=float,
         default=5.0,
@@ -49,6 +55,13 @@ def rounds(pytestconfig: pytest.Config) -> int:
 def calls(pytestconfig: pytest.Config) -> int | None:
     """At how many system calls of each operation a fault is injected; None for every one."""
     return int(pytestconfig.getoption("--calls")) or None
+
+
+@pytest.fixture(scope="session")
+def share(pytestconfig: pytest.Config) -> slice:
+    """Which of all batches of bits this run flips."""
+    number, of = map(int, str(pytestconfig.getoption("--bits")).split("/"))
+    return slice(number - 1, None, of)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
