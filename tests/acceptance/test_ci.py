@@ -234,7 +234,63 @@ def test_the_action_runs_nothing_that_an_input_says(check: Any, tmp_path: Path, 
     (tmp_path / "params.json").write_text(GOOD)
     check(**{"files": "params.json", name: '$(touch hit) `touch hit`"; touch hit; "'})
     assert not (tmp_path / "hit").exists()
-    assert "${{" not in "".join(step["run"] for step in action()["runs"]["steps"])
+    assert "${{" not in "".join(step.get("run", "") for step in action()["runs"]["steps"])
+
+
+# --- the page that it attaches ---
+
+
+@pytest.fixture
+def attach(tmp_path: Path, check: Any) -> Any:
+    """Run the action's step ``Report`` as the runner would; return what was written, or None."""
+    (step,) = [s for s in action()["runs"]["steps"] if s["name"] == "Report"]
+
+    def call(source: str, compare: str = "") -> tuple[int, str]:
+        runner = tmp_path / "runner"
+        for name in ("output", "summary"):
+            (runner / name).write_text("")
+        values = {"${{ inputs.report }}": source, "${{ inputs.compare }}": compare}
+        environment = os.environ | {name: values[given] for name, given in step["env"].items()}
+        environment |= {"RUNNER_TEMP": str(runner), "PYTHONPATH": str(ROOT)}
+        environment |= {
+            "GITHUB_OUTPUT": str(runner / "output"),
+            "GITHUB_STEP_SUMMARY": str(runner / "summary"),
+        }
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        said = (runner / "output").read_text()
+        return done.returncode, said.removeprefix("page=").strip()
+
+    return call
+
+
+def test_the_action_writes_a_page(attach: Any, tmp_path: Path) -> None:
+    status, page = attach("net.h5")
+    assert status == 0
+    assert "<title>net.h5" in Path(page).read_text()
+    assert 'id="changes"' not in Path(page).read_text()
+    shutil.copy(tmp_path / "net.h5", tmp_path / "-old net.h5")
+    status, page = attach("net.h5", compare="-old net.h5")
+    assert status == 0
+    assert "Compared with -old net.h5" in Path(page).read_text()
+    assert "ann-ckpt-report" in (tmp_path / "runner" / "summary").read_text()
+
+
+@pytest.mark.parametrize("source", ["absent.h5", '$(touch hit)"; touch hit; "', "--follow"])
+def test_no_page_of_what_is_no_network(attach: Any, tmp_path: Path, source: str) -> None:
+    status, page = attach(source)
+    assert status != 0
+    assert page == ""
+    assert not (tmp_path / "hit").exists()
+
+
+def test_the_page_is_attached_where_one_was_made() -> None:
+    steps = {step["name"]: step for step in action()["runs"]["steps"]}
+    assert steps["Attach"]["uses"].startswith("actions/upload-artifact@")
+    assert steps["Attach"]["with"]["path"] == "${{ steps.report.outputs.page }}"
+    assert "inputs.report != ''" in steps["Report"]["if"]
 
 
 def test_the_action_takes_names_with_blanks_and_empty_lists(check: Any, tmp_path: Path) -> None:
@@ -337,6 +393,8 @@ def test_the_recipe_for_github(group: Repository, tmp_path: Path) -> None:
 
     def run() -> tuple[int, str]:
         for one in described["runs"]["steps"]:
+            if one["name"] in ("Report", "Attach"):
+                continue
             if one["name"] == "Install":
                 folder = tmp_path / "runner" / "ann-ckpt" / "bin"
                 folder.mkdir(parents=True, exist_ok=True)
