@@ -91,11 +91,12 @@ def load_into(
     began = time.perf_counter()
     # A name that only one side has is a finding; so all of the live side has to be there.
     wide = Selection(populations=bool(selection.populations), projections=bool(selection.projections))
+    if monitors and not selection.is_whole:
+        raise OptionError("monitors=True loads a whole network, and only a part is selected")
+    recorded = recordings_of_live(simulator) if monitors else None
     live = simulator.read(wide)
-    if monitors:
-        if not selection.is_whole:
-            raise OptionError("monitors=True loads a whole network, and only a part is selected")
-        live = with_recordings(live, recordings_of_live(simulator))
+    if recorded is not None:
+        live = with_recordings(live, recorded)
     elif reading.state.recordings and isinstance(simulator, Records):
         note = Note("recordings", "the file has what monitors recorded; monitors=True loads it")
         reading = Reading(reading.state, (*reading.notes, note))

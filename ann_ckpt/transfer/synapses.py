@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.protocol import SetsPathwayDelays, SetsTogether
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
-from ann_ckpt.model.arrays import permutation_fault
+from ann_ckpt.model.arrays import known_identical, permutation_fault
 from ann_ckpt.report import Note, count
 from ann_ckpt.transfer.actions import (
     Action,
@@ -252,7 +252,8 @@ def _usable_order(
         elif live.order is not None:
             findings.note(where, "the file does not know in which order the simulator had the synapses")
         return None
-    fault = permutation_fault(stored.order, stored.connectivity.n_synapses)
+    known = known_identical(stored.order, live.order)
+    fault = None if known else permutation_fault(stored.order, stored.connectivity.n_synapses)
     if fault is not None:
         findings.mismatch(where, f"not a permutation: {fault}")
         return None
@@ -303,7 +304,9 @@ def _same_delays(stored: int | Array, live: int | Array) -> bool:
         return isinstance(stored, int) and isinstance(live, int) and stored == live
     if not stored.shape or not live.shape:
         return stored.shape == live.shape and bool(np.asarray(stored) == np.asarray(live))
-    return stored.shape == live.shape and all(
+    if stored.shape != live.shape:
+        return False
+    return known_identical(stored, live) or all(
         np.array_equal(block, live[start : start + block.size]) for start, block in blocks(stored)
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,10 +21,11 @@ from ann_ckpt.adapters.brian2.mapping import (
     rows_of,
     steps_of,
 )
+from ann_ckpt.adapters.brian2.order import InRows, Steps, SynapsesInRows
 from ann_ckpt.model import Array, Connectivity, ProjectionState, Resume
 from ann_ckpt.model.arrays import plain_array
 
-__all__ = ["LiveSynapses", "SynapsesInRows"]
+__all__ = ["LiveSynapses"]
 
 _MOST = 2**31 - 1
 """Brian numbers synapses with 32 bits."""
@@ -33,39 +33,8 @@ _LONGEST = 2**30
 """Steps; a queue of spikes has a place for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class SynapsesInRows:
-    """Synapses in rows, and what they were made from."""
-
-    digest: tuple[str, str]
-    connectivity: Connectivity
-    order: NDArray[np.int32]
-    places: NDArray[np.int32] | None
-
-
 _ROWS: WeakKeyDictionary[Any, SynapsesInRows] = WeakKeyDictionary()
 """Putting synapses into rows takes longer than reading them, and they seldom change."""
-
-
-class _InRows:
-    """Brian's own values of synapses, in the order of the rows; gathered when asked for."""
-
-    __slots__ = ("_own", "_places", "dtype", "shape")
-
-    def __init__(self, own: NDArray[Any], places: NDArray[np.int32]) -> None:
-        self._own = own
-        self._places = places
-        self.dtype = own.dtype
-        self.shape = own.shape
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        return np.asarray(self._own[self._places[key]])
-
-    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("values in another order cannot be returned without a copy")
-        whole = self._own[self._places]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
 
 class LiveSynapses(LivePart):
@@ -82,6 +51,7 @@ class LiveSynapses(LivePart):
     def __init__(self, thing: Any, *, exact: bool, dt: float, ignored: frozenset[int] = frozenset()) -> None:
         super().__init__(thing, exact=exact, ignored=ignored)
         self._dt = dt
+        self._known: SynapsesInRows | None = None
 
     @property
     def size(self) -> int:
@@ -103,15 +73,20 @@ class LiveSynapses(LivePart):
     def values(self, variable: Any) -> Array:
         """Return one value for all, or one each in rows."""
         own, places = super().values(variable), self._rows.places
-        return own if variable.scalar or places is None else _InRows(np.asarray(own), places)
+        return own if variable.scalar or places is None else InRows(np.asarray(own), places)
 
     @property
     def _rows(self) -> SynapsesInRows:
-        """The synapses in rows: those of the file that they were loaded from, else made now."""
-        known, digest = _ROWS.get(self.thing), self._digest()
-        if known is None or known.digest != digest:
-            known = _ROWS[self.thing] = SynapsesInRows(digest, *rows_of(*self._ends()))
-        return known
+        """The synapses in rows: those of the file that they were loaded from, else made now.
+
+        They are looked at once, because nothing but :meth:`connect` changes them meanwhile.
+        """
+        if self._known is None:
+            known, digest = _ROWS.get(self.thing), self._digest()
+            if known is None or known.digest != digest:
+                known = _ROWS[self.thing] = SynapsesInRows.of(digest, *rows_of(*self._ends()))
+            self._known = known
+        return self._known
 
     def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         pre, post = (self._arrays[name].get_value() for name in ("_synaptic_pre", "_synaptic_post"))
@@ -154,7 +129,15 @@ class LiveSynapses(LivePart):
         if variable.scalar:
             fill(own.reshape(()), values)
         else:
-            fill(own, values, self._rows.places)
+            self._put(own, values)
+
+    def _put(self, own: NDArray[Any], values: Array) -> None:
+        """Set values of all synapses, which come in rows."""
+        rows = self._rows
+        if rows.places is not None and isinstance(values, np.ndarray):
+            rows.places.from_rows(values, own)
+        else:
+            fill(own, values, None if rows.places is None else rows.places.own)
 
     # --- delays -------------------------------------------------------------------------
 
@@ -163,7 +146,7 @@ class LiveSynapses(LivePart):
         own, places = pathway.variables["delay"].get_value(), self._rows.places
         if own.size and np.all(own == own[0]):
             return np.array(own[0])
-        return own.copy() if places is None else _InRows(own, places)
+        return own.copy() if places is None else InRows(own, places)
 
     def _first(self) -> Any | None:
         """The pathway whose delays are the projection's, if they count in steps of the network."""
@@ -174,8 +157,8 @@ class LiveSynapses(LivePart):
         pathway = self._first()
         if pathway is None:
             return None
-        steps = steps_of(plain_array(self._seconds(pathway)), self._dt)
-        return steps if steps.shape else int(steps)
+        seconds = self._seconds(pathway)
+        return Steps(seconds, self._dt) if seconds.shape else int(steps_of(np.asarray(seconds), self._dt))
 
     def set_delays(self, delays: int | Array) -> None:
         """Set the delays of the first pathway, in steps."""
@@ -193,7 +176,7 @@ class LiveSynapses(LivePart):
         if own.size == 1 or not seconds.shape:
             own[:] = np.asarray(seconds).reshape(-1)[:1]
         else:
-            fill(own, seconds, self._rows.places)
+            self._put(own, seconds)
 
     # --- synapses -----------------------------------------------------------------------
 
@@ -255,7 +238,9 @@ class LiveSynapses(LivePart):
         own_pre[:] = np.asarray(rows.pre_ranks)[order]
         own_post[:] = np.repeat(rows.post_ranks, rows.row_sizes)[order]
         in_rows = np.array_equal(order, places) and bool(np.all(order[1:] > order[:-1]))
-        _ROWS[synapses] = SynapsesInRows(self._digest(), rows, order, None if in_rows else places)
+        self._known = _ROWS[synapses] = SynapsesInRows.of(
+            self._digest(), rows, order, None if in_rows else places
+        )
         synapses._connect_called = True
         self.count()
         for name, pathway in self._pathways.items():

@@ -13,13 +13,22 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.brian2.content import Content, outside_frame
 from ann_ckpt.adapters.brian2.live import ACTIVE, EXACT
 from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, invalid_random
+from ann_ckpt.adapters.brian2.monitors import BrianMonitor
 from ann_ckpt.adapters.brian2.population import LiveGroup
 from ann_ckpt.adapters.brian2.projection import LiveSynapses
 from ann_ckpt.adapters.brian2.random_numbers import get_random, reseed, set_random
 from ann_ckpt.adapters.protocol import Clock, Owner, Reading
 from ann_ckpt.errors import SimulatorError, printable
-from ann_ckpt.model import Array, Exactness, NetworkState, PopulationState, ProjectionState, Resume
-from ann_ckpt.report import Note
+from ann_ckpt.model import (
+    Array,
+    Exactness,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Recording,
+    Resume,
+)
+from ann_ckpt.report import Loss, Note
 from ann_ckpt.selection import EVERYTHING, Selection
 
 __all__ = ["TESTED", "BrianSimulator"]
@@ -38,7 +47,8 @@ _RESEEDED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
 class BrianSimulator:
     """Reads and writes the live arrays themselves, never through Brian's store and restore.
 
-    Meets :class:`~ann_ckpt.adapters.protocol.ExactSimulator`.
+    Meets :class:`~ann_ckpt.adapters.protocol.ExactSimulator` and
+    :class:`~ann_ckpt.adapters.protocol.Records`.
 
     Parameters
     ----------
@@ -51,6 +61,10 @@ class BrianSimulator:
         self._objects = set(network.objects)
         self._ignored = frozenset(_CALLS.get(network, ()))
         self._content = Content.of(self._objects, self._ignored)
+        self._records = False
+        """Whether recordings were asked for before a reading, which need not say then that they are left."""
+        self._parts: dict[str, LiveGroup | LiveSynapses] = {}
+        """Looked at so far, until the network is read again."""
 
     @property
     def label(self) -> str:
@@ -79,6 +93,7 @@ class BrianSimulator:
     def read(self, selection: Selection = EVERYTHING) -> Reading:
         """Return the selected part of the network, with notes on what is not saved."""
         content = self._content
+        self._parts.clear()
         populations = selection.pick("populations", content.populations)
         projections = selection.pick("projections", content.projections)
         frame, _ = outside_frame()
@@ -95,7 +110,9 @@ class BrianSimulator:
             time_step=clock.time_step,
             dt=clock.dt,
         )
-        return Reading(state, tuple(self._notes()))
+        notes = tuple(self._notes())
+        self._records = False
+        return Reading(state, notes)
 
     def clock(self) -> Clock:
         """Return the step of the reference clock that the network's time is in, and its length in ms."""
@@ -132,7 +149,7 @@ class BrianSimulator:
         from brian2 import Network
 
         content = self._content
-        for name in content.monitors:
+        for name in () if self._records else content.monitors:
             yield Note(f"monitors/{name}", "what a monitor has recorded is not saved")
         others = [n for n in Network.__instances__() if n() is not None and n() is not self._network]
         if self._tested and any(network().t_ > 0 for network in others):
@@ -155,15 +172,22 @@ class BrianSimulator:
         return [thing for name, thing in sorted(things, key=lambda named: (len(named[0]), named[0]))]
 
     def _population(self, name: str) -> LiveGroup:
-        return LiveGroup(self._content.populations[name], exact=self._tested, ignored=self._ignored)
+        part = self._parts.get(name)
+        if not isinstance(part, LiveGroup):
+            thing = self._content.populations[name]
+            part = self._parts[name] = LiveGroup(thing, exact=self._tested, ignored=self._ignored)
+        return part
 
     def _projection(self, name: str) -> LiveSynapses:
-        return LiveSynapses(
-            self._content.projections[name],
-            exact=self._tested,
-            ignored=self._ignored,
-            dt=float(self._content.reference.dt_),
-        )
+        part = self._parts.get(name)
+        if not isinstance(part, LiveSynapses):
+            part = self._parts[name] = LiveSynapses(
+                self._content.projections[name],
+                exact=self._tested,
+                ignored=self._ignored,
+                dt=float(self._content.reference.dt_),
+            )
+        return part
 
     def _live(self, stored: PopulationState | ProjectionState) -> LiveGroup | LiveSynapses:
         made = self._population if isinstance(stored, PopulationState) else self._projection
@@ -233,6 +257,32 @@ class BrianSimulator:
                 clock._set_t_update_dt(target_t=seconds * second)
             else:
                 clock.set_interval(seconds * second, seconds * second)
+
+    # --- what monitors hold -------------------------------------------------------------
+
+    def recordings(self) -> tuple[Mapping[str, Recording], tuple[Note, ...]]:
+        """Return what the monitors hold, and notes on what of that cannot be kept."""
+        if not self._tested:
+            raise SimulatorError(f"monitors=True: {self.label} is not a tested version")
+        self._records = True
+        found: dict[str, Recording] = {}
+        notes: list[Note] = []
+        for name, monitor in self._content.monitors.items():
+            if BrianMonitor.knows(monitor):
+                found[name], more = BrianMonitor(monitor).recording()
+                notes += more
+            else:
+                what = f"what a {type(monitor).__name__} has recorded is not saved"
+                notes.append(Loss(f"recordings/{name}", what))
+        return found, tuple(notes)
+
+    def refuse_recording(self, stored: Recording) -> str | None:
+        """Say why the monitor of its name cannot hold a recording."""
+        return BrianMonitor(self._content.monitors[stored.name]).refuse(stored)
+
+    def set_recording(self, stored: Recording) -> None:
+        """Let the monitor of its name go on from a recording."""
+        BrianMonitor(self._content.monitors[stored.name]).set(stored)
 
     # --- what is carried from step to step ----------------------------------------------
 
@@ -314,6 +364,7 @@ class BrianSimulator:
         operation.add_to_magic_network = operation.invalidates_magic_network = False
         _CALLS.setdefault(network, set()).add(id(operation))
         self._ignored |= {id(operation)}
+        self._parts.clear()
         # The magic network looks for its objects at each run, and for what they contain.
         magic = isinstance(network, MagicNetwork)
         host = next(iter(self._content.populations.values()), None) if magic else None

@@ -27,8 +27,9 @@ from ann_ckpt.adapters.brian2.mapping import (
     role_in_population,
     role_in_projection,
 )
+from ann_ckpt.adapters.brian2.order import SynapsesInRows
 from ann_ckpt.adapters.brian2.population import LiveGroup
-from ann_ckpt.adapters.brian2.projection import LiveSynapses, SynapsesInRows
+from ann_ckpt.adapters.brian2.projection import LiveSynapses
 from ann_ckpt.adapters.brian2.simulator import BrianSimulator
 from ann_ckpt.adapters.protocol import Owner
 from ann_ckpt.errors import SimulatorError, printable
@@ -352,7 +353,7 @@ class _NextSynapses(_Next, LiveSynapses):
         """A row without synapses, as no file has one."""
         nothing = np.zeros(0, np.int32)
         row = Connectivity(np.zeros(1, np.int32), np.zeros(2, np.int64), nothing)
-        return SynapsesInRows(("", ""), row, nothing, None)
+        return SynapsesInRows.of(("", ""), row, nothing, None)
 
     def _seconds(self, pathway: Any) -> Array:
         return np.zeros((), pathway.variables["delay"].dtype)
