@@ -7,6 +7,7 @@ OLDEST   := .venv-minimum
 NEWEST   := .venv-newest
 BRIAN    := .venv-brian2
 BRIANNEW := .venv-brian2-newest
+NEST     := .venv-nest
 ANNARCHY   := ANNarchy==5.0.4.1
 ANNARCHY48 := ANNarchy==4.8.2.7
 
@@ -22,12 +23,15 @@ CORE     := tests/unit tests/golden
 # What compiles networks of ANNarchy, beside which everything else runs, and what needs Brian2.
 COMPILED := tests/live tests/models
 WITH_BRIAN := tests/brian2
+WITH_NEST  := tests/nest
+# NEST publishes wheels for Linux on x86_64, for some versions of Python.
+HAS_NEST   := $(and $(filter Linux,$(shell uname -s)),$(filter x86_64,$(shell uname -m)))
 PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 	$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13))
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
+.PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 test-nest brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models test-sonata clean
 
 help:
@@ -40,10 +44,10 @@ demo: $(VENV)/.core  ## simulate, save, read lazily, load and continue; needs on
 setup: $(VENV)/.dev  ## an environment with everything, ANNarchy 5.0 included
 
 # The longest first, so that two processes (-j2) are done at almost the same time.
-test: test-core test-5.0 test-4.8 test-brian2  ## install what the tests need and run all of them
+test: test-core test-5.0 test-4.8 test-brian2 $(if $(HAS_NEST),test-nest)  ## install what the tests need and run all of them
 
 test-core: $(VENV)/.dev $(VENV)/.tools  ## all tests that compile no network, with numpy 2
-	$(IN) python -m pytest $(COMPILED:%=--ignore=%) $(WITH_BRIAN:%=--ignore=%)
+	$(IN) python -m pytest $(COMPILED:%=--ignore=%) $(WITH_BRIAN:%=--ignore=%) $(WITH_NEST:%=--ignore=%)
 
 test-5.0: $(VENV)/.dev $(VENV)/.tools  ## the tests that do, with ANNarchy 5.0
 	$(IN) python -m pytest $(COMPILED)
@@ -54,6 +58,9 @@ test-4.8: $(VENV48)/.dev $(VENV48)/.tools  ## unit and live tests, with numpy 1.
 test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.9, and 2.11 where there is Python 3.13
 	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest $(WITH_BRIAN)
 	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest $(WITH_BRIAN))
+
+test-nest: $(NEST)/.dev  ## NEST 3.10
+	ANN_CKPT_NEEDS_NEST=1 $(call within,$(NEST)) python -m pytest $(WITH_NEST)
 
 brian2-all: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## the same with every network compiled by cython: half an hour the first time
 	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest tests/brian2 -m ""
@@ -67,7 +74,7 @@ test-newest: $(NEWEST)/.core  ## the same with the newest versions, and Python 3
 	$(call within,$(NEWEST)) ann-ckpt demo
 	$(call within,$(NEWEST)) python -m pytest $(CORE)
 
-environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)
+environments: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev $(VENV48)/.tools $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev) $(if $(HAS_NEST),$(NEST)/.dev)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(IN) ruff check .
@@ -131,14 +138,14 @@ batch: $(VENV)/.dev  ## the job script on a Slurm of one node that the tests set
 	$(IN) python -m pytest -m batch tests/batch
 
 clean:  ## remove environments, caches and builds
-	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) $(BRIAN) $(BRIANNEW) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV48) $(OLDEST) $(NEWEST) $(BRIAN) $(BRIANNEW) $(NEST) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # --- environments -----------------------------------------------------------------
 # Each stamp stands for one finished installation and is made again when pyproject.toml
 # is newer. The package itself is installed in place, so that edits need no new stamp.
 
 $(NEWEST)/bin/python $(BRIANNEW)/bin/python: PYTHON = $(PYTHON_NEWEST)
-$(VENV)/bin/python $(VENV48)/bin/python $(OLDEST)/bin/python $(NEWEST)/bin/python $(BRIAN)/bin/python $(BRIANNEW)/bin/python:
+$(VENV)/bin/python $(VENV48)/bin/python $(OLDEST)/bin/python $(NEWEST)/bin/python $(BRIAN)/bin/python $(BRIANNEW)/bin/python $(NEST)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ann_ckpt needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
@@ -179,6 +186,11 @@ $(BRIAN)/.dev: pyproject.toml Makefile | $(BRIAN)/bin/python
 $(BRIANNEW)/.dev: pyproject.toml Makefile | $(BRIANNEW)/bin/python
 	@echo "installing into $(BRIANNEW) with Brian2 2.11, once"
 	@$(call within,$(BRIANNEW)) $(PIP) install --editable '.[test]' 'brian2==2.11.*' setuptools
+	@touch $@
+
+$(NEST)/.dev: pyproject.toml Makefile | $(NEST)/bin/python
+	@echo "installing into $(NEST) with NEST, once"
+	@$(call within,$(NEST)) $(PIP) install --editable '.[test,nest]'
 	@touch $@
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools

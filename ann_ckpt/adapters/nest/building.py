@@ -1,0 +1,176 @@
+"""A network made in an empty kernel, from a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
+from ann_ckpt.adapters.nest.nodes import POSITION, LiveNodes, move
+from ann_ckpt.adapters.nest.simulator import METADATA
+from ann_ckpt.adapters.nest.synapses import WEIGHT
+from ann_ckpt.errors import SimulatorError, printable
+from ann_ckpt.model import Locality, NetworkState, PopulationState, ProjectionState
+
+__all__ = ["built"]
+
+_AT_ONCE = 1 << 20
+"""Synapses in one call of Connect, whose arrays are copied."""
+_EXTREMES = ("min_delay", "max_delay")
+
+
+def built(state: NetworkState) -> NestNetwork:
+    """Make the network of a state: nodes in the order of their numbers, then synapses by source.
+
+    NEST sorts synapses by source when it simulates. Connected in that order they stay as they are, so that
+    several between the same neurons keep theirs.
+
+    Raises
+    ------
+    SimulatorError
+        If the kernel is not empty, the state is not of NEST, a model is not known here, or NEST refuses it.
+    """
+    nest = kernel()
+    if nest.network_size:
+        raise SimulatorError(
+            f"the kernel has {nest.network_size} nodes, and a network is made in an empty one",
+            details={"hint": "nest.ResetKernel() empties it"},
+        )
+    about = state.metadata.get(METADATA)
+    if not isinstance(about, Mapping) or not isinstance(about.get("nodes"), Mapping):
+        raise SimulatorError("the state does not say of which models of NEST it is")
+    try:
+        _prepare(nest, state, about)
+        nodes = _nodes(nest, state, about["nodes"])
+        devices = [name for name in about.get("devices", ()) if name in nodes]
+        network = NestNetwork(
+            {n: c for n, c in nodes.items() if n not in devices}, {n: nodes[n] for n in devices}
+        )
+        for population in state.populations.values():
+            _set(network, population)
+        if state.time_step is not None:
+            move(network, state.time_step)
+        for model, projections in _by_model(state).items():
+            _connect(nest, nodes, model, projections)
+    except (nest.NESTError, TypeError, KeyError, ValueError) as error:
+        nest.ResetKernel()
+        raise SimulatorError(
+            f"NEST cannot make this network: {printable(str(error), 300)}",
+            details={"kernel": "it is empty again"},
+        ) from error
+    except SimulatorError:
+        nest.ResetKernel()
+        raise
+    return network
+
+
+def _prepare(nest: Any, state: NetworkState, about: Mapping[str, Any]) -> None:
+    """Give the kernel the settings that the network was made with."""
+    wanted = dict(about.get("kernel", {}))
+    extremes = {name: wanted.pop(name) for name in _EXTREMES if name in wanted}
+    if state.dt is not None:
+        wanted["resolution"] = state.dt
+    wanted = {name: value for name, value in wanted.items() if getattr(nest, name) != value}
+    if wanted:
+        nest.set(**wanted)
+    if state.seed:
+        nest.rng_seed = state.seed
+    if len(extremes) == len(_EXTREMES) and state.projections:
+        nest.set(**extremes)
+
+
+def _nodes(nest: Any, state: NetworkState, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Create all nodes in the order of their numbers, on which it depends which thread has a neuron."""
+    if lost := [name for name in state.populations if name not in about]:
+        raise SimulatorError(f"the state does not say of which model {printable(lost[0])!r} is")
+    ranges = sorted((first, last, name) for name in state.populations for first, last in about[name]["runs"])
+    done: dict[str, Any] = {}
+    for first, last, name in ranges:
+        one, population = about[name], state.populations[name]
+        if one["model"] not in nest.node_models:
+            if one["base"] not in nest.node_models:
+                raise SimulatorError(f"NEST has no model {printable(one['base'])!r} here")
+            nest.CopyModel(one["base"], one["model"])
+        given = dict(one.get("options", {}))
+        if "record_from" in one:
+            given["record_from"] = list(one["record_from"])
+        before = 0 if name not in done else len(done[name])
+        positions = None
+        if POSITION in population:
+            places = np.asarray(population[POSITION])[before : before + last - first + 1]
+            positions = nest.spatial.free(places.tolist())
+        made = nest.Create(one["model"], last - first + 1, given or None, positions)
+        done[name] = made if name not in done else done[name] + made
+    for name, nodes in done.items():
+        if len(nodes) != state.populations[name].size:
+            raise SimulatorError(f"{printable(name)!r} has other neurons than the state says")
+    return {name: done[name] for name in state.populations}
+
+
+def _set(network: NestNetwork, stored: PopulationState) -> None:
+    live = LiveNodes(network, stored.name)
+    values = {name: stored[name] for name in stored}
+    if (why := live.refuse({n: v for n, v in values.items() if n != POSITION})) is not None:
+        raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
+    live.set(values)
+    live = LiveNodes(network, stored.name)
+    if (why := live.refuse_dynamics(stored.dynamics)) is not None:
+        raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
+    live.set_dynamics(stored.dynamics)
+
+
+def _connect(nest: Any, nodes: Mapping[str, Any], model: str, projections: list[ProjectionState]) -> None:
+    """Connect all synapses of one model, by source.
+
+    NEST sorts the synapses of a model by source before it simulates, and those between the same neurons may
+    change places. What is sorted already stays as it is.
+    """
+    if model not in nest.synapse_models:
+        raise SimulatorError(
+            f"NEST has no synapse model {printable(model)!r} here",
+            details={"hint": "nest.CopyModel, as the script did that made the network"},
+        )
+    ids = {name: node_ids(collection) for name, collection in nodes.items()}
+    starts = np.cumsum([0, *(one.n_synapses for one in projections)])
+    columns: dict[str, NDArray[Any]] = {
+        "source": np.empty(starts[-1], np.int64),
+        "target": np.empty(starts[-1], np.int64),
+    }
+    common: dict[str, Any] = {}
+    for one, start in zip(projections, starts.tolist(), strict=False):
+        part, rows = slice(start, start + one.n_synapses), one.connectivity
+        columns["source"][part] = ids[one.pre][np.asarray(rows.pre_ranks)]
+        columns["target"][part] = ids[one.post][np.repeat(rows.post_ranks, rows.row_sizes)]
+        given: dict[str, Any] = {"receptor_type": int(one.target or 0)}
+        if one.delays is not None:
+            given["delay"] = np.asarray(one.delays) * float(nest.resolution)
+        for name, attribute in one.attributes.items():
+            theirs = "weight" if name == WEIGHT else name
+            where = common if attribute.locality is Locality.GLOBAL else given
+            where[theirs] = np.asarray(attribute.values)
+        for name, values in given.items():
+            columns.setdefault(name, np.zeros(starts[-1]))[part] = values
+    if not columns["receptor_type"].any():
+        del columns["receptor_type"]
+    if common:
+        nest.SetDefaults(model, {name: value.item() for name, value in common.items()})
+    source = columns["source"]
+    order = None if np.all(source[1:] >= source[:-1]) else np.argsort(source, kind="stable")
+    for name in columns if order is not None else ():
+        columns[name] = columns[name][order]
+    for start in range(0, int(starts[-1]), _AT_ONCE):
+        block = {name: values[start : start + _AT_ONCE] for name, values in columns.items()}
+        pre, post = block.pop("source"), block.pop("target")
+        nest.Connect(pre, post, "one_to_one", {**block, "synapse_model": model})
+
+
+def _by_model(state: NetworkState) -> dict[str, list[ProjectionState]]:
+    found: dict[str, list[ProjectionState]] = {}
+    for stored in state.projections.values():
+        if stored.synapse_type is None:
+            raise SimulatorError(f"{printable(stored.name)!r} does not say of which model it is")
+        found.setdefault(stored.synapse_type.name, []).append(stored)
+    return found

@@ -1,0 +1,192 @@
+"""A network of NEST with names, as users hold one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann_ckpt.errors import MissingExtraError, OptionError, SimulatorError, printable
+
+__all__ = ["Given", "NestNetwork", "kernel", "node_ids"]
+
+
+def kernel() -> Any:
+    """Return the module ``nest``.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import nest
+    except ImportError as error:
+        raise MissingExtraError(
+            "networks of NEST need nest-simulator", details={"hint": "pip install 'ann_ckpt[nest]'"}
+        ) from error
+    return nest
+
+
+def node_ids(nodes: Any) -> NDArray[np.int64]:
+    """Return the numbers of nodes, int64, shape ``(n,)``."""
+    first, last = nodes[0].global_id, nodes[-1].global_id
+    if last - first + 1 == len(nodes):
+        return np.arange(first, last + 1)
+    return np.asarray(nodes.tolist(), np.int64)
+
+
+@dataclass(slots=True)
+class Given:
+    """What the kernel was given for times of a device, and what that stands for by the network's clock."""
+
+    columns: dict[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
+    lists_given: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    lists_mean: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+
+
+class NestNetwork:
+    """Names for what is in NEST's kernel; made by :func:`ann_ckpt.nest.network`.
+
+    Parameters
+    ----------
+    populations : mapping of str to NodeCollection
+        Each of one model.
+    devices : mapping of str to NodeCollection
+        Generators and recorders.
+
+    Raises
+    ------
+    OptionError
+        If something is no NodeCollection, is empty, or stands under two names.
+    """
+
+    def __init__(self, populations: Mapping[str, Any], devices: Mapping[str, Any]) -> None:
+        self.populations: dict[str, Any] = dict(populations)
+        """NodeCollections by name."""
+        self.devices: dict[str, Any] = dict(devices)
+        """NodeCollections of generators and recorders by name."""
+        self.offset = 0
+        """Steps that the network had been simulated for when the kernel began."""
+        self.given: dict[str, Given] = {}
+        """Times of devices by the kernel's clock, and what they stand for."""
+        self.reseeded: tuple[int, int] | None = None
+        """Seed of the last barrier, and the step of it."""
+        self._calls: list[tuple[int, Callable[[], None]]] = []
+        self._check()
+
+    def _check(self) -> None:
+        nest = kernel()
+        if both := self.populations.keys() & self.devices.keys():
+            raise OptionError(f"{printable(min(both))!r} names a population and a device")
+        taken: dict[str, NDArray[np.int64]] = {}
+        for name, nodes in self.nodes.items():
+            if not isinstance(name, str) or not isinstance(nodes, nest.NodeCollection):
+                raise OptionError(f"{printable(str(name))!r} is a {type(nodes).__name__}, no NodeCollection")
+            if not len(nodes):
+                raise OptionError(f"{printable(name)!r} is an empty NodeCollection")
+            models = set(nodes.get("model")) if len(nodes) > 1 else {nodes.get("model")}
+            if len(models) > 1:
+                raise OptionError(
+                    f"{printable(name)!r} has neurons of several models: {', '.join(sorted(models))}",
+                    details={"hint": "name those of each model apart"},
+                )
+            for other, ids in taken.items():
+                if (both_have := np.intersect1d(ids, node_ids(nodes))).size:
+                    raise OptionError(
+                        f"node {both_have[0]} is in {printable(other)!r} and in {printable(name)!r}"
+                    )
+            taken[name] = node_ids(nodes)
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """Populations and devices."""
+        return {**self.populations, **self.devices}
+
+    def check_alive(self) -> None:
+        """Raise an error if the kernel was reset since."""
+        size = int(kernel().network_size)
+        last = max(nodes[-1].global_id for nodes in self.nodes.values()) if self.nodes else 0
+        if last > size:
+            raise SimulatorError(
+                f"the kernel has {size} nodes, and the network names node {last}",
+                details={"hint": "the kernel was reset; name the network's nodes again"},
+            )
+
+    # --- time ---------------------------------------------------------------------------
+
+    @property
+    def kernel_step(self) -> int:
+        """Steps since the kernel was reset."""
+        nest = kernel()
+        return round(float(nest.biological_time) / float(nest.resolution))
+
+    @property
+    def step(self) -> int:
+        """Steps that the network was simulated for, in kernels before this one too."""
+        return self.kernel_step + self.offset
+
+    @property
+    def time(self) -> float:
+        """Simulated time in ms, in kernels before this one too; NEST's own begins at 0 in each."""
+        return self.step * float(kernel().resolution)
+
+    def simulate(self, duration: float) -> None:
+        """Simulate as ``nest.Simulate`` does, and call in between what asked for it.
+
+        Parameters
+        ----------
+        duration : float
+            In ms.
+
+        Notes
+        -----
+        NEST updates neurons in slices as long as the shortest delay, and random numbers are drawn slice by
+        slice. The run is divided at the borders of slices only, so that nothing changes: a call that is due
+        within a slice comes at its end.
+        """
+        nest = kernel()
+        steps = round(duration / nest.resolution)
+        if not self._calls:
+            nest.Simulate(duration)
+            return
+        end = self.kernel_step + steps
+        nest.Prepare()
+        try:
+            while (now := self.kernel_step) < end:
+                nest.Run((min(self._next_border(now), end) - now) * nest.resolution)
+                self._call(now)
+        finally:
+            nest.Cleanup()
+
+    def _next_border(self, now: int) -> int:
+        """Return the first border of slices at which something is due."""
+        nest = kernel()
+        slice_ = max(1, round(float(nest.min_delay) / float(nest.resolution)))
+        due: int = (
+            min((now + self.offset) // period * period + period for period, _ in self._calls) - self.offset
+        )
+        return max(-(-due // slice_), now // slice_ + 1) * slice_
+
+    def _call(self, before: int) -> None:
+        nest = kernel()
+        now = self.kernel_step
+        if now % max(1, round(nest.min_delay / nest.resolution)):
+            return
+        for period, call in list(self._calls):
+            if (now + self.offset) // period > (before + self.offset) // period:
+                call()
+
+    def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call at each multiple of ``period`` ms, or where its slice ends; what is returned ends that."""
+        entry = (max(1, round(period / kernel().resolution)), call)
+        self._calls.append(entry)
+
+        def leave() -> None:
+            if entry in self._calls:
+                self._calls.remove(entry)
+
+        return leave

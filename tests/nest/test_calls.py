@@ -1,0 +1,193 @@
+"""What is refused, checkpoints of a run, and weights with four threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import nest
+import numpy as np
+import pytest
+
+import ann_ckpt
+import ann_ckpt.nest
+from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
+from tests.nest.networks import moved, relative, reset
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+
+def small(threads=1, seed=5):
+    reset(threads, seed)
+    cells = nest.Create("iaf_psc_delta", 30, {"I_e": 400.0})
+    noise = nest.Create("poisson_generator", 2, {"rate": 2000.0})
+    spec = {"weight": nest.random.uniform(0.1, 0.2), "delay": nest.random.uniform(1.0, 4.0)}
+    rule = {"rule": "fixed_indegree", "indegree": 5, "allow_multapses": False}
+    nest.Connect(cells, cells, rule, spec)
+    nest.Connect(noise, cells, syn_spec={"weight": 0.5})
+    return ann_ckpt.nest.network({"cells": cells}, devices={"noise": noise})
+
+
+def by_key():
+    """Weights and delays by source, target and port, as NEST has them."""
+    connections = nest.GetConnections(synapse_model="static_synapse")
+    found = connections.get(["source", "target", "port", "weight", "delay"])
+    return {(s, t, p): (w, d) for s, t, p, w, d in zip(*found.values(), strict=True)}
+
+
+@pytest.mark.parametrize("repetition", range(3))
+def test_with_four_threads_no_weight_is_at_another_synapse(tmp_path, repetition):
+    """NEST lists connections in another order each time; what is loaded ends where it was."""
+    network = small(threads=4)
+    network.simulate(5.0)
+    before = by_key()
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    connections = nest.GetConnections(synapse_model="static_synapse")
+    connections.weight = 0.0
+    ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert by_key() == before
+    reset()
+    ann_ckpt.nest.build(tmp_path / "net.h5")
+    nest.Simulate(0.1)
+    assert by_key() == before
+
+
+def test_checkpoints_do_not_change_a_run(tmp_path):
+    """Interrupted at the end of slices, a run with two generators draws the same random numbers."""
+    network = small()
+    nest.Simulate(40.0)
+    through = network.populations["cells"].V_m
+    network = small()
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "w") as store, store.every(7, network=network):
+        network.simulate(40.0)
+    assert network.populations["cells"].V_m == through
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "r") as store:
+        steps = [entry.time_step for entry in store.entries]
+    assert steps == [70, 140, 210, 280, 350]
+
+
+def test_a_run_is_resumed_from_a_store(tmp_path):
+    """The network's time goes on where the file stood, though the kernel's does not."""
+    network = small()
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "w") as store, store.every(10, network=network):
+        network.simulate(20.0)
+    network = small(seed=6)
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        with pytest.raises(MismatchError):  # another seed, other synapses
+            store.resume(network=network)
+        assert network.time == 0.0
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "run.ckpt")
+    assert (network.time, nest.biological_time) == (20.0, 0.0)
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store, store.every(10, network=network):
+        network.simulate(20.0)
+    assert (network.time, nest.biological_time) == (40.0, 20.0)
+
+
+def test_other_synapses_are_refused_with_the_reason(tmp_path):
+    network = small()
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    network = small(seed=6)
+    before = by_key()
+    with pytest.raises(MismatchError, match="one by one"):
+        ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert by_key() == before
+
+
+def test_values_that_nest_refuses_change_nothing(tmp_path):
+    """A reset above the threshold is found before the first neuron is set."""
+    network = moved()
+    state = simulator_for(network).read().state.in_memory()
+    cells = state.populations["cells"]
+    wrong = np.asarray(cells["V_reset"]).copy()
+    wrong[7] = 30.0
+    cells = replace(cells, parameters={**cells.parameters, "V_reset": wrong})
+    ann_ckpt.write(replace(state, populations={"cells": cells}), tmp_path / "net.h5")
+    before = network.populations["cells"].get(["V_th", "V_reset", "V_m"])
+    with pytest.raises(MismatchError, match="neuron 7"):
+        ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert network.populations["cells"].get(["V_th", "V_reset", "V_m"]) == before
+
+
+def test_reading_changes_nothing(tmp_path):
+    """Not the last bit of a potential that is kept relative to another one."""
+    network = relative()
+    twin = relative()
+    network = relative()
+    nest.Simulate(10.0)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    nest.Simulate(10.0)
+    read = network.populations["cells"].V_m
+    twin = relative()
+    nest.Simulate(10.0)
+    nest.Simulate(10.0)
+    assert twin.populations["cells"].V_m == read
+
+
+def test_devices_are_on_when_they_would_be(tmp_path):
+    """After a build at 20 ms, what is on from 30 to 50 ms is on from 10 to 30 ms of the kernel."""
+    reset()
+    cells = nest.Create("iaf_psc_delta", 2)
+    noise = nest.Create(
+        "poisson_generator", params={"rate": 2000.0, "start": 10.0, "stop": 30.0, "origin": 20.0}
+    )
+    given = nest.Create(
+        "spike_generator", params={"spike_times": [5.0, 25.0, 40.5], "spike_weights": [1.0, 2.0, 3.0]}
+    )
+    steps = nest.Create("step_current_generator")
+    steps.set(amplitude_times=[1.0, 10.0, 50.0], amplitude_values=[5.0, 6.0, 7.0])
+    for device in (noise, given, steps):
+        nest.Connect(device, cells)
+    network = ann_ckpt.nest.network(
+        {"cells": cells}, devices={"noise": noise, "given": given, "steps": steps}
+    )
+    network.simulate(20.0)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "net.h5")
+    devices = network.devices
+    assert devices["noise"].get(["origin", "start", "stop"]) == {"origin": 0.0, "start": 10.0, "stop": 30.0}
+    np.testing.assert_allclose(devices["given"].spike_times, [5.0, 20.5])
+    assert devices["given"].spike_weights.tolist() == [2.0, 3.0]
+    np.testing.assert_allclose(devices["steps"].amplitude_times, [0.1, 30.0])
+    assert devices["steps"].amplitude_values.tolist() == [6.0, 7.0]
+    state = simulator_for(network).read().state
+    assert np.asarray(state.populations["noise"]["origin"]).tolist() == [20.0]
+    assert np.asarray(state.populations["given"].dynamics["spike_times"]).tolist() == [5.0, 25.0, 40.5]
+    network.devices["noise"].start = 5.0  # whoever sets it now means the kernel's clock
+    assert np.asarray(simulator_for(network).read().state.populations["noise"]["start"]).tolist() == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("populations", "words"),
+    [
+        (lambda a, b: {"a": a, "b": a[1:]}, "is in 'a' and in 'b'"),
+        (lambda a, b: {"a": [1, 2]}, "list, no NodeCollection"),
+        (lambda a, b: {"a": a + b}, "several models"),
+    ],
+)
+def test_names_that_make_no_sense_are_refused(populations, words):
+    a, b = nest.Create("iaf_psc_delta", 3), nest.Create("iaf_psc_exp", 3)
+    with pytest.raises(OptionError, match=words):
+        ann_ckpt.nest.network(populations(a, b))
+
+
+def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):
+    network = small()
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    with pytest.raises(SimulatorError, match="ResetKernel"):
+        ann_ckpt.nest.build(tmp_path / "net.h5")
+    assert nest.network_size == 32
+    reset()
+    with pytest.raises(SimulatorError, match="was reset"):
+        ann_ckpt.save(tmp_path / "net.h5", network=network)
+
+
+def test_nodes_without_a_name_are_told(tmp_path):
+    network = small()
+    others = nest.Create("iaf_psc_delta", 3)
+    nest.Connect(others, network.populations["cells"])
+    report = ann_ckpt.save(tmp_path / "net.h5", network=network)
+    said = [note.text for note in report.skipped]
+    assert "3 nodes of the kernel have no name here; they are not saved" in said
+    assert "90 synapses of nodes without a name are not saved" in said
