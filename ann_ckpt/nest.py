@@ -41,11 +41,6 @@ def network(populations: Mapping[str, Any], *, devices: Mapping[str, Any] | None
         If something is not a NodeCollection, is empty, or stands under two names.
     MissingExtraError
         Without NEST, which the extra ``nest`` brings.
-
-    Examples
-    --------
-    >>> import nest, ann_ckpt.nest  # doctest: +SKIP
-    >>> net = ann_ckpt.nest.network({"E": nest.Create("iaf_psc_exp", 80)})  # doctest: +SKIP
     """
     return NestNetwork(populations, devices or {})
 

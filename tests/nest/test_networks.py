@@ -34,7 +34,7 @@ def run(kind, threads, folder, *names):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[2])
 def folder(request, tmp_path_factory):
     """Files of all networks: saved, built from and saved, and loaded into what the script makes."""
     where = tmp_path_factory.mktemp(f"threads{request.param}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
-from ann_ckpt.adapters.nest.nodes import POSITION, LiveNodes, move
+from ann_ckpt.adapters.nest.nodes import POSITION, NestNodes, move
 from ann_ckpt.adapters.nest.simulator import METADATA
 from ann_ckpt.adapters.nest.synapses import WEIGHT
 from ann_ckpt.errors import SimulatorError, printable
@@ -111,12 +111,12 @@ def _nodes(nest: Any, state: NetworkState, about: Mapping[str, Any]) -> dict[str
 
 
 def _set(network: NestNetwork, stored: PopulationState) -> None:
-    live = LiveNodes(network, stored.name)
+    live = NestNodes(network, stored.name)
     values = {name: stored[name] for name in stored}
     if (why := live.refuse({n: v for n, v in values.items() if n != POSITION})) is not None:
         raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
     live.set(values)
-    live = LiveNodes(network, stored.name)
+    live = NestNodes(network, stored.name)
     if (why := live.refuse_dynamics(stored.dynamics)) is not None:
         raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
     live.set_dynamics(stored.dynamics)

@@ -108,13 +108,15 @@ class NestNetwork:
 
     def check_alive(self) -> None:
         """Raise an error if the kernel was reset since."""
-        size = int(kernel().network_size)
-        last = max(nodes[-1].global_id for nodes in self.nodes.values()) if self.nodes else 0
-        if last > size:
+        nest = kernel()
+        try:
+            for nodes in self.nodes.values():
+                nodes[-1].get("global_id")
+        except nest.NESTError as error:
             raise SimulatorError(
-                f"the kernel has {size} nodes, and the network names node {last}",
-                details={"hint": "the kernel was reset; name the network's nodes again"},
-            )
+                "the kernel was reset, and the nodes that the network names are gone",
+                details={"hint": "ann_ckpt.nest.network names new ones"},
+            ) from error
 
     # --- time ---------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from ann_ckpt.adapters.nest.network import Given, NestNetwork, kernel
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, PopulationState, Resume, TypeInfo
 
-__all__ = ["LiveNodes", "base_model", "lists_of", "move", "per_node"]
+__all__ = ["NestNodes", "base_model", "lists_of", "move", "per_node"]
 
 POSITION = "position"
 """Where a neuron stands in space; NEST gives it when it makes the neuron."""
@@ -94,7 +94,7 @@ def _settable(base: str, names: Mapping[str, Any]) -> frozenset[str]:
     return _SETTABLE[base]
 
 
-class LiveNodes:
+class NestNodes:
     """One NodeCollection under its name.
 
     Parameters
@@ -360,7 +360,7 @@ def move(network: NestNetwork, step: int) -> None:
     """Let a network stand at another step; the kernel's clock stays, and devices are set by it."""
     if network.offset == step - network.kernel_step:
         return
-    devices = [LiveNodes(network, name) for name in network.devices]
+    devices = [NestNodes(network, name) for name in network.devices]
     network.offset = step - network.kernel_step
     for device in devices:
         device.shift()

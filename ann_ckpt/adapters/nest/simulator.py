@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
-from ann_ckpt.adapters.nest.nodes import LiveNodes, move
-from ann_ckpt.adapters.nest.synapses import LiveSynapses, live_synapses
+from ann_ckpt.adapters.nest.nodes import NestNodes, move
+from ann_ckpt.adapters.nest.synapses import NestSynapses, live_synapses
 from ann_ckpt.adapters.protocol import Clock, Owner, Reading
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import (
@@ -53,7 +53,7 @@ class NestSimulator:
                 details={"hint": "threads are supported: nest.local_num_threads"},
             )
         self.network = network
-        self._read: dict[str, LiveSynapses] = {}
+        self._read: dict[str, NestSynapses] = {}
         self._read_at = -1.0
 
     @property
@@ -66,7 +66,7 @@ class NestSimulator:
     def read(self, selection: Selection = EVERYTHING) -> Reading:
         """Return the selected part of the network, with notes on what is not saved."""
         network, nest = self.network, kernel()
-        nodes = {name: LiveNodes(network, name) for name in network.nodes}
+        nodes = {name: NestNodes(network, name) for name in network.nodes}
         synapses, unnamed = live_synapses(network) if selection.projections else ({}, 0)
         self._read, self._read_at = synapses, kernel().biological_time
         sizes = {name: one.size for name, one in nodes.items()}
@@ -88,7 +88,7 @@ class NestSimulator:
         """Return the step, and its length in ms."""
         return Clock(self.network.step, float(kernel().resolution))
 
-    def _kernel(self, nodes: Mapping[str, LiveNodes]) -> dict[str, Any]:
+    def _kernel(self, nodes: Mapping[str, NestNodes]) -> dict[str, Any]:
         """Return what a kernel has to be given before the network can be made in it."""
         nest = kernel()
         return {
@@ -107,7 +107,7 @@ class NestSimulator:
             },
         }
 
-    def _notes(self, nodes: Mapping[str, LiveNodes], unnamed: int) -> Iterator[Note]:
+    def _notes(self, nodes: Mapping[str, NestNodes], unnamed: int) -> Iterator[Note]:
         named, there = sum(one.size for one in nodes.values()), int(kernel().network_size)
         if named < there:
             yield Note("", f"{there - named} nodes of the kernel have no name here; they are not saved")
@@ -121,7 +121,7 @@ class NestSimulator:
 
     # --- setting ------------------------------------------------------------------------
 
-    def _synapses(self, name: str) -> LiveSynapses:
+    def _synapses(self, name: str) -> NestSynapses:
         if self._read_at != kernel().biological_time or name not in self._read:
             self._read, _ = live_synapses(self.network)
             self._read_at = kernel().biological_time
@@ -140,7 +140,7 @@ class NestSimulator:
     def refuse_values(self, stored: Owner, values: Mapping[str, Array]) -> str | None:
         """Say what NEST itself says of the values, tried on a copy of the model."""
         if isinstance(stored, PopulationState):
-            return LiveNodes(self.network, stored.name).refuse(values)
+            return NestNodes(self.network, stored.name).refuse(values)
         if isinstance(stored, ProjectionState):
             return self._synapses(stored.name).refuse(values)
         return None
@@ -148,13 +148,13 @@ class NestSimulator:
     def set_attributes(self, stored: PopulationState | ProjectionState, values: Mapping[str, Array]) -> None:
         """Set all values of one object together."""
         if isinstance(stored, PopulationState):
-            LiveNodes(self.network, stored.name).set(values)
+            NestNodes(self.network, stored.name).set(values)
         else:
             self._synapses(stored.name).set(self.network, values)
 
     def set_population_attribute(self, population: str, attribute: str, values: Array) -> None:
         """Set one attribute of all neurons."""
-        LiveNodes(self.network, population).set({attribute: values})
+        NestNodes(self.network, population).set({attribute: values})
 
     def set_projection_attribute(self, projection: str, attribute: str, values: Array) -> None:
         """Set one attribute of synapses, given in rows."""
@@ -186,13 +186,13 @@ class NestSimulator:
     def refuse_dynamics(self, stored: Owner) -> str | None:
         """Say why lists of events do not fit the nodes of the name of ``stored``."""
         if isinstance(stored, PopulationState):
-            return LiveNodes(self.network, stored.name).refuse_dynamics(stored.dynamics)
+            return NestNodes(self.network, stored.name).refuse_dynamics(stored.dynamics)
         return "only generators have lists of events" if stored.dynamics else None
 
     def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
         """Set lists of events."""
         if isinstance(stored, PopulationState):
-            LiveNodes(self.network, stored.name).set_dynamics(dynamics)
+            NestNodes(self.network, stored.name).set_dynamics(dynamics)
 
     def reseed(self, seed: int) -> None:
         """Give the kernel a new seed."""
@@ -215,8 +215,8 @@ class NestSimulator:
         return self.network.call_every(period, call)
 
 
-def _resume_of(part: LiveNodes | LiveSynapses) -> Resume:
-    if isinstance(part, LiveSynapses):
+def _resume_of(part: NestNodes | NestSynapses) -> Resume:
+    if isinstance(part, NestSynapses):
         return Resume(_APPROXIMATE, ("spikes on their way",))
     if part.is_device:
         return Resume(_APPROXIMATE, ("what the generator keeps to itself",))
@@ -224,7 +224,7 @@ def _resume_of(part: LiveNodes | LiveSynapses) -> Resume:
     return Resume(_APPROXIMATE, ("refractory countdowns", *hidden))
 
 
-def _recorded(part: LiveNodes) -> list[str]:
+def _recorded(part: NestNodes) -> list[str]:
     return [str(name) for name in part.nodes[0].get("record_from")]
 
 

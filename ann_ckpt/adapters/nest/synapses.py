@@ -29,7 +29,7 @@ from ann_ckpt.model import (
     TypeInfo,
 )
 
-__all__ = ["WEIGHT", "LiveSynapses", "Names", "live_synapses"]
+__all__ = ["WEIGHT", "NestSynapses", "NodeNames", "live_synapses"]
 
 WEIGHT = "w"
 _BLOCK = 20_000
@@ -49,7 +49,7 @@ _TAKEN: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NodeNames:
     """Who a node is: which of the named populations, and which of its neurons."""
 
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ class Names:
         return found
 
     @classmethod
-    def of(cls, network: NestNetwork) -> Names:
+    def of(cls, network: NestNetwork) -> NodeNames:
         """Look up every named node."""
         size = int(kernel().network_size) + 1
         owner, rank = np.full(size, -1, np.int32), np.zeros(size, np.int32)
@@ -82,7 +82,7 @@ class Names:
         return cls(tuple(network.nodes), owner, rank, ask, more)
 
 
-class LiveSynapses:
+class NestSynapses:
     """The synapses between two populations that are of one model and end at one receptor.
 
     Parameters
@@ -209,7 +209,7 @@ class LiveSynapses:
             return
         pre, post = network.nodes[self.pre], network.nodes[self.post]
         connections = kernel().GetConnections(pre, post, self.model)
-        names = Names.of(network)
+        names = NodeNames.of(network)
         places = self._places(connections, names)
         for start in range(0, len(connections), _BLOCK):
             part = places[start : start + _BLOCK]
@@ -223,7 +223,7 @@ class LiveSynapses:
                 chosen.set(given_each)
         self.columns |= {name: _compact(np.array(v)) for name, v in own.items()}
 
-    def _places(self, connections: Any, names: Names) -> NDArray[np.int64]:
+    def _places(self, connections: Any, names: NodeNames) -> NDArray[np.int64]:
         """For each connection as NEST gives them now: its place in the rows; -1 for other receptors."""
         found = _read(connections, _ENDS)
         mine = np.flatnonzero(names.receptors(found) == self.receptor)
@@ -240,10 +240,10 @@ def steps_of(delays: NDArray[Any]) -> NDArray[np.int32]:
     return steps
 
 
-def live_synapses(network: NestNetwork) -> tuple[dict[str, LiveSynapses], int]:
+def live_synapses(network: NestNetwork) -> tuple[dict[str, NestSynapses], int]:
     """Read all synapses; also return how many begin or end at nodes without a name."""
-    nest, names = kernel(), Names.of(network)
-    found: dict[tuple[int, int, str, int], LiveSynapses] = {}
+    nest, names = kernel(), NodeNames.of(network)
+    found: dict[tuple[int, int, str, int], NestSynapses] = {}
     unnamed = 0
     for model in nest.synapse_models:
         if not nest.GetDefaults(model)["num_connections"]:
@@ -258,7 +258,7 @@ def live_synapses(network: NestNetwork) -> tuple[dict[str, LiveSynapses], int]:
         unnamed += int(inside.size - np.count_nonzero(inside))
         for key, where in _groups(pre, post, names.receptors(columns), inside):
             found[key[0], key[1], model, key[2]] = _projection(names, key, model, columns, where)
-    made: dict[str, LiveSynapses] = {}
+    made: dict[str, NestSynapses] = {}
     for one in (found[key] for key in sorted(found)):
         if one.name in made:
             raise SimulatorError(f"two projections would be named {printable(one.name)!r}")
@@ -267,12 +267,12 @@ def live_synapses(network: NestNetwork) -> tuple[dict[str, LiveSynapses], int]:
 
 
 def _projection(
-    names: Names,
+    names: NodeNames,
     key: tuple[int, int, int],
     model: str,
     columns: Mapping[str, NDArray[Any]],
     where: NDArray[np.int64],
-) -> LiveSynapses:
+) -> NestSynapses:
     ends = names.names[key[0]], names.names[key[1]]
     name = f"{ends[0]}_to_{ends[1]}.{model}" + (f".{key[2]}" if key[2] else "")
     where = where[_row_order({n: columns[n][where] for n in _ENDS}, names)]
@@ -284,7 +284,7 @@ def _projection(
         for n, v in columns.items()
         if n not in _ENDS
     }
-    return LiveSynapses(name, ends, model, key[2], values, rows)
+    return NestSynapses(name, ends, model, key[2], values, rows)
 
 
 def _groups(
@@ -301,7 +301,7 @@ def _groups(
         yield (one, two, three), chosen[order[start:stop]]
 
 
-def _row_order(ends: Mapping[str, NDArray[Any]], names: Names) -> NDArray[np.int64]:
+def _row_order(ends: Mapping[str, NDArray[Any]], names: NodeNames) -> NDArray[np.int64]:
     """Return the order of rows: post, pre, thread, port."""
     post, pre = (names.rank[ends[n]] for n in ("target", "source"))
     return np.lexsort((ends["port"], ends["target_thread"], pre, post))
