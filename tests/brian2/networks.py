@@ -394,6 +394,19 @@ def brunel(seed):
     return Network(cells, background, excitatory, inhibitory)
 
 
+def gsl(seed):
+    """An integrator of the GNU Scientific Library, which remembers the length of its last step."""
+    brian2.seed(seed)
+    group = neurons(
+        equations="dv/dt = (25*mV - v + 5*mV*sin(u))/(10*ms) : volt\ndu/dt = (1 - 0.1*u)/(5*ms) : 1",
+        refractory=False,
+        method="gsl_rkf45",
+        method_options={"use_last_timestep": True, "save_failed_steps": True, "save_step_count": True},
+    )
+    group.u = "rand()*3"
+    return Network(group)
+
+
 NETWORKS = {
     made.__name__: made
     for made in (
@@ -411,8 +424,12 @@ NETWORKS = {
         vogels,
         digits,
         brunel,
+        gsl,
     )
 }
+
+COMPILED_ONLY = ("gsl",)
+"""What Brian2 cannot run without a compiler."""
 
 if hasattr(brian2, "EventClock"):
 
