@@ -14,8 +14,10 @@ from brian2 import ms, mV
 from click.testing import CliRunner
 
 import ann_ckpt
+from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.cli.main import cli
 from ann_ckpt.model.units import quantity, scaled
+from tests.brian2.networks import NETWORKS
 
 UNITS = [
     brian2.volt,
@@ -141,3 +143,78 @@ def test_diff_speaks_of_millivolts(file, tmp_path):
     assert "projections/synapses/pathway_delays/pre: 1.5 ms became 2. ms" in page
     assert ann_ckpt.diff(file, network).changed
     assert ann_ckpt.diff(tmp_path / "other.h5", network).same
+
+
+def test_parameters_are_written_and_read_with_their_units(file, tmp_path):
+    network = model()
+    path = tmp_path / "params.json"
+    ann_ckpt.save_parameters(path, network=network)
+    given = json.loads(path.read_text())
+    assert given["populations"] == {"cells": {"R": 0.0}}
+
+    given["populations"]["cells"] |= {"R": "50 Mohm", "I": [0.0, 1e-11, 2e-11, 3e-11]}
+    path.write_text(json.dumps(given))
+    ann_ckpt.load_parameters(path, network=network, global_only=False)
+    assert network["cells"].R_[:].item() == 50e6
+    assert network["cells"].I_[:].tolist() == [0.0, 1e-11, 2e-11, 3e-11]
+    assert "| cells | R | 50 | Mohm |" in said("params", "table", file, "--params", path)
+    assert "| cells | I | 0 to 30 | pA |" in said("params", "table", file, "--params", path)
+
+    given["populations"]["cells"]["R"] = "50 mV"
+    path.write_text(json.dumps(given))
+    with pytest.raises(ann_ckpt.errors.ParameterFileError, match="expected ohm, found mV"):
+        ann_ckpt.load_parameters(path, network=network)
+    assert network["cells"].R_[:].item() == 50e6
+
+
+SCRIPT = """
+import brian2
+from brian2 import ms, mV
+
+brian2.prefs.codegen.target = "numpy"
+tau = 9 * ms
+
+
+def build(seed=1, keeps=True):
+    brian2.seed(seed)
+    group = brian2.NeuronGroup(
+        10, "dv/dt = -v/tau + 5*mV*xi/tau**0.5 : volt", threshold="v > 5*mV", reset="v = 0*mV",
+        method="euler", name="cells",
+    )
+    synapses = brian2.Synapses(group, group, "w : volt", on_pre="v_post += w", name="synapses")
+    synapses.connect(p=0.5)
+    synapses.w = "rand()*mV"
+    synapses.delay = "rand()*2*ms"
+    kept = [0]
+
+    @brian2.network_operation(name="python")
+    def python():
+        kept[0] += 1
+        group.v_[0] += kept[0] * 1e-6
+
+    return brian2.Network(group, synapses, *([] if keeps else [python]))
+"""
+
+
+def test_verify_resume_proves_a_model_of_brian(tmp_path):
+    script = tmp_path / "model.py"
+    script.write_text(SCRIPT)
+    page = said("verify-resume", f"{script}:build", "--at", "2ms", "--for", "3ms", "--other", "seed=2")
+    assert "exact" in page
+    page = said("verify-resume", f"{script}:build", "--arg", "keeps=false", "--at", "2ms", "--for", "3ms")
+    assert "what Python code in python keeps" in page
+    assert "populations/cells/v" in page
+
+
+def test_all_that_is_computed_is_in_the_types():
+    state = simulator_for(NETWORKS["coupled"](1)).read().state
+    assert state.projections["gaps"].synapse_type.texts["summed gap_post"] == "g*(v_pre - v_post)"
+    assert state.populations["neurons"].neuron_type.texts["method"] == "exact"
+    state = simulator_for(NETWORKS["noisy"](1)).read().state
+    texts = state.populations["neurons"].neuron_type.texts
+    assert texts["regularly kick"] == "v += gain*rand()*mV"
+    assert texts["regularly toggle"] == "gain = 1 - gain"
+    assert texts["method"] == "euler"
+    group = brian2.NeuronGroup(2, "x : 1\ny = rand() + x : 1 (constant over dt)", name="group")
+    state = simulator_for(brian2.Network(group)).read().state
+    assert state.populations["group"].neuron_type.texts["constant over dt"] == "y = rand() + x"

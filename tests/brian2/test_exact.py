@@ -212,27 +212,3 @@ def test_a_version_that_nobody_tested_has_attributes_only(monkeypatch, tmp_path)
     assert np.array_equal(network["neurons"].v_[:], state.populations["neurons"]["v"])
     with pytest.raises(ann_ckpt.errors.MismatchError, match="tested versions"):
         ann_ckpt.load(tmp_path / "net.h5", network=plastic(2))
-
-
-def test_verify_resume_runs_a_model_of_brian(tmp_path):
-    script = tmp_path / "model.py"
-    script.write_text(
-        """
-import brian2
-from brian2 import ms, mV
-
-brian2.prefs.codegen.target = "numpy"
-tau = 9 * ms
-
-
-def build(seed=1):
-    brian2.seed(seed)
-    group = brian2.NeuronGroup(
-        10, "dv/dt = -v/tau + 5*mV*xi/tau**0.5 : volt", threshold="v > 5*mV", reset="v = 0*mV",
-        method="euler", name="cells",
-    )
-    return brian2.Network(group)
-"""
-    )
-    report = ann_ckpt.verify_resume(f"{script}:build", at=2.0, duration=3.0)
-    assert report.ok, str(report)

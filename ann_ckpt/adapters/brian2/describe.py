@@ -55,6 +55,7 @@ def population_type(group: Any, attributes: Mapping[str, Any], outside: Mapping[
         texts["refractory"] = str(group._refractory)
     if isinstance(getattr(group, "_rates", None), str):
         texts["rates"] = group._rates
+    texts |= _code_of_parts(group)
     return _type(group, texts, attributes, outside)
 
 
@@ -66,6 +67,7 @@ def synapse_type(synapses: Any, attributes: Mapping[str, Any], outside: Mapping[
     for pathway in synapses._pathways:
         event = "" if pathway.event == "spike" else f" of {pathway.event}"
         texts[f"{pathway.objname}, on {pathway.prepost}{event}"] = str(pathway.code)
+    texts |= _code_of_parts(synapses)
     return _type(synapses, texts, attributes, outside)
 
 
@@ -83,6 +85,26 @@ def _type(
         texts[f"constant {name}"] = text
     infos = {name: _info(variable) for name, variable in attributes.items()}
     return TypeInfo(type(group).__name__, texts=texts, attributes=infos)
+
+
+def _code_of_parts(group: Any) -> dict[str, str]:
+    """Return what else is computed: the method of integration, summed variables, code that runs regularly."""
+    from brian2 import CodeRunner
+    from brian2.groups.neurongroup import SubexpressionUpdater
+    from brian2.synapses.synapses import SummedVariableUpdater
+
+    method: Any = getattr(getattr(group, "state_updater", None), "method_choice", None)
+    names = [method] if isinstance(method, str) else method  # of several, the first that can
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    texts = {"method": ", ".join(names)} if named else {}
+    for part in sorted(group.contained_objects, key=lambda part: str(part.name)):
+        if isinstance(part, SummedVariableUpdater):
+            texts[f"summed {part.target_varname}"] = str(part.expression)
+        elif isinstance(part, SubexpressionUpdater):
+            texts["constant over dt"] = str(part.abstract_code)
+        elif type(part) is CodeRunner:
+            texts[f"regularly {part.name}"] = str(part.abstract_code)
+    return texts
 
 
 def _equations(group: Any) -> str:

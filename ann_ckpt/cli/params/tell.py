@@ -25,6 +25,7 @@ from ann_ckpt.cli.params.common import (
     write_text,
 )
 from ann_ckpt.errors import printable
+from ann_ckpt.model.units import scaled
 from ann_ckpt.params.api import plan_for
 from ann_ckpt.params.description import NetworkDescription, ParameterDescription, describe
 from ann_ckpt.params.diff import diff as differences
@@ -146,8 +147,7 @@ def _rows_of(network: NetworkDescription, changes: Sequence[Change] = ()) -> lis
         (
             printable(owner, 200),
             printable(parameter.name, 200),
-            _value(parameter, np.asarray(changed.get(path, parameter.values))),
-            printable(parameter.info.unit, 60),
+            *_value(parameter, np.asarray(changed.get(path, parameter.values))),
             printable(parameter.info.description, 500),
         )
         for owner, path, parameter in _parameters(network)
@@ -162,14 +162,18 @@ def _parameters(network: NetworkDescription) -> Iterator[tuple[str, tuple[str, .
         yield "constants", ("constants", constant.name), constant
 
 
-def _value(parameter: ParameterDescription, values: NDArray[Any]) -> str:
-    """Return one value as its digits, many by their range."""
+def _value(parameter: ParameterDescription, values: NDArray[Any]) -> tuple[str, str]:
+    """Return one value as its digits, many by their range, and the unit that shows them best."""
+    own = parameter.info.unit
     if not values.size:
-        return "none"
-    least, most = values.min(), values.max()
-    if parameter.is_global or least == most:
-        return _digits(parameter, values.reshape(-1)[0])
-    return f"{_digits(parameter, least)} to {_digits(parameter, most)}"
+        return "none", printable(own, 60)
+    ends = [values.reshape(-1)[0]]
+    if not parameter.is_global and values.min() != values.max():
+        ends = [values.min(), values.max()]
+    shown, unit = scaled(ends, own)
+    if unit and unit != own:
+        return " to ".join(f"{value:.15g}" for value in shown), printable(unit, 60)
+    return " to ".join(_digits(parameter, value) for value in ends), printable(unit, 60)
 
 
 def _digits(parameter: ParameterDescription, value: Any) -> str:
