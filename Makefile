@@ -62,7 +62,9 @@ test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.
 test-nest: $(NEST)/.dev  ## NEST 3.10
 	ANN_CKPT_NEEDS_NEST=1 $(call within,$(NEST)) python -m pytest $(WITH_NEST)
 
-brian2-all: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## the same with every network compiled by cython: half an hour the first time
+brian2-all: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## the same with every network compiled by cython, and GSL: half an hour the first time
+	@command -v gsl-config >/dev/null || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq install -y --no-install-recommends libgsl-dev >/dev/null; }
 	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest tests/brian2 -m ""
 	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest tests/brian2 -m "")
 

@@ -122,3 +122,18 @@ def test_what_cannot_be_right_is_refused(tmp_path):
         ann_ckpt.brian2.insert(brian2.device, tmp_path / "net.h5")
     with pytest.raises(SimulatorError, match="several threads"):
         ann_ckpt.brian2.capture(brian2.device)
+
+
+def test_the_normal_number_that_a_program_keeps_is_named(tmp_path):
+    standalone(tmp_path)
+    group = brian2.NeuronGroup(3, "dv/dt = -v/(10*ms) + xi/ms**0.5 : 1", method="euler", name="cells")
+    net = brian2.Network(group)
+    net.run(0.3 * ms)
+    brian2.device.build(directory=str(tmp_path), with_output=False)
+    state = ann_ckpt.brian2.capture(brian2.device)
+    assert state.resume.exactness is Exactness.APPROXIMATE
+    assert ("one stored normal number" if LEAVES_ALL else "random numbers and spikes under way") in str(
+        state.resume
+    )
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    assert ann_ckpt.read(tmp_path / "net.h5").resume == state.resume
