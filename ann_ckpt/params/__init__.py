@@ -11,7 +11,7 @@ from ann_ckpt.params.api import (
 from ann_ckpt.params.calls import NotWrittenWarning, load_parameters, save_parameters
 from ann_ckpt.params.diff import Difference, diff
 from ann_ckpt.params.file import ParameterFile, load, parse
-from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.findings import Finding, Findings
 from ann_ckpt.params.rules import RULES, Rule, Severity
 from ann_ckpt.params.schema.schema import Schema
 
@@ -19,6 +19,7 @@ __all__ = [
     "RULES",
     "Difference",
     "Finding",
+    "Findings",
     "IgnoredValueWarning",
     "NotWrittenWarning",
     "ParameterFile",

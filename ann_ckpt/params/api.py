@@ -16,7 +16,7 @@ from ann_ckpt.model import NetworkState
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.description import FREE, NetworkDescription, describe, live_of, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
-from ann_ckpt.params.findings import Finding, pointer
+from ann_ckpt.params.findings import Finding, Findings, pointer
 from ann_ckpt.params.plan import Change, change_live, changed_state, plan_changes
 from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
@@ -63,7 +63,7 @@ def validate(
     global_only: bool = False,
     engine: str = "auto",
     limit: int = MOST_FINDINGS,
-) -> list[Finding]:
+) -> Findings:
     """Return everything that is wrong with a parameter file, in the order of the file.
 
     Parameters
@@ -101,7 +101,7 @@ def validate(
     params.json:1:18: error[P102] unknown population 'inptu' (did you mean 'input'?)
     """
     checker = Checker(schema_of(target), engine=engine)
-    return list(checker.check(file_of(file), global_only=global_only, limit=limit).findings)
+    return Findings(checker.check(file_of(file), global_only=global_only, limit=limit).findings)
 
 
 def schema_for(network: Any = None, *, draft: str | int = "2020-12", net_id: int = 0) -> dict[str, Any]:

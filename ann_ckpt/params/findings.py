@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ann_ckpt.errors import printable
-from ann_ckpt.markup import card, facts
+from ann_ckpt.markup import card, facts, table
 from ann_ckpt.params.rules import RULES, Severity
 
-__all__ = ["Finding", "Related", "pointer", "quoted"]
+__all__ = ["Finding", "Findings", "Related", "pointer", "quoted"]
 
 _POINTER_LIMIT = 1000
+_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,25 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.severity}[{self.rule}] {self.message}"
+
+
+class Findings(list[Finding]):
+    """A list of findings that shows itself as a table in a notebook, and as lines elsewhere."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return card("no findings")
+        rows = [[f.place, f"{f.severity}: {f.rule}", f.message] for f in self[:_SHOWN]]
+        left = len(self) - len(rows)
+        more = f'<div class="ac-note">and {left:,} more</div>' if left else ""
+        return card(f"{len(self):,} findings", table(["in", "rule", "what"], rows), more)
+
+    def __repr__(self) -> str:
+        lines = [
+            *map(str, self[:_SHOWN]),
+            *([f"and {len(self) - _SHOWN:,} more"] if len(self) > _SHOWN else []),
+        ]
+        return "\n".join(lines) or "no findings"
 
 
 def pointer(path: tuple[str | int, ...]) -> str:

@@ -142,3 +142,13 @@ def test_exporting_takes_some_blocks_of_memory(tmp_path, format_):
     rows = "6_000" if format_ == "sonata" else "500"  # 6 million synapses as a text would take 10 s
     measured = run(f"ROWS, SIZE = {rows}, 1_000\n_resize()\n{EXPORT}", tmp_path / f"p.{format_}")
     assert measured["grown"] < 80 << 20
+
+
+@pytest.mark.parametrize(("format_", "rows"), [("parquet", 2_500), ("graphml", 300)])
+def test_twice_the_synapses_are_exported_in_the_same_memory(tmp_path, format_, rows):
+    """The file, or the arrays, of so many more would be 24 MB at least."""
+    grown = [
+        run(f"ROWS, SIZE = {n}, 1_000\n_resize()\n{EXPORT}", tmp_path / f"{n}.{format_}")["grown"]
+        for n in (rows, 2 * rows)
+    ]
+    assert grown[1] - grown[0] < 12 << 20

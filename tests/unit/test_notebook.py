@@ -137,6 +137,13 @@ def test_findings_are_shown(tmp_path: Path) -> None:
     assert findings
     for finding in findings:
         assert finding.rule in parsed(finding).text
+        assert finding.message in parsed(findings).text
+    assert repr(findings) == "\n".join(map(str, findings))
+    many = ann_ckpt.params.Findings(findings[:1] * 60)
+    assert "60 findings" in parsed(many).text
+    assert "and 10 more" in parsed(many).text
+    assert repr(many).endswith("and 10 more")
+    assert "no findings" in parsed(ann_ckpt.params.Findings()).text
 
 
 @pytest.fixture
