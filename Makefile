@@ -105,6 +105,7 @@ gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew, from the dem
 
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
+	$(if $(wildcard $(BRIAN)/bin/python),$(call within,$(BRIAN)) python -m benchmarks brian2 --json build/bench-brian2.jsonl)
 	$(IN) python -m benchmarks.requests
 
 bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, almost three hours; writes docs/benchmarks.md; RESUME=1 goes on
