@@ -346,7 +346,7 @@ class LiveProjection:
             return
         shortest, longest = _shortest(delays), _longest(delays)
         if shortest != longest and not self._delays_differ:
-            yield "it has a delay for each synapse, and the network was compiled with one for all"
+            yield "its synapses have different delays, and the network was compiled with one for all"
         if shortest < 1 and self._delays_differ:
             yield f"it has a delay of {shortest} steps; the shortest possible is 1"
         if longest > 1 and not self._has_delays:

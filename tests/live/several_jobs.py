@@ -1,0 +1,211 @@
+"""What workers do with copied networks and automatic names. ANNarchy 5.0 only."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ANNarchy as ann
+import numpy as np
+
+import ann_ckpt
+import ann_ckpt.annarchy
+import ann_ckpt.testing
+from ann_ckpt.adapters.simulators import simulator_for
+from tests.live.lab import without_arguments
+
+STEPS = 20
+
+
+def state_of(network: Any) -> ann_ckpt.NetworkState:
+    return ann_ckpt.testing.captured(simulator_for(network).read().state)
+
+
+def compiled(network: Any, name: str) -> list[str]:
+    """Compile with the instrumentation; answer what it warned of."""
+    place = Path(os.environ["LIVE_COMPILED"]) / name
+    with without_arguments(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ann_ckpt.annarchy.compile(network, directory=str(place), compiler_flags="-O0", silent=True)
+    return [str(w.message) for w in caught if issubclass(w.category, ann_ckpt.annarchy.SameNameWarning)]
+
+
+def said(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ann_ckpt.errors.CheckpointError as error:
+        return str(error)
+    return ""
+
+
+# --- copies and parallel runs ---
+
+
+class Noisy(ann.Network):  # type: ignore[misc]
+    """Noise, delays and learning, and other synapses with each seed."""
+
+    def __init__(self, level: float = 0.5) -> None:
+        cells = ann.Neuron(
+            "tau = 10.0 : population\nlevel = 0.5", "tau*dr/dt = -r + sum(exc) + level*Uniform(0, 1)"
+        )
+        self.one = self.create(8, cells, name="one")
+        self.one.level = level
+        self.two = self.create((2, 3), cells, name="two")
+        self.ff = self.connect(self.one, self.two, "exc", ann.Hebb(eta=0.01), name="ff")
+        weights, delays = ann.Uniform(0.0, 1.0), ann.Uniform(1.0, 4.0)
+        self.ff.fixed_probability(0.6, weights=weights, delays=delays)
+
+
+def run_and_save(net: Noisy, start: str, end: str) -> list[int]:
+    """One simulation of a parallel run: a file in the middle, another at the end."""
+    net.simulate(STEPS)
+    ann_ckpt.save(start, network=net)
+    net.simulate(STEPS)
+    ann_ckpt.save(end, network=net)
+    return [net.id, os.getpid()]
+
+
+def load_and_run(net: Noisy, start: str, end: str) -> list[str]:
+    """Go on from the middle."""
+    report = ann_ckpt.load(start, network=net)
+    net.simulate(STEPS)
+    ann_ckpt.save(end, network=net)
+    return [str(note) for note in report.rebuilt]
+
+
+def run_nameless(net: Noisy, start: str) -> str:
+    """Save without saying which network: the process that started the worker has one too."""
+    return said(lambda: ann_ckpt.save(start))
+
+
+def parallel(folder: str) -> dict[str, Any]:
+    """Save in each worker of a parallel run, resume in each worker of another."""
+    net = Noisy(level=0.5, seed=11)
+    compiled(net, "noisy")
+
+    def paths(name: str) -> list[str]:
+        return [str(Path(folder) / f"{name}-{number}.h5") for number in range(3)]
+
+    levels = [0.25, 0.5, 0.75]
+    start, end, again = map(paths, ("start", "end", "again"))
+    first = net.parallel_run(run_and_save, 3, 2, seeds=[1, 2, 3], start=start, end=end, level=levels)
+    rebuilt = net.parallel_run(load_and_run, 3, 2, seeds=[4, 5, 6], start=start, end=again, level=levels)
+    nameless = net.parallel_run(run_nameless, 1, 1, seeds=[1], start=[str(Path(folder) / "alone.h5")])
+    saved = [ann_ckpt.read(path) for path in start]
+    answer: dict[str, Any] = {
+        "levels": [np.unique(np.asarray(state.populations["one"]["level"])).tolist() for state in saved],
+        "seeds": [state.seed for state in saved],
+        "exact": [str(state.resume) for state in saved],
+        "rebuilt": rebuilt,
+        "processes": len({pid for _, pid in first} - {os.getpid()}),
+        "resumed": [_unlike(a, b) for a, b in zip(end, again, strict=True)],
+        "nameless": nameless,
+        "alike": _unlike(start[0], start[1]) == [],
+        "still": state_of(net).time_step,
+    }
+    return answer | _copied(net, Path(folder), start[1])
+
+
+def _unlike(a: str, b: str) -> list[str]:
+    return [p for p in ann_ckpt.differences(ann_ckpt.read(a), ann_ckpt.read(b)) if p != "seed"]
+
+
+def _copied(net: Noisy, folder: Path, start: str) -> dict[str, Any]:
+    """Copy the network: the copy is the one that is simulated, and the original is refused."""
+    copy = net.copy(level=0.75)
+    before = state_of(copy)
+    answer: dict[str, Any] = {
+        "original": said(lambda: ann_ckpt.save(folder / "original.h5", network=net)),
+        "loading": said(lambda: ann_ckpt.load(start, network=net)),
+        "none named": said(lambda: ann_ckpt.save(folder / "nameless.h5")),
+        "nothing moved": list(ann_ckpt.differences(before, state_of(copy))),
+    }
+    ann_ckpt.load(start, network=copy)
+    middle, stored = state_of(copy), ann_ckpt.read(start)
+    answer["loaded"] = [p for p in ann_ckpt.differences(stored, middle) if p != "seed"]
+    copy.simulate(STEPS)
+    ann_ckpt.save(folder / "copied.h5", network=copy)
+    answer["copy resumed"] = _unlike(str(folder / "copied.h5"), start.replace("start", "end"))
+    return answer
+
+
+# --- names ---
+
+
+def hybrid() -> ann.Network:
+    """Rates, spikes and back; a projection that is handed over keeps its number as its name."""
+    net = ann.Network(seed=3)
+    rate = ann.Neuron("base = 0.5", "tau = 10.0\ndr/dt = (base + sum(exc) - r) / tau")
+    source = net.create(4, rate)
+    trains = net.create(ann.PoissonPopulation(6, target="exc"))
+    target = net.create(3, rate)
+    last = net.create(3, rate)
+    net.connect(source, trains, "exc").all_to_all(20.0)
+    net.connect(ann.DecodingProjection(trains, target, "exc", window=10.0)).all_to_all(0.1)
+    net.connect(target, last, "exc").one_to_one(1.0)
+    return net
+
+
+def by_itself(folder: str) -> dict[str, Any]:
+    """Save a network of twins, load it back, and load it where the names are others."""
+    path = str(Path(folder) / "hybrid.h5")
+    net = hybrid()
+    answer: dict[str, Any] = {"told": compiled(net, "hybrid")}
+    net.simulate(30.0)
+    saved = state_of(net)
+    answer["skipped"] = [str(note) for note in ann_ckpt.save(path, network=net).skipped]
+    answer["names"] = {name: f"{p.pre} {p.post}" for name, p in saved.projections.items()}
+    answer["exact"] = str(saved.resume)
+    net.simulate(30.0)
+    ended = state_of(net)
+    ann_ckpt.load(path, network=net)
+    answer["loaded"] = list(ann_ckpt.differences(saved, state_of(net)))
+    net.simulate(30.0)
+    answer["resumed"] = list(ann_ckpt.differences(ended, state_of(net)))
+    for thing, name in zip(net.get_projections(), ("rates", "decoder", "last"), strict=True):
+        thing.name = name
+    for thing, name in zip(net.get_populations(), ("E0", "E1", "E2", "E3"), strict=True):
+        thing.name = name
+    answer["unnamed"] = said(lambda: ann_ckpt.load(path, network=net))
+    names = {"pop*": "E*"} | dict(zip(saved.projections, ("rates", "decoder", "last"), strict=True))
+    ann_ckpt.load(path, network=net, names=names)
+    now = state_of(net)
+    answer["mapped"] = [
+        f"{old}/{attribute}"
+        for old, new in zip(saved.projections, now.projections, strict=True)
+        for attribute in saved.projections[old]
+        if not np.array_equal(saved.projections[old][attribute], now.projections[new][attribute])
+    ]
+    answer["shifted"] = _shifted(net, path)
+    return answer
+
+
+def _shifted(net: ann.Network, path: str) -> dict[str, Any]:
+    """Load it into a network with the names that it has where the script makes one more population first."""
+    for number, thing in enumerate(net.get_populations(), start=1):
+        thing.name = f"pop{number}"
+    for thing, name in zip(net.get_projections(), ("proj0", "proj0", "proj2"), strict=True):
+        thing.name = name
+    net.simulate(5.0)
+    before = state_of(net)
+    answer: dict[str, Any] = {}
+    try:
+        ann_ckpt.load(path, network=net)
+    except ann_ckpt.errors.MismatchError as error:
+        answer["hint"] = error.details["hint"]
+    answer["moved"] = list(ann_ckpt.differences(before, state_of(net)))
+    suggested = eval(answer["hint"].partition("names=")[2])  # what a user would copy
+    answer["suggested"] = suggested
+    ann_ckpt.load(path, network=net, names=suggested)
+    stored, now = ann_ckpt.read(path), state_of(net)
+    answer["unlike"] = [
+        f"{old}/{attribute}"
+        for group in ("populations", "projections")
+        for old, thing in getattr(stored, group).items()
+        for attribute in thing
+        if not np.array_equal(thing[attribute], getattr(now, group)[suggested.get(old, old)][attribute])
+    ]
+    return answer
