@@ -20,7 +20,10 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState
+from ann_ckpt.cli.watch import _rate
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.store.catalog import CheckpointInfo, added_bytes
+from ann_ckpt.store.folder import Slot
 from tests.acceptance.conftest import Run
 
 WATCH = [sys.executable, "-c", "from ann_ckpt.cli import main; main()", "watch", "--poll", "0.05"]
@@ -70,10 +73,10 @@ def test_once_for_a_script(run: Run, store_folder: Path) -> None:
     answer = run("watch", store_folder, "populations/layer/r", "--once", "--json")
     assert answer.out.count("\n") == 1
     with CheckpointStore(store_folder) as store:
-        newest = store.checkpoints[-1]
+        newest, added = store.checkpoints[-1], added_bytes(store.checkpoints)
         values = np.asarray(store.latest.populations["layer"]["r"])
     assert answer.json | newest.to_dict() == answer.json
-    assert 0 < answer.json["bytes_added"] < answer.json["bytes"]
+    assert (answer.json["bytes_added"], answer.json["bytes"]) == (added[-1], sum(added))
     found = answer.json["attributes"]["populations/layer/r"]
     assert found["mean"] == values.mean()
     assert found["std"] == values.std()
@@ -211,3 +214,18 @@ def test_of_large_arrays_a_part_is_read(run: Run, tmp_path: Path) -> None:
     assert 8 * found["values"] <= 256 << 10
     assert abs(found["mean"]) < 0.1
     assert "a sample: " in run("watch", tmp_path / "run.ckpt", "--once").out
+
+
+def info(step: int, second: int, again: int = 0) -> CheckpointInfo:
+    slot = Slot(again, step)
+    created = f"2026-01-01T00:00:{second:02}+00:00"
+    return CheckpointInfo(slot.name, slot, "", step, float(step), None, created, 1024, {})
+
+
+def test_the_rate_is_that_of_the_last_saves() -> None:
+    infos = [info(1000 * n, 2 * n) for n in range(5)]
+    said = "a checkpoint every 2.0 s, 500 ms simulated in a second, 1.8 MiB in an hour"
+    assert _rate(infos, [1024] * 5) == said
+    # A run that began anew has another rate from there on, and none from its first checkpoint.
+    assert _rate([*infos, info(0, 10, 1)], [1024] * 6) == "not known from one checkpoint"
+    assert "every 10.0 s, 10 ms simulated" in _rate([*infos, info(0, 20, 1), info(100, 30, 1)], [1024] * 7)

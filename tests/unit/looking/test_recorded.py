@@ -49,6 +49,7 @@ def test_every_drawer_draws_both() -> None:
     for picture in pictures(network(), "recordings/M"):
         assert picture.x_label in svg(picture)
         assert len(drawn(picture, plain=True)) > 5
+    assert 'stroke-dasharray="4 3"' not in svg(pictures(network(), "recordings/M/spike")[0])
     lines = pictures(network(), "recordings/M/v")[0]
     assert svg(lines).count('stroke-width="1.4"') == 3
     # The neuron of rank 0 is below, in every drawing.
