@@ -121,8 +121,9 @@ bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-
 torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60 BITS=1/8
 	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600) --bits $(or $(BITS),1/1)
 
-models: $(VENV)/.dev $(VENV)/.tools  ## save and resume all published models of examples/models, some of which every test run does
-	$(IN) python -m pytest tests/models -m ""
+models: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev  ## save and resume all published models of examples/models, in both generations, and check that verify-resume finds what goes wrong
+	$(IN) python -m pytest tests/models tests/live -m models
+	$(IN48) python -m pytest tests/models -m models
 
 test-sonata: $(VENV)/.dev  ## import circuits that others published: test data in the sources of bluepysnap and libsonata
 	@mkdir -p build/sonata

@@ -40,6 +40,7 @@ collect_ignore = [
     "exact_networks.py",
     "jobs.py",
     "lab.py",
+    "left_out_jobs.py",
     "legacy_jobs.py",
     "networks.py",
     "params_jobs.py",

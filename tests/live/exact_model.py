@@ -21,6 +21,7 @@ def build() -> Any:
     stdp = ann.STDP(tau_plus=20.0, tau_minus=20.0, A_plus=0.01, A_minus=0.01, w_max=1.0)
     ring = network.connect(one, two, "exc", stdp, name="ring")
     ring.fixed_probability(0.5, weights=ann.Uniform(0.0, 0.5, rng=rng), delays=ann.Uniform(1.0, 6.0, rng=rng))
+    network.monitor(one, ["spike", "v"], name="cells")
     return network
 
 

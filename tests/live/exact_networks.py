@@ -23,6 +23,10 @@ NOISY = {
         r = pos(v) : max = 5.0
     """,
 }
+WATCHFUL = NOISY | {
+    "equations": NOISY["equations"].replace("mean(r)", "(max(r) + min(r) + norm1(r) + norm2(r))")
+}
+"""Looks at all of its population in the other ways that there are."""
 HUSHED = {
     "parameters": "tau = 10.0 : population\nbase = 0.5",
     "equations": """
@@ -39,6 +43,8 @@ TIRED = {
     "reset": "v = 0.0",
     "refractory": 3.0,
 }
+AXONS = TIRED | {"axon_spike": "v > 2.0"}
+"""Spikes of the axon besides those of the soma."""
 DRIFT = {
     "parameters": "eta = 0.01 : projection\nalpha = 8.0 : postsynaptic",
     "equations": """
@@ -96,6 +102,7 @@ def spike(seed: int) -> Lab:
     lab = Lab(dt=1.0, seed=seed)
     excitatory = lab.population("excitatory", 24, ann.Izhikevich)
     tired = lab.population("tired", 10, ann.Neuron(**TIRED))
+    lab.population("axons", 5, ann.Neuron(**AXONS)).I = lab.uniform(3.5, 8.0)
     excitatory.i_offset = lab.uniform(5.0, 12.0)
     tired.I = lab.uniform(3.5, 8.0)
     tired.compute_firing_rate(20.0)
@@ -284,7 +291,7 @@ def inputs(seed: int) -> Lab:
     net.connect(Pooling(feature, pooled, "exc", name="pooling")).pooling()
 
     tired = lab.population("tired", 5, ann.Neuron(**TIRED | {"spike": "(v > 3.0) and (t - t_last > 2.0)"}))
-    decoded = lab.population("decoded", 2, neuron)
+    decoded = lab.population("decoded", 2, ann.Neuron(**WATCHFUL))
     lab.special(
         lambda: ann.HomogeneousCorrelatedSpikeTrains(5, rates=300.0, corr=0.3, tau=10.0, name="correlated")
     )

@@ -16,7 +16,7 @@ from tests.live import exact_model
 
 COMMAND = Path(sys.executable).with_name("ann-ckpt")
 SCRIPT = Path(exact_model.__file__)
-MINUTES = 5
+MINUTES = 60
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,9 @@ def test_an_instrumented_model_is_exact(folder: Path) -> None:
     assert saved.time_step == 100
     ring = saved.projections["ring"].dynamics
     assert ring["_delayed_spikes"].size, "nothing was on its way, so that the run showed little"
+    recorded = ann_ckpt.read(folder / "resumed.h5").recordings["cells"]
+    assert len(recorded["v"]) == 150
+    assert len(recorded["spike"])
 
 
 def test_the_call_says_the_same(folder: Path) -> None:
@@ -67,3 +70,11 @@ def test_what_cannot_be_exact_is_named_with_its_size() -> None:
     assert "the largest difference is" in first["text"]
     said = {note["path"]: note["text"] for note in found["notes"]}
     assert "the spikes on their way" in said["projections/ring"]
+    assert said["recordings"].startswith("not compared: ")
+
+
+@pytest.mark.parametrize("copy", ["exported", "converted"])
+@pytest.mark.models
+def test_copies_of_a_file_resume_as_it_does(folder: Path, copy: str) -> None:
+    report = ann_ckpt.verify_resume(exact_model.build, at=100.0, duration=50.0, copy=copy, directory=folder)
+    assert report.ok, report
