@@ -1,12 +1,15 @@
-"""What workers do with copied networks and automatic names. ANNarchy 5.0 only."""
+"""What workers do with copied networks, automatic names and converted networks. ANNarchy 5.0 only."""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import ANNarchy as ann
 import numpy as np
@@ -209,3 +212,98 @@ def _shifted(net: ann.Network, path: str) -> dict[str, Any]:
         if not np.array_equal(thing[attribute], getattr(now, group)[suggested.get(old, old)][attribute])
     ]
     return answer
+
+
+# --- converted networks ---
+
+
+class _Layer:
+    """What the converter asks a layer of Keras for."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], *weights: Any, **config: Any) -> None:
+        self.name, self.output = name, SimpleNamespace(shape=(None, *shape))
+        self._weights, self._config = weights, config
+
+    def get_weights(self) -> tuple[Any, ...]:
+        return self._weights
+
+    def get_config(self) -> dict[str, Any]:
+        return self._config
+
+
+class InputLayer(_Layer):
+    pass
+
+
+class Dense(_Layer):
+    pass
+
+
+class Conv2D(_Layer):
+    pass
+
+
+class MaxPooling2D(_Layer):
+    pass
+
+
+class AveragePooling2D(_Layer):
+    pass
+
+
+class Flatten(_Layer):
+    pass
+
+
+def keras(seed: int) -> Any:
+    """Stand in for tensorflow, which the converter only reads one file with: layers with weights."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        InputLayer("input", (6, 6, 1)),
+        Conv2D("conv", (6, 6, 2), rng.uniform(-0.1, 0.5, (2, 2, 1, 2))),
+        MaxPooling2D("pool", (3, 3, 2), pool_size=(2, 2)),
+        Flatten("flat", (18,)),
+        Dense("hidden", (5,), rng.uniform(-0.1, 0.6, (18, 5))),
+        Dense("answer", (3,), rng.uniform(-0.1, 0.6, (5, 3))),
+    ]
+    kinds = {c.__name__: c for c in (InputLayer, Dense, Conv2D, MaxPooling2D, AveragePooling2D)}
+    models = SimpleNamespace(load_model=lambda _: SimpleNamespace(layers=layers))
+    return SimpleNamespace(keras=SimpleNamespace(layers=SimpleNamespace(**kinds), models=models))
+
+
+def converted(seed: int) -> Any:
+    from ANNarchy.extensions.ann_to_snn_conversion import ANNtoSNNConverter
+
+    converter = ANNtoSNNConverter(input_encoding="CPN", hidden_neuron="IaF", read_out="spike_count")
+    place = str(Path(os.environ["LIVE_COMPILED"]) / "converted")
+    reader = mock.patch.dict(sys.modules, {"tensorflow": keras(seed)})
+    with reader, without_arguments(), ann_ckpt.annarchy.instrument():
+        net = converter.load_keras_model("model.keras", directory=place, show_info=False)
+    net.get_populations()[0].rates = 100.0 * np.linspace(0.0, 1.0, 36).reshape(6, 6, 1)
+    return net
+
+
+def save_converted(start: str, end: str) -> dict[str, Any]:
+    """Save a converted network in the middle of an image, and at its end."""
+    net = converted(1)
+    net.simulate(60.0)
+    report = ann_ckpt.save(start, network=net)
+    net.simulate(60.0)
+    ann_ckpt.save(end, network=net)
+    spikes = sum(len(times) for times in net.get_monitors()[0].get("spike").values())
+    state = ann_ckpt.read(start)
+    return {
+        "skipped": [str(note) for note in report.skipped],
+        "exact": {n: str(p.resume) for g in (state.populations, state.projections) for n, p in g.items()},
+        "spikes": spikes,
+    }
+
+
+def load_converted(start: str, loaded: str, end: str) -> list[str]:
+    """Load it into one of another model of the same layers, and go on."""
+    net = converted(2)
+    report = ann_ckpt.load(start, network=net)
+    ann_ckpt.save(loaded, network=net)
+    net.simulate(60.0)
+    ann_ckpt.save(end, network=net)
+    return [str(note) for note in (*report.notes, *report.rebuilt)]

@@ -1,4 +1,4 @@
-"""Copied networks and those of parallel runs, names that ANNarchy gives twice."""
+"""Copied networks and those of parallel runs, names that ANNarchy gives twice, converted networks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ann_ckpt
 from tests.live.conftest import Run
 
 Answers = dict[str, Any]
@@ -80,3 +81,16 @@ def test_when_only_automatic_numbers_have_shifted_the_mapping_is_suggested_and_f
     assert found["moved"] == []
     assert found["suggested"] == {f"pop{number}": f"pop{number + 1}" for number in range(4)}
     assert found["unlike"] == []
+
+
+def test_a_converted_network_goes_on_exactly(run: Run, tmp_path: Path) -> None:
+    """From ANNarchy's converter, which is handed layers; loaded into one with other weights and filters."""
+    start, end, loaded, resumed = (str(tmp_path / f"{name}.h5") for name in "abcd")
+    found = run("several_jobs.save_converted", start=start, end=end)
+    assert found["skipped"] == []
+    assert set(found["exact"].values()) == {"exact"}
+    assert found["spikes"] > 0
+    run("several_jobs.load_converted", start=start, loaded=loaded, end=resumed)
+    for one, other in ((start, loaded), (end, resumed)):
+        unlike = ann_ckpt.differences(ann_ckpt.read(one), ann_ckpt.read(other))
+        assert [path for path in unlike if path != "seed"] == []
