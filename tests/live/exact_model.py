@@ -25,6 +25,14 @@ def build() -> Any:
     return network
 
 
+def trial(network: Any) -> None:
+    """Show something for a while, and rest."""
+    network.get_population("one").i_offset = 9.0
+    network.simulate(25.0)
+    network.get_population("one").i_offset = 0.0
+    network.simulate(10.0)
+
+
 def plain() -> Any:
     """Return the same, compiled without the instrumentation: what is on its way cannot be kept."""
     network = build()

@@ -73,6 +73,22 @@ def test_what_cannot_be_exact_is_named_with_its_size() -> None:
     assert said["recordings"].startswith("not compared: ")
 
 
+def test_a_save_inside_a_call_from_a_pruned_copy_in_two_processes(folder: Path) -> None:
+    report = ann_ckpt.verify_resume(
+        exact_model.build,
+        at=2,
+        duration=2,
+        run="trial",
+        inside=30.0,
+        copy="pruned",
+        restarts=2,
+        directory=folder,
+    )
+    assert report.ok, report
+    steps = [ann_ckpt.read(folder / f"{name}.h5").time_step for name in ("saved", "restart-1", "resumed")]
+    assert steps == [100, 105, 140]
+
+
 @pytest.mark.parametrize("copy", ["exported", "converted"])
 @pytest.mark.models
 def test_copies_of_a_file_resume_as_it_does(folder: Path, copy: str) -> None:
