@@ -24,7 +24,7 @@ def small(threads=1, seed=5):
     spec = {"weight": nest.random.uniform(0.1, 0.2), "delay": nest.random.uniform(1.0, 4.0)}
     rule = {"rule": "fixed_indegree", "indegree": 5, "allow_multapses": False}
     nest.Connect(cells, cells, rule, spec)
-    nest.Connect(noise, cells, syn_spec={"weight": 0.5})
+    nest.Connect(noise, cells, syn_spec={"weight": 0.5, "delay": 1.0})
     return ann_ckpt.nest.network({"cells": cells}, devices={"noise": noise})
 
 
@@ -59,12 +59,13 @@ def test_checkpoints_do_not_change_a_run(tmp_path):
     nest.Simulate(40.0)
     through = network.populations["cells"].V_m
     network = small()
-    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "w") as store, store.every(7, network=network):
+    assert nest.min_delay == 1.0
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "w") as store, store.every(7.7, network=network):
         network.simulate(40.0)
     assert network.populations["cells"].V_m == through
     with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "r") as store:
         steps = [checkpoint.time_step for checkpoint in store]
-    assert steps == [70, 140, 210, 280, 350]
+    assert steps == [80, 160, 240, 310, 390]  # where the slices end that 7.7, 15.4, ... ms are in
 
 
 def test_a_run_is_resumed_from_a_store(tmp_path):
@@ -91,6 +92,20 @@ def test_other_synapses_are_refused_with_the_reason(tmp_path):
     network = small(seed=6)
     before = by_key()
     with pytest.raises(MismatchError, match="one by one"):
+        ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert by_key() == before
+
+
+def test_delays_that_a_running_kernel_does_not_take_are_refused(tmp_path):
+    """It has settled on the shortest and the longest one."""
+    network = small()
+    network.simulate(1.0)
+    state = simulator_for(network).read().state.in_memory()
+    name = "cells_to_cells.static_synapse"
+    far = replace(state.projections[name], delays=np.asarray(state.projections[name].delays) + 40)
+    ann_ckpt.write(replace(state, projections={**state.projections, name: far}), tmp_path / "net.h5")
+    before = by_key()
+    with pytest.raises(MismatchError, match="a kernel takes no others"):
         ann_ckpt.load(tmp_path / "net.h5", network=network)
     assert by_key() == before
 

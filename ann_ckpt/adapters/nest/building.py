@@ -111,11 +111,10 @@ def _nodes(nest: Any, state: NetworkState, about: Mapping[str, Any]) -> dict[str
 
 
 def _set(network: NestNetwork, stored: PopulationState) -> None:
-    live = NestNodes(network, stored.name)
-    values = {name: stored[name] for name in stored}
-    if (why := live.refuse({n: v for n, v in values.items() if n != POSITION})) is not None:
-        raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
-    live.set(values)
+    """Give nodes their values; what NEST refuses is an error of its own, and the kernel is emptied."""
+    NestNodes(network, stored.name).set({name: stored[name] for name in stored})
+    if not stored.dynamics:
+        return
     live = NestNodes(network, stored.name)
     if (why := live.refuse_dynamics(stored.dynamics)) is not None:
         raise SimulatorError(f"populations/{printable(stored.name)}: {why}")
