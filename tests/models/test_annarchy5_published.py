@@ -47,7 +47,10 @@ def together(dt: float, folder: Path, build: str = "build", **more: Any) -> tupl
         directory=folder,
     )
     saved, ended = (ann_ckpt.read(folder / f"{which}.h5") for which in ("saved", "ended"))
-    check_that_all_moved(saved, ended)
+    if build == "build":
+        check_that_all_moved(saved, ended)
+    else:  # what a schedule shows may be the same at both times, and where it stands cannot be seen
+        assert set(names) <= {model_of(path) for path in ann_ckpt.differences(saved, ended)}
     return report, saved
 
 
@@ -90,7 +93,7 @@ def test_two_threads_in_single_precision_are_exact_where_they_do_not_race(dt: fl
     assert all(reasons == {RACE} for reasons in said.values()), said
 
 
-@pytest.mark.parametrize("dt", SHORT)
+@pytest.mark.parametrize("dt", STEPS)
 @pytest.mark.models
 def test_without_instrumentation_what_is_called_exact_is(dt: float, tmp_path: Path) -> None:
     report, saved = together(dt, tmp_path, "plain")
