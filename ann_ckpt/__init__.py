@@ -23,6 +23,7 @@ from ann_ckpt.model import (
     Exactness,
     Locality,
     NetworkState,
+    Part,
     PopulationState,
     ProjectionState,
     Recording,
@@ -35,6 +36,7 @@ from ann_ckpt.params.calls import load_parameters, save_parameters
 from ann_ckpt.resume.verify import verify_resume
 from ann_ckpt.runs import runs
 from ann_ckpt.selection import Selection
+from ann_ckpt.store.mirror import pull, push
 from ann_ckpt.store.pruning import Retention
 from ann_ckpt.store.store import CheckpointStore
 
@@ -50,6 +52,7 @@ __all__ = [
     "LazyProjection",
     "Locality",
     "NetworkState",
+    "Part",
     "PopulationState",
     "ProjectionState",
     "Recording",
@@ -69,6 +72,8 @@ __all__ = [
     "load",
     "load_parameters",
     "params",
+    "pull",
+    "push",
     "read",
     "reports",
     "runs",

@@ -34,7 +34,7 @@ from ann_ckpt.threads import Threads
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-__all__ = ["Listed", "RemoteBytes", "is_there", "listed", "open_objects"]
+__all__ = ["Listed", "RemoteBytes", "explained", "is_there", "listed", "open_objects", "place"]
 
 _PAGE = 32 << 10
 """Bytes that are kept or forgotten together."""
@@ -229,13 +229,13 @@ class RemoteBytes:
 
     def _get(self, start: int, stop: int) -> bytes:
         """Fetch one range; only the first may reach beyond the end."""
-        store, key = _place(self.address)
+        store, key = place(self.address)
         import obstore
 
         options: Any = {"range": (start, stop)}
         if self._pin is not None and self._pin.tag is not None:
             options["if_match"] = self._pin.tag
-        with _explained(self.address, opened=self._pin is not None):
+        with explained(self.address, opened=self._pin is not None):
             answer = obstore.get(store, key, options=options)
             found = answer.meta
             pin = _Pin(found["size"], found.get("e_tag"), found.get("version"), str(found["last_modified"]))
@@ -332,11 +332,11 @@ def listed(folder: Address) -> list[Listed]:
     NotReadableError
         If the server lists nothing, as most web servers do.
     """
-    store, key = _place(folder)
+    store, key = place(folder)
     import obstore
 
     try:
-        with _explained(folder, opened=True):
+        with explained(folder, opened=True):
             found = obstore.list_with_delimiter(store, prefix=f"{key}/")["objects"]
     except FileMissingError:
         return []
@@ -367,18 +367,18 @@ def is_there(address: Address) -> bool:
     NotReadableError
         If the server does not say.
     """
-    store, key = _place(address)
+    store, key = place(address)
     import obstore
 
     try:
-        with _explained(address, opened=False):
+        with explained(address, opened=False):
             obstore.head(store, key)
     except FileMissingError:
         return False
     return True
 
 
-def _place(address: Address) -> tuple[ObjectStore, str]:
+def place(address: Address) -> tuple[ObjectStore, str]:
     """Return the store in which an object is, and its name there.
 
     Raises
@@ -443,7 +443,7 @@ def _store(scheme: str, root: str, query: str, _: tuple[tuple[str, str], ...]) -
     return made
 
 
-class _explained:  # noqa: N801  (reads as a verb)
+class explained:  # noqa: N801  (reads as a verb)
     """Convert what obstore raises to errors of this package."""
 
     def __init__(self, address: Address, *, opened: bool) -> None:

@@ -10,6 +10,7 @@ from ann_ckpt.resume.report import ResumeReport
 from ann_ckpt.runs import Run, Runs
 from ann_ckpt.store.background import BackgroundSave
 from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.mirror import TransferReport
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 
@@ -37,6 +38,7 @@ __all__ = [
     "StoreReport",
     "SynapseChange",
     "Synapses",
+    "TransferReport",
     "ValueChange",
     "VerifyReport",
 ]

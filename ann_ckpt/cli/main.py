@@ -212,6 +212,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("ann_ckpt.cli.store:add", "Add checkpoint files to a store."),
         "prune": ("ann_ckpt.cli.store:prune", "Remove checkpoints from a store."),
         "gc": ("ann_ckpt.cli.store:gc", "Remove from a store what no checkpoint needs."),
+        "push": ("ann_ckpt.cli.mirror:push", "Send what is missing of a store to a bucket."),
+        "pull": ("ann_ckpt.cli.mirror:pull", "Fetch what is missing of a store from a bucket."),
         "unlock": ("ann_ckpt.cli.store:unlock", "Say who holds the locks of a store, and remove them."),
     },
     "Batch systems": {

@@ -16,6 +16,7 @@ from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import Holder, break_lock, holder_of
+from ann_ckpt.store.ranks import rank_locks
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.store import CheckpointStore
 
@@ -59,6 +60,7 @@ def unlock(store: str, *, yes: bool, force: bool, as_json: bool) -> None:
     folder = StoreFolder(Path(store))
     folder.settings()
     holders = [h for path in (folder.writer_lock, folder.change_lock) if (h := holder_of(path)) is not None]
+    holders += [h for path in rank_locks(folder) if (h := holder_of(path)) is not None]
     if not as_json:
         emit(*(_line(holder) for holder in holders) if holders else ["the store is not locked"])
     willing = holders if force else [holder for holder in holders if not holder.alive]

@@ -185,7 +185,7 @@ def compare_networks(
 
 
 def _populations(found: Differences, path: str, a: PopulationState, b: PopulationState) -> None:
-    found.fields(path, a, b, ("geometry", "neuron_type", "resume"))
+    found.fields(path, a, b, ("geometry", "part", "neuron_type", "resume"))
     found.arrays(f"{path}/dynamics", a.dynamics, b.dynamics)
     for place, one, other in found.attributes(path, a, b):
         found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))

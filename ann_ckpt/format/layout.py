@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 FORMAT = "ann_ckpt"
-VERSION = (1, 5)
+VERSION = (1, 6)
 """Major and minor. A reader takes any minor version of its major one."""
 PLAIN_VERSION = (1, 2)
 """Written where nothing that came later is in a file."""
@@ -66,6 +66,7 @@ RECORDINGS = "recordings"
 # Inside one population or projection.
 A_TYPE = "type"
 A_GEOMETRY = "geometry"
+A_PART = "part"
 A_PRE = "pre"
 A_POST = "post"
 A_TARGET = "target"
@@ -162,7 +163,7 @@ UNKNOWN_ENCODING = Encoding(0)
 ROOT_ATTRIBUTES = frozenset((A_FORMAT, A_VERSION, A_CREATED, A_TIME_STEP, A_DT, A_SEED, A_RESEEDED, A_TAG))
 """Those that the index has a digest of; others may be added by anybody."""
 GROUP_ATTRIBUTES = frozenset(
-    (A_TYPE, A_GEOMETRY, A_PRE, A_POST, A_TARGET, A_PRE_SIZE, A_POST_SIZE, A_DELAY, A_ROWS, A_PARTIAL)
+    (A_TYPE, A_GEOMETRY, A_PART, A_PRE, A_POST, A_TARGET, A_PRE_SIZE, A_POST_SIZE, A_DELAY, A_ROWS, A_PARTIAL)
 )
 """The same for all other groups."""
 

@@ -158,6 +158,8 @@ def plan_file(
 def _since(entry: FileEntry) -> int:
     """Return the minor version that something came with; 0 for what was there from the first."""
     group, *rest = entry.path.split("/")
+    if isinstance(entry, GroupEntry) and layout.A_PART in entry.attributes:
+        return 6
     if isinstance(entry, GroupEntry) and (
         layout.A_PARTIAL in entry.attributes
         or np.size(entry.attributes.get(layout.A_GEOMETRY, 0)) > _AXES_TO_4
@@ -205,6 +207,8 @@ class _Planner:
 
     def _population(self, path: str, population: PopulationState) -> Iterator[FileEntry]:
         attributes = {layout.A_GEOMETRY: np.array(population.geometry, np.int64)}
+        if population.part is not None:
+            attributes[layout.A_PART] = np.array((population.part.first, population.part.whole), np.int64)
         yield GroupEntry(path, attributes | self._type(population.neuron_type))
         yield from self._attributes(path, population, len(population.geometry))
 

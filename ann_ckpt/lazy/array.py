@@ -17,6 +17,7 @@ from ann_ckpt.format import layout
 from ann_ckpt.format.checked import PARALLEL_BYTES, CheckedArray, SharedReader, reading_threads
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.format.reader import FileReader
+from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.lazy.indexing import groups_of, pick
 from ann_ckpt.model import exchange
 from ann_ckpt.report import human_bytes
@@ -106,11 +107,15 @@ class LazyArray(NDArrayOperatorsMixin):
         records : structured array, shape (n_blocks,)
             Entries and digest of each; where these are equal, values are.
         """
+        array = self._layout()
+        return None if array is None else (array.block_starts, array.blocks)
+
+    def _layout(self) -> SharedArray | None:
+        """Return the blocks and pieces of an array in a store; None for any other array."""
         self._check_open()
         if self._reader.index[self._path].encoding != layout.E_SHARED:
             return None
-        array = self._reader.layout_of(self._path)
-        return array.block_starts, array.blocks
+        return self._reader.layout_of(self._path)
 
     def __len__(self) -> int:
         if not self.shape:

@@ -29,7 +29,7 @@ from ann_ckpt.lazy.attributes import (
 )
 from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
-from ann_ckpt.model import Array, NetworkState, Recording, Resume, Series, TypeInfo, metadata_from_json
+from ann_ckpt.model import Array, NetworkState, Part, Recording, Resume, Series, TypeInfo, metadata_from_json
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.state import recordings_of
 from ann_ckpt.report import human_bytes
@@ -372,6 +372,7 @@ class Checkpoint:
                 tuple(int(n) for n in header[layout.A_GEOMETRY]),
                 resume=self._resume_of(layout.POPULATIONS, name),
                 neuron_type=self._type(header),
+                part=_part(header),
                 pickled=lambda: (operator.getitem, (self.populations, name)),
             )
 
@@ -420,6 +421,14 @@ class Checkpoint:
             if not isinstance(value, dict):
                 raise TypeError("expected a JSON object")
             return value
+
+
+def _part(header: Mapping[str, Any]) -> Part | None:
+    """Which neurons of a population are in the file; None for all of them."""
+    if layout.A_PART not in header:
+        return None
+    first, whole = (int(n) for n in header[layout.A_PART])
+    return Part(first, whole)
 
 
 def _reopened(path: str, digest: str) -> Checkpoint:

@@ -15,7 +15,7 @@ from ann_ckpt.lazy.attributes import (
     attributes_of,
     dynamics_of,
 )
-from ann_ckpt.model import PopulationState, Resume, TypeInfo
+from ann_ckpt.model import Part, PopulationState, Resume, TypeInfo
 from ann_ckpt.model.exchange import optional
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ class LazyPopulation(PopulationState):
         *,
         resume: Resume | None,
         neuron_type: TypeInfo | None,
+        part: Part | None,
         pickled: Callable[[], tuple[Any, ...]],
     ) -> Self:
         """Open a population of a file; of its attributes, nothing is read."""
         path = f"{layout.POPULATIONS}/{layout.escape(name)}"
-        population = cls(name, geometry, resume=resume, neuron_type=neuron_type)
+        population = cls(name, geometry, resume=resume, neuron_type=neuron_type, part=part)
         for group in (layout.PARAMETERS, layout.VARIABLES):
             attributes = attributes_of(reader, path, group, population._settle)
             object.__setattr__(population, group, attributes)
@@ -81,6 +82,7 @@ class LazyPopulation(PopulationState):
             dynamics=arrays(self.dynamics),
             resume=self.resume,
             neuron_type=self.neuron_type,
+            part=self.part,
         )
 
     def _repr_html_(self) -> str:

@@ -17,7 +17,7 @@ from ann_ckpt.model.plain import metadata_from_json, metadata_to_json, plain_met
 from ann_ckpt.model.recordings import Recording, Series
 from ann_ckpt.model.rows import Dendrite, RowAccess, Synapses
 from ann_ckpt.model.state import NetworkState, differences
-from ann_ckpt.model.types import AttributeInfo, Exactness, Resume, TypeInfo
+from ann_ckpt.model.types import AttributeInfo, Exactness, Part, Resume, TypeInfo
 
 __all__ = [
     "Array",
@@ -28,6 +28,7 @@ __all__ = [
     "Exactness",
     "Locality",
     "NetworkState",
+    "Part",
     "PopulationState",
     "ProjectionState",
     "Recording",

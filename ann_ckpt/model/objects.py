@@ -36,7 +36,7 @@ from ann_ckpt.model.plain import (
     whole,
 )
 from ann_ckpt.model.rows import RowAccess, take
-from ann_ckpt.model.types import Exactness, Resume, TypeInfo
+from ann_ckpt.model.types import Exactness, Part, Resume, TypeInfo
 
 __all__ = ["PopulationState", "ProjectionState"]
 
@@ -160,8 +160,10 @@ class PopulationState(_WithAttributes, exchange.Tabular):
     """One population at one instant."""
 
     geometry: tuple[int, ...]
-    """Neurons along each axis, of which there are 1 to 32."""
+    """Neurons along each axis, of which there are 1 to 32; of a part, those that are here."""
     neuron_type: TypeInfo | None = field(default=None, kw_only=True)
+    part: Part | None = field(default=None, kw_only=True)
+    """Which neurons are here, where other processes have the others; None if all are."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", check_text("the name of a population", self.name))
@@ -175,12 +177,20 @@ class PopulationState(_WithAttributes, exchange.Tabular):
                 f"{self._title}: geometry {printable(self.geometry, 200)} is not 1 to {MOST_AXES} lengths of "
                 "at least 0"
             )
+        check_kind(f"{self._title}: part", self.part, Part | None)
+        if self.part is not None and self.part.first + self.geometry[0] > self.part.whole:
+            raise StateError(f"{self._title}: {self.part} cannot have {self.geometry[0]} entries")
         self._settle_attributes()
 
     @property
     def size(self) -> int:
-        """Number of neurons."""
+        """Number of neurons; of a part, of those that are here."""
         return math.prod(self.geometry)
+
+    @property
+    def whole_size(self) -> int:
+        """Number of neurons of the whole population, of which this may be a part."""
+        return self.size if self.part is None else self.part.whole * math.prod(self.geometry[1:])
 
     def to_frame(self, attributes: Iterable[str] | None = None) -> Any:
         """Return a :class:`pandas.DataFrame` with one row per neuron; the index is its rank.

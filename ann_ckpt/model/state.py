@@ -5,13 +5,15 @@ Every source yields it and every sink takes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ann_ckpt.errors import ObjectNotFoundError, StateError, printable
+from ann_ckpt.model import parts
 from ann_ckpt.model.arrays import Array, identical_values
 from ann_ckpt.model.objects import (
     PopulationState,
@@ -164,16 +166,109 @@ class NetworkState:
             return self
         return replace(self, projections=kept, resume=without_rows(self.resume))
 
+    # --- Parts, of several processes ----------------------------------------------
+
+    def part(self, rank: int, ranks: int) -> NetworkState:
+        """Return what falls to one of several processes: as many neurons as to any other, if that can be.
+
+        Parameters
+        ----------
+        rank, ranks : int
+            Which process, counted from 0, of how many.
+
+        Raises
+        ------
+        StateError
+            If there is no such process, or this is a part already.
+        """
+        if not 0 <= rank < ranks:
+            raise StateError(f"there is no rank {rank} of {ranks}", details={"expected": "0 <= rank < ranks"})
+        return self.cut({n: parts.share(p.geometry[0], rank, ranks) for n, p in self.populations.items()})
+
+    def cut(self, neurons: Mapping[str, tuple[int, int]]) -> NetworkState:
+        """Return a network that has of some populations only a range of neurons, with their dendrites.
+
+        Ranks of neurons stay those of the whole network. What the simulator carries from step to step
+        is left out, where there is some, because nobody else knows which of it is whose.
+
+        Parameters
+        ----------
+        neurons : mapping
+            By population, where they begin and end along the first axis of its geometry.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no such population.
+        StateError
+            If one is a part already, or has not as many neurons.
+        """
+        cut = {n: parts.cut_population(self.population(n), *ends) for n, ends in neurons.items()}
+        ranks = {}
+        for name, (first, last) in neurons.items():
+            each = math.prod(cut[name].geometry[1:])
+            ranks[name] = (first * each, last * each)
+        projections = {
+            n: parts.cut_projection(p, *ranks[p.post]) if p.post in ranks else p
+            for n, p in self.projections.items()
+        }
+        return replace(self, populations={**self.populations, **cut}, projections=projections)
+
+    @staticmethod
+    def joined(states: Sequence[NetworkState]) -> NetworkState:
+        """Return the whole network that some parts make up; arrays that are lazy stay so.
+
+        Metadata are those of the first. What the simulator carries from step to step is kept
+        where no two parts differ in it.
+
+        Parameters
+        ----------
+        states : sequence of NetworkState
+            At least one, in any order.
+
+        Raises
+        ------
+        StateError, ConnectivityError
+            If they are of different steps, overlap, leave neurons out, or disagree on what has no rows.
+        """
+        first = states[0]
+        for name in ("time_step", "dt", "reseeded"):
+            if len(found := {getattr(state, name) for state in states}) > 1:
+                shown = ", ".join(sorted(map(str, found)))
+                raise StateError(f"the parts of the network differ in {name}", details={"found": shown})
+        for state in states[1:]:
+            if any(_mappings("constants", first.constants, state.constants, _values)):
+                raise StateError("the parts of the network have different constants")
+        recordings = [name for state in states for name in state.recordings]
+        if len(set(recordings)) < len(recordings):
+            raise StateError("two parts of the network have recordings of the same name")
+        populations = _grouped(states, "populations")
+        divided = {n for n, some in populations.items() if any(p.part is not None for p in some)}
+        dynamics = parts.joined_dynamics([state.dynamics for state in states])
+        same = dynamics is not None and all(state.resume == first.resume for state in states)
+        return replace(
+            first,
+            populations={n: parts.join_populations(some) for n, some in populations.items()},
+            projections={
+                n: parts.join_projections(some, divided=some[0].post in divided)
+                for n, some in _grouped(states, "projections").items()
+            },
+            recordings={n: r for state in states for n, r in state.recordings.items()},
+            dynamics=dynamics or {},
+            resume=first.resume if same else parts.DIVIDED,
+            seed=first.seed if len({state.seed for state in states}) == 1 else None,
+        )
+
     def _check_ends(self, projection: ProjectionState) -> None:
         """A projection's ends fit the populations that are here; a partial state may lack them."""
         for side in ("pre", "post"):
             population = self.populations.get(getattr(projection, side))
             size = getattr(projection, f"{side}_size")
-            if population is not None and size not in (None, population.size):
+            if population is not None and size not in (None, population.whole_size):
                 raise StateError(
                     f"projection {printable(projection.name)!r} has its {side} population "
                     f"{printable(population.name)!r} for {size} neurons",
-                    details={"expected": f"{population.size}, the population's own size"},
+                    details={"expected": f"{population.whole_size}, the population's own size"},
                 )
 
 
@@ -184,6 +279,15 @@ def recordings_of(
     paths = {"", *(f"populations/{name}" for name in populations)}
     paths |= {f"projections/{name}" for name in projections}
     return {name: recording for name, recording in recordings.items() if recording.of in paths}
+
+
+def _grouped(states: Sequence[NetworkState], group: str) -> dict[str, list[Any]]:
+    """Populations or projections by name, of each those of all states that have it."""
+    found: dict[str, list[Any]] = {}
+    for state in states:
+        for name, member in getattr(state, group).items():
+            found.setdefault(name, []).append(member)
+    return found
 
 
 _PARTLY = Resume(Exactness.APPROXIMATE, ("attributes that were not selected",))
@@ -269,7 +373,7 @@ def _attribute(path: str, a: Any, b: Any) -> Iterator[str]:
 
 
 def _populations(path: str, a: PopulationState, b: PopulationState) -> Iterator[str]:
-    if a.geometry != b.geometry:
+    if (a.geometry, a.part) != (b.geometry, b.part):
         yield f"{path}/geometry"
     if a.neuron_type != b.neuron_type:
         yield f"{path}/neuron_type"

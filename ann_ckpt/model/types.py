@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ann_ckpt.errors import StateError, printable
-from ann_ckpt.model.plain import bound, check_kind, check_text, mapping
+from ann_ckpt.model.plain import bound, check_kind, check_text, mapping, whole
 
-__all__ = ["AttributeInfo", "Exactness", "Resume", "TypeInfo"]
+__all__ = ["AttributeInfo", "Exactness", "Part", "Resume", "TypeInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,17 @@ class Resume:
 
     def __str__(self) -> str:
         return f"{self.exactness}: {', '.join(self.reasons)}" if self.reasons else str(self.exactness)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which neurons of a population are here, of a network that several processes have together."""
+
+    first: int
+    """Where they begin along the first axis of the whole population's geometry."""
+    whole: int
+    """Length of that axis."""
+
+    def __post_init__(self) -> None:
+        for name in ("first", "whole"):
+            object.__setattr__(self, name, whole(f"the part of a population: {name}", getattr(self, name)))

@@ -18,7 +18,7 @@ class Bucket:
     """The checkpoints of a store in a bucket, or on a web server; objects are found from each of them."""
 
     def __init__(self, address: Address) -> None:
-        self._address = address
+        self.address = address
         self._listed: dict[Slot, Listed] = {}
         self.path = address.shown
         """The address, for messages."""
@@ -31,7 +31,7 @@ class Bucket:
         NotReadableError
             If the server lists nothing, or does not answer.
         """
-        found = listed(self._address.at(f"{self._address.key}/checkpoints"))
+        found = listed(self.address.at(f"{self.address.key}/checkpoints"))
         named = {Slot.parse(one.name.removesuffix(".h5")): one for one in found if one.name.endswith(".h5")}
         self._listed = {slot: one for slot, one in named.items() if slot is not None}
         slots = (slot for slot in self._listed if step in (None, slot.step))
@@ -42,8 +42,12 @@ class Bucket:
         return True
 
     def checkpoint_path(self, slot: Slot) -> str:
+        """Address of a checkpoint as text."""
+        return str(self.checkpoint_address(slot))
+
+    def checkpoint_address(self, slot: Slot) -> Address:
         """Address of a checkpoint."""
-        return str(self._address.at(f"{self._address.key}/checkpoints/{slot.name}.h5"))
+        return self.address.at(f"{self.address.key}/checkpoints/{slot.name}.h5")
 
     def status(self, slot: Slot) -> tuple[object, int]:
         """What tells a checkpoint's file from another one, and its size, as they were listed last."""

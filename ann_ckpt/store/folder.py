@@ -34,6 +34,8 @@ __all__ = [
     "StoreFolder",
     "check_tag",
     "is_step",
+    "parse_settings",
+    "settings_text",
     "split_store_path",
     "store_target",
 ]
@@ -130,6 +132,19 @@ class StoreFolder:
         return self.path / "objects"
 
     @property
+    def shards(self) -> Path:
+        """What processes have that save together: parts of checkpoints to be, and locks."""
+        return self.path / "shards"
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """NUL bytes behind what names an object are so many, or more by multiples of the second number.
+
+        So no two processes that save at the same time give an object the same name.
+        """
+        return 0, 1
+
+    @property
     def unswept(self) -> Path:
         """Marker file: present while files remain that could not be removed."""
         return self.path / "unswept"
@@ -173,7 +188,7 @@ class StoreFolder:
 
     def leftovers(self) -> Iterator[Path]:
         """Temporary files; with the change lock held, no process is writing them."""
-        for folder in (self.objects, self.checkpoints, self.path):
+        for folder in (self.objects, self.checkpoints, self.shards, self.path):
             yield from (folder / name for name in self._names(folder) if _LEFTOVER.fullmatch(name))
 
     def object_files(self) -> Iterator[Path]:
@@ -214,7 +229,7 @@ class StoreFolder:
         UnsafeFileError, NotReadableError
             If one of the two is a link, or no folder.
         """
-        for folder in (self.checkpoints, self.objects):
+        for folder in (self.checkpoints, self.objects, self.shards):
             with contextlib.suppress(FileMissingError):
                 check_folder(folder)
 
@@ -252,9 +267,8 @@ class StoreFolder:
                 self._check_unfinished()
             make_folders(Path(os.path.realpath(self.path)))
         self.complete()
-        text = json.dumps({"format": _FORMAT, "version": _VERSION, **settings}, indent=2)
         with atomic_write(self.settings_path) as temporary:
-            temporary.write_text(f"{text}\n", encoding="utf-8")
+            temporary.write_text(settings_text(settings), encoding="utf-8")
 
     def complete(self) -> None:
         """Create missing folders in the store: copies may leave out empty ones.
@@ -342,19 +356,29 @@ class StoreFolder:
             text = read_small(self.settings_path, _SETTINGS_BYTES)
         except FileMissingError as error:
             raise FileMissingError("the store does not exist", where=where) from error
-        try:
-            found = json.loads(text.decode())
-        except (ValueError, RecursionError) as error:
-            raise CorruptFileError("store.json is not JSON", where=where) from error
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise UnknownFormatError("store.json does not belong to a store of this package", where=where)
-        if found.get("version") != _VERSION:
-            raise FormatVersionError(
-                f"the store has format version {printable(found.get('version'))}",
-                details={"reads": f"version {_VERSION}", "hint": "update ann_ckpt"},
-                where=where,
-            )
-        return found
+        return parse_settings(text, where)
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    """Return what ``store.json`` holds."""
+    return json.dumps({"format": _FORMAT, "version": _VERSION, **settings}, indent=2) + "\n"
+
+
+def parse_settings(text: bytes, where: str) -> dict[str, Any]:
+    """Return what ``store.json`` says; raises as :meth:`StoreFolder.settings` does."""
+    try:
+        found = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise CorruptFileError("store.json is not JSON", where=where) from error
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise UnknownFormatError("store.json does not belong to a store of this package", where=where)
+    if found.get("version") != _VERSION:
+        raise FormatVersionError(
+            f"the store has format version {printable(found.get('version'))}",
+            details={"reads": f"version {_VERSION}", "hint": "update ann_ckpt"},
+            where=where,
+        )
+    return found
 
 
 def _is_visible(name: str) -> bool:

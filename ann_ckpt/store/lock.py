@@ -276,7 +276,8 @@ class FileLock:
 
     def _refusal(self, holder: dict[str, Any], hint: str = "") -> LockedError:
         found = _holder(self._path, holder)
-        unlock = f"`ann-ckpt unlock {shlex.quote(printable(self._path.parent, 400))}`"
+        folder = self._path.parent.parent if self._path.parent.name == "shards" else self._path.parent
+        unlock = f"`ann-ckpt unlock {shlex.quote(printable(folder, 400))}`"
         if found.job is not None and (hint or found.host != socket.gethostname()):
             advice = f"`{found.job.lookup}` shows that job; if it is gone: {unlock}"
         elif hint or (holder and found.host != socket.gethostname()):

@@ -309,20 +309,22 @@ class Placement:
             )
         ]
 
-    @property
-    def object_name(self) -> str:
+    def object_name(self, share: tuple[int, int] = (0, 1)) -> str:
         """Name of the object that the fresh blocks make up: a digest of type, shape and block records.
 
         An array that grows by what it has already needs an object more with the same values: no range of an
-        object is in an array twice. So the name is another one then.
+        object is in an array twice. So the name is another one then, and with another ``share``, see
+        :attr:`~ann_ckpt.store.folder.StoreFolder.share`.
         """
+        first, step = share
         shape = "x".join(str(n) for n in self._shape[1:])
         hasher = xxhash.xxh3_128(f"{self._dtype.newbyteorder('<').str} {shape}\0".encode())
         for records, found in zip(self._records, self._found, strict=True):
             hasher.update(records[found == ABSENT].view(np.uint8).data)
         linked = {name for name, _, _ in self._pieces}
+        hasher.update(bytes(first))
         while (name := hasher.hexdigest()) in linked:
-            hasher.update(b"\0")
+            hasher.update(bytes(step))
         return name
 
     def layout(self, fresh: StoredObject | None) -> SharedArray:

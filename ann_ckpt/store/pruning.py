@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ann_ckpt.durable import fsync_folder
-from ann_ckpt.errors import CheckpointError, CorruptFileError, NotWritableError, OptionError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    CorruptFileError,
+    FileMissingError,
+    NotWritableError,
+    OptionError,
+    printable,
+)
 from ann_ckpt.report import Note, count
-from ann_ckpt.store.catalog import CheckpointInfo
+from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.ranks import lock_ranks, shards_in_use, shards_of
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.session import Session
@@ -100,6 +108,9 @@ def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str
                 where=info.path,
             )
         needed.update(info.objects)
+    for shard in shards_in_use(folder):
+        with contextlib.suppress(FileMissingError), open_inside(folder.shards / shard.name) as checkpoint:
+            needed.update(checkpoint.objects)
     found = {}
     for path in folder.object_files():
         if path.stem not in needed:
@@ -129,7 +140,9 @@ def collect(folder: StoreFolder, objects: Collection[str]) -> None:
     NotWritableError
         If the system refuses.
     """
-    _remove([*folder.leftovers(), *(folder.object_path(name) for name in objects)])
+    used = {shard.name for shard in shards_in_use(folder)}
+    shards = [folder.shards / shard.name for shard in shards_of(folder) if shard.name not in used]
+    _remove([*shards, *folder.leftovers(), *(folder.object_path(name) for name in objects)])
 
 
 def _remove(doomed: Sequence[Path]) -> None:
@@ -186,6 +199,7 @@ class Upkeep(SeriesView):
         self._writable = writable
         self._patience = _PATIENCE if wait is None else wait
         self._change = FileLock(self._folder.change_lock, "changes the store")
+        """Held while this process saves, or removes; of several that save together, each has its own."""
         self._marked = False
         """Whether another file of ours, durable already, tells of an interrupted change."""
         self._unclean = False
@@ -227,7 +241,8 @@ class Upkeep(SeriesView):
             )
         self._folder.check_writable()
         with self._session.entered(), ExitStack() as cleanup:
-            self._enter_change(cleanup)
+            self._session.take_turn(cleanup)
+            self._lock_all(cleanup, self._patience)
             report = self._doom(rules, dry_run=False)
             self._swept()
             return report
@@ -262,8 +277,16 @@ class Upkeep(SeriesView):
 
     def _lock_change(self, cleanup: ExitStack) -> None:
         """Keep other processes from changing the store until ``cleanup`` ends."""
-        died = self._change.acquire(wait=self._patience, durable=not self._marked)
-        cleanup.callback(self._change.release)
+        self._lock(self._change, cleanup, self._patience)
+
+    def _lock_all(self, cleanup: ExitStack, wait: float) -> None:
+        """Keep all other processes from changing the store, those too that save together."""
+        self._lock(FileLock(self._folder.change_lock, "changes the store"), cleanup, wait)
+        lock_ranks(self._folder, cleanup, wait=wait)
+
+    def _lock(self, lock: FileLock, cleanup: ExitStack, wait: float) -> None:
+        died = lock.acquire(wait=wait, durable=not self._marked)
+        cleanup.callback(lock.release)
         self._folder.check_folders()
         self._unclean |= died or os.path.lexists(self._folder.unswept)
 

@@ -22,7 +22,7 @@ from ann_ckpt.store.lock import FileLock
 
 __all__ = ["Session"]
 
-_SESSIONS: weakref.WeakValueDictionary[tuple[int, int], Session] = weakref.WeakValueDictionary()
+_SESSIONS: weakref.WeakValueDictionary[tuple[int, ...], Session] = weakref.WeakValueDictionary()
 _AT_WORK = threading.RLock()
 """Held while a session is looked up, joined or left; a signal handler may interrupt its own thread."""
 
@@ -63,7 +63,7 @@ class Session:
             status = folder.path.stat()
         except OSError as error:
             raise FileMissingError("the store does not exist", where=printable(folder.path, 400)) from error
-        key = (status.st_dev, status.st_ino)
+        key = (status.st_dev, status.st_ino, *folder.share)
         with _AT_WORK:
             found = _SESSIONS.get(key)
             if found is not None and not found._stands_at(status):

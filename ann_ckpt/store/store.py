@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import weakref
@@ -24,18 +25,22 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format import chunking
+from ann_ckpt.format.chunking import Compression
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
+from ann_ckpt.store.assembly import Assembly, own_share
 from ann_ckpt.store.autosave import Autosaving
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, InlineExecutor
 from ann_ckpt.store.folder import Slot, check_tag
 from ann_ckpt.store.forked import Child, ChildDiedError, refuse_fork
 from ann_ckpt.store.job import Job
+from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.opening import PathLike, open_checkpoint
 from ann_ckpt.store.pruning import Retention, collect, remove
+from ann_ckpt.store.ranks import RankFolder, check_no_ranks, check_ranks
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.session import Session
 from ann_ckpt.store.writer import Remembered, SeriesWriter, Snapshot
@@ -48,6 +53,9 @@ __all__ = [
 
 Mode = Literal["r", "a", "w", "prune"]
 _MODES = ("r", "a", "w", "prune")
+_LOG = logging.getLogger("ann_ckpt")
+_LOOKED_AT = 2.0
+"""Seconds to wait for the lock of one of several processes."""
 _SavingChild = tuple[Child[tuple[StoreReport, Remembered]], list[Slot]]
 """A child that saves, and the newest checkpoint at the time of the fork, if there was one."""
 
@@ -75,6 +83,9 @@ class CheckpointStore(Autosaving):
     monitors : bool
         Every save, whoever asks for it, keeps what monitors hold, and :meth:`resume` lets them go
         on from there; see ``docs/recordings.md``.
+    rank, ranks : int, optional
+        Which process this is, of how many that save together, with ``a`` only. Each writes its part
+        of the network, and a checkpoint is there once all have; see ``docs/store.md``.
 
     Raises
     ------
@@ -100,13 +111,21 @@ class CheckpointStore(Autosaving):
         retention: Retention | None = None,
         wait: float | None = None,
         monitors: bool = False,
+        rank: int | None = None,
+        ranks: int | None = None,
     ) -> None:
+        together = check_ranks(rank, ranks)
         super().__init__(path, writable=mode != "r", wait=wait)
         if mode not in _MODES:
             known = ", ".join(map(repr, _MODES))
             raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
         if compression is not None:
             chunking.compression(compression)
+        if together is not None and mode != "a":
+            raise OptionError(f"rank= and ranks= are for mode='a', not {mode!r}")
+        self._ours = None if together is None else RankFolder(self._folder.path, *together)
+        self._assembly: Assembly | None = None
+        self._prunable = False
         self.mode: Mode = mode
         self.retention = retention
         self.monitors = monitors
@@ -130,21 +149,31 @@ class CheckpointStore(Autosaving):
         settings = self._folder.settings()
         self._folder.check_writable()
         self._folder.make_durable()
-        session = Session.of(self._folder)
+        if self._ours is not None:
+            self._ours.complete()
+        session = Session.of(self._ours or self._folder)
         with session.entered(), ExitStack() as turn:
             session.take_turn(turn)
-            self._unclean = session.join(self._member, wait=wait)
+            # Of several processes that come at once, each looks at the locks of the others for a moment.
+            self._unclean = session.join(
+                self._member, wait=wait if self._ours is None else max(wait, _LOOKED_AT)
+            )
             self._marked = True
             self._leave = weakref.finalize(self, session.leave, self._member)
             self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
             try:
-                self._await_orphan()
+                if self._ours is None:
+                    self._await_orphan()
                 if self.mode == "w":
                     self._empty(compression or "auto")
                     session.forget_checkpoints()
                     settings = self._folder.settings()
-                chosen = compression or settings.get("compression", "auto")
-                self._writer = SeriesWriter(self._folder, chunking.compression(str(chosen)))
+                chosen = chunking.compression(str(compression or settings.get("compression", "auto")))
+                if self._ours is None:
+                    check_no_ranks(self._folder)
+                else:
+                    self._join(self._ours, chosen, wait)
+                self._writer = SeriesWriter(self._ours or self._folder, chosen)
                 session.add_writer(self._writer)
                 self._joined = session
             except BaseException:
@@ -156,6 +185,15 @@ class CheckpointStore(Autosaving):
         if os.path.lexists(self._folder.change_lock):
             with ExitStack() as cleanup:
                 self._lock_change(cleanup)
+
+    def _join(self, ours: RankFolder, compression: Compression, wait: float) -> None:
+        """Become one of several processes that save together."""
+        self._ours, new = ours.join(died=self._unclean, wait=wait)
+        self._change = FileLock(self._ours.change_lock, "changes the store")
+        self._assembly = Assembly(self._ours, compression)
+        slots = self._folder.slots()
+        if new:
+            self._ours.discard_shards(before=slots[-1] if slots else None, of_others=True)
 
     def _empty(self, compression: str) -> None:
         """Remove every checkpoint."""
@@ -325,7 +363,7 @@ class CheckpointStore(Autosaving):
                 metadata=metadata,
                 monitors=self.monitors if monitors is None else monitors,
             )
-            snapshot = Snapshot(reading, now(), provenance(origin) | self._circumstances(), tag)
+            snapshot = Snapshot(self._share(reading), now(), provenance(origin) | self._circumstances(), tag)
             simulator = None
             if origin is not None and not isinstance(network, Checkpoint):
                 simulator = simulator_for(network, net_id)
@@ -343,14 +381,20 @@ class CheckpointStore(Autosaving):
         with self._entered() as writer, ExitStack() as turn:
             self._session.take_turn(turn)
             reading, origin = live_reading(network, net_id, EVERYTHING, monitors=self.monitors)
-            return writer.plan(Snapshot(reading, now(), provenance(origin)))
+            return writer.plan(Snapshot(self._share(reading), now(), provenance(origin)))
+
+    def _share(self, reading: Reading) -> Reading:
+        """Return what this process writes of a network: all, unless several save together."""
+        if self._ours is None:
+            return reading
+        return Reading(own_share(reading.state, self._ours.rank, self._ours.ranks), reading.notes)
 
     def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:
         """Add a checkpoint file, with its own date, provenance and, unless given here, tag."""
         with self._entered() as writer, open_checkpoint(path) as checkpoint:
             name = tag if tag is not None else checkpoint.tag
             snapshot = Snapshot(
-                Reading(checkpoint.state(lazy=True)),
+                self._share(Reading(checkpoint.state(lazy=True))),
                 checkpoint.created,
                 checkpoint.provenance,
                 None if name is None else check_tag(name),
@@ -369,9 +413,11 @@ class CheckpointStore(Autosaving):
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
         pending = BackgroundSave()
         with ExitStack() as entering:
+            if self._ours is not None:
+                entering.callback(self._retain_together)
             self._enter_change(entering)
             self._check_commit()  # another thread may have closed it meanwhile
-            notes = self._sweep()
+            notes = self._sweep() if self._ours is None else ()
             child = self._fork(writer, snapshot, simulator, background, pending)
             cleanup = entering.pop_all()
         if background is not None:  # what is on its way is not saved a second time
@@ -379,7 +425,13 @@ class CheckpointStore(Autosaving):
             cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
 
         def finish(report: StoreReport) -> None:
-            pruned, more = self._retain()
+            if self._assembly is None:
+                pruned, more = self._retain()
+            else:
+                pruned, more = (), ()
+                own = Slot.parse(report.name)
+                if own is not None and self._assembly.complete(own, wait=self._patience):
+                    self._prunable = True
             self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
@@ -432,7 +484,9 @@ class CheckpointStore(Autosaving):
         if background is None or background.way == "copy":
             pending.because = "" if background is None else "it was asked for"
             return None
-        why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
+        why: str | None = "several processes save together"
+        if self._ours is None:
+            why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
         if why is None:
             before = self._folder.slots()[-1:]
             # Of the two locks the child holds this one only: whoever opens the store after this process was
@@ -519,6 +573,8 @@ class CheckpointStore(Autosaving):
         """See to it that this process still is the one that saves: a callback may have forked, or closed."""
         self._check_writer()
         self._session.check(self._member)
+        if self._ours is not None:
+            self._ours.check_start()
 
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
         self.settle()
@@ -541,6 +597,16 @@ class CheckpointStore(Autosaving):
         background = self._background
         if background is not None and not background.seen and self._process == os.getpid():
             background.wait()
+
+    def _retain_together(self) -> None:
+        """Apply the retention, unless others save just now; whoever comes after them does it then."""
+        if self.retention is None or not self._prunable:
+            return
+        with ExitStack() as cleanup, suppress(LockedError):
+            self._lock_all(cleanup, 0.0)
+            self._prunable = False
+            for note in self._retain()[1]:
+                _LOG.warning("%s: %s", self.path, note.text)
 
     def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
         """Apply the store's own retention; what goes wrong with it must not end the run that saves."""
@@ -607,6 +673,9 @@ class CheckpointStore(Autosaving):
             finally:
                 with ExitStack() as turn:
                     session.take_turn(turn)
+                    if self._assembly is not None:
+                        self._assembly.close()
+                        self._retain_together()
                     if self._writer is not None:
                         self._writer.close()
                         self._writer = None

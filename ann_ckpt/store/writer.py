@@ -79,6 +79,7 @@ class ObjectBatch:
         self._added: dict[str, StoredObject] = {}
         self._unnamed: dict[str, _Unnamed] = {}
         self._named: list[Path] = []
+        self.share = folder.share
         self.bytes_written = 0
         """Size of the objects that were not there before."""
 
@@ -285,6 +286,8 @@ class SeriesWriter:
         progress: Progress | None,
         check: Callable[[], None],
         finish: Callable[[StoreReport], None],
+        slot: Slot | None = None,
+        stored: Callable[[Array], SharedArray | None] = lambda _: None,
     ) -> None:
         """Write one checkpoint.
 
@@ -300,6 +303,10 @@ class SeriesWriter:
             Raises if this process may no longer commit; called just before it does.
         finish : callable
             Takes the report, once the checkpoint is committed.
+        slot : Slot, optional
+            Its place in the series; default is the next one.
+        stored : callable, optional
+            Returns the layout of an array whose values are in objects already; None for any other.
 
         Raises
         ------
@@ -310,7 +317,7 @@ class SeriesWriter:
         plan = snapshot.file_plan(self._compression)
         base = self._recall()
         self._digest_cache.begin()
-        slot = Slot.after(base.slot, snapshot.reading.state.time_step)
+        slot = slot or Slot.after(base.slot, snapshot.reading.state.time_step)
         self._folder.complete()
         batch = ObjectBatch(self._folder, self._compression, self._pool)
         cleanup.callback(batch.close)
@@ -327,6 +334,12 @@ class SeriesWriter:
         # What a simulation changes comes first: it waits for the disk while the rest is hashed.
         for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
             bounds, pieces = cut[entry.path]
+            if bounds is not None and (known := stored(entry.array)) is not None:
+                entries[entry.path] = SharedEntry(entry.path, known, entry.locality, entry.axes)
+                size = nbytes(entry.array)
+                arrays[entry.path] = ArrayPlan(entry.path, ArrayAction.LINKED, size, 0, len(known.pieces))
+                tick(entry.path, size)
+                continue
             if bounds is None:
                 entries[entry.path] = replace(entry, array=executor.keep(entry.array))
                 tick(entry.path, nbytes(entry.array))
@@ -419,7 +432,7 @@ class _FreshBlocks:
         fresh = None
         if self._writer is not None:
             with explained(Path(self._writer.path)):
-                fresh = self._batch.add(self._writer, placement.object_name)
+                fresh = self._batch.add(self._writer, placement.object_name(self._batch.share))
         entry = self._entry
         entries[entry.path] = SharedEntry(entry.path, placement.layout(fresh), entry.locality, entry.axes)
 

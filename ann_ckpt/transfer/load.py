@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.live import recordings_of_live, with_recordings
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Records, Simulator
 from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, SimulatorError, printable
-from ann_ckpt.model import Array, blocks, nbytes
+from ann_ckpt.model import Array, PopulationState, blocks, nbytes
 from ann_ckpt.report import LoadReport, Meter, Note, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.fitting import Cast
@@ -100,6 +100,7 @@ def load_into(
     elif reading.state.recordings and isinstance(simulator, Records):
         note = Note("recordings", "the file has what monitors recorded; monitors=True loads it")
         reading = Reading(reading.state, (*reading.notes, note))
+    reading = _own_part(reading, live)
     exact = simulator if isinstance(simulator, ExactSimulator) else None
     plan = plan_load(
         reading,
@@ -118,6 +119,24 @@ def load_into(
         _execute(plan, simulator, kept, meter if progress else None)
     loaded = tuple(p for action in plan.actions for p in action.loads)
     return _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
+
+
+def _own_part(reading: Reading, live: Reading) -> Reading:
+    """Return of a whole network the part that the live one is, if it is one of several processes' parts."""
+    stored = reading.state.populations
+    neurons = {
+        name: (p.part.first, p.part.first + p.geometry[0])
+        for name, p in live.state.populations.items()
+        if p.part is not None and name in stored and _whole(stored[name]) == _whole(p)
+    }
+    neurons = {name: ends for name, ends in neurons.items() if stored[name].part is None}
+    return Reading(reading.state.cut(neurons), reading.notes) if neurons else reading
+
+
+def _whole(population: PopulationState) -> tuple[int, ...]:
+    """Geometry of the population of which this may be a part."""
+    whole = population.geometry[0] if population.part is None else population.part.whole
+    return (whole, *population.geometry[1:])
 
 
 def _preflight(plan: LoadPlan, meter: Meter) -> _Kept:

@@ -288,10 +288,9 @@ class _Planner:
 
     def _population(self, stored: PopulationState, live: PopulationState) -> None:
         path = f"populations/{stored.name}"
-        if stored.geometry != live.geometry:
-            self.findings.mismatch(
-                path, f"geometry {stored.geometry} in the file, {live.geometry} in the network"
-            )
+        if (stored.geometry, stored.part) != (live.geometry, live.part):
+            there, here = (f"{p.geometry}{f', {p.part}' if p.part else ''}" for p in (stored, live))
+            self.findings.mismatch(path, f"geometry {there} in the file, {here} in the network")
             return
         shapes = {Locality.GLOBAL: (), Locality.LOCAL: live.geometry}
         fits = fitting_attributes(self.findings, path, stored, live, shapes)

@@ -13,7 +13,7 @@ import ann_ckpt
 from ann_ckpt import api
 from ann_ckpt.format.layout import PLAIN_VERSION
 from ann_ckpt.store import store
-from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, further, parted, recorded, run
+from tests.golden.networks import NETWORKS, SINCE, STEPS, TAGS, divided, further, parted, recorded, run
 
 HERE = Path(__file__).parent
 
@@ -33,16 +33,12 @@ def main() -> None:
         with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
             checkpoints.save(further())
             checkpoints.save(replace(further(), time_step=20))
-    path = HERE / f"recorded-{_text(SINCE['recorded'])}.ckpt"
-    if not path.exists():
-        with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
-            for step in (400, 1500):
-                checkpoints.save(recorded(step))
-    path = HERE / f"parted-{_text(SINCE['parted'])}.ckpt"
-    if not path.exists():
-        with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
-            for step in (10, 20):
-                checkpoints.save(parted(step))
+    for name, steps in ((recorded, (400, 1500)), (parted, (10, 20)), (divided, (400, 500))):
+        path = HERE / f"{name.__name__}-{_text(SINCE[name.__name__])}.ckpt"
+        if not path.exists():
+            with ann_ckpt.CheckpointStore(path, "a") as checkpoints:
+                for step in steps:
+                    checkpoints.save(name(step))
 
 
 def _text(version: tuple[int, int]) -> str:

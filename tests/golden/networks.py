@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ann_ckpt import (
@@ -232,8 +234,20 @@ def parted(step: int = 10) -> NetworkState:
     )
 
 
-NETWORKS = {"complete": complete, "bare": bare, "further": further, "recorded": recorded, "parted": parted}
-SINCE = {"further": (1, 3), "recorded": (1, 4), "parted": (1, 5)}
+def divided(step: int = 400) -> NetworkState:
+    """What came with version 1.6: the second of three parts of a network."""
+    return replace(run(step), time_step=step).part(1, 3)
+
+
+NETWORKS = {
+    "complete": complete,
+    "bare": bare,
+    "further": further,
+    "recorded": recorded,
+    "parted": parted,
+    "divided": divided,
+}
+SINCE = {"further": (1, 3), "recorded": (1, 4), "parted": (1, 5), "divided": (1, 6)}
 """Networks that an older version than this cannot hold."""
 
 SIDE = 12

@@ -20,6 +20,7 @@ BLOCK_BYTES, LARGE_BYTES, GROUP = 64 << 10, 32 << 10, 256
 ROOT = {"format", "format_version", "created", "time_step", "dt", "seed", "reseeded", "tag"}
 GROUPS = {
     "geometry",
+    "part",
     "type",
     "pre",
     "post",

@@ -32,7 +32,7 @@ class Disk:
         if not placement.keep_all(records):
             fresh = placement.take(records)
             parts = [values[a:b] for a, b, new in zip(edges, edges[1:], fresh, strict=False) if new]
-            self.layout = placement.layout(self._write(placement.object_name, parts))
+            self.layout = placement.layout(self._write(placement.object_name(), parts))
         return placement
 
     def _write(self, name: str, parts: list[np.ndarray]) -> StoredObject | None:
@@ -147,7 +147,7 @@ def test_objects_are_named_by_content_and_type():
     def name(values, edges):
         placement = Placement(values.dtype, values.shape)
         placement.take(block_records(np.diff(edges), block_digests(values, edges)))
-        return placement.object_name
+        return placement.object_name()
 
     values = np.arange(30, dtype="i4")
     assert name(values, EDGES) == name(values.copy(), EDGES)
@@ -171,7 +171,7 @@ def history(n_blocks: int, changes_per_save: int, saves: int, entries: int = 819
         if not placement.keep_all(records):
             placement.take(records)
             fresh = placement.fresh_entries
-            made = StoredObject(placement.object_name, fresh, 8 * fresh) if fresh else None
+            made = StoredObject(placement.object_name(), fresh, 8 * fresh) if fresh else None
             layout = placement.layout(made)
         layouts.append(layout)
         version[rng.choice(n_blocks, changes_per_save, replace=False)] += 1
@@ -236,7 +236,7 @@ def test_that_bound_is_kept_where_old_values_pile_up():
         placement = Placement(fake.dtype, fake.shape, layout)
         placement.take(records)
         fresh = placement.fresh_entries
-        layout = placement.layout(StoredObject(placement.object_name, fresh, 8 * fresh))
+        layout = placement.layout(StoredObject(placement.object_name(), fresh, 8 * fresh))
         held = sum(item.entries for item in layout.objects.values())
         assert held <= 2 * n * entries + fresh
         largest = max(largest, held / (n * entries))
