@@ -14,13 +14,17 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, uploads
+from ann_ckpt.cli.mirror import pull, push
 from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
     NotWritableError,
     OptionError,
 )
+from tests.acceptance.conftest import _demo_store, store_folder
 from tests.store.runs import state
+
+__all__ = ["_demo_store", "store_folder"]
 
 SAVES = 100
 SAME = np.arange(8000)
@@ -228,3 +232,12 @@ def test_what_cannot_be_sent_or_fetched_is_said(place, bucket, server, tmp_path,
     with pytest.raises(CorruptFileError, match="cannot be read"):
         ann_ckpt.push(path, place)
     shutil.rmtree(path)
+
+
+def test_the_examples_of_the_help_work(bucket, store_folder, run, monkeypatch):
+    monkeypatch.chdir(store_folder.parent)
+    lines = [line for command in (push, pull) for line, _ in command.examples]
+    assert len(lines) == 4
+    for line in lines:
+        answer = run(*line.split()[1:])
+        assert (answer.status, answer.err) == (0, "")

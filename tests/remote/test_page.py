@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | r
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_a_block_of_the_page_runs(block, bucket):
+def test_a_block_of_the_page_runs(block, bucket, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "run.ckpt", tmp_path / "run.ckpt")
+    monkeypatch.chdir(tmp_path)
     assert PAGE.name == "remote.md"
     code = BLOCKS[block].replace("s3://bucket", bucket)
     exec(compile(code, "remote.md", "exec"), {"ann_ckpt": ann_ckpt})
