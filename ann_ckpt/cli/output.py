@@ -41,6 +41,7 @@ __all__ = [
     "row_range",
     "safe",
     "shape",
+    "somebody_answers",
     "table",
     "type_block",
 ]
@@ -126,11 +127,16 @@ def emit(*parts: RenderableType, paged: bool = False, width: int = _WIDTH) -> No
     with out.capture() as captured:
         out.print(*parts, sep="\n")
     lines = [line.rstrip() for line in captured.get().splitlines()]
-    if paged and sys.stdin.isatty() and out.is_terminal and _is_longer(lines):
+    if paged and out.is_terminal and somebody_answers() and _is_longer(lines):
         click.echo_via_pager("".join(f"{line}\n" for line in lines), color=True)
         return
     for line in lines:
         out.file.write(f"{line}\n")
+
+
+def somebody_answers() -> bool:
+    """Whether standard input is a terminal; it may be closed."""
+    return bool(sys.stdin) and sys.stdin.isatty()
 
 
 def _is_longer(lines: Sequence[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from ann_ckpt.cli.command import Command, json_option
-from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, table
+from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, somebody_answers, table
 from ann_ckpt.errors import CheckpointError, LockedError, OptionError
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
@@ -90,7 +89,7 @@ def _line(holder: Holder) -> str:
 
 def _agreed(willing: Sequence[Holder], *, as_json: bool) -> bool:
     """Ask for confirmation on a terminal; False elsewhere."""
-    if as_json or not willing or not sys.stdin.isatty():
+    if as_json or not willing or not somebody_answers():
         return False
     return click.confirm(f"Remove {' and '.join(holder.path.name for holder in willing)}?", err=True)
 

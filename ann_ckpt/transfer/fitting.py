@@ -27,7 +27,7 @@ from ann_ckpt.transfer.actions import Action
 
 __all__ = [
     "Cast",
-    "Findings",
+    "LoadFindings",
     "cast_refusal",
     "fitting_attributes",
     "fitting_values",
@@ -115,7 +115,7 @@ def _differs(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
 
 
 @dataclass(slots=True)
-class Findings:
+class LoadFindings:
     """Collects actions and problems while a plan is made."""
 
     actions: list[Action] = field(default_factory=list)
@@ -152,7 +152,7 @@ Shapes = Mapping[Locality, tuple[int, ...]]
 
 
 def fitting_attributes(
-    findings: Findings,
+    findings: LoadFindings,
     path: str,
     stored: PopulationState | ProjectionState,
     live: PopulationState | ProjectionState,
@@ -162,7 +162,7 @@ def fitting_attributes(
 
     Parameters
     ----------
-    findings : Findings
+    findings : LoadFindings
         Takes the reports.
     path : str
         The object: ``projections/ff``.
@@ -191,7 +191,7 @@ def fitting_attributes(
 
 
 def refused_values(
-    findings: Findings, path: str, stored: Owner, values: Mapping[str, Array], offers: object
+    findings: LoadFindings, path: str, stored: Owner, values: Mapping[str, Array], offers: object
 ) -> bool:
     """Whether a simulator refuses values that fit by shape and type; if so it is reported.
 
@@ -216,7 +216,7 @@ def _declared(kind: TypeInfo | None, name: str) -> AttributeInfo:
     return kind.attributes.get(name, AttributeInfo()) if kind is not None else AttributeInfo()
 
 
-def _units_differ(findings: Findings, path: str, stored: AttributeInfo, live: AttributeInfo) -> bool:
+def _units_differ(findings: LoadFindings, path: str, stored: AttributeInfo, live: AttributeInfo) -> bool:
     """Report values of one unit for an attribute of another; a side that names none is believed."""
     here, there = ("".join(declared.unit.split()) for declared in (stored, live))
     differ = bool(here and there) and here != there
@@ -228,7 +228,7 @@ def _units_differ(findings: Findings, path: str, stored: AttributeInfo, live: At
 
 
 def _note_other_equations(
-    findings: Findings, path: str, stored: TypeInfo | None, live: TypeInfo | None
+    findings: LoadFindings, path: str, stored: TypeInfo | None, live: TypeInfo | None
 ) -> None:
     """Note what both sides define and define differently; initial values of parameters are not equations."""
     if stored is None or live is None:
@@ -238,7 +238,7 @@ def _note_other_equations(
             findings.note(path, f"the file has another text for {printable(part)!r} than the network")
 
 
-def fitting_values(findings: Findings, path: str, values: Array, dtype: np.dtype[Any]) -> Array | None:
+def fitting_values(findings: LoadFindings, path: str, values: Array, dtype: np.dtype[Any]) -> Array | None:
     """Return ``values`` as ``dtype``, or None after reporting why not."""
     if values.dtype == dtype:
         return values
@@ -251,7 +251,7 @@ def fitting_values(findings: Findings, path: str, values: Array, dtype: np.dtype
 
 
 def _fitting(
-    findings: Findings, path: str, stored: Attribute, live: Attribute, shapes: Shapes
+    findings: LoadFindings, path: str, stored: Attribute, live: Attribute, shapes: Shapes
 ) -> Attribute | None:
     stored = _one_for_all(findings, path, stored, live)
     if stored.locality not in (live.locality, Locality.UNKNOWN):
@@ -270,7 +270,7 @@ def _fitting(
     return None if fit is None else Attribute(fit, live.locality)
 
 
-def _one_for_all(findings: Findings, path: str, stored: Attribute, live: Attribute) -> Attribute:
+def _one_for_all(findings: LoadFindings, path: str, stored: Attribute, live: Attribute) -> Attribute:
     """Return one value where the network has one and each dendrite in the file the same.
 
     ANNarchy before 4.5.5 knew no values of a whole projection and kept one per dendrite.

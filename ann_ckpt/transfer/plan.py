@@ -31,7 +31,7 @@ from ann_ckpt.transfer.actions import (
     SetRecording,
     SetTimeStep,
 )
-from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
+from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
 from ann_ckpt.transfer.names import shifted
 from ann_ckpt.transfer.synapses import Refusal, plan_projection
 
@@ -43,13 +43,13 @@ __all__ = [
 
 
 def plan_dynamics(
-    findings: Findings, stored: NetworkState, live: NetworkState, exact: ExactSimulator | None
+    findings: LoadFindings, stored: NetworkState, live: NetworkState, exact: ExactSimulator | None
 ) -> None:
     """Plan to set the dynamics, and note where a resumed run will not be exact.
 
     Parameters
     ----------
-    findings : Findings
+    findings : LoadFindings
         Takes actions and reports; those of everything else are in it.
     stored, live : NetworkState
         What a file holds, and the network.
@@ -62,7 +62,9 @@ def plan_dynamics(
         _plan(findings, path, owner, present, exact)
 
 
-def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
+def _plan(
+    findings: LoadFindings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None
+) -> None:
     _doubts(findings, path, stored, live, exact)
     if not stored.dynamics:
         return
@@ -79,7 +81,7 @@ def _plan(findings: Findings, path: str, stored: Owner, live: Owner, exact: Exac
         findings.note(path, f"the file does not have {', '.join(left)}; kept as it is")
 
 
-def _of_this_precision(findings: Findings, path: str, stored: Owner, live: Owner) -> Owner:
+def _of_this_precision(findings: LoadFindings, path: str, stored: Owner, live: Owner) -> Owner:
     """Return an object whose dynamics have the floats of the network, as its attributes do."""
     found: dict[str, Array] = {}
     for name, array in stored.dynamics.items():
@@ -90,7 +92,9 @@ def _of_this_precision(findings: Findings, path: str, stored: Owner, live: Owner
     return replace(stored, dynamics={**stored.dynamics, **found}) if found else stored
 
 
-def _doubts(findings: Findings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None) -> None:
+def _doubts(
+    findings: LoadFindings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None
+) -> None:
     """Say why resuming will not be exact, if it will not: what was not kept, and what cannot be put back."""
     said = stored.resume
     known = () if said is None else said.reasons
@@ -180,7 +184,7 @@ def plan_load(
     ObjectNotFoundError
         If the selection names what neither side has.
     """
-    findings = Findings()
+    findings = LoadFindings()
     stored = Reading(stored.state.only_attributes(selection), stored.notes)
     live = Reading(live.state.only_attributes(selection, strict=False), live.notes)
     _Planner(stored.state, live.state, selection, refusal, exact, offers, findings, monitors).run()
@@ -221,7 +225,7 @@ class _Planner:
     refusal: Refusal
     exact: ExactSimulator | None
     offers: object
-    findings: Findings = field(repr=False)
+    findings: LoadFindings = field(repr=False)
     monitors: bool = False
 
     def run(self) -> None:

@@ -22,7 +22,7 @@ from ann_ckpt.transfer.actions import (
     SetPathwayDelays,
     SetProjectionAttribute,
 )
-from ann_ckpt.transfer.fitting import Findings, fitting_attributes, fitting_values, refused_values
+from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
 
 __all__ = [
     "Refusal",
@@ -34,7 +34,7 @@ Refusal = Callable[[ProjectionState], str | None]
 
 
 def plan_projection(
-    findings: Findings,
+    findings: LoadFindings,
     stored: ProjectionState,
     live: ProjectionState,
     *,
@@ -47,7 +47,7 @@ def plan_projection(
 
     Parameters
     ----------
-    findings : Findings
+    findings : LoadFindings
         Takes actions and reports.
     stored, live : ProjectionState
         The projection on both sides.
@@ -99,7 +99,7 @@ def plan_projection(
 
 
 def _set(
-    findings: Findings, path: str, stored: ProjectionState, values: Mapping[str, Array], offers: object
+    findings: LoadFindings, path: str, stored: ProjectionState, values: Mapping[str, Array], offers: object
 ) -> None:
     if values and isinstance(offers, SetsTogether):
         findings.do(SetAttributes(path, offers, stored, values))
@@ -109,7 +109,7 @@ def _set(
 
 
 def _plan_rows(
-    findings: Findings,
+    findings: LoadFindings,
     path: str,
     stored: ProjectionState,
     live: ProjectionState,
@@ -163,7 +163,7 @@ def _places(
 
 
 def _other_delays(
-    findings: Findings,
+    findings: LoadFindings,
     path: str,
     stored: ProjectionState,
     live: ProjectionState,
@@ -189,7 +189,7 @@ def _other_delays(
     return bool(other)
 
 
-def _ends_differ(findings: Findings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:
+def _ends_differ(findings: LoadFindings, path: str, stored: ProjectionState, live: ProjectionState) -> bool:
     """Report every end at which the two are not the same projection; whether there was one."""
     before = len(findings.mismatched)
     for what in ("pre", "post", "target", "pre_size", "post_size"):
@@ -220,7 +220,7 @@ def _inside(synapses: Connectivity, side: str, view: set[int]) -> bool:
 
 
 def _fitting_pathways(
-    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, *, same_clock: bool
+    findings: LoadFindings, path: str, stored: ProjectionState, live: ProjectionState, *, same_clock: bool
 ) -> dict[str, Array]:
     """Return the stored delays of pathways that the network has too, in its types; report the others."""
     for name in live.pathway_delays.keys() - stored.pathway_delays.keys():
@@ -242,7 +242,7 @@ def _fitting_pathways(
 
 
 def _usable_order(
-    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState
+    findings: LoadFindings, path: str, stored: ProjectionState, live: ProjectionState
 ) -> Array | None:
     """Return the stored order of synapses if the network has one too."""
     where = f"{path}/order"
@@ -268,7 +268,7 @@ def _other_order(stored: ProjectionState, live: ProjectionState) -> bool:
 
 
 def _plan_delays(
-    findings: Findings,
+    findings: LoadFindings,
     path: str,
     stored: ProjectionState,
     live: ProjectionState,
@@ -312,7 +312,7 @@ def _same_delays(stored: int | Array, live: int | Array) -> bool:
 
 
 def _plan_rebuilding(
-    findings: Findings, path: str, stored: ProjectionState, live: ProjectionState, refusal: Refusal
+    findings: LoadFindings, path: str, stored: ProjectionState, live: ProjectionState, refusal: Refusal
 ) -> bool:
     """Put the stored synapses in place of the live ones; whether that can be done."""
     here, there = stored.connectivity, live.connectivity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -20,8 +19,6 @@ from ann_ckpt.errors import LockedError, OutsideStoreError
 from ann_ckpt.store.lock import FileLock
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
-
-unlock = importlib.import_module("ann_ckpt.cli.store")
 
 
 def disk(store: Path) -> int:
@@ -97,7 +94,7 @@ def test_diff_says_what_changed_and_by_how_much(run: Run, store_folder: Path) ->
     expected = ann_ckpt.diff(f"{store_folder}@0", f"{store_folder}@trained")
     assert document["changed"] == [
         {"path": c.path, "compared": c.compared, "changed": c.changed, "largest": c.largest}
-        | {"mean": c.mean, "text": c.text}
+        | {"mean": c.mean, "text": c.text, "unit": c.unit}
         for c in expected.changed
     ]
     assert document["same"] is False
@@ -345,7 +342,7 @@ def test_unlock_asks_on_a_terminal(
 ) -> None:
     lock = left_on("node17", store_folder)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" if agreed else "n\n"))
-    monkeypatch.setattr(unlock.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     answer = run("unlock", store_folder)
     assert answer.status == status
     assert "Remove lock?" in answer.err
@@ -361,7 +358,7 @@ def test_a_lock_that_changes_hands_while_somebody_is_asked_stays(
         left_on("node18", store_folder)
         return True
 
-    monkeypatch.setattr(unlock, "_agreed", agree)
+    monkeypatch.setattr("ann_ckpt.cli.store._agreed", agree)
     answer = run("unlock", store_folder)
     assert answer.status == 10
     assert "taken by another process" in answer.err

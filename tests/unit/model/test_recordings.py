@@ -22,7 +22,7 @@ def spikes(n: int = 100) -> Series:
         ({}, "neither times nor values"),
         ({"ranks": [1]}, "no times"),
         ({"times": [1, 2], "values": [1.0]}, "different lengths"),
-        ({"times": [2, 1]}, "fall"),
+        ({"times": [2, 1]}, "decrease"),
         ({"times": [[1]]}, "times of a series are int64"),
         ({"times": [True]}, "times of a series are bool"),
         ({"times": [1], "ranks": [0.5]}, "ranks of a series are float64"),
