@@ -293,7 +293,7 @@ def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     net.simulate(1)
     names: dict[str, object] = {"ann_ckpt": ann_ckpt, "net": net}
     pages = blocks("python")
-    assert len(pages) == 2
+    assert len(pages) == 3
     for block in pages:
         exec(block.replace("3_600_000.0", "100.0").replace("seed=1", "seed=1, side=4"), names)
     assert [info.tag for info in ann_ckpt.CheckpointStore("long.ckpt").checkpoints] == ["end"]
