@@ -136,13 +136,11 @@ class FileLock:
             time.sleep(_POLL)
 
     def _holder_died(self) -> bool:
-        """Whether only a child of whoever signed can hold it, forked a moment before that one was killed."""
+        """Whether at most a child of whoever signed holds it, forked a moment before that one was killed."""
         with contextlib.suppress(CheckpointError):
             found = holder_of(self._path)
-            return (
-                found is not None
-                and found.alive is True
-                and found.host == socket.gethostname()
+            return found is None or (
+                found.host == socket.gethostname()
                 and found.pid.isdecimal()
                 and not process_alive(int(found.pid))
             )
