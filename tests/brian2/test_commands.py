@@ -218,3 +218,29 @@ def test_all_that_is_computed_is_in_the_types():
     group = brian2.NeuronGroup(2, "x : 1\ny = rand() + x : 1 (constant over dt)", name="group")
     state = simulator_for(brian2.Network(group)).read().state
     assert state.populations["group"].neuron_type.texts["constant over dt"] == "y = rand() + x"
+
+
+def test_units_where_types_are_shared_and_files_disagree(tmp_path):
+    def network(unit):
+        groups = [
+            brian2.NeuronGroup(2, f"v : {unit}\nk : 1 (shared)", name=name) for name in ("one", "other")
+        ]
+        return brian2.Network(*groups)
+
+    volts, amperes = tmp_path / "volts.h5", tmp_path / "amperes.h5"
+    ann_ckpt.save(volts, network=network("volt"))
+    changed = network("amp")
+    changed["one"].v = 2 * brian2.mA
+    ann_ckpt.save(amperes, network=changed)
+    found = json.loads(said("info", volts, "--json"))
+    assert [kind["of"] for kind in found["types"]] == [["one", "other"]]
+    assert [owner["values"] for owner in found["populations"]] == [{}, {}], "a plain number has no unit"
+    (change,) = (c for c in ann_ckpt.diff(volts, amperes).changed if c.path == "populations/one/v")
+    assert change.unit == ""
+    assert change.largest == 0.002
+
+
+def test_weights_are_shown_in_the_unit_that_fits_the_rows(file):
+    page = said("show", file, "projections/synapses/w", "--rows", "0:1")
+    assert "[mV]" in page
+    assert page.splitlines()[2].split() == ["0", "0", "4", "0.2", "0.4", "0.6", "0.8"]
