@@ -52,18 +52,28 @@ def child_of(pending) -> int:
     return int(pid)
 
 
-def is_child_left() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
+def children() -> set[str]:
+    """Processes of ours that run or were not waited for."""
+    with contextlib.suppress(FileNotFoundError):  # a thread has ended meanwhile
+        return {
+            pid
+            for task in Path("/proc/self/task").iterdir()
+            for pid in (task / "children").read_text().split()
+        }
+    return children()
+
+
+@pytest.fixture
+def is_child_left():
+    """Whether there is a child that this test made; other tests may have left servers behind."""
+    before = children()
+    return lambda: bool(children() - before)
 
 
 # --- The child --------------------------------------------------------------------
 
 
-def test_what_the_work_returns_or_raises_comes_back():
+def test_what_the_work_returns_or_raises_comes_back(is_child_left):
     assert Child(lambda: {"a": np.arange(3).sum()}).result() == {"a": 3}
     with pytest.raises(NotWritableError) as caught:
         Child(lambda: _raise(_full())).result()
@@ -320,7 +330,7 @@ def test_memory_is_what_the_tightest_group_leaves(tmp_path, monkeypatch):
 # --- Whoever dies -------------------------------------------------------------------
 
 
-def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck):
+def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck, is_child_left):
     store.save(state(0))
     pending = store.save_in_background(state(1))
     os.kill(child_of(pending), signal.SIGTERM)  # of no effect
