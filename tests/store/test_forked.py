@@ -47,8 +47,8 @@ def stuck(monkeypatch):
 
 def child_of(pending) -> int:
     """The process that saves."""
-    (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     assert pending.way == "fork"
+    (pid,) = children() - _BEFORE
     return int(pid)
 
 
@@ -63,17 +63,24 @@ def children() -> set[str]:
     return children()
 
 
-@pytest.fixture
-def is_child_left():
-    """Whether there is a child that this test made; other tests may have left servers behind."""
-    before = children()
-    return lambda: bool(children() - before)
+_BEFORE: set[str] = set()
+"""Processes that other tests left behind, such as servers."""
+
+
+@pytest.fixture(autouse=True)
+def before() -> None:
+    _BEFORE.clear()
+    _BEFORE.update(children())
+
+
+def is_child_left() -> bool:
+    return bool(children() - _BEFORE)
 
 
 # --- The child --------------------------------------------------------------------
 
 
-def test_what_the_work_returns_or_raises_comes_back(is_child_left):
+def test_what_the_work_returns_or_raises_comes_back():
     assert Child(lambda: {"a": np.arange(3).sum()}).result() == {"a": 3}
     with pytest.raises(NotWritableError) as caught:
         Child(lambda: _raise(_full())).result()
@@ -330,7 +337,7 @@ def test_memory_is_what_the_tightest_group_leaves(tmp_path, monkeypatch):
 # --- Whoever dies -------------------------------------------------------------------
 
 
-def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck, is_child_left):
+def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck):
     store.save(state(0))
     pending = store.save_in_background(state(1))
     os.kill(child_of(pending), signal.SIGTERM)  # of no effect
