@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from ann_ckpt import CheckpointStore
+from ann_ckpt.store.lock import FileLock
 
 # Everything that changes what is on the disk, apart from what HDF5 writes into temporary files.
 CALLS = ("fsync", "link", "mkdir", "rename", "replace", "unlink", "ftruncate", "pwrite")
@@ -59,21 +60,35 @@ def dying(store: CheckpointStore, after: int | None) -> Iterator[Mortal]:
     with them its locks, and nobody removes anything.
     """
     mortal = Mortal(after)
+    taken: list[FileLock] = []
+    acquire = FileLock.acquire
+
+    def noted(lock: FileLock, **options: Any) -> bool:
+        taken.append(lock)
+        return acquire(lock, **options)
+
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(FileLock, "acquire", noted))
         for name in CALLS:
             stack.enter_context(mock.patch.object(os, name, mortal.wrap(getattr(os, name))))
         with contextlib.suppress(Killed):
             yield mortal
         if mortal.dead:
-            bury(store)
+            bury(store, taken)
 
 
-def bury(store: CheckpointStore) -> None:
-    """Close what the system closes when a process ends, without a word to the disk."""
+def bury(store: CheckpointStore, taken: Iterable[FileLock] = ()) -> None:
+    """Close what the system closes when a process ends, without a word to the disk.
+
+    Parameters
+    ----------
+    taken : iterable of FileLock
+        Locks that were taken besides those of the store and its session.
+    """
     session = store._session
     session._members.clear()
     session._begin()
-    for lock in (session._lock, store._change):
+    for lock in (session._lock, store._change, *taken):
         if lock.held:
             lock.forget()
     store._joined = None
