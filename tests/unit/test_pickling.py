@@ -127,7 +127,10 @@ def test_a_checkpoint_on_no_disk_is_refused(path, tmp_path):
             def close(self) -> None:
                 inner.close()
 
-        with ann_ckpt.Checkpoint(path, Remote()) as checkpoint, pytest.raises(OptionError, match="not on a disk"):
+        with (
+            ann_ckpt.Checkpoint(path, Remote()) as checkpoint,
+            pytest.raises(OptionError, match="not on a disk"),
+        ):
             pickle.dumps(checkpoint)
 
 
