@@ -47,8 +47,8 @@ _RESEEDED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
 class BrianSimulator:
     """Reads and writes the live arrays themselves, never through Brian's store and restore.
 
-    Meets :class:`~ann_ckpt.adapters.protocol.ExactSimulator` and
-    :class:`~ann_ckpt.adapters.protocol.Records`.
+    Meets :class:`~ann_ckpt.adapters.protocol.ExactSimulator`, :class:`~ann_ckpt.adapters.protocol.Records`
+    and :class:`~ann_ckpt.adapters.protocol.MayFork`.
 
     Parameters
     ----------
@@ -192,6 +192,10 @@ class BrianSimulator:
     def _live(self, stored: PopulationState | ProjectionState) -> LiveGroup | LiveSynapses:
         made = self._population if isinstance(stored, PopulationState) else self._projection
         return made(stored.name)
+
+    @staticmethod
+    def refuse_fork() -> None:
+        """Let a forked child save: what is read later are arrays in memory, without compiled code."""
 
     # --- setting ------------------------------------------------------------------------
 
