@@ -100,7 +100,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a link that l
 	$(IN) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 
-gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew, from the demo network after it has learnt
+gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew: neurons that learnt edges, and the demo network
 	$(IN) python -m docs.gallery
 
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others

@@ -148,9 +148,16 @@ class NotFoundError(CheckpointError, KeyError):
 
     @classmethod
     def among(
-        cls, owner: str, noun: str, name: object, present: Iterable[str], *, where: str | None = None
+        cls,
+        owner: str,
+        noun: str,
+        name: object,
+        present: Iterable[str],
+        *,
+        label: str = "stored",
+        where: str | None = None,
     ) -> NotFoundError:
-        """Make the error that ``owner`` has no ``noun`` called ``name``, listing what it has."""
+        """Make the error that ``owner`` has no ``noun`` called ``name``, listing what it has as ``label``."""
         names = [str(p) for p in present]
         near = difflib.get_close_matches(str(name), names, n=1)
         fact = f"{owner} has no {noun} {printable(name)!r}"
@@ -159,7 +166,7 @@ class NotFoundError(CheckpointError, KeyError):
         shown = ", ".join(printable(n, 40) for n in names[:_LISTED]) or "nothing"
         if len(names) > _LISTED:
             shown += f", and {len(names) - _LISTED} more"
-        return cls(fact, details={"stored": shown}, where=where)
+        return cls(fact, details={label: shown}, where=where)
 
 
 class ObjectNotFoundError(NotFoundError):

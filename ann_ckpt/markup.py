@@ -13,8 +13,9 @@ STYLE = """
 .ac{font:13px/1.45 system-ui,sans-serif;max-width:860px;color:inherit}
 .ac table{border-collapse:collapse;margin:.3em 0;font-size:inherit}
 .ac th,.ac td{text-align:left;padding:.15em .9em .15em 0;vertical-align:top;border:0;background:none}
+.ac.ac th,.ac.ac td{text-align:left}
 .ac thead th{font-weight:600;border-bottom:1px solid rgba(128,128,128,.5)}
-.ac td.n,.ac th.n{text-align:right;font-variant-numeric:tabular-nums}
+.ac.ac td.n,.ac.ac th.n{text-align:right;font-variant-numeric:tabular-nums}
 .ac .ac-title{font-weight:600;margin:.2em 0}
 .ac .ac-note{opacity:.8}
 .ac pre{font:12px/1.4 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0}

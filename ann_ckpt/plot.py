@@ -47,8 +47,10 @@ __all__ = [
 ]
 
 _PIXELS = 400
-_SIDE = 2000
+SIDE = 2000
 """Neurons on one side of a matrix, beyond which they are binned."""
+_BESIDE = 0.12
+"""Inches around each picture, so that the scale of one is not taken for the axis of the next."""
 _Source = Any
 """An open checkpoint, a :class:`~ann_ckpt.NetworkState`, or a path that :func:`ann_ckpt.open` takes."""
 
@@ -113,7 +115,7 @@ def connectivity(network: _Source, path: str, *, ax: Any = None, budget: int = B
 
     def made(found: Network) -> Picture:
         projection = choice.projection_of(found, path)
-        return wiring.connectivity(projection, choice.sizes_of(found, projection), side=_SIDE, budget=budget)
+        return wiring.connectivity(projection, choice.sizes_of(found, projection), side=SIDE, budget=budget)
 
     return draw(_with(network, made), ax=ax)
 
@@ -128,7 +130,7 @@ def matrix(network: _Source, path: str, *, ax: Any = None, budget: int = BUDGET)
         one = _per_synapse(found, path)
         projection = choice.projection_of(found, path)
         sizes_ = choice.sizes_of(found, projection)
-        return wiring.matrix(projection, one.values, one.label, sizes_, side=_SIDE, budget=budget)
+        return wiring.matrix(projection, one.values, one.label, sizes_, side=SIDE, budget=budget)
 
     return draw(_with(network, made), ax=ax)
 
@@ -249,6 +251,7 @@ def figure(pictures: Sequence[Picture], *, title: str = "") -> Any:
     made = optional("matplotlib.figure", "plot").Figure(
         figsize=(5.2 * across, 4.1 * down), layout="constrained", dpi=120
     )
+    made.get_layout_engine().set(w_pad=_BESIDE)
     axes = made.subplots(down, across, squeeze=False).ravel()
     for ax, picture in zip(axes, pictures, strict=False):
         draw(picture, ax=ax)
@@ -339,7 +342,7 @@ def _bars(bars: Bars, ax: Any) -> None:
         ax.bar(bars.edges[:-1], heights, widths, floor, align="edge", color=colour, label=label)
         floor = floor + heights
     if any(bars.heights):
-        ax.margins(y=0.2)
+        ax.set_ylim(0, 1.2 * float(np.max(floor, initial=0.0)) or 1.0)  # so that nothing is behind the key
         ax.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     if bars.names:
         every = max(1, -(-len(bars.names) // 6))
@@ -356,13 +359,15 @@ def _curve(curve: Curve, ax: Any) -> None:
     ax.plot(curve.x, curve.y, color=SERIES[0], marker=marker, markersize=3, label=curve.y_name or None)
     for place, said in curve.marks[:8]:
         ax.axvline(place, color="0.5", linewidth=0.8, linestyle=":")
+        last = place > curve.x[0] + 0.75 * (curve.x[-1] - curve.x[0])
         ax.annotate(
             _plain(said, 16),
             (place, 1),
-            (2, -9),
+            (-2 if last else 2, -9),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             fontsize=7,
+            ha="right" if last else "left",
         )
     for n, (name, line) in enumerate(curve.lines.items(), 1):
         ax.plot(curve.x, line, color=SERIES[n % len(SERIES)], linewidth=1.2, label=_plain(name, 40))

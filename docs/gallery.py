@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 import ann_ckpt
 from ann_ckpt import plot
@@ -36,7 +37,9 @@ def _draw(learnt: Path, demo: Path) -> None:
     first = f"{learnt}@0"
 
     def sheet(name: str, width: float, *draw: Any, height: float = 4.1) -> None:
-        figure = Figure(figsize=(width * len(draw), height), layout="constrained", dpi=80)
+        figure = Figure(
+            figsize=(width * len(draw), height), layout=ConstrainedLayoutEngine(w_pad=0.12), dpi=110
+        )
         for ax, one in zip(figure.subplots(1, len(draw), squeeze=False)[0], draw, strict=True):
             one(ax)
         figure.savefig(FOLDER / f"{name}.png")

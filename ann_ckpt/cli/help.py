@@ -58,7 +58,7 @@ def text_of(topic: str) -> str:
         If there is none of that name; the message offers the nearest one.
     """
     if topic not in TOPICS:
-        raise ObjectNotFoundError.among("the help", "topic", topic, TOPICS)
+        raise ObjectNotFoundError.among("the help", "topic", topic, TOPICS, label="topics")
     page, _, heading = TOPICS[topic]
     packed = files("ann_ckpt") / "docs" / f"{page}.md"
     # An installation in place has no copy, but the pages themselves.

@@ -72,7 +72,12 @@ def plot(file: str, path: str, *, output: str | None) -> None:
             )
         check_text_target(output, what="a picture")
     with open_checkpoint(file) as checkpoint:
-        made = pictures(checkpoint, path)
+        # In characters, a few fields that can be made out; in a file, every neuron as long as there is room.
+        made = (
+            pictures(checkpoint, path, fields=4)
+            if output is None
+            else pictures(checkpoint, path, side=drawing.SIDE)
+        )
     made += _over_time(file, path)
     if output is None:
         plain = not (sys.stdout.encoding or "").lower().startswith("utf")

@@ -20,7 +20,7 @@ from ann_ckpt.markup import card, details, facts, preformatted, table
 from ann_ckpt.model import Array, PopulationState, TypeInfo, nbytes
 from ann_ckpt.model.arrays import is_lazy
 from ann_ckpt.model.units import reworded, scaled
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 
 __all__ = ["BUDGET", "of_array", "of_checkpoint", "of_objects", "of_population", "of_projection"]
 
@@ -95,13 +95,13 @@ def of_objects(noun: str, objects: Mapping[str, Any]) -> str:
     """Return the populations, the projections or the recordings of a checkpoint as HTML."""
 
     def show() -> str:
-        title = f"{len(objects):,} {noun}s"
+        title = count(len(objects), noun)
         if noun == "population":
             return card(title, _populations(objects))
         if noun == "projection":
             return card(title, _projections(objects))
-        rows = [[name, repr(objects[name])] for name in [*objects][:_ROWS]]
-        return card(title, table([noun, "what it is"], rows), _rest(objects))
+        rows = [[name, objects[name].of, _names(objects[name])] for name in [*objects][:_ROWS]]
+        return card(title, table([noun, "of", "holds"], rows), _rest(objects))
 
     return _guarded(show, objects)
 
@@ -137,7 +137,7 @@ def of_projection(projection: Any) -> str:
             "synapses": f"{projection.n_synapses:,} in {projection.n_rows:,} dendrites",
             "delays": "not known"
             if delays is None
-            else f"{delays} steps"
+            else count(delays, "step")
             if isinstance(delays, int)
             else "one per synapse",
         }
@@ -190,7 +190,7 @@ def _populations(populations: Mapping[str, PopulationState]) -> str:
         kind = found.neuron_type.name if found.neuron_type else ""
         rows.append([name, _times(found.geometry), f"{found.size:,}", kind, _names(found)])
     columns = [
-        f"{len(populations):,} population{'s' * (len(populations) != 1)}",
+        count(len(populations), "population"),
         "geometry",
         "neurons",
         "type",
@@ -207,7 +207,7 @@ def _projections(projections: Mapping[str, Any]) -> str:
         ends = f"{found.pre} \N{RIGHTWARDS ARROW} {found.post}"
         size = human_bytes(found.nbytes)
         rows.append([name, ends, found.target, f"{found.n_synapses:,}", size, _names(found)])
-    columns = [f"{len(projections):,} projection{'s' * (len(projections) != 1)}", "from, to", "target"]
+    columns = [count(len(projections), "projection"), "from, to", "target"]
     numbers = ["synapses", "size"]
     return table([*columns, *numbers, "holds"], rows, right=numbers) + _rest(projections)
 

@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+_FORMS = (
+    "populations/NAME, projections/NAME, either with an attribute behind it, projections/NAME/delays, "
+    "recordings/NAME"
+)
 _OWNERS = 40
 """Objects, and variables of each, among which those that change are looked for."""
 
@@ -100,9 +104,7 @@ def pick(network: Network, path: str) -> Shown | PopulationState | RowAccess:
     if len(rest) > 1:
         raise ObjectNotFoundError(
             f"there is nothing to draw at {printable(path)!r}",
-            details={
-                "forms": "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, projections/NAME/delays"
-            },
+            details={"forms": _FORMS},
         )
     return _attribute(owner, network.dt, path.strip("/"), _true(rest[0])) if rest else owner
 
@@ -182,7 +184,9 @@ def projection_of(network: Network, path: str) -> RowAccess:
     return owner
 
 
-def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]:
+def pictures(
+    network: Network, path: str, budget: int = BUDGET, *, side: int = wiring.SIDE, fields: int = wiring.FIELDS
+) -> list[Picture]:
     """Return the pictures that suit what is at a path; together they read about ``budget`` bytes.
 
     Parameters
@@ -190,6 +194,10 @@ def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]
     path : str
         As for :func:`pick`, or that of a recording: of a population its map, of a projection which
         synapses there are, of an attribute its distribution and where its values are.
+    side : int
+        Rows or columns of a matrix at most; of more neurons, means of bins are drawn.
+    fields : int
+        Neurons whose receptive field is drawn, at most.
     """
     if path.strip("/").partition("/")[0] == "recordings":
         return recorded_pictures(network, path, budget)
@@ -206,19 +214,20 @@ def pictures(network: Network, path: str, budget: int = BUDGET) -> list[Picture]
     if not isinstance(found, Shown):
         third = budget // 3
         degrees = [wiring.degrees(found, incoming=incoming, budget=third) for incoming in (True, False)]
-        return [wiring.connectivity(found, sizes_of(network, found), budget=third), *degrees]
+        return [wiring.connectivity(found, sizes_of(network, found), side=side, budget=third), *degrees]
     made: list[Picture] = []
     if isinstance(found.owner, PopulationState) and found.values.shape == found.owner.geometry:
         made.append(values.rate_map(found.values, found.label, _title(found.path), budget=budget // 2))
     made.append(values.histogram(found.values, found.label, _title(found.path), budget=budget // 3))
     if found.per_synapse and not isinstance(found.owner, PopulationState):
-        matrix = wiring.matrix(
-            found.owner, found.values, found.label, sizes_of(network, found.owner), budget=budget // 3
-        )
-        made.append(matrix)
+        sizes = sizes_of(network, found.owner)
+        third = budget // 3
+        made.append(wiring.matrix(found.owner, found.values, found.label, sizes, side=side, budget=third))
         geometry = pre_geometry(network, found.owner)
         if geometry is not None and len(geometry) > 1 and found.values.dtype.kind == "f":
-            made.append(wiring.fields(found.owner, found.values, found.label, geometry, budget=budget // 3))
+            made.append(
+                wiring.fields(found.owner, found.values, found.label, geometry, at_most=fields, budget=third)
+            )
     return made
 
 

@@ -185,7 +185,11 @@ def _grid(grid: Grid) -> tuple[_Box, list[str]]:
             parts.append(_text(x, y - 2, tile.text, "start", 16, 'font-size="8.5"'))
     else:
         whole = grid.ranks
-        parts += _frame(box, _axis(left, right, whole=whole), _axis(top, bottom, whole=whole))
+        parts += _frame(
+            box,
+            _axis(left, right, whole=whole),
+            _axis(min(top, bottom), max(top, bottom), whole=whole),
+        )
     return box, parts + _scale(grid, box.x + box.width + 12, box, low, high)
 
 
@@ -291,7 +295,7 @@ def _curve(curve: Curve) -> tuple[_Box, list[str]]:
     if x0 == x1:
         x0, x1 = x0 - 0.5, x1 + 0.5
     box = _Box((x0, x1, low - room, high + room), above=_KEY if curve.y_name else 0.0)
-    opacities = [0.22 + 0.2 * n for n in range(len(curve.bands))]
+    opacities = [0.3 + 0.25 * n for n in range(len(curve.bands))]
     named = [(curve.y_name, 1.0), *zip(curve.bands, opacities, strict=True)]
     colours = [SERIES[n % len(SERIES)] for n in range(1, len(curve.lines) + 1)]
     key = [(name, SERIES[0], opacity) for name, opacity in named if name]
@@ -348,7 +352,7 @@ def _points(points: Points) -> tuple[_Box, list[str]]:
         for x, y in zip(points.x, points.y, strict=True)
     )
     parts.append(
-        f'<path d="{dots}" stroke="{SERIES[0]}" stroke-opacity=".5" stroke-width="3" stroke-linecap="round"/>'
+        f'<path d="{dots}" stroke="{SERIES[0]}" stroke-opacity=".8" stroke-width="3" stroke-linecap="round"/>'
     )
     return box, parts + _frame(box, _axis(left, right), _axis(low, high))
 

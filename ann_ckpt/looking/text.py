@@ -77,11 +77,10 @@ def _shaded(values: Floats, width: int, shades: str, low: float, high: float) ->
     down = max(1, min(24, round(rows * across / max(1, columns) / 2)))
     there = np.isfinite(values)
     filled = np.where(there, values, 0.0)
-    if columns > across or rows > 4 * down:
-        side = max(across, down)
-        share = shrunk(there.astype(np.float64), side)
+    if columns > across or rows > down:
+        share = shrunk(there.astype(np.float64), down, across)
         with np.errstate(invalid="ignore", divide="ignore"):
-            filled = shrunk(filled, side) / share
+            filled = shrunk(filled, down, across) / share
         there = share > 0
     y = (np.arange(down) + 0.5) * filled.shape[0] / down
     x = (np.arange(across) + 0.5) * filled.shape[1] / across
@@ -109,7 +108,8 @@ def _columns(
     for level in range(_LINES - 1, -1, -1):
         cells = np.clip((scaled - level) * len(eighths), 0, len(eighths))
         # What is not nothing is seen, however little.
-        cells = np.where((level == 0) & (scaled > 0) & (cells < 1), 1, cells).astype(int)
+        seen = scaled > 0 if from_zero else np.isfinite(values)
+        cells = np.where((level == 0) & seen & (cells < 1), 1, cells).astype(int)
         lines.append("".join(eighths[cell - 1] if cell else " " for cell in cells).rstrip())
     lines[0] = f"{lines[0]:<{values.size}}  {high:.4g}"
     lines[-1] = f"{lines[-1]:<{values.size}}  {low:.4g}"

@@ -147,7 +147,7 @@ def mosaic(parts: list[Floats], names: list[str], across: int) -> tuple[Floats, 
     """Lay small grids of one shape side by side, in rows of ``across``, with room for a name above each."""
     rows, columns = parts[0].shape
     down = math.ceil(len(parts) / across)
-    above, beside = max(1, math.ceil(rows / 4)), max(1, columns // 12)
+    above, beside = max(1, math.ceil(rows / 3)), max(1, columns // 12)
     values = np.full((down * (rows + above), across * (columns + beside) - beside), np.nan)
     tiles = []
     for number, (part, name) in enumerate(zip(parts, names, strict=True)):
@@ -177,9 +177,9 @@ def binned_means(array: Array, budget: int) -> tuple[Floats, str]:
     return shrunk(np.concatenate(parts), _SIDE), f"a sample: {bins * each:,} of {rows:,} lines, means of bins"
 
 
-def shrunk(values: Floats, side: int) -> Floats:
-    """Means of bins, so that there are at most ``side`` rows and columns."""
-    for axis in (0, 1):
+def shrunk(values: Floats, rows: int, columns: int | None = None) -> Floats:
+    """Means of bins, so that there are at most so many rows and columns, by default as many of both."""
+    for axis, side in enumerate((rows, columns or rows)):
         n = values.shape[axis]
         if n > side:
             starts = np.arange(side) * n // side

@@ -14,11 +14,12 @@ from ann_ckpt.looking.values import histogram_of, mosaic
 from ann_ckpt.model import Array, nbytes
 from ann_ckpt.model.rows import RowAccess
 
-__all__ = ["connectivity", "degrees", "fields", "matrix"]
+__all__ = ["FIELDS", "SIDE", "connectivity", "degrees", "fields", "matrix"]
 
-_SIDE = 200
+SIDE = 200
 """Rows or columns of a picture of synapses, unless told otherwise."""
-_FIELDS = 16
+FIELDS = 16
+"""Neurons whose receptive field is drawn, unless told otherwise."""
 _FIELD_SIDE = 64
 _SILENT = 1 << 24
 """Neurons without a synapse that are counted at most: a file may claim any size."""
@@ -29,7 +30,7 @@ Sizes = tuple[int | None, int | None]
 
 
 def matrix(
-    projection: RowAccess, values: Array, label: str, sizes: Sizes, *, side: int = _SIDE, budget: int = BUDGET
+    projection: RowAccess, values: Array, label: str, sizes: Sizes, *, side: int = SIDE, budget: int = BUDGET
 ) -> Grid:
     """Return one value per synapse over the two populations, means of bins where there are many neurons."""
     found = synapses(projection, values, budget)
@@ -44,7 +45,7 @@ def matrix(
     return binned.grid(projection, means, label, found.note(), diverging=signed)
 
 
-def connectivity(projection: RowAccess, sizes: Sizes, *, side: int = _SIDE, budget: int = BUDGET) -> Grid:
+def connectivity(projection: RowAccess, sizes: Sizes, *, side: int = SIDE, budget: int = BUDGET) -> Grid:
     """Return which neurons are connected; how densely, where there are many."""
     found = synapses(projection, None, budget)
     binned = _Bins(found.post, found.pre, sizes, found.whole, side)
@@ -54,7 +55,6 @@ def connectivity(projection: RowAccess, sizes: Sizes, *, side: int = _SIDE, budg
     of = binned.row_counts() if found.whole else rows_seen
     with np.errstate(invalid="ignore", divide="ignore"):
         density = counts / (of[:, None] * binned.column_counts()[None, :])
-    density[counts == 0] = np.nan
     label = "share of all possible synapses" if binned.binned else "synapses of a pair"
     return binned.grid(projection, density, label, found.note(), from_zero=True)
 
@@ -68,7 +68,7 @@ class _Bins:
         self.sizes = (post_size, pre_size)
         # Runs that were read are few, and would be lost among many lines without anything.
         most = side if whole else max(1, min(side, _breaks(post)))
-        self.shape = (min(self.sizes[0], most), min(self.sizes[1], side if whole else min(side, _SIDE)))
+        self.shape = (min(self.sizes[0], most), min(self.sizes[1], side if whole else min(side, SIDE)))
         self.binned = self.shape != self.sizes
         self.y = post * self.shape[0] // self.sizes[0]
         self._place = self.y * self.shape[1] + pre * self.shape[1] // self.sizes[1]
@@ -174,6 +174,7 @@ def fields(
     geometry: tuple[int, ...],
     *,
     neurons: list[int] | None = None,
+    at_most: int = FIELDS,
     budget: int = BUDGET,
 ) -> Grid:
     """Return what some neurons receive, over the geometry of the pre-synaptic population.
@@ -183,14 +184,14 @@ def fields(
     geometry : tuple of int
         Of the pre-synaptic population; a third axis is laid behind the second.
     neurons : list of int, optional
-        Post ranks; by default up to 16, spread evenly.
+        Post ranks; by default up to `at_most`, spread evenly.
 
     Raises
     ------
     OptionError
         If the projection has no dendrite for one of them, or none at all.
     """
-    rows = _rows_of(projection, neurons, budget)
+    rows = _rows_of(projection, neurons, at_most, budget)
     wide = (geometry[0], math.prod(geometry[1:])) if len(geometry) > 1 else (1, geometry[0])
     shape = (min(wide[0], _FIELD_SIDE), min(wide[1], _FIELD_SIDE))
     parts, ranks = [], []
@@ -229,14 +230,14 @@ def fields(
     )
 
 
-def _rows_of(projection: RowAccess, neurons: list[int] | None, budget: int) -> list[int]:
+def _rows_of(projection: RowAccess, neurons: list[int] | None, at_most: int, budget: int) -> list[int]:
     if neurons is None:
         n = projection.n_rows
         if not n:
             raise OptionError(f"projection {printable(projection.name)!r} has no dendrites")
         each = 16 * max(1, projection.n_synapses // n) + (512 << 10)
         small = 16 * projection.n_synapses <= budget
-        count = min(n, _FIELDS if small else max(1, min(_FIELDS, budget // each)))
+        count = min(n, at_most if small else max(1, min(at_most, budget // each)))
         # Not the first and the last, which stand at corners, where there is a choice.
         inner = n > count + 1
         chosen = np.unique(np.linspace(0, n - 1, count + 2 if inner else count).astype(int)).tolist()

@@ -39,9 +39,10 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 .scroll th,.scroll td{max-width:46ch;overflow-wrap:break-word}
 .badges li{overflow-wrap:anywhere}
 .ac-fig,.moving>*{min-width:0;max-width:100%}
-.controls label{max-width:100%}
+.controls label{max-width:100%;display:flex;flex-wrap:wrap;gap:.2rem .6rem;align-items:center}
+.ac .ac-fig{flex:1 1 320px}
 .controls label select{width:min(100%,22rem)}
-.ac tbody th{min-width:5.5em;font-weight:500;color:var(--soft)}
+.ac tbody th{min-width:7em;font-weight:500;color:var(--soft)}
 .ac .ac-note{opacity:1;color:var(--soft)}
 .ac figcaption{font-size:14px}
 .ac pre{font-size:13px;background:var(--card);padding:.6em .8em;border-radius:.4rem}
@@ -54,7 +55,8 @@ select{border:1px solid var(--line);border-radius:.3rem;padding:.25rem .4rem}
 input[type=range]{width:min(320px,70vw);height:1.8rem}
 [hidden]{display:none}
 .moving{display:flex;flex-wrap:wrap;gap:.4rem 1.4rem;align-items:flex-start}
-footer{color:var(--soft);margin-top:2.5rem;padding-block:1rem;border-top:1px solid var(--line)}
+footer{color:var(--soft);margin-top:2.5rem;padding-block:1rem}
+footer p{border-top:1px solid var(--line);padding-top:1rem}
 @media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--card:#fff;--link:#000}
 nav,.skip,.js .controls{display:none}
 article[hidden]{display:block}

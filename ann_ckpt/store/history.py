@@ -14,7 +14,7 @@ from ann_ckpt.looking.sampling import BUDGET, Sample, quantiles, sample
 from ann_ckpt.looking.svg import figure
 from ann_ckpt.looking.values import histogram_of
 from ann_ckpt.markup import card, table
-from ann_ckpt.report import human_bytes
+from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import CheckpointInfo, added_bytes, open_inside
 
 __all__ = ["AttributeHistory", "evenly", "history", "in_notebook", "series", "sizes"]
@@ -162,7 +162,7 @@ def sizes(infos: Sequence[CheckpointInfo]) -> Bars:
     added = np.array(added_bytes(infos), np.float64)
     files = np.array([info.file_bytes for info in infos], np.float64)
     names = [info.name.lstrip("0") or "0" for info in infos]
-    note = f"{len(infos):,} checkpoints, {added.sum() / 2**20:,.1f} MiB together"
+    note = f"{count(len(infos), 'checkpoint')}, {added.sum() / 2**20:,.1f} MiB together"
     if len(infos) > _MOST:
         starts = np.arange(_MOST) * len(infos) // _MOST
         added, files = np.add.reduceat(added, starts), np.add.reduceat(files, starts)
@@ -201,5 +201,5 @@ def in_notebook(path: str, infos: Sequence[CheckpointInfo]) -> str:
     listing = table(["checkpoint", "step", "ms", "written", "added", "tag"], rows, right=right)
     left = len(infos) - len(rows)
     older = f'<div class="ac-note">and {left:,} older</div>' if left > 0 else ""
-    title = f"store {path}: {len(infos):,} checkpoints, {human_bytes(sum(added))}"
+    title = f"store {path}: {count(len(infos), 'checkpoint')}, {human_bytes(sum(added))}"
     return card(title, listing, older, figure(sizes(infos)) if infos else "")

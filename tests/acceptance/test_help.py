@@ -89,6 +89,14 @@ def test_an_unknown_command_is_wrong_usage(run: Run) -> None:
     assert answer.out == ""
 
 
+def test_an_unknown_topic_lists_the_topics(run: Run) -> None:
+    answer = run("help", "exact-resum")
+    assert answer.status == 3
+    assert "did you mean 'exact-resume'?" in answer.err
+    assert "  topics:  annarchy, " in answer.err
+    assert "stored" not in answer.err
+
+
 def test_the_version_is_the_packages(run: Run) -> None:
     assert ann_ckpt.__version__ in run("--version").out
 

@@ -33,6 +33,21 @@ def test_into_a_file_of_each_kind(
     assert (tmp_path / f"r.{ending}").read_bytes().startswith(begins)
 
 
+def test_neurons_are_binned_in_a_file_where_they_are_thousands(run: Run, tmp_path: Path) -> None:
+    n = 300
+    rows = ann_ckpt.Connectivity(np.arange(n), np.arange(n + 1), np.arange(n, dtype=np.int32))
+    one = ann_ckpt.ProjectionState("one", "a", "b", "exc", rows, pre_size=n, post_size=n)
+    ann_ckpt.write(ann_ckpt.NetworkState(projections={"one": one}), tmp_path / "net.h5")
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        assert run("plot", tmp_path / "net.h5", "projections/one", "-o", tmp_path / "a.svg").status == 0
+    assert "synapses of a pair" in (tmp_path / "a.svg").read_text()
+
+
+def test_what_can_be_drawn_is_said_where_there_is_nothing(run: Run, demo_file: Path) -> None:
+    said = run("plot", demo_file, "nothing").err
+    assert all(form in said for form in ("populations/NAME", "projections/NAME", "recordings/NAME"))
+
+
 def test_of_a_store_its_history_too(run: Run, store_folder: Path) -> None:
     assert "simulated time [ms]" in run("plot", store_folder, "projections/forward/w").out
     assert "simulated time" not in run("plot", f"{store_folder}@5", "projections/forward/w").out

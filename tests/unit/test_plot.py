@@ -120,6 +120,32 @@ def test_our_colours_are_those_of_matplotlib(name: str, diverging: bool) -> None
     assert np.abs(ours - theirs).max() < 0.05
 
 
+@pytest.mark.parametrize("name", ["synapse_turnover", "sizes"])
+def test_the_key_of_bars_hides_none(store: Path, name: str) -> None:
+    with ann_ckpt.open(store) as ckpt:
+        ax = OF_ONE[name](ckpt, plt.figure(layout="constrained").add_subplot())
+    ax.figure.canvas.draw()
+    key = ax.get_legend().get_window_extent()
+    assert not [bar for bar in ax.patches if bar.get_height() and bar.get_window_extent().overlaps(key)]
+
+
+def test_tags_stand_inside_of_a_history(tmp_path: Path) -> None:
+    with CheckpointStore(tmp_path / "run.ckpt", "w") as made:
+        for step, tag in enumerate(["the first one", None, "in the middle", None, "the last one"]):
+            layer = ann_ckpt.PopulationState("layer", (5,), variables={"r": np.arange(5.0)})
+            made.save(ann_ckpt.NetworkState(populations={"layer": layer}, time_step=step, dt=0.5), tag=tag)
+        ax = plot.history(made, "populations/layer/r")
+    ax.figure.canvas.draw()
+    marks = [
+        text for text in ax.texts if text.get_text() in {"the first one", "in the middle", "the last one"}
+    ]
+    assert len(marks) == 3
+    axes = ax.get_window_extent()
+    for mark in marks:
+        box = mark.get_window_extent()
+        assert axes.x0 <= box.x0 <= box.x1 <= axes.x1
+
+
 def test_history_has_gaps_where_a_checkpoint_lacks_the_attribute(tmp_path: Path) -> None:
     with CheckpointStore(tmp_path / "run.ckpt", "w") as made:
         for step in range(4):

@@ -171,7 +171,7 @@ def test_connectivity_is_exact_where_it_is_not_binned() -> None:
     state = network()
     picture = wiring.connectivity(state.projections["ff"], (12, 20))
     dense = state.projections["ff"].tocsr().toarray() != 0
-    assert np.array_equal(np.isfinite(picture.values), dense)
+    assert np.array_equal(picture.values, dense)
 
 
 def test_a_matrix_has_each_value_at_its_place() -> None:
@@ -291,6 +291,18 @@ def test_maps_of_every_geometry(shape: tuple[int, ...]) -> None:
     check(svg(made))
 
 
+def test_pictures_are_as_fine_as_asked() -> None:
+    state = network()
+    _, coarse, fields = choice.pictures(state, "projections/ff/w", side=4, fields=3)
+    assert coarse.values.shape == (4, 4)
+    assert "bins" in coarse.note
+    assert len(fields.tiles) == 3
+    assert choice.pictures(state, "projections/ff", side=5)[0].values.shape == (5, 5)
+    _, exact, fields = choice.pictures(state, "projections/ff/w")
+    assert exact.values.shape == (12, 20)
+    assert len(fields.tiles) == 12
+
+
 def test_paths_lead_where_they_say() -> None:
     state = network()
     assert choice.shown(state, "projections/ff/w").per_synapse
@@ -388,6 +400,32 @@ def test_a_histogram_of_any_values_is_drawn(array: np.ndarray) -> None:
     made = values.histogram_of(Sample(array, array.size, array.size), "w", "w")
     assert ET.fromstring(svg(made)) is not None
     assert drawn(made)
+
+
+@pytest.mark.parametrize("extent", [(0.0, 4.0, 0.0, 3.0), (0.0, 4.0, 3.0, 0.0)])
+def test_both_axes_of_a_grid_have_ticks(extent: tuple[float, float, float, float]) -> None:
+    picture = Grid(title="", x_label="", y_label="", values=np.ones((2, 2)), value_label="", extent=extent)
+    texts = [element for element in check(svg(picture)).iter("text") if element.text]
+    sideways = {element.text for element in texts if element.attrib["text-anchor"] == "end"}
+    assert {"0", "1", "2", "3"} <= sideways
+    places = [float(element.attrib["y"]) for element in texts if element.text in ("0", "3")]
+    assert max(places) <= 260
+
+
+@given(st.integers(0, 99), st.integers(0, 129))
+def test_one_value_alone_is_seen_in_text(row: int, column: int) -> None:
+    array = np.full((100, 130), np.nan)
+    array[row, column] = 1.0
+    picture = Grid(title="", x_label="", y_label="", values=array, value_label="w", extent=(0, 130, 0, 100))
+    lines = drawn(picture)[1:-2]
+    assert sum(character != " " for line in lines for character in line) == 1
+
+
+def test_the_lowest_point_of_a_curve_is_seen_in_text() -> None:
+    x = np.arange(5.0)
+    y = np.array([1.0, 2.0, np.nan, 3.0, 1.0])
+    bottom = drawn(Curve(title="", x_label="", y_label="", x=x, y=y))[8]
+    assert [character == " " for character in bottom[:5]] == [False, False, True, False, False]
 
 
 @given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300))
