@@ -1,10 +1,11 @@
-"""Whole checkpoints out of shards, by whichever process comes last."""
+"""One of several processes that save together, and the checkpoints that they make of their shards."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.model import Array, NetworkState
 from ann_ckpt.model.parts import ChainedArray, share
-from ann_ckpt.store.background import InlineExecutor
 from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.ranks import RankFolder, Shard, shards_of
@@ -55,26 +55,42 @@ class Assembly:
     Parameters
     ----------
     folder : RankFolder
-        As one of the processes has it.
+        As a process has it that has joined the start.
     compression : Compression
         For large arrays that no shard has in objects.
     """
 
     def __init__(self, folder: RankFolder, compression: Compression) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.has_committed = False
+        """Whether this process made a checkpoint of shards; set back by who has applied the retention."""
         self._whole = StoreFolder(folder.path)
         self._writer = SeriesWriter(folder.whole, compression)
+
+    @classmethod
+    def joined(cls, folder: RankFolder, compression: Compression, *, died: bool, wait: float) -> Self:
+        """Join the present start of the processes, or begin the next one; see :meth:`RankFolder.join`."""
+        joined, new = folder.join(died=died, wait=wait)
+        made = cls(joined, compression)
+        if new:
+            slots = made._whole.slots()
+            joined.discard_shards(before=slots[-1] if slots else None, of_others=True)
+        return made
 
     def close(self) -> None:
         """Shut down the threads of the writer."""
         self._writer.close()
 
-    def complete(self, own: Slot, *, wait: float) -> list[Slot]:
-        """Commit every checkpoint of which all shards are there; return which.
+    def share(self, reading: Reading) -> Reading:
+        """Return what this process writes of a network."""
+        return Reading(own_share(reading.state, self.folder.rank, self.folder.ranks), reading.notes)
+
+    def complete(self, own: str, *, wait: float) -> None:
+        """Commit every checkpoint of which all shards are there.
 
         Parameters
         ----------
-        own : Slot
+        own : str
             The one of which this process has just written its shard. What is wrong with others is logged.
         wait : float
             Seconds to wait for another process that does the same just now.
@@ -89,52 +105,41 @@ class Assembly:
             If the processes were started again meanwhile.
         """
         if not self._ready():
-            return []
-        with self._folder.committing(wait):
-            self._folder.check_start()
-            done = []
+            return
+        with self.folder.committing(wait):
+            self.folder.check_start()
+            committed = False
             for slot, shards in sorted(self._ready().items(), key=lambda item: (item[0].round, item[0].step)):
                 try:
                     self._commit(slot, shards)
-                    done.append(slot)
+                    committed = self.has_committed = True
                 except CheckpointError:
-                    if slot == own:
+                    if slot.name == own:
                         raise
                     _LOG.exception("the shards of checkpoint %s make up no network", slot.name)
-            if done:
-                self._folder.discard_shards(before=self._whole.slots()[-1])
-            return done
+            if committed:
+                self.folder.discard_shards(before=self._whole.slots()[-1])
 
     def _ready(self) -> dict[Slot, list[Shard]]:
         """Shards by checkpoint, where all are there and the checkpoint is not."""
         found: dict[Slot, list[Shard]] = {}
-        for shard in shards_of(self._folder):
-            if (shard.start, shard.ranks) == (self._folder.start, self._folder.ranks):
+        for shard in shards_of(self.folder):
+            if (shard.start, shard.ranks) == (self.folder.start, self.folder.ranks):
                 found.setdefault(shard.slot, []).append(shard)
         there = set(self._whole.slots())
-        return {s: some for s, some in found.items() if len(some) == self._folder.ranks and s not in there}
+        return {s: some for s, some in found.items() if len(some) == self.folder.ranks and s not in there}
 
     def _commit(self, slot: Slot, shards: list[Shard]) -> None:
         with ExitStack() as files:
             opened = [
-                files.enter_context(open_inside(self._folder.shards / shard.name))
+                files.enter_context(open_inside(self.folder.shards / shard.name))
                 for shard in sorted(shards, key=lambda shard: shard.rank)
             ]
             first = opened[0]
             state = NetworkState.joined([checkpoint.state(lazy=True) for checkpoint in opened])
             provenance = {**first.provenance, "ranks": len(opened)}
-            cleanup = ExitStack()
-            with InlineExecutor(cleanup) as executor:
-                self._writer.save(
-                    Snapshot(Reading(state), first.created, provenance, first.tag),
-                    executor,
-                    cleanup,
-                    progress=None,
-                    check=self._folder.check_start,
-                    finish=lambda _: None,
-                    slot=slot,
-                    stored=_stored,
-                )
+            snapshot = Snapshot(Reading(state), first.created, provenance, first.tag)
+            self._writer.save_at_once(snapshot, self.folder.check_start, slot=slot, stored=_stored)
 
 
 def _stored(array: Array) -> SharedArray | None:

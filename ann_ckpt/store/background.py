@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self, cast
@@ -18,6 +18,7 @@ import numpy as np
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.model import Array
 from ann_ckpt.store.reports import StoreReport
+from ann_ckpt.threads import interpreter_ends
 
 __all__ = [
     "BACKGROUND_BYTES",
@@ -26,6 +27,7 @@ __all__ = [
     "InBackground",
     "InlineExecutor",
     "SaveExecutor",
+    "executor_for",
 ]
 
 
@@ -232,6 +234,26 @@ class BackgroundExecutor:
             self._jobs.clear()
             self._closed = True
             self._changed.notify_all()
+
+
+def executor_for(
+    background: InBackground | None,
+    cleanup: ExitStack,
+    around: Callable[[], AbstractContextManager[None]],
+) -> BackgroundExecutor | InlineExecutor:
+    """Return who does the jobs of a save, or waits for a child: the caller, where nothing waits for a thread.
+
+    Parameters
+    ----------
+    background : InBackground or None
+        How that was asked for; None if not.
+    cleanup, around
+        See :class:`BackgroundExecutor`.
+    """
+    if background is not None and not interpreter_ends():
+        with suppress(RuntimeError):
+            return BackgroundExecutor(cleanup, around, background.waiting_bytes)
+    return InlineExecutor(cleanup)
 
 
 _UNHEARD: set[BackgroundSave] = set()

@@ -1,4 +1,4 @@
-"""A forked child that does one piece of work with the memory of the moment, and hands back the result.
+"""A save by a forked child, with the memory of the moment.
 
 Nothing is copied at the fork: both processes see the same pages, and the kernel copies a page
 when one of them changes it. The child is this package's alone: no signal of the parent, no exit
@@ -21,13 +21,18 @@ from typing import Any, Generic, NoReturn, TypeVar
 import numpy as np
 
 from ann_ckpt.adapters.protocol import MayFork, Simulator
-from ann_ckpt.errors import CheckpointError, printable
+from ann_ckpt.durable import explained, fsync_folder
+from ann_ckpt.errors import CheckpointError, NotWritableError, printable
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.report import human_bytes
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.memory import available
+from ann_ckpt.store.reports import StoreReport
+from ann_ckpt.store.writer import Remembered, SeriesWriter, Snapshot
 from ann_ckpt.threads import interpreter_ends, others_at_work
 
-__all__ = ["Child", "ChildDiedError", "refuse_fork"]
+__all__ = ["Child", "ChildDiedError", "ForkedSave", "refuse_fork"]
 
 _T = TypeVar("_T")
 _HEAD = 8
@@ -85,6 +90,89 @@ def _reasons(plan: FilePlan, simulator: Simulator | None, at_most: int | None) -
         yield f"other threads may be inside a library: {', '.join(printable(name, 40) for name in others)}"
 
 
+class ForkedSave:
+    """A checkpoint that a forked child is saving.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+        The store.
+    writer : SeriesWriter
+        Used by the child, and told at the end what the child remembers.
+    snapshot : Snapshot
+        What to save.
+    lock : FileLock
+        Held by this process. Of its locks the child holds this one only: whoever opens the store after
+        this process was killed has the other at once, and waits for the child at this one.
+    refuse_lost : callable
+        Raises because the lock was taken away.
+
+    Raises
+    ------
+    OSError
+        If the system lets no process be made.
+    """
+
+    def __init__(
+        self,
+        folder: StoreFolder,
+        writer: SeriesWriter,
+        snapshot: Snapshot,
+        lock: FileLock,
+        refuse_lost: Callable[[], None],
+    ) -> None:
+        self._folder = folder
+        self._writer = writer
+        self._snapshot = snapshot
+        self._before = folder.slots()[-1:]
+        self.died = False
+        """Whether the child ended without an answer."""
+        hold = lock.second_hold()
+
+        def check() -> None:
+            if not hold.intact:
+                refuse_lost()
+
+        def save() -> tuple[StoreReport, Remembered]:
+            return writer.save_at_once(snapshot, check), writer.remembered
+
+        try:
+            self._child = Child(save)
+        finally:
+            hold.close()
+
+    def result(self) -> StoreReport:
+        """Wait for the child; return what it saved.
+
+        Raises
+        ------
+        NotWritableError
+            If the child died before the checkpoint was there; what it left is marked as unswept.
+        """
+        try:
+            report, remembered = self._child.result()
+        except ChildDiedError as died:
+            self.died = True
+            self._folder.mark_unswept()
+            self._writer.forget()
+            if self._folder.slots()[-1:] == self._before:
+                raise NotWritableError(
+                    "the process that saved in the background died",
+                    details={
+                        "found": str(died),
+                        "kept": "the checkpoints from before",
+                        "hint": "if the memory was full: at_most=, or background='copy'",
+                    },
+                    where=str(self._folder.path),
+                ) from None
+            with explained(self._folder.checkpoints):
+                fsync_folder(self._folder.checkpoints)
+            text = f"the process that saved it died after that: {died}"
+            return self._writer.report_of_newest(self._snapshot, text)
+        self._writer.remember(remembered)
+        return report
+
+
 class ChildDiedError(Exception):
     """The child ended without an answer."""
 
@@ -120,15 +208,6 @@ class Child(Generic[_T]):
             os.close(answers)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-        self._reaped = False
-
-    def kill(self) -> None:
-        """End the child, and wait for that."""
-        if not self._reaped:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            self._reap()
-
     def result(self) -> _T:
         """Wait for the end of the child; return what the work returned, or raise what it raised.
 
@@ -149,7 +228,6 @@ class Child(Generic[_T]):
 
     def _reap(self) -> str:
         """Wait for the process, so that it does not stay as a zombie; say how it ended."""
-        self._reaped = True
         try:
             code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:  # the program collects all its children itself, or lets the system do it

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ann_ckpt.durable import fsync_folder
 from ann_ckpt.errors import (
+    BusyError,
     CheckpointError,
     CorruptFileError,
     FileMissingError,
@@ -265,6 +266,38 @@ class Upkeep(SeriesView):
             bytes_freed=sum(objects.values()) + sum(info.file_bytes for info in doomed),
             dry_run=dry_run,
         )
+
+    def _retained(self, rules: Retention | None) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+        """Apply the store's own rules after a save; what goes wrong must not end the run that saves.
+
+        Returns
+        -------
+        removed, notes
+            Names of checkpoints, and what went wrong.
+        """
+        if rules is None:
+            return (), ()
+        try:
+            return self._doom(rules, dry_run=False).removed, ()
+        except BusyError:  # a rule that changes the store itself is a mistake of its author's
+            raise
+        except NotWritableError as error:
+            return (), (Note("", f"pruning was not completed: {error.fact} ({error.where})"),)
+        except CheckpointError as error:
+            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
+        except OSError as error:
+            return (), (Note("", f"pruning was not completed: {error}"),)
+
+    def _empty(self, compression: str) -> None:
+        """Remove every checkpoint; the store is as if it had just been made."""
+        with ExitStack() as cleanup:
+            self._lock_change(cleanup)
+            # First, so that a disk that is full has lost nothing.
+            self._folder.create({"compression": compression})
+            with self._remembering():
+                remove(self._folder, self._catalog.all())
+                collect(self._folder, [path.stem for path in self._folder.object_files()])
+            self._swept()
 
     @property
     def _session(self) -> Session:

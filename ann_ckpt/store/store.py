@@ -6,21 +6,17 @@ import logging
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, Self, cast
 
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.durable import explained, fsync_folder
 from ann_ckpt.errors import (
-    BusyError,
     CheckpointError,
     LockedError,
-    NotWritableError,
     OptionError,
     printable,
 )
@@ -31,20 +27,19 @@ from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
-from ann_ckpt.store.assembly import Assembly, own_share
+from ann_ckpt.store.assembly import Assembly
 from ann_ckpt.store.autosave import Autosaving
-from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, InlineExecutor
-from ann_ckpt.store.folder import Slot, check_tag
-from ann_ckpt.store.forked import Child, ChildDiedError, refuse_fork
+from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, executor_for
+from ann_ckpt.store.folder import StoreFolder, check_tag
+from ann_ckpt.store.forked import ForkedSave, refuse_fork
 from ann_ckpt.store.job import Job
 from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.opening import PathLike, open_checkpoint
-from ann_ckpt.store.pruning import Retention, collect, remove
+from ann_ckpt.store.pruning import Retention
 from ann_ckpt.store.ranks import RankFolder, check_no_ranks, check_ranks
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.session import Session
-from ann_ckpt.store.writer import Remembered, SeriesWriter, Snapshot
-from ann_ckpt.threads import interpreter_ends
+from ann_ckpt.store.writer import SeriesWriter, Snapshot
 
 __all__ = [
     "CheckpointStore",
@@ -56,8 +51,6 @@ _MODES = ("r", "a", "w", "prune")
 _LOG = logging.getLogger("ann_ckpt")
 _LOOKED_AT = 2.0
 """Seconds to wait for the lock of one of several processes."""
-_SavingChild = tuple[Child[tuple[StoreReport, Remembered]], list[Slot]]
-"""A child that saves, and the newest checkpoint at the time of the fork, if there was one."""
 
 
 class CheckpointStore(Autosaving):
@@ -123,9 +116,8 @@ class CheckpointStore(Autosaving):
             chunking.compression(compression)
         if together is not None and mode != "a":
             raise OptionError(f"rank= and ranks= are for mode='a', not {mode!r}")
-        self._ours = None if together is None else RankFolder(self._folder.path, *together)
+        self._ranks = None if together is None else RankFolder(self._folder.path, *together)
         self._assembly: Assembly | None = None
-        self._prunable = False
         self.mode: Mode = mode
         self.retention = retention
         self.monitors = monitors
@@ -149,31 +141,26 @@ class CheckpointStore(Autosaving):
         settings = self._folder.settings()
         self._folder.check_writable()
         self._folder.make_durable()
-        if self._ours is not None:
-            self._ours.complete()
-        session = Session.of(self._ours or self._folder)
+        if self._ranks is not None:
+            self._ranks.complete()
+            # Of several processes that come at once, each looks at the locks of the others for a moment.
+            wait = max(wait, _LOOKED_AT)
+        session = Session.of(self._ranks or self._folder)
         with session.entered(), ExitStack() as turn:
             session.take_turn(turn)
-            # Of several processes that come at once, each looks at the locks of the others for a moment.
-            self._unclean = session.join(
-                self._member, wait=wait if self._ours is None else max(wait, _LOOKED_AT)
-            )
+            self._unclean = session.join(self._member, wait=wait)
             self._marked = True
             self._leave = weakref.finalize(self, session.leave, self._member)
             self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
             try:
-                if self._ours is None:
+                if self._ranks is None:
                     self._await_orphan()
                 if self.mode == "w":
                     self._empty(compression or "auto")
                     session.forget_checkpoints()
                     settings = self._folder.settings()
                 chosen = chunking.compression(str(compression or settings.get("compression", "auto")))
-                if self._ours is None:
-                    check_no_ranks(self._folder)
-                else:
-                    self._join(self._ours, chosen, wait)
-                self._writer = SeriesWriter(self._ours or self._folder, chosen)
+                self._writer = SeriesWriter(self._join(chosen, wait), chosen)
                 session.add_writer(self._writer)
                 self._joined = session
             except BaseException:
@@ -186,25 +173,14 @@ class CheckpointStore(Autosaving):
             with ExitStack() as cleanup:
                 self._lock_change(cleanup)
 
-    def _join(self, ours: RankFolder, compression: Compression, wait: float) -> None:
-        """Become one of several processes that save together."""
-        self._ours, new = ours.join(died=self._unclean, wait=wait)
-        self._change = FileLock(self._ours.change_lock, "changes the store")
-        self._assembly = Assembly(self._ours, compression)
-        slots = self._folder.slots()
-        if new:
-            self._ours.discard_shards(before=slots[-1] if slots else None, of_others=True)
-
-    def _empty(self, compression: str) -> None:
-        """Remove every checkpoint."""
-        with ExitStack() as cleanup:
-            self._lock_change(cleanup)
-            # First, so that a disk that is full has lost nothing.
-            self._folder.create({"compression": compression})
-            with self._remembering():
-                remove(self._folder, self._catalog.all())
-                collect(self._folder, [path.stem for path in self._folder.object_files()])
-            self._swept()
+    def _join(self, compression: Compression, wait: float) -> StoreFolder:
+        """Join those that save together, or see to it that there are none; return where to write."""
+        if self._ranks is None:
+            check_no_ranks(self._folder)
+            return self._folder
+        self._assembly = Assembly.joined(self._ranks, compression, died=self._unclean, wait=wait)
+        self._change = FileLock(self._ranks.change_lock, "changes the store")
+        return self._assembly.folder
 
     @property
     def busy(self) -> bool:
@@ -385,9 +361,7 @@ class CheckpointStore(Autosaving):
 
     def _share(self, reading: Reading) -> Reading:
         """Return what this process writes of a network: all, unless several save together."""
-        if self._ours is None:
-            return reading
-        return Reading(own_share(reading.state, self._ours.rank, self._ours.ranks), reading.notes)
+        return reading if self._assembly is None else self._assembly.share(reading)
 
     def add(self, path: PathLike, *, tag: str | None = None, progress: Progress | None = None) -> StoreReport:
         """Add a checkpoint file, with its own date, provenance and, unless given here, tag."""
@@ -413,32 +387,31 @@ class CheckpointStore(Autosaving):
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
         pending = BackgroundSave()
         with ExitStack() as entering:
-            if self._ours is not None:
-                entering.callback(self._retain_together)
+            if self._assembly is not None:
+                entering.callback(self._retain_together, self._assembly)
             self._enter_change(entering)
             self._check_commit()  # another thread may have closed it meanwhile
-            notes = self._sweep() if self._ours is None else ()
-            child = self._fork(writer, snapshot, simulator, background, pending)
+            notes = self._sweep() if self._assembly is None else ()
+            forked = self._fork(writer, snapshot, simulator, background, pending)
             cleanup = entering.pop_all()
         if background is not None:  # what is on its way is not saved a second time
             self.saved_step = snapshot.reading.state.time_step
             cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
 
         def finish(report: StoreReport) -> None:
+            pruned: tuple[str, ...] = ()
+            more: tuple[Note, ...] = ()
             if self._assembly is None:
-                pruned, more = self._retain()
+                pruned, more = self._retained(self.retention)
             else:
-                pruned, more = (), ()
-                own = Slot.parse(report.name)
-                if own is not None and self._assembly.complete(own, wait=self._patience):
-                    self._prunable = True
+                self._assembly.complete(report.name, wait=self._patience)
             self.saved_step = report.time_step
             pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
-        executor = self._executor(cleanup, pending, background)
+        executor = executor_for(background, cleanup, self._session.entered)
         with executor:
-            if child is not None:
-                executor.do(partial(self._collect, child, writer, snapshot, finish))
+            if forked is not None:
+                executor.do(lambda: finish(self._result_of(forked)))
             else:
                 writer.save(
                     snapshot,
@@ -451,20 +424,11 @@ class CheckpointStore(Autosaving):
         # What failed up to here was raised to the caller; what fails later waits for the next call.
         if isinstance(executor, BackgroundExecutor):
             pending.executor = executor
+            pending.way = "copy"
+        if forked is not None:
+            pending.way = "fork"
         self._background = None if background is None else pending
         return pending
-
-    def _executor(
-        self, cleanup: ExitStack, pending: BackgroundSave, background: InBackground | None
-    ) -> BackgroundExecutor | InlineExecutor:
-        """Return who writes, or waits for a child: the caller where no thread would be waited for."""
-        if background is not None and not interpreter_ends():
-            with suppress(RuntimeError):
-                executor = BackgroundExecutor(cleanup, self._session.entered, background.waiting_bytes)
-                if pending.way == "caller":
-                    pending.way = "copy"
-                return executor
-        return InlineExecutor(cleanup)
 
     def _fork(
         self,
@@ -473,7 +437,7 @@ class CheckpointStore(Autosaving):
         simulator: Simulator | None,
         background: InBackground | None,
         pending: BackgroundSave,
-    ) -> _SavingChild | None:
+    ) -> ForkedSave | None:
         """Leave the save to a child, if that was asked for and is safe; otherwise note why not.
 
         Raises
@@ -485,67 +449,28 @@ class CheckpointStore(Autosaving):
             pending.because = "" if background is None else "it was asked for"
             return None
         why: str | None = "several processes save together"
-        if self._ours is None:
+        if self._assembly is None:
             why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
         if why is None:
-            before = self._folder.slots()[-1:]
-            # Of the two locks the child holds this one only: whoever opens the store after this process was
-            # killed has the other at once, and waits for the child at this one.
-            hold = self._change.second_hold()
-
-            def check() -> None:
-                if not hold.intact:
-                    self._session.refuse_lost()
-
             try:
-                child = Child(partial(_save_inline, writer, snapshot, check))
+                forked = ForkedSave(self._folder, writer, snapshot, self._change, self._session.refuse_lost)
             except OSError as error:
                 why = f"the system makes no process: {error.strerror}"
             else:
-                pending.way = "fork"
-                return child, before
-            finally:
-                hold.close()
+                return forked
         if background.way == "fork":
             raise OptionError("a forked child cannot save this", details={"found": why}, where=self.path)
         pending.because = why
         return None
 
+    def _result_of(self, forked: ForkedSave) -> StoreReport:
+        try:
+            return forked.result()
+        finally:
+            self._unclean |= forked.died
+
     def _forget_step(self) -> None:
         self.saved_step = None
-
-    def _collect(
-        self,
-        forked: _SavingChild,
-        writer: SeriesWriter,
-        snapshot: Snapshot,
-        finish: Callable[[StoreReport], None],
-    ) -> None:
-        """Wait for the child that saves, and take over what it knows."""
-        child, before = forked
-        try:
-            report, remembered = child.result()
-        except ChildDiedError as died:
-            # Whatever it left is in the way of nobody, and removed by the next save.
-            self._unclean = True
-            self._folder.mark_unswept()
-            writer.forget()
-            if self._folder.slots()[-1:] == before:
-                raise NotWritableError(
-                    "the process that saved in the background died",
-                    details={
-                        "found": str(died),
-                        "kept": "the checkpoints from before",
-                        "hint": "if the memory was full: at_most=, or background='copy'",
-                    },
-                    where=self.path,
-                ) from None
-            with explained(self._folder.checkpoints):
-                fsync_folder(self._folder.checkpoints)
-            report = writer.report_of_newest(snapshot, f"the process that saved it died after that: {died}")
-        else:
-            writer.remember(remembered)
-        finish(report)
 
     @contextmanager
     def _entered(self) -> Iterator[SeriesWriter]:
@@ -573,8 +498,8 @@ class CheckpointStore(Autosaving):
         """See to it that this process still is the one that saves: a callback may have forked, or closed."""
         self._check_writer()
         self._session.check(self._member)
-        if self._ours is not None:
-            self._ours.check_start()
+        if self._assembly is not None:
+            self._assembly.folder.check_start()
 
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
         self.settle()
@@ -598,30 +523,15 @@ class CheckpointStore(Autosaving):
         if background is not None and not background.seen and self._process == os.getpid():
             background.wait()
 
-    def _retain_together(self) -> None:
+    def _retain_together(self, assembly: Assembly) -> None:
         """Apply the retention, unless others save just now; whoever comes after them does it then."""
-        if self.retention is None or not self._prunable:
+        if self.retention is None or not assembly.has_committed:
             return
         with ExitStack() as cleanup, suppress(LockedError):
             self._lock_all(cleanup, 0.0)
-            self._prunable = False
-            for note in self._retain()[1]:
+            assembly.has_committed = False
+            for note in self._retained(self.retention)[1]:
                 _LOG.warning("%s: %s", self.path, note.text)
-
-    def _retain(self) -> tuple[tuple[str, ...], tuple[Note, ...]]:
-        """Apply the store's own retention; what goes wrong with it must not end the run that saves."""
-        if self.retention is None:
-            return (), ()
-        try:
-            return self._doom(self.retention, dry_run=False).removed, ()
-        except BusyError:  # a rule that changes the store itself is a mistake of its author's
-            raise
-        except NotWritableError as error:
-            return (), (Note("", f"pruning was not completed: {error.fact} ({error.where})"),)
-        except CheckpointError as error:
-            return (), (Note("", f"nothing was pruned: {error.fact} ({error.where})"),)
-        except OSError as error:
-            return (), (Note("", f"pruning was not completed: {error}"),)
 
     # --- The end ------------------------------------------------------------------
 
@@ -675,19 +585,8 @@ class CheckpointStore(Autosaving):
                     session.take_turn(turn)
                     if self._assembly is not None:
                         self._assembly.close()
-                        self._retain_together()
+                        self._retain_together(self._assembly)
                     if self._writer is not None:
                         self._writer.close()
                         self._writer = None
                     self._leave()
-
-
-def _save_inline(
-    writer: SeriesWriter, snapshot: Snapshot, check: Callable[[], None]
-) -> tuple[StoreReport, Remembered]:
-    """Save in this process; return the report, and what the next save builds upon."""
-    reports: list[StoreReport] = []
-    cleanup = ExitStack()
-    with InlineExecutor(cleanup) as executor:
-        writer.save(snapshot, executor, cleanup, progress=None, check=check, finish=reports.append)
-    return reports[0], writer.remembered

@@ -15,7 +15,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.reports import BackgroundSave
-from ann_ckpt.store import writer
+from ann_ckpt.store import batch
 from ann_ckpt.store.background import BackgroundExecutor
 from tests.store.runs import state
 
@@ -24,7 +24,7 @@ from tests.store.runs import state
 def slow_disk(monkeypatch, tmp_path):
     """A disk that answers when the file is there, in this process and its children."""
     answer = tmp_path / "answer"
-    real = writer.fsync_file
+    real = batch.fsync_file
 
     def fsync(path):
         for _ in range(6000):
@@ -33,7 +33,7 @@ def slow_disk(monkeypatch, tmp_path):
             time.sleep(0.01)
         raise AssertionError("nobody let the disk answer")
 
-    monkeypatch.setattr(writer, "fsync_file", fsync)
+    monkeypatch.setattr(batch, "fsync_file", fsync)
     yield answer
     answer.touch()
 
@@ -92,7 +92,7 @@ def fail(store, way="copy") -> None:
         def fsync(path):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        patch.setattr(writer, "fsync_file", fsync)
+        patch.setattr(batch, "fsync_file", fsync)
         pending = store.save(state(7), background=way)
         assert pending.executor is not None
         pending.executor.wait()

@@ -26,7 +26,7 @@ from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
-from ann_ckpt.store import forked, memory, writer
+from ann_ckpt.store import batch, forked, memory
 from ann_ckpt.store.forked import Child, ChildDiedError
 from ann_ckpt.store.lock import FileLock
 from tests.store.runs import state
@@ -35,14 +35,14 @@ from tests.store.runs import state
 @pytest.fixture
 def stuck(monkeypatch):
     """A disk that never answers a child."""
-    parent, real = os.getpid(), writer.fsync_file
+    parent, real = os.getpid(), batch.fsync_file
 
     def fsync(path):
         if os.getpid() != parent:
             time.sleep(600)
         real(path)
 
-    monkeypatch.setattr(writer, "fsync_file", fsync)
+    monkeypatch.setattr(batch, "fsync_file", fsync)
 
 
 def child_of(pending) -> int:
@@ -369,14 +369,14 @@ def test_a_child_that_dies_after_it_has_committed_has_committed(store, monkeypat
 
 def test_a_lock_that_was_taken_away_ends_the_save_in_the_child(store, path, tmp_path, monkeypatch):
     answer = tmp_path / "answer"
-    real = writer.fsync_file
+    real = batch.fsync_file
 
     def fsync(name):
         while not answer.exists():
             time.sleep(0.01)
         real(name)
 
-    monkeypatch.setattr(writer, "fsync_file", fsync)
+    monkeypatch.setattr(batch, "fsync_file", fsync)
     pending = store.save_in_background(state(1))
     (path / "lock").unlink()  # as `ann-ckpt unlock` does
     (path / "lock.change").unlink()
@@ -390,13 +390,13 @@ def test_a_child_goes_on_when_its_parent_is_killed_and_the_next_job_waits_for_it
     process = run(
         tmp_path,
         """
-        from ann_ckpt.store import writer
-        real = writer.fsync_file
+        from ann_ckpt.store import batch
+        real = batch.fsync_file
         def fsync(path):
             while not os.path.exists("answer"):
                 time.sleep(0.01)
             real(path)
-        writer.fsync_file = fsync
+        batch.fsync_file = fsync
         store = ann_ckpt.CheckpointStore("run.ckpt", "a")
         pending = store.save(state(1), background="fork")
         print("begun", flush=True)

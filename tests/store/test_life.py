@@ -137,10 +137,10 @@ def test_a_failure_in_the_background_that_nobody_asks_for_is_said_at_the_end(tmp
     answer = run(
         tmp_path,
         """
-        from ann_ckpt.store import writer
+        from ann_ckpt.store import batch
         def fsync(path):
             raise OSError(5, "Input/output error")
-        writer.fsync_file = fsync
+        batch.fsync_file = fsync
         store = CheckpointStore("run.ckpt", "a")
         store.save(net(1), background=True)
         """,
