@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
@@ -121,6 +122,20 @@ def test_there_and_back_is_the_same(place, tmp_path, asked):
     asked()
     assert ann_ckpt.pull(place, path).checkpoints == ()
     assert len(asked()) <= 3
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_an_interrupted_push_left_is_sent_again_only_if_it_may_be_removed(
+    place, tmp_path, monkeypatch, client, again
+):
+    path = tmp_path / "run.ckpt"
+    with CheckpointStore(path, "a") as store:
+        store.save(state(0))
+    ann_ckpt.push(path, place)
+    key = place.removeprefix("s3://bucket/") + "/checkpoints/000000000000.h5"
+    client.delete_object(Bucket="bucket", Key=key)
+    monkeypatch.setattr("ann_ckpt.store.mirror._FRESH", timedelta(hours=-1 if again else 1))
+    assert ann_ckpt.push(path, place).objects == (len(list(path.glob("objects/*/*"))) if again else 0)
 
 
 @pytest.mark.parametrize("after", [0, 1, 4])

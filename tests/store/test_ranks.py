@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import time
 from contextlib import ExitStack
@@ -28,6 +30,7 @@ from ann_ckpt import (
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import ConnectivityError, LockedError, MismatchError, OptionError, StateError
+from ann_ckpt.store.lock import FileLock
 from tests.acceptance.conftest import run
 from tests.store.runs import state
 from tests.store.saver import STEPS
@@ -409,3 +412,16 @@ def test_one_of_four_is_killed_at_random(path, tmp_path, zygote, rounds):
         assert store.gc(dry_run=True).objects == 0
         assert not list(path.rglob("*.tmp"))
         assert not list(path.glob("shards/*.h5"))
+
+
+def test_who_has_a_lock_and_has_not_joined_yet_is_of_no_start(path):
+    with ExitStack() as stack:
+        opened(stack, path, 2)
+    note, start = path / "shards" / "rank.1", path / "shards" / "start.json"
+    before = start.read_text()
+    # Rank 1 has been there as another process, and another one has its lock just now.
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"pid": str(os.getppid())}))
+    with FileLock(path / "shards" / "lock.1", "saves to the store") as lock:
+        lock.acquire()
+        with CheckpointStore(path, "a", rank=0, ranks=2):
+            assert start.read_text() != before
