@@ -129,3 +129,10 @@ def test_only_the_command_line_prints() -> None:
     }
     # verbose=True of load_parameters is ANNarchy's own argument, and means printing.
     assert all(module.startswith("cli/") for module in printing - {"params/calls.py"}), printing
+
+
+def test_the_page_for_contributors_names_every_folder_of_tests() -> None:
+    text = (ROOT / "docs" / "contributing.md").read_text()
+    named = set(re.findall(r"`tests/(\w+)/`", text))
+    there = {folder.name for folder in (ROOT / "tests").iterdir() if any(folder.glob("*.*"))}
+    assert there - {"__pycache__"} == named
