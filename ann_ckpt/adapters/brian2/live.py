@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.describe import own_arrays
-from ann_ckpt.adapters.brian2.mapping import Role
+from ann_ckpt.adapters.brian2.mapping import Role, role_of
 from ann_ckpt.model import Array, Attribute, Exactness, Locality, Resume, blocks
 
 __all__ = ["ACTIVE", "EXACT", "LivePart", "fill"]
@@ -22,7 +22,7 @@ _LATER = {"_last_timestep": np.float64, "_failed_steps": np.int32, "_step_count"
 
 
 def fill(target: NDArray[Any], values: Array, places: NDArray[np.integer[Any]] | None = None) -> None:
-    """Copy values block by block, because they may be lazy; to certain places, if given."""
+    """Copy values block by block, because they may be lazy, or one to all; to certain places, if given."""
     for start, block in blocks(values):
         if not block.shape:
             target[...] = block
@@ -62,7 +62,11 @@ class LivePart:
 
     def role(self, name: str) -> Role:
         """Return what one of its arrays is in a state."""
-        raise NotImplementedError
+        v = self._arrays[name]
+        return role_of(name, constant=v.constant, scalar=v.scalar, length=self._length(v), size=self.size)
+
+    def _length(self, variable: Any) -> int:
+        return int(variable.get_value().size)
 
     def _named(self, *roles: Role) -> dict[str, Any]:
         return {name: v for name, v in sorted(self._arrays.items()) if self.role(name) in roles}
@@ -83,6 +87,16 @@ class LivePart:
             name: Attribute(self.values(v), Locality.GLOBAL if v.scalar else Locality.LOCAL)
             for name, v in self._named(role).items()
         }
+
+    def set(self, attribute: str, values: Array) -> None:
+        """Set one attribute."""
+        self.put(self.attributes[attribute], values)
+
+    def put(self, variable: Any, values: Array) -> None:
+        """Set one of Brian's arrays, from values in its own order or one for all."""
+        if self._resizable(variable):
+            variable.resize(values.shape[0])
+        fill(variable.get_value(), values)
 
     def contained(self) -> list[Any]:
         """Return what it contains, by names."""
@@ -115,9 +129,7 @@ class LivePart:
 
     def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
         here = self._carrying()
-        parts = 1 + len(self.contained())
-        if ACTIVE in dynamics and (dynamics[ACTIVE].shape != (parts,) or dynamics[ACTIVE].dtype != np.bool_):
-            yield f"it has {' x '.join(map(str, dynamics[ACTIVE].shape))} parts in the file, {parts} here"
+        yield from self._flag_faults(dynamics)
         for name, array in dynamics.items():
             if self._is_special(name):
                 continue
@@ -136,6 +148,11 @@ class LivePart:
                 yield f"{name}, which says how the model is built, is another one in the file"
             elif name.endswith("space") and not _is_event_space(np.asarray(array)):
                 yield f"{name} names neurons that there are not"
+
+    def _flag_faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
+        parts = 1 + len(self.contained())
+        if ACTIVE in dynamics and (dynamics[ACTIVE].shape != (parts,) or dynamics[ACTIVE].dtype != np.bool_):
+            yield f"it has {' x '.join(map(str, dynamics[ACTIVE].shape))} parts in the file, {parts} here"
 
     def _is_special(self, name: str) -> bool:
         """Whether these dynamics are no array of Brian's."""
@@ -156,9 +173,7 @@ class LivePart:
                 self._arrays = own_arrays(self.thing)
         for name, variable in self._carrying().items():
             if name in dynamics:
-                if self._resizable(variable):
-                    variable.resize(dynamics[name].shape[0])
-                fill(variable.get_value(), dynamics[name])
+                self.put(variable, dynamics[name])
         if ACTIVE in dynamics:
             flags = np.asarray(dynamics[ACTIVE]).tolist()
             for part, active in zip((self.thing, *self.contained()), flags, strict=True):

@@ -28,8 +28,7 @@ __all__ = [
     "queue_arrays",
     "queue_slots",
     "random_arrays",
-    "role_in_population",
-    "role_in_projection",
+    "role_of",
     "rows_of",
     "steps_of",
     "twister_state",
@@ -65,25 +64,25 @@ class Role(StrEnum):
     """It follows from sizes and synapses."""
 
 
-def role_in_population(name: str, *, constant: bool, scalar: bool, length: int, size: int) -> Role:
-    """Return what an array of a group is in a state.
+def role_of(name: str, *, constant: bool, scalar: bool, length: int, size: int) -> Role:
+    """Return what an array of a group or of synapses is in a state; delays, of pathways, are not asked for.
 
     Parameters
     ----------
     name : str
-        As the group itself has it.
+        As the group or the synapses have it.
     constant : bool
         Whether equations declare it so; a file that does not say has variables.
     scalar : bool
         Whether it is one value for all, which Brian keeps as an array of one.
     length, size : int
-        Of the array, and of the group.
+        Of the array, and how many neurons or synapses there are.
 
     Examples
     --------
-    >>> role_in_population("v", constant=False, scalar=False, length=10, size=10)
+    >>> role_of("v", constant=False, scalar=False, length=10, size=10)
     <Role.VARIABLE: 'variable'>
-    >>> role_in_population("_spikespace", constant=False, scalar=False, length=11, size=10)
+    >>> role_of("_spikespace", constant=False, scalar=False, length=11, size=10)
     <Role.DYNAMICS: 'dynamics'>
     """
     if name in _NO_STATE:
@@ -91,19 +90,6 @@ def role_in_population(name: str, *, constant: bool, scalar: bool, length: int, 
     if name.startswith("_") or name in _OF_GENERATORS or not (scalar or length == size):
         return Role.DYNAMICS
     return Role.PARAMETER if constant else Role.VARIABLE
-
-
-def role_in_projection(name: str, *, constant: bool, scalar: bool, length: int, size: int) -> Role:
-    """Return what an array of synapses is in a state; delays belong to pathways and are not asked for.
-
-    Parameters
-    ----------
-    name, constant, scalar, length
-        As for :func:`role_in_population`.
-    size : int
-        Number of synapses.
-    """
-    return role_in_population(name, constant=constant, scalar=scalar, length=length, size=size)
 
 
 def rows_of(

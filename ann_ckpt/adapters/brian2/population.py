@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.describe import population_type
-from ann_ckpt.adapters.brian2.live import EXACT, LivePart, fill
-from ann_ckpt.adapters.brian2.mapping import Role, role_in_population
+from ann_ckpt.adapters.brian2.live import EXACT, LivePart
+from ann_ckpt.adapters.brian2.mapping import Role
 from ann_ckpt.model import Array, PopulationState, Resume
 
 __all__ = ["LiveGroup"]
@@ -33,14 +33,6 @@ class LiveGroup(LivePart):
         """Whether it has a list of spikes to come, which Brian keeps in attributes too."""
         return "spike_time" in self._arrays
 
-    def role(self, name: str) -> Role:
-        """Return what one of its arrays is in a state."""
-        variable = self._arrays[name]
-        length = variable.get_value().size
-        return role_in_population(
-            name, constant=variable.constant, scalar=variable.scalar, length=length, size=self.size
-        )
-
     def state(self, outside: Mapping[str, Any], resume: Resume = EXACT) -> PopulationState:
         """Return the population; its attributes are the live arrays."""
         return PopulationState(
@@ -52,11 +44,6 @@ class LiveGroup(LivePart):
             dynamics=self.dynamics(),
             resume=resume,
         )
-
-    def set(self, attribute: str, values: Array) -> None:
-        """Set one attribute."""
-        variable = self.attributes[attribute]
-        fill(variable.get_value().reshape(()) if variable.scalar else variable.get_value(), values)
 
     def forget(self) -> None:
         """Drop the spikes of the last step, and where among the spikes to come it is."""

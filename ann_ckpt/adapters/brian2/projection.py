@@ -17,7 +17,6 @@ from ann_ckpt.adapters.brian2.mapping import (
     invalid_queue,
     queue_arrays,
     queue_slots,
-    role_in_projection,
     rows_of,
     steps_of,
 )
@@ -61,14 +60,6 @@ class LiveSynapses(LivePart):
     @property
     def _pathways(self) -> dict[str, Any]:
         return {str(pathway.objname): pathway for pathway in self.thing._pathways}
-
-    def role(self, name: str) -> Role:
-        """Return what one of its arrays is in a state."""
-        variable = self._arrays[name]
-        length = variable.get_value().size
-        return role_in_projection(
-            name, constant=variable.constant, scalar=variable.scalar, length=length, size=self.size
-        )
 
     def values(self, variable: Any) -> Array:
         """Return one value for all, or one each in rows."""
@@ -125,19 +116,15 @@ class LiveSynapses(LivePart):
     def set(self, attribute: str, values: Array) -> None:
         """Set one attribute, from rows."""
         variable = self.attributes[attribute]
-        own = variable.get_value()
-        if variable.scalar:
-            fill(own.reshape(()), values)
-        else:
-            self._put(own, values)
+        (self.put if variable.scalar else self.put_rows)(variable, values)
 
-    def _put(self, own: NDArray[Any], values: Array) -> None:
+    def put_rows(self, variable: Any, values: Array) -> None:
         """Set values of all synapses, which come in rows."""
-        rows = self._rows
-        if rows.places is not None and isinstance(values, np.ndarray):
-            rows.places.from_rows(values, own)
+        own, places = variable.get_value(), self._rows.places
+        if places is not None and isinstance(values, np.ndarray):
+            places.from_rows(values, own)
         else:
-            fill(own, values, None if rows.places is None else rows.places.own)
+            fill(own, values, None if places is None else places.own)
 
     # --- delays -------------------------------------------------------------------------
 
@@ -172,11 +159,13 @@ class LiveSynapses(LivePart):
             self._set_seconds(self._pathways[name], seconds)
 
     def _set_seconds(self, pathway: Any, seconds: Array) -> None:
-        own = pathway.variables["delay"].get_value()
-        if own.size == 1 or not seconds.shape:
-            own[:] = np.asarray(seconds).reshape(-1)[:1]
+        variable = pathway.variables["delay"]
+        if variable.scalar:
+            self.put(variable, np.asarray(seconds).reshape(-1)[:1])
+        elif seconds.shape:
+            self.put_rows(variable, seconds)
         else:
-            self._put(own, seconds)
+            self.put(variable, np.full(self.size, seconds))
 
     # --- synapses -----------------------------------------------------------------------
 
@@ -213,13 +202,25 @@ class LiveSynapses(LivePart):
                 yield f"the delays in steps and those of the pathway {name} in s say different things"
             wanted = seconds
         same = stored.connectivity.n_synapses == self.size
-        if wanted is None and not same and not _is_one(own.get_value()):
+        if wanted is None and not same and self._vary(own):
             yield f"the delays of the pathway {name} are not known, and here each synapse has its own"
         if wanted is not None and own.scalar and not _is_one(wanted):
             yield f"the pathway {name} has one delay for all synapses here"
 
+    def _vary(self, delay: Any) -> bool:
+        return not _is_one(delay.get_value())
+
     def connect(self, stored: ProjectionState) -> None:
         """Put stored synapses in place of the live ones, with weights and delays."""
+        self._replace(stored)
+        self.thing._connect_called = True
+        if stored.delays is not None:
+            self.set_delays(stored.delays)
+        self.set_pathway_delays({n: d for n, d in stored.pathway_delays.items() if n in self._pathways})
+        if "w" in stored and "w" in self.attributes:
+            self.set("w", stored["w"])
+
+    def _replace(self, stored: ProjectionState) -> None:
         synapses, n = self.thing, stored.connectivity.n_synapses
         lasting = {
             name: pathway.variables["delay"].get_value()[:1].copy()
@@ -241,17 +242,11 @@ class LiveSynapses(LivePart):
         self._known = _ROWS[synapses] = SynapsesInRows.of(
             self._digest(), rows, order, None if in_rows else places
         )
-        synapses._connect_called = True
         self.count()
         for name, pathway in self._pathways.items():
             own = pathway.variables["delay"].get_value()
             own[:] = lasting[name] if lasting[name].size else 0.0
         self.forget()
-        if stored.delays is not None:
-            self.set_delays(stored.delays)
-        self.set_pathway_delays({n: d for n, d in stored.pathway_delays.items() if n in self._pathways})
-        if "w" in stored and "w" in self.attributes:
-            self.set("w", stored["w"])
 
     def count(self) -> None:
         """Count the synapses of each neuron anew, unless they end at synapses that are still to come."""
@@ -279,8 +274,16 @@ class LiveSynapses(LivePart):
         found = super().dynamics()
         if self.exact:
             for name, pathway in self._pathways.items():
-                found |= queue_arrays(name, _slots(pathway.queue))
+                if (slots := self._queued(pathway)) is not None:
+                    found |= queue_arrays(name, slots)
         return found
+
+    def _queued(self, pathway: Any) -> list[list[int]] | None:
+        """Return the synapses that a spike reaches at each step from now on, if that is known."""
+        return _slots(pathway.queue)
+
+    def _set_queue(self, pathway: Any, slots: list[list[int]]) -> None:
+        _set_queue(pathway.queue, slots)
 
     def _is_special(self, name: str) -> bool:
         return super()._is_special(name) or name.endswith((".queue", ".queue.sizes"))
@@ -301,7 +304,7 @@ class LiveSynapses(LivePart):
         for name, pathway in self._pathways.items():
             slots = queue_slots(name, dynamics)
             if slots is not None:
-                _set_queue(pathway.queue, slots)
+                self._set_queue(pathway, slots)
 
 
 def _end(group: Any) -> tuple[str, int | None, NDArray[np.int32] | None]:

@@ -175,19 +175,25 @@ class BrianSimulator:
         part = self._parts.get(name)
         if not isinstance(part, LiveGroup):
             thing = self._content.populations[name]
-            part = self._parts[name] = LiveGroup(thing, exact=self._tested, ignored=self._ignored)
+            part = self._parts[name] = self._group(thing, exact=self._tested, ignored=self._ignored)
         return part
 
     def _projection(self, name: str) -> LiveSynapses:
         part = self._parts.get(name)
         if not isinstance(part, LiveSynapses):
-            part = self._parts[name] = LiveSynapses(
+            part = self._parts[name] = self._synapses(
                 self._content.projections[name],
                 exact=self._tested,
                 ignored=self._ignored,
                 dt=float(self._content.reference.dt_),
             )
         return part
+
+    def _group(self, thing: Any, **options: Any) -> LiveGroup:
+        return LiveGroup(thing, **options)
+
+    def _synapses(self, thing: Any, **options: Any) -> LiveSynapses:
+        return LiveSynapses(thing, **options)
 
     def _live(self, stored: PopulationState | ProjectionState) -> LiveGroup | LiveSynapses:
         made = self._population if isinstance(stored, PopulationState) else self._projection

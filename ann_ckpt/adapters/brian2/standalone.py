@@ -20,12 +20,6 @@ from ann_ckpt.adapters.brian2.describe import own_arrays
 from ann_ckpt.adapters.brian2.live import ACTIVE, LivePart
 from ann_ckpt.adapters.brian2.mapping import (
     NETWORK_TIME,
-    Role,
-    invalid_queue,
-    queue_arrays,
-    queue_slots,
-    role_in_population,
-    role_in_projection,
 )
 from ann_ckpt.adapters.brian2.order import SynapsesInRows
 from ann_ckpt.adapters.brian2.population import LiveGroup
@@ -111,14 +105,9 @@ class _EndedSynapses(LiveSynapses):
 
     results = Path()
 
-    def dynamics(self) -> dict[str, NDArray[Any]]:
-        """Read what they carry."""
-        found = LivePart.dynamics(self)
-        for name, pathway in self._pathways.items():
-            path = self.results / f"{pathway.name}_queue"
-            if path.exists():
-                found |= queue_arrays(name, _slots(path))
-        return found
+    def _queued(self, pathway: Any) -> list[list[int]] | None:
+        path = self.results / f"{pathway.name}_queue"
+        return _slots(path) if path.exists() else None
 
 
 class _Ended(BrianSimulator):
@@ -135,13 +124,8 @@ class _Ended(BrianSimulator):
             for variable in own_arrays(group).values():
                 device.array_cache[variable] = None
 
-    def _projection(self, name: str) -> LiveSynapses:
-        found = _EndedSynapses(
-            self._content.projections[name],
-            exact=True,
-            ignored=self._ignored,
-            dt=float(self._content.reference.dt_),
-        )
+    def _synapses(self, thing: Any, **options: Any) -> LiveSynapses:
+        found = _EndedSynapses(thing, **options)
         found.results = self._results
         return found
 
@@ -196,20 +180,16 @@ class NextBuild(BrianSimulator):
     def __init__(self, network: Any, device: Any) -> None:
         super().__init__(network)
         self._cpp = device
-        self._synapses: dict[str, _NextSynapses] = {}
 
-    def _population(self, name: str) -> _NextGroup:
-        found = _NextGroup(self._content.populations[name], exact=True, ignored=self._ignored)
+    def _group(self, thing: Any, **options: Any) -> LiveGroup:
+        found = _NextGroup(thing, **options)
         found.device = self._cpp
         return found
 
-    def _projection(self, name: str) -> _NextSynapses:
-        if name not in self._synapses:
-            thing, dt = self._content.projections[name], float(self._content.reference.dt_)
-            found = _NextSynapses(thing, exact=True, ignored=self._ignored, dt=dt)
-            found.device = self._cpp
-            self._synapses[name] = found
-        return self._synapses[name]
+    def _synapses(self, thing: Any, **options: Any) -> LiveSynapses:
+        found = _NextSynapses(thing, **options)
+        found.device = self._cpp
+        return found
 
     def _dynamics(self) -> dict[str, Array]:
         return {**_flags(self), NETWORK_TIME: np.array(0.0), GENERATOR: np.zeros(_WORDS, np.uint32)}
@@ -263,6 +243,10 @@ class _Next(LivePart):
     def forget(self) -> None:
         """Do nothing: nothing is under way when a program begins."""
 
+    def values(self, variable: Any) -> Array:
+        """Return zeros."""
+        return np.zeros(() if variable.scalar else (self._length(variable),), variable.dtype)
+
     def put(self, variable: Any, values: Any) -> None:
         """Let the program fill an array."""
         from brian2.core.variables import DynamicArrayVariable
@@ -276,43 +260,22 @@ class _Next(LivePart):
             self.device.main_queue.append(("set_by_array", (name, source, dynamic)))
 
     def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
-        here, parts = self._carrying(), 1 + len(self.contained())
+        here = self._carrying()
+        yield from self._flag_faults(dynamics)
         for name, array in dynamics.items():
-            if name == ACTIVE and (array.shape != (parts,) or array.dtype != np.bool_):
-                yield f"it has {array.shape[0] if array.shape else 1} parts in the file, {parts} here"
-            elif self._is_special(name):
+            if self._is_special(name):
                 continue
-            elif name not in here:
+            if name not in here:
                 yield f"it carries {name} in the file, and not here"
             elif array.shape != (here[name].size,) or array.dtype != np.dtype(here[name].dtype):
                 yield f"{name} is {array.dtype} of the shape {array.shape} in the file, and another here"
-
-    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
-        """Let the program set arrays, and Brian2 leave out what does not run."""
-        for name, variable in self._carrying().items():
-            if name in dynamics:
-                self.put(variable, dynamics[name])
-        if ACTIVE in dynamics:
-            flags = np.asarray(dynamics[ACTIVE]).tolist()
-            for part, active in zip((self.thing, *self.contained()), flags, strict=True):
-                part.active = active
 
 
 class _NextGroup(_Next, LiveGroup):
     """A group before the program runs."""
 
-    def role(self, name: str) -> Role:
-        """Return what one of its arrays is in a state."""
-        v = self._arrays[name]
-        return role_in_population(name, constant=v.constant, scalar=v.scalar, length=v.size, size=self.size)
-
-    def values(self, variable: Any) -> Array:
-        """Return zeros."""
-        return np.zeros(() if variable.scalar else (variable.size,), variable.dtype)
-
-    def set(self, attribute: str, values: Array) -> None:
-        """Set one attribute."""
-        self.put(self.attributes[attribute], values)
+    def _length(self, variable: Any) -> int:
+        return int(variable.size)
 
     def _faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
         if not self._generates:
@@ -339,14 +302,8 @@ class _NextSynapses(_Next, LiveSynapses):
         """Number of synapses that were set."""
         return int(self._order.size)
 
-    def role(self, name: str) -> Role:
-        """Return what one of its arrays is in a state."""
-        v = self._arrays[name]
-        return role_in_projection(name, constant=v.constant, scalar=v.scalar, length=0, size=0)
-
-    def values(self, variable: Any) -> Array:
-        """Return zeros."""
-        return np.zeros(() if variable.scalar else (0,), variable.dtype)
+    def _length(self, _variable: Any) -> int:
+        return self.size
 
     @property
     def _rows(self) -> SynapsesInRows:
@@ -359,17 +316,15 @@ class _NextSynapses(_Next, LiveSynapses):
         return np.zeros((), pathway.variables["delay"].dtype)
 
     def _reasons(self, stored: ProjectionState) -> Iterator[str]:
-        for side, end in (("pre", self.thing.source), ("post", self.thing.target)):
-            ranks = np.asarray(getattr(stored.connectivity, f"{side}_ranks"))
+        for end in (self.thing.source, self.thing.target):
             if hasattr(end, "_pathways"):
                 yield f"it ends at the synapses {printable(end.name)}, which is not possible in a new build"
-            elif ranks.size and not _start(end) <= ranks.min() <= ranks.max() < _stop(end):
-                yield f"{side} ranks from {ranks.min()} to {ranks.max()}, not all of {printable(end.name)}"
-        for name, seconds in stored.pathway_delays.items():
-            if name in self._pathways and self._pathways[name].variables["delay"].scalar and seconds.shape:
-                yield f"the pathway {name} has one delay for all synapses here"
+        yield from super()._reasons(stored)
 
-    def connect(self, stored: ProjectionState) -> None:
+    def _vary(self, delay: Any) -> bool:
+        return not delay.scalar
+
+    def _replace(self, stored: ProjectionState) -> None:
         """Let the program put stored synapses in place of its own."""
         n, synapses = stored.connectivity.n_synapses, self.thing
         self._order = np.arange(n) if stored.order is None else np.asarray(stored.order)
@@ -384,23 +339,10 @@ class _NextSynapses(_Next, LiveSynapses):
         for name, ranks, end in ends:
             self.device.resize(self._arrays[name], _stop(end))
             self.put(self._arrays[name], np.bincount(ranks, minlength=_stop(end)))
-        synapses._connect_called = True
-        if stored.delays is not None:
-            self.set_delays(stored.delays)
-        self.set_pathway_delays({n: d for n, d in stored.pathway_delays.items() if n in self._pathways})
-        if "w" in stored and "w" in self.attributes:
-            self.set("w", stored["w"])
 
-    def set(self, attribute: str, values: Array) -> None:
-        """Set one attribute, from rows."""
-        variable = self.attributes[attribute]
-        self.put(variable, values if variable.scalar else np.asarray(values)[self._order])
-
-    def _set_seconds(self, pathway: Any, seconds: Array) -> None:
-        variable, array = pathway.variables["delay"], np.asarray(seconds)
-        if not variable.scalar:
-            array = array[self._order] if array.shape else np.full(self.size, array)
-        self.put(variable, array.reshape(-1)[:1] if variable.scalar else array)
+    def put_rows(self, variable: Any, values: Array) -> None:
+        """Set values of all synapses, which come in rows."""
+        self.put(variable, np.asarray(values)[self._order])
 
     def beyond(self) -> str | None:
         """Return None: where synapses end was looked at before they were put in place."""
@@ -408,29 +350,14 @@ class _NextSynapses(_Next, LiveSynapses):
     def count(self) -> None:
         """Do nothing: synapses are counted when they are put in place."""
 
-    def refuse(self, stored: ProjectionState) -> str | None:
-        """Say why the dynamics of stored synapses cannot be set, or None."""
-        n = stored.connectivity.n_synapses
-        unsound = (invalid_queue(name, stored.dynamics, n) for name in self._pathways)
-        return next((why for why in unsound if why), None) or self.refuse_dynamics(stored.dynamics)
-
-    def set_dynamics(self, dynamics: Mapping[str, Array]) -> None:
-        """Set what they carry, spikes under way included."""
-        super().set_dynamics(dynamics)
-        for name, pathway in self._pathways.items():
-            slots = queue_slots(name, dynamics)
-            if slots is not None:
-                numbers = chain.from_iterable((len(slot), *slot) for slot in slots)
-                _read_in(self.device, f"*brian::{pathway.name}.queue[0]", [0, len(slots), *numbers])
+    def _set_queue(self, pathway: Any, slots: list[list[int]]) -> None:
+        numbers = chain.from_iterable((len(slot), *slot) for slot in slots)
+        _read_in(self.device, f"*brian::{pathway.name}.queue[0]", [0, len(slots), *numbers])
 
 
 def _flags(simulator: BrianSimulator) -> dict[str, Array]:
     """Return whether what has no arrays runs."""
     return {ACTIVE: np.array([thing.active for thing in simulator._flagged()], np.bool_)}
-
-
-def _start(group: Any) -> int:
-    return int(getattr(group, "start", 0))
 
 
 def _stop(group: Any) -> int:

@@ -21,8 +21,7 @@ from ann_ckpt.adapters.brian2.mapping import (
     invalid_random,
     queue_arrays,
     random_arrays,
-    role_in_population,
-    role_in_projection,
+    role_of,
     rows_of,
     steps_of,
 )
@@ -218,7 +217,7 @@ class _Snapshot:
                 np.nan if previous is None else float(_single(previous, _PREVIOUS_DT))
             )
         for key, own in self._arrays(name, table).items():
-            role = role_in_population(key, constant=False, scalar=own.size == 1, length=own.size, size=size)
+            role = role_of(key, constant=False, scalar=own.size == 1, length=own.size, size=size)
             if role is Role.DYNAMICS:
                 if not key.startswith("_") and "spike_time" not in table:
                     raise _of_another_size(name, key, own, size)
@@ -241,7 +240,7 @@ class _Snapshot:
         dynamics = self._carried_by_parts(name)
         linked = {f"_{key}_{DELAY}" for key in pathways}  # those of the pathways once more
         for key, own in self._arrays(name, table).items():
-            role = role_in_projection(key, constant=False, scalar=own.size == 1, length=own.size, size=n)
+            role = role_of(key, constant=False, scalar=own.size == 1, length=own.size, size=n)
             if role is Role.DYNAMICS:
                 if not key.startswith("_"):
                     raise _of_another_size(name, key, own, n)
