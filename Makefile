@@ -32,7 +32,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 test-nest brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
-.PHONY: bench-profile torture fuzz batch models test-sonata clean
+.PHONY: bench-profile torture fuzz batch models test-sonata test-h5web clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +131,9 @@ test-sonata: $(VENV)/.dev  ## import circuits that others published: test data i
 		$(IN) $(PIP) download --no-deps --no-binary "$${source%%=*}" "$$source" || exit; done
 	@cd build/sonata && for archive in *.tar.gz; do tar xzf $$archive || exit; done
 	ANN_CKPT_SONATA="$(CURDIR)/build/sonata" $(IN) python -m pytest -m published tests/ecosystem
+
+test-h5web: $(VENV)/.dev $(VENV)/.tools  ## build h5web and let it show our files in a browser; 200 MB of packages
+	$(IN) python -m pytest -m h5web tests/browser
 
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20
