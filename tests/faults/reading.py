@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ def parts(checkpoint: Checkpoint, state: NetworkState) -> dict[str, Callable[[],
             and np.asarray(found).tobytes() == np.asarray(expected).tobytes()
         )
 
+    def like(found: Any, expected: Any, attributes: Iterable[str]) -> bool:
+        return same(found.pre_ranks, expected.pre_ranks) and all(
+            same(found[a], expected[a]) for a in attributes
+        )
+
     asked: dict[str, Callable[[], bool]] = {
         "header": lambda: (
             (checkpoint.time_step, checkpoint.dt, checkpoint.seed) == (state.time_step, state.dt, state.seed)
@@ -75,9 +80,8 @@ def parts(checkpoint: Checkpoint, state: NetworkState) -> dict[str, Callable[[],
         for row in (0, rows // 2, rows - 1):
             rank = int(projection.connectivity.post_ranks[row])
             expected = projection.dendrite(rank)
-            asked[f"{name} dendrite {rank}"] = lambda n=name, r=rank, e=expected, p=projection: (
-                same(checkpoint.projections[n].dendrite(r).pre_ranks, e.pre_ranks)
-                and all(same(checkpoint.projections[n].dendrite(r)[a], e[a]) for a in p)
+            asked[f"{name} dendrite {rank}"] = lambda n=name, r=rank, e=expected, p=projection: like(
+                checkpoint.projections[n].dendrite(r), e, p
             )
         for attribute in projection:
             values = np.asarray(projection[attribute])
