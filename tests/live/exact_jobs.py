@@ -41,6 +41,9 @@ def disturb(lab: Lab, network: str) -> None:
         lab.find("idle").disable()
         lab.find("learning").enable_learning(period=2.0, offset=0.5)
         lab.find("oja").disable_learning()
+    if network == "spike":
+        # Longer than any delay, as after delays that have become shorter again.
+        lab.find("ring").cyInstance.update_max_delay(8)
     if network == "inputs":
         lab.find("filter").weights = 1.5 * lab.find("filter").weights
         lab.find("pooling").transmission = False
@@ -75,7 +78,16 @@ def record(network: str, saved: str, ended: str) -> dict[str, Any]:
     lab.network.default_rng.random(3)
     go_on(lab, network)
     ann_ckpt.save(ended, network=lab.network)
+    start_again(lab, network, f"{ended}.again.h5")
     return report.to_dict()
+
+
+def start_again(lab: Lab, network: str, again: str) -> None:
+    """Reset the network as a script does between two trials, simulate, and save."""
+    if network == "inputs":
+        lab.network.reset()
+        lab.simulate(STEPS)
+        ann_ckpt.save(again, network=lab.network)
 
 
 def resume(network: str, saved: str, loaded: str, ended: str, lists: bool = False) -> dict[str, Any]:
@@ -92,6 +104,7 @@ def resume(network: str, saved: str, loaded: str, ended: str, lists: bool = Fals
     lab.network.default_rng.random(3)
     go_on(lab, network)
     ann_ckpt.save(ended, network=lab.network)
+    start_again(lab, network, f"{ended}.again.h5")
     return report.to_dict()
 
 

@@ -122,6 +122,8 @@ def spike(seed: int) -> Lab:
             ):
                 projection = lab.projection(f"{form} {order} {name}", excitatory, tired, "exc", synapse)
                 connect(projection, "all_to_all", **drawn, delays=delay)
+    # No equation has a conductance for this target: it is summed up all the same.
+    connect(lab.projection("unheard", tired, excitatory, "unheard"), "all_to_all", weights=0.25)
     blocks = lab.projection("bsr", excitatory, tired, "exc")
     connect(blocks, "all_to_all", weights=lab.uniform(0.0, 0.1), storage_format="bsr")
     inputs = [

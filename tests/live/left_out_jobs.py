@@ -22,6 +22,7 @@ from ann_ckpt.adapters.annarchy import classes, internal_state
 from ann_ckpt.adapters.annarchy.rng import DEFAULT, TWISTERS
 from ann_ckpt.adapters.annarchy.simulator import AnnarchySimulator
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.errors import CheckpointError, SimulatorError
 from ann_ckpt.model import NetworkState
 from ann_ckpt.resume import run, verify
 from ann_ckpt.selection import Selection
@@ -87,8 +88,6 @@ def _elsewhere(name: str) -> None:
             values = values + 0.25
         elif len(text) > 2:
             values = np.frombuffer(_KEPT, np.uint8)
-        elif name == "idx_delay":
-            values = (values + 1) % np.array(owner.dynamics.get("max_delay", 1), values.dtype)
         elif name == "_mean_fr_window":
             values = values + (values > 0).astype(values.dtype)
         elif (values.shape == () and name not in _DANGEROUS) or name in ("_schedule", "refractory"):
@@ -99,7 +98,7 @@ def _elsewhere(name: str) -> None:
             simulator.set_dynamics(owner, {**owner.dynamics, name: values})
 
 
-_DANGEROUS = ("max_delay", "_block", "window")
+_DANGEROUS = ("idx_delay", "max_delay", "_block")
 """The generated code takes them as they are."""
 _KEPT = b"0 1 1 0.5"
 """A normal distribution that keeps a number for the next draw."""
@@ -245,12 +244,15 @@ def checked(network: str, left_out: list[str] | None, changed: list[str] | None)
         verify._run = _forked
 
         def named(**wrong: str) -> dict[str, Any]:
-            report = verify.verify_resume(
-                f"{script}:build", at=STEPS * step, duration=MORE * step, directory=place,
-                arguments={"disturbed": True}, other={"disturbed": False, **wrong},
-            )  # fmt: skip
+            try:
+                report = verify.verify_resume(
+                    f"{script}:build", at=STEPS * step, duration=MORE * step, directory=place,
+                    arguments={"disturbed": True}, other={"disturbed": False, **wrong},
+                )  # fmt: skip
+            except SimulatorError as error:  # the load is refused
+                return {"ok": False, "named": [], "said": str(error)}
             found = sorted({note.path for note in (*report.lost, *report.differing)})
-            return {"ok": report.ok, "named": found, "headline": report.headline()}
+            return {"ok": report.ok, "named": found, "said": report.headline()}
 
         return {
             "nothing": named(),
@@ -267,6 +269,10 @@ def _open(network: str) -> None:
         _LAB, _NETWORK = opened(network), network
 
 
+_REFUSED = 3
+"""Status of a child whose load was refused, or whose save."""
+
+
 def _forked(kind: str, folder: Path, arguments: dict[str, Any]) -> Any:
     """Do in a child what is otherwise done in a new process; what nothing went wrong in only once."""
     answer = folder / f"{kind}.json"
@@ -278,11 +284,16 @@ def _forked(kind: str, folder: Path, arguments: dict[str, Any]) -> Any:
         try:
             answer.write_text(json.dumps(run._RUNS[kind](run._Model(arguments), arguments)))
             status = 0
+        except CheckpointError as error:
+            status = _REFUSED
+            answer.with_suffix(".txt").write_text(str(error))
         except BaseException:  # noqa: BLE001  (the parent sees the status)
             traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == _REFUSED:
+        raise SimulatorError(answer.with_suffix(".txt").read_text())
     assert status == 0, f"the {kind} run ended with {status}: {arguments}"
     return json.loads(answer.read_text())

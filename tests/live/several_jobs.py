@@ -18,6 +18,7 @@ import ann_ckpt
 import ann_ckpt.annarchy
 import ann_ckpt.testing
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.params import load_parameters, save_parameters
 from tests.live.lab import without_arguments
 
 STEPS = 20
@@ -183,6 +184,31 @@ def by_itself(folder: str) -> dict[str, Any]:
         if not np.array_equal(saved.projections[old][attribute], now.projections[new][attribute])
     ]
     answer["shifted"] = _shifted(net, path)
+    answer["nameless"] = _nameless(net, path)
+    return answer
+
+
+def _nameless(net: ann.Network, path: str) -> dict[str, Any]:
+    """Compile another network in this process, and make calls that do not say which one they mean."""
+    other = ann.Network(seed=5)
+    other.create(2, ann.Neuron(equations="dr/dt = 0.1", parameters="base = 1.0"))
+    compiled(other, "other")
+    new, parameters = Path(path).with_name("nameless.h5"), Path(path).with_name("named.json")
+    save_parameters(parameters, network=net)
+    before = [state_of(one) for one in (net, other)]
+    calls = {
+        "save": lambda: ann_ckpt.save(new),
+        "load": lambda: ann_ckpt.load(path),
+        "save_parameters": lambda: save_parameters(new.with_suffix(".json")),
+        "load_parameters": lambda: load_parameters(parameters),
+        "store": lambda: ann_ckpt.save(new.with_suffix(".ckpt")),
+    }
+    answer: dict[str, Any] = {"said": {name: said(call) for name, call in calls.items()}}
+    answer["written"] = [p.name for p in Path(path).parent.iterdir() if p.name.startswith("nameless.")]
+    after = [state_of(one) for one in (net, other)]
+    answer["moved"] = [p for pair in zip(before, after, strict=True) for p in ann_ckpt.differences(*pair)]
+    ann_ckpt.save(new, network=other)
+    answer["named"] = list(ann_ckpt.read(new).populations)
     return answer
 
 

@@ -148,6 +148,18 @@ def test_filters_windows_and_what_only_python_has_are_kept(journey: Callable[[st
     assert "nan" not in str(bytes(state.projections["jitter"].dynamics["dist_rand_0"]))
 
 
+def test_after_a_reset_of_the_network_spikes_come_at_the_times_that_were_set_before_the_save(
+    journey: Callable[[str], Exact],
+) -> None:
+    way = journey("inputs")
+    runs = [ann_ckpt.read(f"{path}.again.h5").populations["times"] for path in (way.ended, way.resumed)]
+    for times in runs:
+        assert times.dynamics["_t"] == 60
+        assert times.dynamics["spike_times"].tolist() == [40, 65, 62, 80, 100]
+        assert times.dynamics["last_spike"].tolist() == [40, -10000]
+        assert times.dynamics["next_spike"].tolist() == [65, 62]
+
+
 def test_what_only_python_has_is_refused_in_another_shape_before_anything_is_set(
     run: Run, journey: Callable[[str], Exact], tmp_path: Path
 ) -> None:

@@ -83,6 +83,16 @@ def test_when_only_automatic_numbers_have_shifted_the_mapping_is_suggested_and_f
     assert found["unlike"] == []
 
 
+def test_where_two_networks_are_compiled_each_call_has_to_say_which(hybrid: Answers) -> None:
+    found = hybrid["nameless"]
+    assert len(found["said"]) == 5
+    for call, said in found["said"].items():
+        assert "2 networks are compiled, and none is named" in said, call
+        assert "pass network=net" in said, call
+    assert found["written"] == found["moved"] == []
+    assert found["named"] == ["pop0"]
+
+
 def test_a_converted_network_goes_on_exactly(run: Run, tmp_path: Path) -> None:
     """From ANNarchy's converter, which is handed layers; loaded into one with other weights and filters."""
     start, end, loaded, resumed = (str(tmp_path / f"{name}.h5") for name in "abcd")

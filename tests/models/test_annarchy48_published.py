@@ -1,4 +1,4 @@
-"""Published models of short steps in ANNarchy 4.8: what differs is called approximate, with reasons."""
+"""Published models in ANNarchy 4.8: what differs is called approximate, with reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ann_ckpt
 from tests.models.models import (
     FOUND,
     MODELS,
-    SHORT,
+    STEPS,
     TOGETHER,
     check_that_all_moved,
     doubtful,
@@ -23,7 +23,7 @@ from tests.models.models import (
 )
 
 
-@pytest.mark.parametrize("dt", SHORT)
+@pytest.mark.parametrize("dt", STEPS)
 @pytest.mark.annarchy
 @pytest.mark.models
 def test_models_of_a_step_resume_as_their_files_say(dt: float, tmp_path: Path) -> None:

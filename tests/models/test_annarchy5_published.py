@@ -17,7 +17,6 @@ from tests.models.models import (
     FOUND,
     MODELS,
     NAMES,
-    SHORT,
     STEPS,
     TOGETHER,
     check_that_all_moved,
@@ -27,17 +26,28 @@ from tests.models.models import (
 )
 
 SAMPLE = ("gap_junctions", "hybrid")
-RACING = {"short_term_plasticity"}
-"""Models with a delay for each spiking synapse, which two threads do not run twice in the same way."""
+ONE_THREAD = {"bold", "hybrid"}
+"""Models that 5.0.4.1 does not compile for more: BOLD monitors, and correlated trains."""
+RACING = {"short_term_plasticity", "structural_plasticity"}
+"""Models that two threads do not run twice in the same way: a delay for each spiking synapse, synapses that
+come and go by chance."""
 RACE = "which thread comes first, by which two uninterrupted runs differ too"
+
+EXACT: dict[str, dict[str, Any]] = {"in double precision": {}, "in single precision": {"single": True}}
 
 pytestmark = [pytest.mark.annarchy, pytest.mark.usefixtures("quick")]
 
 
-def together(dt: float, folder: Path, build: str = "build", **more: Any) -> tuple[ResumeReport, NetworkState]:
-    """Save and resume all models of a step; return the report and what was saved."""
+def of_step(dt: float, *, without: set[str] | None = None) -> list[str]:
+    """Return the models of a step."""
+    return [name for step, name in FOUND if float(step) == dt and name not in (without or set())]
+
+
+def together(
+    names: list[str], dt: float, folder: Path, build: str = "build", **more: Any
+) -> tuple[ResumeReport, NetworkState]:
+    """Save and resume models of a step; return the report and what was saved."""
     at, duration = times_of(dt)
-    names = [name for step, name in FOUND if float(step) == dt]
     report = ann_ckpt.verify_resume(
         f"{TOGETHER}:{build}",
         at=at,
@@ -47,16 +57,18 @@ def together(dt: float, folder: Path, build: str = "build", **more: Any) -> tupl
         directory=folder,
     )
     saved, ended = (ann_ckpt.read(folder / f"{which}.h5") for which in ("saved", "ended"))
+    check_that_all_moved(saved, ended)
     if build == "build":
-        check_that_all_moved(saved, ended)
-    else:  # what a schedule shows may be the same at both times, and where it stands cannot be seen
-        assert set(names) <= {model_of(path) for path in ann_ckpt.differences(saved, ended)}
+        of = {one.of for one in saved.recordings.values()}
+        assert of == {f"populations/{name}" for name in saved.populations}
     return report, saved
 
 
 def differing(report: ResumeReport) -> set[str]:
     """Return the models of which something is not the same."""
-    return {model_of(note.path) for note in (*report.differing, *report.unsteady, *report.lost)}
+    notes = (*report.differing, *report.unsteady, *report.lost)
+    # A monitor has the name of what it records.
+    return {model_of(note.path.replace("recordings/", "populations/", 1)) for note in notes}
 
 
 @pytest.mark.parametrize("name", SAMPLE)
@@ -71,32 +83,31 @@ def test_a_published_model_resumes_exactly(name: str, tmp_path: Path) -> None:
     check_that_all_moved(saved, ended)
 
 
+@pytest.mark.parametrize("how", EXACT)
 @pytest.mark.parametrize("dt", STEPS)
 @pytest.mark.models
-def test_all_models_of_a_step_resume_exactly(dt: float, tmp_path: Path) -> None:
-    recording = dt in SHORT
-    report, saved = together(dt, tmp_path, recording=recording)
+def test_all_models_of_a_step_resume_exactly(dt: float, how: str, tmp_path: Path) -> None:
+    report, saved = together(of_step(dt), dt, tmp_path, **EXACT[how])
     assert report.ok, report
     assert report.notes == ()
     assert doubtful(saved) == {}
-    of = {one.of for one in saved.recordings.values()}
-    assert not recording or of == {f"populations/{name}" for name in saved.populations}
 
 
-@pytest.mark.parametrize("dt", SHORT)
+@pytest.mark.parametrize("dt", STEPS)
 @pytest.mark.models
-def test_two_threads_in_single_precision_are_exact_where_they_do_not_race(dt: float, tmp_path: Path) -> None:
-    report, saved = together(dt, tmp_path, threads=2, single=True)
+def test_two_threads_are_exact_where_they_do_not_race(dt: float, tmp_path: Path) -> None:
+    names = of_step(dt, without=ONE_THREAD)
+    report, saved = together(names, dt, tmp_path, threads=2)
     said = doubtful(saved)
     assert differing(report) <= set(said), report
-    assert set(said) == RACING & {model_of(f"populations/{name}") for name in saved.populations}
+    assert set(said) == RACING & set(names)
     assert all(reasons == {RACE} for reasons in said.values()), said
 
 
 @pytest.mark.parametrize("dt", STEPS)
 @pytest.mark.models
 def test_without_instrumentation_what_is_called_exact_is(dt: float, tmp_path: Path) -> None:
-    report, saved = together(dt, tmp_path, "plain")
+    report, saved = together(of_step(dt), dt, tmp_path, "plain")
     assert differing(report) <= set(doubtful(saved)), report
 
 

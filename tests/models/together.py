@@ -24,13 +24,12 @@ def build(
     names: list[str],
     threads: int = 1,
     single: bool = False,
-    recording: bool = False,
 ) -> Any:
-    """Return a network of ANNarchy 5.0 that is not compiled, perhaps with monitors."""
+    """Return a network of ANNarchy 5.0 that is not compiled, with monitors."""
     network = ann.Network(dt=dt, seed=seed)
     network.config(num_threads=threads, dtype=ann.float32 if single else ann.float64)
     _fill(network, seed, names)
-    for population in network.get_populations() if recording else ():
+    for population in network.get_populations():
         variables = [v for v in ("spike", *population.variables) if v == "spike" or v in ("v", "r")]
         if population.neuron_type.type == "rate":
             variables.remove("spike")

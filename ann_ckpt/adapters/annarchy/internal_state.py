@@ -89,7 +89,6 @@ PROJECTION = MemberPatterns(
         "_pruning|_creating": "bool",
         "_pruning_period|_creating_period": "int",
         "_pruning_offset|_creating_offset": "long int",
-        "_dirty_connectivity": "bool",
     },
     made={"delay": f"(int|{_BY_SYNAPSE % 'int'})", "post_slices_": "std::vector<int>"},
     bases=(
