@@ -199,6 +199,8 @@ def save(
     metadata = {} if metadata is None else plain_metadata(metadata)
     target = store_target(filename)
     if target is not None:
+        if not isinstance(network, NetworkState | Checkpoint):
+            simulator_for(network, net_id)  # no store is made for what cannot be saved
         folder, tag = target
         # A store keeps to its own compression unless another one is asked for.
         chosen = None if compression == "auto" else compression

@@ -13,6 +13,7 @@ from ann_ckpt.errors import (
     FileMissingError,
     FormatVersionError,
     ObjectNotFoundError,
+    SimulatorError,
     UnknownFormatError,
 )
 from ann_ckpt.store.folder import Slot, store_target
@@ -53,6 +54,12 @@ def test_saving_to_a_path_that_ends_like_a_store_makes_one_and_adds_to_it(run):
     assert [c.time_step for c in CheckpointStore(run)] == [100, 200]
     ann_ckpt.write(NetworkState(time_step=300), run)
     assert len(CheckpointStore(run)) == 3
+
+
+def test_what_cannot_be_saved_makes_no_store(tmp_path):
+    with pytest.raises(SimulatorError):
+        ann_ckpt.save(tmp_path / "folder" / "new.ckpt", network=object())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_everything_that_takes_a_path_takes_one_into_a_store(run, tmp_path):
