@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from numbers import Real
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
@@ -332,6 +333,8 @@ class Periodic:
                 details={"hint": "call save() between two calls of simulate"},
             )
         dt = clock_of(simulator).dt
+        if period is not None and not isinstance(period, Real):
+            raise OptionError("a period is a plain number of ms", details={"found": printable(period)})
         if period is not None and dt is not None and period < dt:
             raise OptionError(f"a period of {period} ms is shorter than a step of {dt} ms")
         self._store = store

@@ -5,6 +5,7 @@ Of a test whose name begins with ``brian``, the comment says what ``store`` and 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import brian2
@@ -18,7 +19,7 @@ from ann_ckpt import CheckpointStore, differences
 from ann_ckpt.adapters.brian2.projection import _set_queue, _slots
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import MismatchError
+from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
 from ann_ckpt.testing import rewired
 from ann_ckpt.transfer import load_into
 from tests.brian2.networks import NETWORKS, neurons, noisy, plastic
@@ -41,7 +42,7 @@ def saved(tmp_path):
 
 def refused(path, network, **options):
     """Load what does not fit; return the problems, after a look at whether anything changed."""
-    before = simulator_for(network).read().state.in_memory()
+    before = copy.deepcopy(simulator_for(network).read().state.in_memory())
     with pytest.raises(MismatchError) as caught:
         ann_ckpt.load(path, network=network, **options)
     assert not list(differences(before, simulator_for(network).read().state))
@@ -275,9 +276,24 @@ def test_a_network_in_standalone_mode_is_refused(monkeypatch):
     from brian2.devices.cpp_standalone import cpp_standalone_device
 
     monkeypatch.setattr(brian2, "get_device", lambda: cpp_standalone_device)
-    with pytest.raises(ann_ckpt.errors.SimulatorError, match="standalone"):
+    with pytest.raises(SimulatorError, match="standalone"):
         simulator_for(network)
     assert device is not cpp_standalone_device
+
+
+@pytest.mark.parametrize("made", [lambda group: group, lambda group: [group], lambda group: {group}])
+def test_objects_without_a_network_are_refused(tmp_path, made):
+    with pytest.raises(SimulatorError, match="is not a network of Brian2"):
+        ann_ckpt.save(tmp_path / "net.h5", network=made(neurons()))
+
+
+def test_a_period_with_a_unit_is_refused(tmp_path):
+    """It would be a number of seconds."""
+    with (
+        CheckpointStore(tmp_path / "run.ckpt", "w") as store,
+        pytest.raises(OptionError, match="plain number of ms"),
+    ):
+        store.every(1 * ms, network=small())
 
 
 def test_compartments_of_another_morphology_are_refused(saved):
@@ -326,7 +342,7 @@ def test_synapses_at_synapses_that_do_not_exist_are_refused(saved):
     state = ann_ckpt.read(saved(network))
     slow = state.projections["slow"]
     fewer = replace(state, projections={**state.projections, "slow": rewired(slow)})
-    with pytest.raises(ann_ckpt.errors.SimulatorError, match=r"it ends at synapse \d+ of slow, which has"):
+    with pytest.raises(SimulatorError, match=r"it ends at synapse \d+ of slow, which has"):
         load_into(simulator_for(NETWORKS["coupled"](2)), Reading(fewer))
 
 

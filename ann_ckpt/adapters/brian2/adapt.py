@@ -30,10 +30,18 @@ def adapt(network: object | None, _net_id: int) -> BrianSimulator | None:
     Raises
     ------
     SimulatorError
-        If the network is one of C++ standalone mode, which is not in memory.
+        If the network is one of C++ standalone mode, which is not in memory, or only objects of one.
     """
     brian2 = sys.modules.get("brian2")
-    if brian2 is None or not (network is None or isinstance(network, brian2.Network)):
+    if brian2 is None:
+        return None
+    things = network if isinstance(network, list | tuple | set) else [network]
+    if any(isinstance(thing, brian2.BrianObject) for thing in things):
+        raise SimulatorError(
+            f"a {type(network).__name__} is not a network of Brian2",
+            details={"hint": "make a Network of all objects, and pass it as network="},
+        )
+    if not (network is None or isinstance(network, brian2.Network)):
         return None
     from brian2.core.magic import MagicNetwork
     from brian2.devices.device import RuntimeDevice
