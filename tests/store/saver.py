@@ -10,12 +10,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 import ann_ckpt
 from ann_ckpt import Checkpoint, CheckpointStore, Retention, differences
-from ann_ckpt.errors import ClosedCheckpointError, FileMissingError, PrunedError
+from ann_ckpt.errors import ClosedCheckpointError, FileMissingError, NotWritableError, PrunedError
 from tests.store.runs import ROWS, state
 
 SCALE = 2
@@ -43,6 +44,17 @@ def save_together(path: str, first: int, say: Say, rank: int, ranks: int) -> Non
             store.save(state(step, scale=1).part(rank, ranks), background=step % 3 == 0)
             say(step)
     say("done")
+
+
+def fork(path: str, first: int, say: Say) -> None:
+    """Leave every save to a forked child; say which child, and each step once it is known to be saved."""
+    with CheckpointStore(path, "a", retention=Retention(keep_last=3)) as store:
+        for step in range(first, sys.maxsize):
+            pending = store.save_in_background(state(step), way="fork")
+            say(f"child {Path(f'/proc/self/task/{os.getpid()}/children').read_text()}")
+            with contextlib.suppress(NotWritableError):  # somebody killed the child
+                pending.wait()
+                say(f"saved {step}")
 
 
 def prune(path: str, say: Say) -> None:
@@ -132,6 +144,7 @@ ROLES: dict[str, Callable[[str, int, Say], None]] = {
     "plain": save,
     "retention": lambda path, first, say: save(path, first, say, retention=True),
     "background": lambda path, first, say: save(path, first, say, background=True),
+    "fork": fork,
     "prune": lambda path, _, say: prune(path, say),
     "read": lambda path, _, say: read(path, say),
     "hold": lambda path, _, say: hold(path, say),

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import ann_ckpt
-from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
+from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, differences
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
@@ -448,53 +448,46 @@ def test_a_child_that_has_not_let_go_of_a_lock_yet_is_waited_for_a_moment(tmp_pa
 
 
 @pytest.mark.torture
-def test_whoever_is_killed_nothing_is_lost(tmp_path, rounds):
+def test_whoever_is_killed_nothing_is_lost(path, tmp_path, zygote, rounds):
     """Parent or child, at any moment: what was said to be saved is there, what is there is right."""
-    path = tmp_path / "run.ckpt"
-    said = -1
+    log, said, kills = tmp_path / "log", -1, 0
     for number in range(4 if rounds == 1 else 25 * rounds):
-        process = run(
-            tmp_path,
-            f"""
-            rules = ann_ckpt.Retention(keep_last=3)
-            with ann_ckpt.CheckpointStore("run.ckpt", "a", retention=rules) as store:
-                for step in range({said + 1}, sys.maxsize):
-                    try:
-                        store.settle()
-                        print("saved", step - 1, flush=True)
-                    except ann_ckpt.errors.NotWritableError as error:
-                        print("failed", flush=True)
-                    pending = store.save_in_background(state(step), way="fork")
-                    with open("/proc/self/task/%d/children" % os.getpid()) as file:
-                        print("child", file.read(), flush=True)
-            """,
-        )
-        assert process.stdout is not None
         draw = random.Random(number)
-        patience, end = draw.uniform(0, 0.5), number % 2
-        deadline = None
-        for line in process.stdout:
-            deadline = deadline or time.monotonic() + patience
-            what, *rest = line.split()
-            if what == "saved":
-                said = max(said, int(rest[0]))
-            if time.monotonic() > deadline and what == "child" and rest:
-                time.sleep(draw.uniform(0, 0.02))
-                if end:
-                    process.kill()
-                else:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(rest[0]), signal.SIGKILL)
-                    deadline = time.monotonic() + 0.2
-                    end = 1
-        process.wait()
-        process.stdout.close()
+        log.write_text("")
+        saver = zygote.start(path, log, "fork", said + 1)
+        for _ in range(number % 2):  # its children first
+            pid = _said(log, "child", draw.randrange(1, 6))[-1]
+            time.sleep(draw.uniform(0, 0.02))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+        _said(log, "child", len(_said(log, "child")) + draw.randrange(1, 4))
+        time.sleep(draw.uniform(0, 0.05))
+        zygote.kill(saver)
+        kills += 1
         with CheckpointStore(path, "a") as store:
             steps = [c.time_step for c in store]
-            assert steps[-1] >= said
-            said = steps[-1]
+            assert steps[-1:] >= _said(log, "saved")[-1:]
+            said = steps[-1] if steps else -1
+            assert steps == sorted(set(steps))
             assert store.verify().ok
-            assert not list(differences(store.latest.state(), state(said)))
+            assert not steps or not list(differences(store.latest.state(), state(said)))
+            store.save(state(said + 1))
+            said += 1
+            assert not list(store._folder.leftovers())
+            assert store.gc(dry_run=True).objects == 0
+    assert kills >= (4 if rounds == 1 else 25 * rounds)
+
+
+def _said(log: Path, word: str, at_least: int = 0) -> list[int]:
+    """Wait until it was said so often; return what was said with it."""
+    while True:
+        lines = [line.split() for line in log.read_text().splitlines()]
+        assert ["FAILED"] not in lines, log.read_text()
+        found = [int(line[1]) for line in lines if line[0] == word and len(line) > 1]
+        if len(found) >= at_least:
+            return found
+        time.sleep(0.001)
 
 
 # --- While simulating ---------------------------------------------------------------
@@ -511,6 +504,46 @@ def test_what_is_saved_while_simulating_is_what_was_at_that_moment(store, tmp_pa
             twin.simulate(10)
             expected.save(twin)
             assert not list(differences(saved.state(), expected.latest.state()))
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("way", ["fork", "copy"])
+def test_arrays_that_two_threads_change_at_once_are_saved_as_they_were(store, rounds, way):
+    """The first thread goes on the moment the call returns, the other one waits for that until then."""
+    rng, go, done = np.random.default_rng(7), threading.Barrier(2), threading.Barrier(2)
+    shapes = {"tiny": (3,), "small": (40, 50), "large": (300, 1000), "huge": (2_000_000,)}
+    values = {name: rng.integers(0, 255, shape, np.uint8).astype("f4") for name, shape in shapes.items()}
+    store.retention = Retention(keep_last=2)
+    saves = 5 if rounds == 1 else 50 * rounds
+
+    def change():
+        for _ in range(saves):
+            go.wait()
+            for array in reversed(values.values()):
+                np.add(array, 1, out=array)
+            done.wait()
+
+    other = threading.Thread(target=change)
+    other.start()
+    try:
+        for step in range(saves):
+            expected = {name: array.copy() for name, array in values.items()}
+            sheets = [PopulationState(name, a.shape, variables={"r": a}) for name, a in values.items()]
+            while forked.others_at_work():  # until it waits
+                time.sleep(0.001)
+            pending = store.save_in_background(NetworkState(populations=sheets, time_step=step), way=way)
+            go.wait()
+            for array in values.values():
+                np.multiply(array, 0.5, out=array)
+            done.wait()
+            assert pending.wait().time_step == step
+            with store.latest as saved:
+                for name, was in expected.items():
+                    assert np.array_equal(saved.populations[name]["r"][...], was)
+    finally:
+        go.abort()
+        done.abort()
+        other.join()
 
 
 def test_a_step_that_is_on_its_way_is_not_saved_again_but_one_that_failed_is(store, stuck):
