@@ -1,22 +1,39 @@
-"""Lists the checkpoints of a store from their headers, without reading values."""
+"""Lists the checkpoints of a store from their headers, without reading values.
+
+What the headers say is noted in one small file, so that a history of thousands is not opened file by
+file. A note counts only as long as the folder shows the same file under that name.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
+from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
 from ann_ckpt.format.checked import reading_threads
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
 from ann_ckpt.store.bucket import Bucket
-from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.folder import FileMark, Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 
-__all__ = ["Catalog", "CheckpointInfo", "added_bytes", "open_inside"]
+__all__ = ["Catalog", "CheckpointInfo", "Notes", "added_bytes", "entry_of", "open_inside"]
+
+_LOOKED_AT = 32
+"""Of so many of the newest checkpoints, the time of the last change is asked for, too."""
+_MOST_BYTES = 256 << 20
+_OBJECT = re.compile(r"[0-9a-f]{32}")
+_HEAD = {"format": "ann_ckpt catalog 1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,174 @@ def added_bytes(infos: Sequence[CheckpointInfo]) -> list[int]:
     return added
 
 
+class Notes:
+    """The file ``catalog`` of a store: what the headers of its checkpoints say.
+
+    A line for each checkpoint, behind a digest of that line and all before it; what follows a line that
+    does not fit its digest is not read. Objects are noted as what differs from the line before.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+        Whose; only who holds the lock for changes may write.
+    """
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._folder = folder
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file: tuple[int, int] | None = None
+        """Device and inode of what was read."""
+        self._end = 0
+        self._digest = ""
+        self._objects: dict[str, int] = {}
+        self._lines = 0
+        self.known: dict[Slot, tuple[FileMark, CheckpointInfo]] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """Whether most lines are of checkpoints that were removed."""
+        return self._lines > 64 + 2 * len(self.known)
+
+    def read(self) -> bool:
+        """Read what was added since the last call; return whether all of the file makes sense."""
+        try:
+            descriptor = os.open(
+                self._folder.catalog, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError:
+            self._begin()
+            return False
+        try:
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) != self._file or status.st_size < self._end:
+                    self._begin()
+                    self._file = status.st_dev, status.st_ino
+                if status.st_size == self._end:
+                    return self._lines > 0
+                if status.st_size > _MOST_BYTES:
+                    return False
+                file.seek(self._end)
+                text = file.read(status.st_size - self._end)
+        except OSError:
+            self._begin()
+            return False
+        return all(self._take(line) for line in text.splitlines(keepends=True))
+
+    def _take(self, line: bytes) -> bool:
+        """Take one line, unless there is something wrong with it."""
+        digest, _, text = line.decode("utf-8", "replace").partition(" ")
+        if not text.endswith("\n") or digest != _digest(self._digest, text):
+            return False
+        try:
+            found = json.loads(text)
+            if not self._lines:
+                if found != _HEAD:
+                    return False
+            else:
+                objects = {n: s for n, s in self._objects.items() if n not in found["drop"]} | found["add"]
+                mark, info = _noted(found, objects, self._folder)
+                self.known[info.slot] = mark, info
+                self._objects = objects
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return False
+        self._digest = digest
+        self._lines += 1
+        self._end += len(line)
+        return True
+
+    def add(self, entries: Iterable[tuple[FileMark, CheckpointInfo]]) -> None:
+        """Note checkpoints, some of which may not have their names yet; without effect if the system refuses.
+
+        What cannot be noted is looked at again when somebody asks for it.
+        """
+        entries = list(entries)
+        whole = self.read()
+        with suppress(OSError, CheckpointError):
+            if whole and not self.crowded:
+                text = self._text(entries, self._digest, self._objects)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(self._folder.catalog, flags)
+                try:
+                    if os.write(descriptor, text) < len(text):
+                        raise OSError(errno.ENOSPC, "not all was written")
+                finally:
+                    os.close(descriptor)
+            elif not self._folder.catalog.is_symlink():
+                kept = [*self.known.values(), *entries]
+                text = _line("", _HEAD)
+                text += self._text(kept, text.partition(b" ")[0].decode(), {})
+                with atomic_write(self._folder.catalog) as temporary:
+                    temporary.write_bytes(text)
+            return
+        if any(info.slot in self.known for _, info in entries):
+            self.clear()  # what it says of that name is of another file
+
+    def clear(self) -> None:
+        """Remove the file, if the system lets us."""
+        with suppress(OSError):
+            self._folder.catalog.unlink(missing_ok=True)
+
+    def forget(self, staying: Iterable[Slot]) -> None:
+        """Keep only what is known of some checkpoints, for when the file is next written as a whole."""
+        self.known = {slot: self.known[slot] for slot in staying if slot in self.known}
+
+    @staticmethod
+    def _text(
+        entries: Iterable[tuple[FileMark, CheckpointInfo]], digest: str, before: Mapping[str, int]
+    ) -> bytes:
+        lines = []
+        for mark, info in entries:
+            found = {
+                "name": info.name,
+                "inode": mark.inode,
+                "changed": mark.changed,
+                "size": info.file_bytes,
+                "time_step": info.time_step,
+                "time_ms": info.time_ms,
+                "tag": info.tag,
+                "created": info.created,
+                "add": {n: size for n, size in info.objects.items() if before.get(n) != size},
+                "drop": [n for n in before if n not in info.objects],
+            }
+            lines.append(_line(digest, found))
+            digest, before = lines[-1].partition(b" ")[0].decode(), info.objects
+        return b"".join(lines)
+
+
+def _digest(before: str, text: str) -> str:
+    return xxhash.xxh3_64_hexdigest(f"{before} {text}".encode())
+
+
+def _line(before: str, found: Mapping[str, Any]) -> bytes:
+    text = json.dumps(found, separators=(",", ":")) + "\n"
+    return f"{_digest(before, text)} {text}".encode()
+
+
+def _noted(
+    found: Mapping[str, Any], objects: dict[str, int], folder: StoreFolder
+) -> tuple[FileMark, CheckpointInfo]:
+    """Return what a line says; raises as Python does for anything else."""
+    slot = Slot.parse(found["name"])
+    step, ms, tag, created = found["time_step"], found["time_ms"], found["tag"], found["created"]
+    numbers = [found["inode"], found["changed"], found["size"], *objects.values()]
+    if (
+        slot is None
+        or not isinstance(step, int | None)
+        or not isinstance(ms, int | float | None)
+        or not isinstance(tag, str | None)
+        or not isinstance(created, str)
+        or not all(type(number) is int for number in numbers)
+        or not all(map(_OBJECT.fullmatch, objects))
+    ):
+        raise ValueError("not a line of a catalog")
+    path = os.fspath(folder.checkpoint_path(slot))
+    info = CheckpointInfo(slot.name, slot, path, step, ms, tag, created, found["size"], objects)
+    return FileMark(found["inode"], found["changed"]), info
+
+
 class Catalog:
     """All checkpoints of a store; each header is read once.
 
@@ -92,15 +277,59 @@ class Catalog:
 
     def __init__(self, folder: StoreFolder | Bucket) -> None:
         self._folder = folder
+        self._notes = None if isinstance(folder, Bucket) else Notes(folder)
         self._known: dict[Slot, tuple[object, CheckpointInfo]] = {}
 
     def all(self) -> list[CheckpointInfo]:
         """Every checkpoint, oldest first."""
-        slots = self._folder.slots()
-        run = reading_threads().map if isinstance(self._folder, Bucket) else map
-        found = dict(zip(slots, run(self._look, slots), strict=True))
-        self._known = {slot: entry for slot, entry in found.items() if entry is not None}
-        return [info for _, info in self._known.values()]
+        if isinstance(self._folder, Bucket):
+            slots = self._folder.slots()
+            looked = zip(slots, reading_threads().map(self._look, slots), strict=True)
+            self._known = {slot: entry for slot, entry in looked if entry is not None}
+            return [info for _, info in self._known.values()]
+        inodes = self._folder.inodes()
+        slots = sorted(inodes)
+        self._take_notes()
+        newest = set(slots[-_LOOKED_AT:])
+        found: dict[Slot, tuple[object, CheckpointInfo]] = {}
+        for slot in slots:
+            entry = self._known.get(slot)
+            mark = entry[0] if entry is not None and slot not in newest else None
+            if entry is None or not isinstance(mark, FileMark) or mark.inode != inodes[slot]:
+                entry = self._look(slot)
+            if entry is not None:
+                found[slot] = entry
+        self._known = found
+        return [info for _, info in found.values()]
+
+    def _take_notes(self) -> None:
+        """Learn what was noted since the last time."""
+        if self._notes is not None:
+            self._notes.read()
+            for slot, entry in self._notes.known.items():
+                # Where both are known and differ, the file says which is true.
+                if self._known.setdefault(slot, entry)[0] != entry[0]:
+                    del self._known[slot]
+
+    def note(self) -> None:
+        """Note what is not noted yet, after :meth:`all`; the caller holds the lock for changes."""
+        if self._notes is None:
+            return
+        self._notes.read()
+        self._notes.forget(self._known)
+        known = self._notes.known
+        new = [
+            (mark, info)
+            for slot, (mark, info) in self._known.items()
+            if isinstance(mark, FileMark) and info.problem is None and known.get(slot, (None,))[0] != mark
+        ]
+        if new or self._notes.crowded:
+            self._notes.add(new)
+
+    def clear(self) -> None:
+        """Remove the notes, before all checkpoints are removed."""
+        if self._notes is not None:
+            self._notes.clear()
 
     def look(self, slot: Slot) -> CheckpointInfo | None:
         """One checkpoint; None if it was removed."""
@@ -125,6 +354,13 @@ class Catalog:
         except OSError as error:
             where = printable(path, 400)
             raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+
+
+def entry_of(slot: Slot, path: Path, file: Path) -> tuple[FileMark, CheckpointInfo]:
+    """Return what is to be noted of a checkpoint that is about to be renamed from ``file`` to ``path``."""
+    status = file.lstat()
+    info = _info(slot, os.fspath(file), status.st_size)
+    return FileMark(status.st_ino, status.st_mtime_ns), replace(info, path=os.fspath(path))
 
 
 def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:

@@ -25,11 +25,12 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.paths import absolute, local_path
-from ann_ckpt.store.inside import check_folder, names_in, read_small
+from ann_ckpt.store.inside import check_folder, inodes_in, read_small
 
 __all__ = [
     "STEP_DIGITS",
     "SUFFIX",
+    "FileMark",
     "Slot",
     "StoreFolder",
     "check_tag",
@@ -48,6 +49,8 @@ STEP_DIGITS = 12
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
 _LISTED = 4
+_NO_INODE = 0xFFFFFFFF
+"""What file systems in user space say that have none."""
 _SETTINGS_BYTES = 64 << 10
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _OBJECT = re.compile(r"[0-9a-f]{32}\.h5")
@@ -111,6 +114,15 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class FileMark:
+    """What tells a file from another one of its name."""
+
+    inode: int
+    changed: int
+    """Nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFolder:
     """The files of one store."""
 
@@ -145,6 +157,11 @@ class StoreFolder:
         return 0, 1
 
     @property
+    def catalog(self) -> Path:
+        """What the headers of the checkpoints say, noted so that they need not all be read."""
+        return self.path / "catalog"
+
+    @property
     def unswept(self) -> Path:
         """Marker file: present while files remain that could not be removed."""
         return self.path / "unswept"
@@ -167,7 +184,7 @@ class StoreFolder:
         """Whether there is a checkpoint of that name."""
         return slot in self.slots(step=slot.step)
 
-    def status(self, slot: Slot) -> tuple[object, int]:
+    def status(self, slot: Slot) -> tuple[FileMark, int]:
         """Return what tells a checkpoint's file from another one, and its size in bytes.
 
         Raises
@@ -176,7 +193,7 @@ class StoreFolder:
             As the system gave it.
         """
         found = self.checkpoint_path(slot).lstat()
-        return (found.st_ino, found.st_mtime_ns), found.st_size
+        return FileMark(found.st_ino, found.st_mtime_ns), found.st_size
 
     def object_path(self, name: str) -> Path:
         """File of an object."""
@@ -203,13 +220,16 @@ class StoreFolder:
                 yield from (folder / name for name in names)
 
     def _names(self, folder: Path) -> list[str]:
+        return list(self._inodes(folder))
+
+    def _inodes(self, folder: Path) -> dict[str, int]:
         """What is in a folder of the store; nothing where a copy has left an empty folder out."""
         try:
-            return names_in(folder)
+            return inodes_in(folder)
         except FileMissingError as error:
             if not self.exists():
                 raise FileMissingError("the store does not exist", where=printable(self.path, 400)) from error
-            return []
+            return {}
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those named after one step."""
@@ -220,6 +240,18 @@ class StoreFolder:
             (slot for slot in found if slot is not None and step in (None, slot.step)),
             key=attrgetter("round", "step"),
         )
+
+    def inodes(self) -> dict[Slot, int]:
+        """All committed checkpoints with the inodes of their files, which a folder tells with the names.
+
+        Where the system does not know them, they are 0.
+        """
+        found = {}
+        for name, inode in self._inodes(self.checkpoints).items():
+            slot = Slot.parse(name[: -len(".h5")]) if name.endswith(".h5") else None
+            if slot is not None:
+                found[slot] = 0 if inode == _NO_INODE else inode
+        return found
 
     def check_folders(self) -> None:
         """Raise if a folder of the store is a symbolic link.

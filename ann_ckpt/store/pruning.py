@@ -32,6 +32,7 @@ __all__ = [
     "Retention",
     "Upkeep",
     "collect",
+    "needed_by",
     "remove",
     "unneeded",
 ]
@@ -89,8 +90,8 @@ class Retention:
         return [info for info in infos if info.name not in kept]
 
 
-def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
-    """Return the objects that none of ``staying`` refers to, with their sizes in bytes.
+def needed_by(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> set[str]:
+    """Return the objects that some of ``staying`` refer to, or shards that may become a checkpoint.
 
     Raises
     ------
@@ -112,6 +113,15 @@ def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str
     for shard in shards_in_use(folder):
         with contextlib.suppress(FileMissingError), open_inside(folder.shards / shard.name) as checkpoint:
             needed.update(checkpoint.objects)
+    return needed
+
+
+def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
+    """Return the objects in the folder that none of ``staying`` refers to, with their sizes in bytes.
+
+    Raises as :func:`needed_by` does.
+    """
+    needed = needed_by(folder, staying)
     found = {}
     for path in folder.object_files():
         if path.stem not in needed:
@@ -253,8 +263,15 @@ class Upkeep(SeriesView):
         infos = self._catalog.all()
         doomed = [] if rules is None else rules.doomed(infos)
         staying = [info for info in infos if info not in doomed]
-        objects = unneeded(self._folder, staying)
+        # Shards that never became a checkpoint leave objects that no checkpoint tells of.
+        if rules is None or self._unclean or os.path.lexists(self._folder.shards):
+            objects = unneeded(self._folder, staying)
+        else:
+            needed = needed_by(self._folder, staying)
+            of_doomed = {name: size for info in doomed for name, size in info.objects.items()}
+            objects = {name: size for name, size in of_doomed.items() if name not in needed}
         if not dry_run:
+            self._catalog.note()
             with self._remembering():
                 remove(self._folder, doomed)
                 collect(self._folder, objects)
@@ -294,6 +311,7 @@ class Upkeep(SeriesView):
             self._lock_change(cleanup)
             # First, so that a disk that is full has lost nothing.
             self._folder.create({"compression": compression})
+            self._catalog.clear()
             with self._remembering():
                 remove(self._folder, self._catalog.all())
                 collect(self._folder, [path.stem for path in self._folder.object_files()])
@@ -345,6 +363,7 @@ class Upkeep(SeriesView):
             return ()
         try:
             objects = unneeded(self._folder, self._catalog.all())
+            self._catalog.note()
             with self._remembering():
                 collect(self._folder, objects)
         except CheckpointError as error:

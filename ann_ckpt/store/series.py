@@ -135,7 +135,9 @@ def _candidates(folder: StoreFolder | Bucket, which: int | str) -> list[Slot]:
     if isinstance(which, int):
         return [folder.slots()[which]]
     if not is_step(which):
-        return folder.slots()[::-1]
+        if isinstance(folder, Bucket):  # each header costs a request
+            return folder.slots()[::-1]
+        return [info.slot for info in reversed(Catalog(folder).all()) if info.tag == which]
     number, _, again = which.partition("-")
     if not _is_name(which):
         return folder.slots(step=int(number))[::-1]

@@ -126,6 +126,7 @@ class CheckpointStore(Autosaving):
         self._member = object()
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
+        self._noted = False
         if mode in ("a", "w"):
             try:
                 self._begin(compression, 0.0 if wait is None else wait)
@@ -392,6 +393,10 @@ class CheckpointStore(Autosaving):
             self._enter_change(entering)
             self._check_commit()  # another thread may have closed it meanwhile
             notes = self._sweep() if self._assembly is None else ()
+            if self._assembly is None and background is None and not self._noted:
+                self._catalog.all()  # the store may come from elsewhere, or from before
+                self._catalog.note()
+                self._noted = True
             forked = self._fork(writer, snapshot, simulator, background, pending)
             cleanup = entering.pop_all()
         if background is not None:  # what is on its way is not saved a second time

@@ -31,6 +31,7 @@ from ann_ckpt.single import object_paths
 from ann_ckpt.store.background import InlineExecutor, SaveExecutor
 from ann_ckpt.store.batch import ObjectBatch
 from ann_ckpt.store.blocks import BlockDigestCache, even_bounds, grown_bounds, hash_and_place, row_bounds
+from ann_ckpt.store.catalog import Notes, entry_of
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared, pieces_to_keep
@@ -97,6 +98,8 @@ class SeriesWriter:
         self._folder = folder
         self._compression = compression
         self._base = _Base()
+        # Ranks do not wait for each other; who prunes notes what they save.
+        self._notes = Notes(folder) if type(folder) is StoreFolder else None
         self._digest_cache = BlockDigestCache()
         self._pool = Threads(WORKERS, "ann_ckpt-store")
 
@@ -237,7 +240,7 @@ class SeriesWriter:
             with explained(path):
                 batch.commit()
                 check()
-                size = _write_checkpoint(FilePlan(tuple(entries.values())), path)
+                size = self._write_checkpoint(FilePlan(tuple(entries.values())), slot)
             shared = {e.path: e.array for e in entries.values() if isinstance(e, SharedEntry)}
             self._base = _Base(slot, shared)
             finish(
@@ -281,6 +284,16 @@ class SeriesWriter:
                 stored=stored,
             )
         return reports[0]
+
+    def _write_checkpoint(self, plan: FilePlan, slot: Slot) -> int:
+        """Write the file whose name commits the checkpoint; return its size."""
+        path = self._folder.checkpoint_path(slot)
+        with atomic_write(path) as temporary:
+            write_file(plan, os.fspath(temporary), tick=lambda *_: None)
+            # Before it has its name, so that no earlier note is ever taken for one of this file.
+            if self._notes is not None:
+                self._notes.add([entry_of(slot, path, temporary)])
+            return temporary.stat().st_size
 
     def _place(
         self,
@@ -341,13 +354,6 @@ class _FreshBlocks:
 def _append(writer: ObjectWriter, values: NDArray[Any]) -> None:
     with explained(Path(writer.path)):
         writer.append(values)
-
-
-def _write_checkpoint(plan: FilePlan, path: Path) -> int:
-    """Write the file whose name commits the checkpoint; return its size."""
-    with atomic_write(path) as temporary:
-        write_file(plan, os.fspath(temporary), tick=lambda *_: None)
-        return temporary.stat().st_size
 
 
 def _arrays(

@@ -178,7 +178,7 @@ def test_an_interrupted_creation_is_completed_by_the_next(path, after, exists):
     ann_ckpt.save(path, network=state(3))
     with CheckpointStore(path) as store:
         same(store, 3)
-    assert sorted(p.name for p in path.iterdir()) == ["checkpoints", "objects", "store.json"]
+    assert sorted(p.name for p in path.iterdir()) == ["catalog", "checkpoints", "objects", "store.json"]
 
 
 @pytest.mark.parametrize("after", range(0, CALLS_TO_MAKE_ONE, 2))
@@ -305,6 +305,7 @@ def test_a_store_opened_by_a_relative_path_stays_where_it_is(tmp_path, monkeypat
     same(reader, 1, 2, 3)
     assert Path(reader.path) == tmp_path / "run.ckpt"
     assert sorted(p.name for p in (tmp_path / "run.ckpt").iterdir()) == [
+        "catalog",
         "checkpoints",
         "objects",
         "store.json",

@@ -1,0 +1,296 @@
+"""The catalog of a store spares thousands of looks, and never changes an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, differences
+from ann_ckpt.store import catalog
+from tests.store.runs import state
+
+MOST = 200
+"""System calls of any of them, whatever the length of the history."""
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Names of the checkpoint files that were opened to look at their headers."""
+    seen: list[str] = []
+    real = catalog.open_inside
+    monkeypatch.setattr(catalog, "open_inside", lambda path: seen.append(Path(path).stem) or real(path))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A store of 50 checkpoints."""
+    path = tmp_path_factory.mktemp("made") / "run.ckpt"
+    with CheckpointStore(path, "a") as store:
+        for step in range(50):
+            store.save(small(step), tag=f"tag {step}" if step % 7 == 0 else None)
+    return path
+
+
+def small(step: int) -> NetworkState:
+    """Values of which some are in objects, and two of three of those as before."""
+    values = {f"v{i}": np.full(3000, step // 3 if i else step, np.float64) for i in range(3)}
+    return NetworkState(populations=[PopulationState("p", (3000,), variables=values)], time_step=step, dt=0.1)
+
+
+def answers(path: Path) -> list[object]:
+    """Whatever a history is asked for."""
+    store = CheckpointStore(path)
+    infos = [(info.to_dict(), info.file_bytes, dict(info.objects)) for info in store.checkpoints]
+    with store["tag 0"] as oldest, store.at(time_ms=0.7) as at:
+        found = [oldest.path, at.path]
+    return [
+        infos,
+        found,
+        store.prune(keep_last=5, keep_every=10, dry_run=True),
+        store.gc(dry_run=True).objects,
+    ]
+
+
+def copy(made: Path, folder: Path) -> Path:
+    """A copy that knows its files: those of another folder are others."""
+    path = Path(shutil.copytree(made, folder / "run.ckpt"))
+    with CheckpointStore(path, "prune") as store:
+        store.gc()
+    return path
+
+
+def test_nothing_is_opened_that_is_noted(made, opened):
+    infos = CheckpointStore(made).checkpoints
+    assert [info.time_step for info in infos] == [*range(50)]
+    assert not opened
+    (made / "catalog").rename(made / "aside")
+    assert CheckpointStore(made).checkpoints == infos
+    assert len(opened) == 50
+    (made / "aside").rename(made / "catalog")
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_a_catalog_that_is_cut_flipped_or_of_another_store_changes_no_answer(made, tmp_path_factory, data):
+    path = Path(shutil.copytree(made, tmp_path_factory.mktemp("copy") / "run.ckpt"))
+    (path / "catalog").unlink()
+    right = answers(path)
+    if data.draw(st.booleans()):
+        with CheckpointStore(path, "prune") as store:
+            store.gc()
+    else:  # of the store that this one is a copy of
+        shutil.copy(made / "catalog", path / "catalog")
+    text = bytearray((path / "catalog").read_bytes())
+    how = data.draw(st.sampled_from(["cut", "flipped", "doubled", "garbage", "gone", "line"]))
+    at = data.draw(st.integers(0, len(text) - 1))
+    if how == "cut":
+        del text[at:]
+    elif how == "flipped":
+        text[at] ^= 1 << data.draw(st.integers(0, 7))
+    elif how == "doubled":
+        text += text[:at]
+    elif how == "garbage":
+        text[at:] = data.draw(st.binary(max_size=200))
+    elif how == "line":
+        lines = text.splitlines(keepends=True)
+        del lines[at % len(lines)]
+        text[:] = b"".join(lines)
+    (path / "catalog").write_bytes(text)
+    if how == "gone":
+        (path / "catalog").unlink()
+    assert answers(path) == right
+    with CheckpointStore(path, "a", retention=Retention(keep_last=45, keep_tags=False)) as store:
+        store.save(small(50))
+        assert [info.time_step for info in store.checkpoints] == [*range(6, 51)]
+        assert store.verify().ok
+        assert store.gc(dry_run=True).objects == 0
+    noted = answers_of_files(path)
+    assert CheckpointStore(path).checkpoints == noted
+
+
+def answers_of_files(path: Path):
+    """What the files themselves say."""
+    (path / "catalog").rename(path / "aside")
+    try:
+        return CheckpointStore(path).checkpoints
+    finally:
+        (path / "aside").rename(path / "catalog")
+
+
+@pytest.mark.parametrize("which", [3, 45])
+def test_another_file_under_a_noted_name_is_looked_at(made, tmp_path, which):
+    path = copy(made, tmp_path)
+    with CheckpointStore(path, "a") as store:
+        store.save(small(60), tag="other")
+        victim, other = (
+            store._folder.checkpoint_path(store.checkpoints[which].slot),
+            store.checkpoints[-1].path,
+        )
+        replaced = tmp_path / "replaced"
+        shutil.copy(other, replaced)
+        replaced.replace(victim)
+        assert store.checkpoints[which].tag == "other"
+        assert CheckpointStore(path).checkpoints[which].tag == "other"
+        assert CheckpointStore(path).checkpoints == answers_of_files(path)
+
+
+def test_what_is_changed_in_its_place_among_the_newest_is_looked_at(made, tmp_path):
+    path = copy(made, tmp_path)
+    file = Path(CheckpointStore(path).checkpoints[-2].path)
+    file.write_bytes(b"no checkpoint")
+    assert CheckpointStore(path).checkpoints[-2].problem is not None
+
+
+def test_what_others_save_and_remove_is_seen_beside_the_notes(made, tmp_path, opened):
+    path = copy(made, tmp_path)
+    reader = CheckpointStore(path)
+    assert len(reader.checkpoints) == 50
+    opened.clear()
+    with CheckpointStore(path, "a") as store:
+        store.save(small(50), tag="new")
+        store.prune(keep_last=10)
+    assert [info.time_step for info in reader.checkpoints] == [*range(0, 42, 7), *range(41, 51)]
+    assert [name[:10] for name in opened] == [".ann_ckpt-"]  # the new one, before it had its name
+    with CheckpointStore(path, "w") as store:
+        assert not (path / "catalog").exists()
+        store.save(small(0), tag="again")
+    assert [info.tag for info in reader.checkpoints] == ["again"]
+
+
+def test_a_disk_that_takes_no_notes_takes_checkpoints(path, monkeypatch):
+    with CheckpointStore(path, "a") as store:
+        store.save(state(0))
+        (path / "catalog").unlink()
+        (path / "catalog").mkdir()  # nothing can be written there
+        store.save(state(1), tag="t")
+        assert [info.tag for info in store.checkpoints] == [None, "t"]
+    assert [info.tag for info in CheckpointStore(path).checkpoints] == [None, "t"]
+
+
+def test_nothing_is_written_through_a_link(path, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("of somebody else")
+    with CheckpointStore(path, "a") as store:
+        store.save(state(0))
+        (path / "catalog").unlink()
+        (path / "catalog").symlink_to(other)
+        store.save(state(1))
+        store.gc()
+    assert other.read_text() == "of somebody else"
+    assert len(CheckpointStore(path).checkpoints) == 2
+
+
+def test_a_history_that_is_pruned_all_the_time_keeps_a_short_catalog(path):
+    with CheckpointStore(path, "a", retention=Retention(keep_last=2)) as store:
+        for step in range(90):
+            store.save(small(step))
+    lines = (path / "catalog").read_bytes().splitlines()
+    assert len(lines) < 75
+    assert json.loads(lines[-1].partition(b" ")[2])["time_step"] == 89
+
+
+def test_a_name_that_is_given_again_is_not_taken_for_the_earlier_file(path, monkeypatch):
+    """Even where the notes could not be written: what they said of that name goes away."""
+    with CheckpointStore(path, "a") as store:
+        for step in (1, 2):
+            store.save(state(step))
+        Path(store.checkpoints[-1].path).unlink()
+        monkeypatch.setattr(os, "write", lambda *_: 0)
+        store.save(state(2), tag="again")
+        assert not (path / "catalog").exists()
+    assert [info.tag for info in CheckpointStore(path).checkpoints] == [None, "again"]
+
+
+# --- What it costs --------------------------------------------------------------------
+
+COUNTED = """
+import os, sys
+from ann_ckpt import CheckpointStore, Retention
+import ann_ckpt, tests.store.test_catalog as here
+
+def run(path, count):
+    def of(name, call):
+        os.access(f"/begin {name}", 0)
+        call()
+        os.access("/end", 0)
+    of("opening", lambda: CheckpointStore(path))
+    of("latest", lambda: CheckpointStore(path).latest.close())
+    of("time", lambda: CheckpointStore(path).at(time_ms=0.2).close())
+    of("tag", lambda: ann_ckpt.open(f"{path}@oldest").close())
+    of("log", lambda: CheckpointStore(path).checkpoints)
+    gone = f"{count // 2:012d}"
+    of("prune", lambda: CheckpointStore(path, "prune").prune(keep=lambda info: info.name != gone))
+    rule = Retention(keep=lambda info: info.name != f"{count // 3:012d}")
+    for name, step, given in (("save", count + 1, None), ("retention", count + 2, rule)):
+        with CheckpointStore(path, "a", retention=given) as store:
+            of(name, lambda: store.save(here.small(step)))
+
+run(sys.argv[1], 40)
+run(sys.argv[2], int(sys.argv[3]))
+"""
+
+
+_NOT_FILES = ("brk(", "mmap(", "munmap(", "mremap(", "madvise(", "futex(", "+++", "---", "<...")
+
+
+def test_calls_do_not_grow_with_the_history(tmp_path, rounds):
+    for count in (1_000,) if rounds == 1 else (1_000, 10_000):
+        for folder, n in (("warm", 40), ("long", count)):
+            long(tmp_path / str(count) / f"{folder}.ckpt", n)
+        log = tmp_path / "log"
+        subprocess.run(
+            ["strace", "-f", "-o", log, sys.executable, "-c", COUNTED]
+            + [str(tmp_path / str(count) / f"{folder}.ckpt") for folder in ("warm", "long")]
+            + [str(count)],
+            check=True,
+            cwd=Path(__file__).parents[2],
+        )
+        short, found = calls(log.read_text())
+        assert set(found) == {"opening", "latest", "time", "tag", "log", "prune", "save", "retention"}
+        # What a save takes by itself has nothing to do with the history.
+        assert found["save"] - short.pop("save") <= MOST
+        found["retention"] -= found.pop("save")
+        assert max(found.values()) <= MOST, found
+
+
+def calls(text: str) -> list[dict[str, int]]:
+    """Count the calls of all threads between the marks, of each run, but those for memory and locks."""
+    runs: list[dict[str, int]] = []
+    found: dict[str, int] = {}
+    inside = ""
+    for line in text.splitlines():
+        call = line.split(maxsplit=1)[1]
+        if '"/begin ' in call:
+            inside = call.split('"')[1].removeprefix("/begin ")
+            if inside in found or not runs:
+                found = {}
+                runs.append(found)
+            found[inside] = 0
+        elif '"/end"' in call:
+            inside = ""
+        elif inside and not call.startswith(_NOT_FILES):
+            found[inside] += 1
+    return runs
+
+
+def long(path: Path, count: int) -> None:
+    """A store of many checkpoints, most of which are copies of one file."""
+    with CheckpointStore(path, "a") as store:
+        store.save(small(0), tag="oldest")
+        store.save(small(2))
+    first = path / "checkpoints/000000000002.h5"
+    for step in range(3, count + 1):
+        shutil.copy(first, first.with_name(f"{step:012d}.h5"))
+    with CheckpointStore(path, "prune") as store:
+        store.gc()
+    assert not list(differences(store[-1].state(), small(2)))
