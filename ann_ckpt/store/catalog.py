@@ -1,7 +1,8 @@
 """Lists the checkpoints of a store from their headers, without reading values.
 
 What the headers say is noted in one small file, so that a history of thousands is not opened file by
-file. A note counts only as long as the folder shows the same file under that name.
+file. A note counts only as long as the folder shows the same file under that name; before something is
+said of a single checkpoint on the word of a note, that file's length and last change are compared, too.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from ann_ckpt.store.inside import check_file
 
 __all__ = ["Catalog", "CheckpointInfo", "Notes", "added_bytes", "entry_of", "open_inside"]
 
-_LOOKED_AT = 32
-"""Of so many of the newest checkpoints, the time of the last change is asked for, too."""
+_LOOKED_AT = 64
+"""Of so many of the newest checkpoints, length and last change are always compared."""
 _MOST_BYTES = 256 << 20
 _OBJECT = re.compile(r"[0-9a-f]{32}")
 _HEAD = {"format": "ann_ckpt catalog 1"}
@@ -265,7 +266,7 @@ def _noted(
         raise ValueError("not a line of a catalog")
     path = os.fspath(folder.checkpoint_path(slot))
     info = CheckpointInfo(slot.name, slot, path, step, ms, tag, created, found["size"], objects)
-    return FileMark(found["inode"], found["changed"]), info
+    return FileMark(found["inode"], found["changed"], found["size"]), info
 
 
 class Catalog:
@@ -280,8 +281,14 @@ class Catalog:
         self._notes = None if isinstance(folder, Bucket) else Notes(folder)
         self._known: dict[Slot, tuple[object, CheckpointInfo]] = {}
 
-    def all(self) -> list[CheckpointInfo]:
-        """Every checkpoint, oldest first."""
+    def all(self, *, sure: bool = False) -> list[CheckpointInfo]:
+        """Every checkpoint, oldest first.
+
+        Parameters
+        ----------
+        sure : bool
+            Compare length and last change of every file, not of the newest only: a system call for each.
+        """
         if isinstance(self._folder, Bucket):
             slots = self._folder.slots()
             looked = zip(slots, reading_threads().map(self._look, slots), strict=True)
@@ -290,12 +297,11 @@ class Catalog:
         inodes = self._folder.inodes()
         slots = sorted(inodes)
         self._take_notes()
-        newest = set(slots[-_LOOKED_AT:])
+        looked_at = set(slots if sure else slots[-_LOOKED_AT:])
         found: dict[Slot, tuple[object, CheckpointInfo]] = {}
         for slot in slots:
             entry = self._known.get(slot)
-            mark = entry[0] if entry is not None and slot not in newest else None
-            if entry is None or not isinstance(mark, FileMark) or mark.inode != inodes[slot]:
+            if slot in looked_at or entry is None or not _is_of(entry, inodes[slot]):
                 entry = self._look(slot)
             if entry is not None:
                 found[slot] = entry
@@ -356,11 +362,17 @@ class Catalog:
             raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
 
 
+def _is_of(entry: tuple[object, CheckpointInfo], inode: int) -> bool:
+    """Whether what is known is of the file of that inode; one that could not be read may have been mended."""
+    mark, info = entry
+    return isinstance(mark, FileMark) and 0 != mark.inode == inode and info.problem is None
+
+
 def entry_of(slot: Slot, path: Path, file: Path) -> tuple[FileMark, CheckpointInfo]:
     """Return what is to be noted of a checkpoint that is about to be renamed from ``file`` to ``path``."""
     status = file.lstat()
     info = _info(slot, os.fspath(file), status.st_size)
-    return FileMark(status.st_ino, status.st_mtime_ns), replace(info, path=os.fspath(path))
+    return FileMark.of(status), replace(info, path=os.fspath(path))
 
 
 def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:

@@ -118,8 +118,16 @@ class FileMark:
     """What tells a file from another one of its name."""
 
     inode: int
+    """0 where the system tells none."""
     changed: int
     """Nanoseconds since 1970."""
+    size: int
+    """Bytes."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileMark:
+        """Return the mark of a file of that status."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +201,7 @@ class StoreFolder:
             As the system gave it.
         """
         found = self.checkpoint_path(slot).lstat()
-        return FileMark(found.st_ino, found.st_mtime_ns), found.st_size
+        return FileMark.of(found), found.st_size
 
     def object_path(self, name: str) -> Path:
         """File of an object."""

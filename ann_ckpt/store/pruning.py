@@ -260,11 +260,15 @@ class Upkeep(SeriesView):
 
     def _doom(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:
         """Decide what goes and remove it, unless only the decision is asked for."""
-        infos = self._catalog.all()
-        doomed = [] if rules is None else rules.doomed(infos)
-        staying = [info for info in infos if info not in doomed]
         # Shards that never became a checkpoint leave objects that no checkpoint tells of.
-        if rules is None or self._unclean or os.path.lexists(self._folder.shards):
+        everywhere = rules is None or self._unclean or os.path.lexists(self._folder.shards)
+        infos = self._catalog.all(sure=everywhere)
+        doomed = [] if rules is None else rules.doomed(infos)
+        if rules is not None and any(self._catalog.look(info.slot) != info for info in doomed):
+            infos = self._catalog.all(sure=True)  # some file was changed in its place
+            doomed = rules.doomed(infos)
+        staying = [info for info in infos if info not in doomed]
+        if everywhere:
             objects = unneeded(self._folder, staying)
         else:
             needed = needed_by(self._folder, staying)
@@ -362,7 +366,7 @@ class Upkeep(SeriesView):
         if not self._unclean:
             return ()
         try:
-            objects = unneeded(self._folder, self._catalog.all())
+            objects = unneeded(self._folder, self._catalog.all(sure=True))
             self._catalog.note()
             with self._remembering():
                 collect(self._folder, objects)

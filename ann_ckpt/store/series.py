@@ -114,7 +114,8 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
     """
     looked_at: list[Slot] | None = None
     # What is found may be pruned before it is open; then another one may be meant by now.
-    while looked_at != (candidates := _candidates(folder, which)):
+    # And where nothing fits by what is noted of the files, they are asked themselves.
+    while looked_at != (candidates := _candidates(folder, which, sure=looked_at is not None)):
         looked_at = candidates
         for slot in candidates:
             checkpoint = _open(folder, slot, which)
@@ -126,18 +127,18 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
     if isinstance(which, int):
         raise FileMissingError("the checkpoint is listed, but its file is missing", where=where)
     raise ObjectNotFoundError.among(
-        printable(Path(folder.path).name, 80), "checkpoint", which, _names(Catalog(folder).all()), where=where
+        printable(Path(folder.path).name, 80), "checkpoint", which, _names(Catalog(folder).all(sure=True)), where=where
     )
 
 
-def _candidates(folder: StoreFolder | Bucket, which: int | str) -> list[Slot]:
+def _candidates(folder: StoreFolder | Bucket, which: int | str, *, sure: bool) -> list[Slot]:
     """Where to look, newest first."""
     if isinstance(which, int):
         return [folder.slots()[which]]
     if not is_step(which):
         if isinstance(folder, Bucket):  # each header costs a request
             return folder.slots()[::-1]
-        return [info.slot for info in reversed(Catalog(folder).all()) if info.tag == which]
+        return [info.slot for info in reversed(Catalog(folder).all(sure=sure)) if info.tag == which]
     number, _, again = which.partition("-")
     if not _is_name(which):
         return folder.slots(step=int(number))[::-1]
@@ -291,11 +292,13 @@ class SeriesView:
 
     def _nearest(self, wanted: float, field: str) -> CheckpointInfo:
         """Return the checkpoint whose ``field`` is ``wanted``, or say which come near."""
-        known = [info for info in self._catalog.all() if getattr(info, field) is not None]
-        known.sort(key=lambda info: abs(getattr(info, field) - wanted))
-        exact = [info for info in known if abs(getattr(info, field) - wanted) <= _tolerance(info, field)]
-        if exact:
-            return max(exact, key=lambda info: info.slot)
+        for sure in (False, True):
+            known = [info for info in self._catalog.all(sure=sure) if getattr(info, field) is not None]
+            known.sort(key=lambda info: abs(getattr(info, field) - wanted))
+            exact = [info for info in known if abs(getattr(info, field) - wanted) <= _tolerance(info, field)]
+            found = max(exact, key=lambda info: info.slot, default=None)
+            if found is not None and self._catalog.look(found.slot) == found:
+                return found
         when = f"step {wanted}" if field == "time_step" else f"{wanted} ms"
         shown = ", ".join(str(getattr(info, field)) for info in known[:_NEAREST]) or "nothing"
         raise ObjectNotFoundError(
