@@ -220,6 +220,8 @@ def test_threads_that_wait_are_no_hindrance_and_others_are_named(store):
     busy.start()
     try:
         assert begun.wait(60)
+        while "listens" in forked.others_at_work():  # until it does
+            time.sleep(0.001)
         assert forked.others_at_work() == ["computes"]
         pending = store.save_in_background(state(1))
         assert (pending.way, pending.because) == (
