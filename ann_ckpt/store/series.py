@@ -127,7 +127,11 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
     if isinstance(which, int):
         raise FileMissingError("the checkpoint is listed, but its file is missing", where=where)
     raise ObjectNotFoundError.among(
-        printable(Path(folder.path).name, 80), "checkpoint", which, _names(Catalog(folder).all(sure=True)), where=where
+        printable(Path(folder.path).name, 80),
+        "checkpoint",
+        which,
+        _names(Catalog(folder).all(sure=True)),
+        where=where,
     )
 
 
@@ -292,6 +296,7 @@ class SeriesView:
 
     def _nearest(self, wanted: float, field: str) -> CheckpointInfo:
         """Return the checkpoint whose ``field`` is ``wanted``, or say which come near."""
+        known: list[CheckpointInfo] = []
         for sure in (False, True):
             known = [info for info in self._catalog.all(sure=sure) if getattr(info, field) is not None]
             known.sort(key=lambda info: abs(getattr(info, field) - wanted))
