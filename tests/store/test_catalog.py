@@ -207,10 +207,9 @@ def test_files_without_an_inode_are_always_looked_at(made, tmp_path, monkeypatch
     lines = [line.partition(b" ")[2] for line in (path / "catalog").read_bytes().splitlines(keepends=True)]
     text, digest = b"", ""
     for number, line in enumerate(lines):
-        if number:
-            line = json.dumps(json.loads(line) | {"inode": 0, "tag": "a lie"}).encode() + b"\n"
-        digest = catalog._digest(digest, line.decode())
-        text += f"{digest} ".encode() + line
+        lie = json.dumps(json.loads(line) | {"inode": 0, "tag": "a lie"}) + "\n" if number else line.decode()
+        digest = catalog._digest(digest, lie)
+        text += f"{digest} {lie}".encode()
     (path / "catalog").write_bytes(text)
     real = folder.inodes_in
     monkeypatch.setattr(folder, "inodes_in", lambda path: dict.fromkeys(real(path), 0))
