@@ -109,9 +109,9 @@ def write(
         Arrays are taken in blocks, so that a lazy one may exceed memory.
     path : path-like
         Ends in ``.h5`` or ``.hdf5``, or names a store.
-    compression : {"auto", "none", "gzip", "zstd", "blosc"}
-        ``auto`` deflates each chunk where it pays; ``zstd`` and ``blosc`` need the
-        ``plugins`` extra, for readers too.
+    compression : {"auto", "none", "gzip", "fast", "zstd", "blosc"}
+        ``auto`` deflates each chunk where it pays; ``fast``, with LZ4 on all cores, ``zstd`` and ``blosc``
+        need the ``plugins`` extra, for readers too.
     progress : callable, optional
         Called as ``progress(what, done, total)`` with bytes.
 

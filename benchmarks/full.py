@@ -19,9 +19,10 @@ __all__ = ["cases"]
 
 GIVEN = "ann_ckpt into given arrays"
 SAME_FILE = "h5py, the same file"
+_TENSORSTORE = "tensorstore zarr2"
 
 _COMPARED = {
-    "auto": ("h5py gzip+shuffle", "numpy savez_compressed", "zarr", "tensorstore zarr2", "icechunk"),
+    "auto": ("h5py gzip+shuffle", "numpy savez_compressed", "zarr", _TENSORSTORE, "icechunk"),
     "none": (
         "pickle 5",
         "numpy savez",
@@ -110,8 +111,12 @@ _SAVE_GOALS = {
             at_most=1.02,
         ),
         Goal(text="faster than zarr", what="zarr", over=ours.NAMES["auto"], at_least=1),
-        Goal(text="faster than tensorstore", what="tensorstore zarr2", over=ours.NAMES["auto"], at_least=1),
+        Goal(text="faster than tensorstore", what=_TENSORSTORE, over=ours.NAMES["auto"], at_least=1),
         Goal(text="at most 64 MiB of memory", what=ours.NAMES["auto"], of="memory", at_most=64 << 20),
+        Goal(text="fast: no slower than tensorstore", what=ours.FAST, over=_TENSORSTORE, at_most=1),
+        Goal(
+            text="fast: no larger than tensorstore", what=ours.FAST, over=_TENSORSTORE, of="file", at_most=1
+        ),
     ),
 }
 
@@ -132,6 +137,7 @@ _LOAD_GOALS = {
             over=ours.NAMES["auto"],
             at_least=1.7,
         ),
+        Goal(text="fast: no slower than tensorstore", what=ours.FAST, over=_TENSORSTORE, at_most=1),
     ),
 }
 
@@ -142,6 +148,7 @@ def _saving(kind: str, nbytes: int, compression: str, peers: Sequence[str], fold
     return [
         limits.writing(folder, lambda: list(arrays().values())),
         ours.saving(compression, folder, state),
+        *([ours.saving("fast", folder, state)] if compression == "auto" else []),
         *(saving(PEERS[name], folder, arrays) for name in peers),
     ]
 
@@ -149,18 +156,18 @@ def _saving(kind: str, nbytes: int, compression: str, peers: Sequence[str], fold
 def _loading(kind: str, nbytes: int, compression: str, peers: Sequence[str], folder: Path) -> list[Contender]:
     state = cache(lambda: make_state(kind, nbytes))
     arrays = cache(lambda: arrays_of(state()))
-    whole = ours.loading(
-        compression,
-        folder,
-        state,
-        run=ann_ckpt.read,
-        check=lambda read: same(arrays(), arrays_of(read)),
+    whole, *more = (
+        ours.loading(
+            how, folder, state, run=ann_ckpt.read, check=lambda read: same(arrays(), arrays_of(read))
+        )
+        for how in ([compression, "fast"] if compression == "auto" else [compression])
     )
     assert whole.product is not None
     given = cache(lambda: _GivenArrays(whole.product))
     return [
         *limits.reading(folder, lambda: list(arrays().values())),
         whole,
+        *more,
         Contender(GIVEN, lambda: given().read(), role=Role.OURS, before=given, product=whole.product),
         *([_same_file(whole.product)] if compression == "auto" else []),
         *(loading(PEERS[name], folder, arrays, check=lambda read: same(arrays(), read)) for name in peers),

@@ -24,6 +24,7 @@ RESERVED = {
     "ANNarchy": ("adapters/annarchy/",),
     "h5py": ("format/", "store/", "adapters/legacy/", "adapters/sonata/", "provenance.py"),
     "hdf5plugin": ("format/",),
+    "numcodecs": ("format/",),
     "click": ("cli/",),
     "rich": ("cli/",),
     "pickle": ("store/forked.py",),

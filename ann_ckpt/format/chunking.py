@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 import h5py
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import MissingExtraError, OptionError
 from ann_ckpt.format import h5
-from ann_ckpt.format.codec import WORKERS, Encoded, encode
+from ann_ckpt.format.codec import WORKERS, Encoded, encode, encode_fast
 from ann_ckpt.format.digest import WHOLE_BYTES, block_entries
 
 __all__ = [
@@ -55,13 +57,15 @@ class Compression(StrEnum):
     NONE = "none"
     GZIP = "gzip"
     """Shuffle and deflate for every chunk."""
+    FAST = "fast"
+    """LZ4 in Blosc, on all cores; through the ``plugins`` extra, which readers need too."""
     ZSTD = "zstd"
     """Through the ``plugins`` extra; readers need it too."""
     BLOSC = "blosc"
     """Through the ``plugins`` extra; readers need it too."""
 
 
-_PLUGINS = {Compression.ZSTD: "Zstd", Compression.BLOSC: "Blosc"}
+_PLUGINS = {Compression.FAST: "Blosc", Compression.ZSTD: "Zstd", Compression.BLOSC: "Blosc"}
 """Classes of hdf5plugin; the numbers of their filters stand in ``format/guard.py``."""
 
 
@@ -124,6 +128,8 @@ def choose(shape: tuple[int, ...], itemsize: int, wanted: Compression) -> Storag
 
 
 _IN_FLIGHT = WORKERS + 1
+Pack = Callable[[NDArray[Any]], list[Encoded]]
+"""Compresses neighbouring chunks."""
 TASK_BYTES = 2 << 20
 """Values that one task compresses: the longer it is, the less often threads wait for each other."""
 
@@ -171,6 +177,8 @@ def chunk_stream(
         made = h5py.Group(parent).create_dataset(
             link, shape, dtype, chunks=chunks, maxshape=longest, **_plugin(compression)
         )
+        if compression is Compression.FAST:
+            return _PackedStream(made.id, chunks, pool, encode_fast)
         return _PluginStream(made)
     creation = h5p.create(h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)
@@ -183,7 +191,7 @@ def chunk_stream(
     dataset = h5d.create(parent, link.encode(), h5.file_type(dtype), space, creation)
     if compression is Compression.NONE:
         return _RawStream(dataset, chunks)
-    return _PackedStream(dataset, chunks, pool, always=compression is Compression.GZIP)
+    return _PackedStream(dataset, chunks, pool, partial(encode, always=compression is Compression.GZIP))
 
 
 class _RawStream:
@@ -212,11 +220,11 @@ class _RawStream:
 class _PackedStream(_RawStream):
     """Chunks compressed outside HDF5, some at a time, and a bounded number of them in flight."""
 
-    def __init__(self, dataset: Any, chunks: tuple[int, ...], pool: Executor, *, always: bool) -> None:
+    def __init__(self, dataset: Any, chunks: tuple[int, ...], pool: Executor, pack: Pack) -> None:
         super().__init__(dataset, chunks)
         self._pool = pool
         self._at_once = max(1, TASK_BYTES // max(1, math.prod(chunks) * dataset.dtype.itemsize))
-        self._always = always
+        self._pack = pack
         self._waiting: deque[tuple[int, Future[list[Encoded]]]] = deque()
 
     def put(self, start: int, values: NDArray[Any]) -> None:
@@ -233,7 +241,7 @@ class _PackedStream(_RawStream):
             self._write_first()
 
     def _submit(self, start: int, chunks: NDArray[Any]) -> None:
-        self._waiting.append((start, self._pool.submit(encode, chunks, always=self._always)))
+        self._waiting.append((start, self._pool.submit(self._pack, chunks)))
         if len(self._waiting) > _IN_FLIGHT:
             self._write_first()
 
@@ -269,11 +277,16 @@ def _padded(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _plugin(compression: Compression) -> Any:
+    wanted = "hdf5plugin"
     try:
         import hdf5plugin
+
+        if compression is Compression.FAST:
+            wanted = "numcodecs"
+            import numcodecs.blosc  # noqa: F401  (what packs the chunks)
     except ImportError as error:
         raise MissingExtraError(
-            f"compression={str(compression)!r} needs the package hdf5plugin",
+            f"compression={str(compression)!r} needs the package {wanted}",
             details={"install": "pip install 'ann_ckpt[plugins]'"},
         ) from error
     return getattr(hdf5plugin, _PLUGINS[compression])()

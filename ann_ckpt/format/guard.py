@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-PLUGIN_FILTERS = {32001: "blosc", 32015: "zstd"}
+PLUGIN_FILTERS = {codec.BLOSC: "blosc", 32015: "zstd"}
 """Filters of the ``plugins`` extra, by HDF5's registered numbers."""
 _OWN_FILTERS = (codec.SHUFFLE, codec.DEFLATE)
 """In the order of writing."""
@@ -256,7 +256,7 @@ class DatasetLayout:
             self.kind == h5d.CHUNKED and self.chunk[1:] == self.shape[1:] and self.chunk[0] > 0
         )
         there_are_any = bool(self.shape) and self.nbytes > 0
-        return there_are_any and pieces and not set(self.filters) & set(PLUGIN_FILTERS)
+        return there_are_any and pieces and codec.decodes(self.filters)
 
 
 def check_dataset(dataset: Any, file_size: int, where: str) -> DatasetLayout:

@@ -389,7 +389,7 @@ def test_an_unknown_mode_or_compression_is_refused_before_anything_is_made(path)
     assert not path.exists()
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "blosc"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "fast", "zstd", "blosc"])
 def test_every_compression_reads_back(path, compression):
     with CheckpointStore(path, "a", compression=compression) as store:
         store.save(state(0))

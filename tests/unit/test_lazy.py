@@ -165,10 +165,15 @@ def test_plugin_compression_round_trips_and_says_what_it_needs(tmp_path, compres
     ann_ckpt.write(complete(), path, compression=compression)
     assert list(ann_ckpt.differences(complete(), ann_ckpt.read(path))) == []
     with ann_ckpt.open(path) as ckpt:
-        assert compression in ckpt.projections["dense"]["w"].storage.filters
-        monkeypatch.setitem(sys.modules, "hdf5plugin", None)
-        with pytest.raises(MissingExtraError, match=r"ann_ckpt\[plugins\]"):
-            np.asarray(ckpt.projections["dense"]["w"])
+        kind = "blosc" if compression == "fast" else compression
+        assert kind in ckpt.projections["dense"]["w"].storage.filters
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    monkeypatch.setitem(sys.modules, "numcodecs", None)
+    with (
+        ann_ckpt.open(path) as ckpt,
+        pytest.raises(MissingExtraError, match=r"ann_ckpt\[plugins\]"),
+    ):
+        np.asarray(ckpt.projections["dense"]["w"])
     with pytest.raises(MissingExtraError, match="hdf5plugin"):
         ann_ckpt.write(complete(), path, compression=compression)
 

@@ -51,7 +51,7 @@ def good(tmp_path):
     return path
 
 
-@given(networks(), st.sampled_from(["auto", "none", "gzip", "blosc"]))
+@given(networks(), st.sampled_from(["auto", "none", "gzip", "fast", "blosc"]))
 def test_a_file_without_its_trailer_reads_the_same(state, compression):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.h5"
