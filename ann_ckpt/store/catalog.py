@@ -7,7 +7,6 @@ said of a single checkpoint on the word of a note, that file's length and last c
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -182,29 +181,36 @@ class Notes:
     def add(self, entries: Iterable[tuple[FileMark, CheckpointInfo]]) -> None:
         """Note checkpoints, some of which may not have their names yet; without effect if the system refuses.
 
-        What cannot be noted is looked at again when somebody asks for it.
+        What cannot be noted, or read, is looked at again when somebody asks for it.
         """
         entries = list(entries)
         whole = self.read()
-        with suppress(OSError, CheckpointError):
+        readable = all(info.problem is None for _, info in entries)
+        if not (readable and self._write(entries, whole=whole)) and any(
+            i.slot in self.known for _, i in entries
+        ):
+            self.clear()  # what it says of that name is of another file
+
+    def _write(self, entries: Sequence[tuple[FileMark, CheckpointInfo]], *, whole: bool) -> bool:
+        """Add lines to the file, or make it anew; return whether the system has done it."""
+        try:
             if whole and not self.crowded:
                 text = self._text(entries, self._digest, self._objects)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 descriptor = os.open(self._folder.catalog, flags)
                 try:
-                    if os.write(descriptor, text) < len(text):
-                        raise OSError(errno.ENOSPC, "not all was written")
+                    return os.write(descriptor, text) == len(text)
                 finally:
                     os.close(descriptor)
-            elif not self._folder.catalog.is_symlink():
+            if not self._folder.catalog.is_symlink():
                 kept = [*self.known.values(), *entries]
                 text = _line("", _HEAD)
                 text += self._text(kept, text.partition(b" ")[0].decode(), {})
                 with atomic_write(self._folder.catalog) as temporary:
                     temporary.write_bytes(text)
-            return
-        if any(info.slot in self.known for _, info in entries):
-            self.clear()  # what it says of that name is of another file
+        except (OSError, CheckpointError):
+            return False
+        return True
 
     def clear(self) -> None:
         """Remove the file, if the system lets us."""

@@ -394,8 +394,9 @@ class CheckpointStore(Autosaving):
             self._check_commit()  # another thread may have closed it meanwhile
             notes = self._sweep() if self._assembly is None else ()
             if self._assembly is None and background is None and not self._noted:
-                self._catalog.all()  # the store may come from elsewhere, or from before
-                self._catalog.note()
+                with suppress(CheckpointError):  # saving needs none of them
+                    self._catalog.all()  # the store may come from elsewhere, or from before
+                    self._catalog.note()
                 self._noted = True
             forked = self._fork(writer, snapshot, simulator, background, pending)
             cleanup = entering.pop_all()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, differences
-from ann_ckpt.errors import ObjectNotFoundError
+from ann_ckpt.errors import NotReadableError, ObjectNotFoundError
 from ann_ckpt.store import catalog, folder
 from tests.store.runs import state
 
@@ -288,6 +288,24 @@ def test_a_name_that_is_given_again_is_not_taken_for_the_earlier_file(path, monk
         store.save(state(2), tag="again")
         assert not (path / "catalog").exists()
     assert [info.tag for info in CheckpointStore(path).checkpoints] == [None, "again"]
+
+
+def test_what_cannot_be_read_back_is_not_noted_as_if_it_needed_nothing(path, monkeypatch):
+    with CheckpointStore(path, "a") as store:
+        store.save(state(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(catalog, "open_inside", _refuse)
+            store.save(state(2), tag="here")
+        assert len((path / "catalog").read_bytes().splitlines()) == 2
+        for step in range(3, 10):
+            store.save(state(step))
+        store.prune(keep_last=2)
+        assert [info.tag for info in store.checkpoints] == ["here", None, None]
+        assert store.verify().ok
+
+
+def _refuse(path):
+    raise NotReadableError("cannot read: Input/output error", where=path)
 
 
 # --- What it costs --------------------------------------------------------------------
