@@ -231,7 +231,7 @@ def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
         raise _refusal(findings, errors)
     # The caller of the function that called this one is who wrote the file's name.
     if names:
-        fact = f"the network does not have {len(names)} names of the file; they were passed over"
+        fact = f"passed over, because they name no parameters of the network: {len(names)} places of the file"
         warnings.warn(_listed(fact, names), UnknownNameWarning, stacklevel=4)
     doubts = [f for f in findings if f.severity is Severity.WARNING]
     if doubts:

@@ -163,7 +163,9 @@ def verify_resume(
         f"saved {inside:g} ms inside a call" if inside is not None else "",
         f"from a copy that was {copy}" if copy else "",
         f"in {restarts} processes" if restarts > 1 else "",
-        "built with " + ", ".join(f"{k}={v}" for k, v in instead.items()) if instead else "",
+        "built with " + ", ".join(f"{k}={_in_turn(named, k, v)}" for k, v in instead.items())
+        if instead
+        else "",
     )))  # fmt: skip
     with _folder(directory) as folder:
         reports = []
@@ -183,6 +185,11 @@ def verify_resume(
             }
             reports.append(_verified(place, given, instead, copy, restarts, how))
     return reports[0] if isinstance(at, int | float) else tuple(reports)
+
+
+def _in_turn(named: Mapping[str, Any], name: str, value: Any) -> str:
+    """Say what an argument was in the saved run, if it was given, and what it is in the resumed one."""
+    return f"{named[name]} then {value}" if name in named else f"{value}"
 
 
 def _verified(

@@ -5,13 +5,16 @@ All of them run under ``make models``, those of one time step in one network; tw
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import ann_ckpt
 from ann_ckpt import NetworkState
+from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.reports import ResumeReport
 from tests.models.models import (
     FOUND,
@@ -109,6 +112,19 @@ def test_two_threads_are_exact_where_they_do_not_race(dt: float, tmp_path: Path)
 def test_without_instrumentation_what_is_called_exact_is(dt: float, tmp_path: Path) -> None:
     report, saved = together(of_step(dt), dt, tmp_path, "plain")
     assert differing(report) <= set(doubtful(saved)), report
+
+
+@pytest.mark.models
+def test_another_number_of_threads_resumes_exactly() -> None:
+    """Saved with each and resumed with each; a hundred neurons are enough for ANNarchy to share them."""
+    given = [f"{MODELS}:coba", "--at", "22ms", "--for", "33ms", "--matrix", "num_threads=1,2", "--json"]
+    result = CliRunner().invoke(verify_resume_command, given, standalone_mode=False)
+    assert result.return_value == 0, result.output
+    found = json.loads(result.output)
+    assert [one["how"] for one in found] == [
+        f"built with num_threads={saved} then {resumed}" for saved in (1, 2) for resumed in (1, 2)
+    ]
+    assert [one["notes"] for one in found] == [[]] * 4
 
 
 def test_the_sample_is_among_the_models() -> None:

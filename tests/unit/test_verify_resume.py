@@ -409,10 +409,10 @@ def test_a_matrix_saves_with_each_value_and_resumes_with_each(script: Path, tmp_
     result = CliRunner().invoke(verify_resume_command, given, standalone_mode=False)
     assert result.return_value == 0, result
     assert [found["how"] for found in json.loads(result.output)] == [
-        f"built with seed={seed}" for seed in (3, 5, 3, 5)
+        f"built with seed={saved} then {resumed}" for saved in (3, 5) for resumed in (3, 5)
     ]
     names = [case.get("name") for case in ET.parse(tmp_path / "r.xml").getroot().findall("testcase")]
-    assert names[1] == "at 5 ms (built with seed=5)"
+    assert names[1] == "at 5 ms (built with seed=3 then 5)"
 
 
 def test_the_tools_beside_the_interpreter_come_first(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
