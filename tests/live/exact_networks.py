@@ -151,7 +151,8 @@ def growing(seed: int) -> Lab:
     """Structural plasticity: synapses come and go by chance."""
     lab = Lab(dt=1.0, seed=seed)
     lab.network.config(structural_plasticity=True)
-    neuron = ann.Neuron(**NOISY)
+    lab.constant("level", 1.0)
+    neuron = ann.Neuron(**NOISY | {"equations": NOISY["equations"].replace("+ base", "+ level * base")})
     source, sink = lab.population("source", 10, neuron), lab.population("sink", 8, neuron)
     synapse = ann.Synapse(
         parameters="T = 0.4 : projection",

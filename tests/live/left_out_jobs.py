@@ -213,6 +213,7 @@ MUTATIONS: dict[str, Mutations] = {
         "when synapses go": ("projections/growing", _private("growing", "_pruning_period", 4)),
         "whether synapses come": ("projections/growing", _private("growing", "_creating", False)),
         "a synapse": ("projections/growing", _grow),
+        "a constant": ("constants", lambda lab: lab.network.get_constants()[0].set(0.75)),
     },
 }
 
