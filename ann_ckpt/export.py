@@ -20,7 +20,7 @@ from ann_ckpt.format.layout import escape
 from ann_ckpt.model import NetworkState, ProjectionState
 from ann_ckpt.paths import local_path
 from ann_ckpt.provenance import now, provenance
-from ann_ckpt.report import Note, Progress, Report, human_bytes
+from ann_ckpt.report import Note, Progress, Report, count, human_bytes
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import write_single
 from ann_ckpt.store.opening import PathLike, open_checkpoint
@@ -59,7 +59,7 @@ class ExportReport(Report):
     def headline(self) -> str:
         """Return the report in one line."""
         return (
-            f"exported {len(self.saved)} objects to {printable(self.path)} as {self.format}: "
+            f"exported {count(len(self.saved), 'object')} to {printable(self.path)} as {self.format}: "
             f"{human_bytes(self.bytes_written)} in {self.seconds:.2f} s"
         )
 

@@ -21,6 +21,7 @@ from ann_ckpt.format.layout import escape
 from ann_ckpt.looking.choice import pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
+from ann_ckpt.report import count
 from ann_ckpt.store.folder import split_store_path
 from ann_ckpt.store.history import history
 from ann_ckpt.store.store import CheckpointStore
@@ -87,7 +88,7 @@ def plot(file: str, path: str, *, output: str | None) -> None:
     figure = drawing.figure(made, title=f"{file}: {path}")
     with atomic_write(Path(output)) as temporary:
         figure.savefig(temporary, format=Path(output).suffix[1:].lower())
-    emit(f"{len(made)} pictures in {safe(output, 400)}")
+    emit(f"{count(len(made), 'picture')} in {safe(output, 400)}")
 
 
 def _over_time(file: str, path: str) -> list[Picture]:

@@ -30,10 +30,7 @@ __all__ = [
 ]
 
 
-_FORMS = (
-    "populations/NAME, projections/NAME, either with an attribute behind it, projections/NAME/delays, "
-    "recordings/NAME"
-)
+_FORMS = "populations/NAME, projections/NAME, either with an attribute behind it, projections/NAME/delays"
 _OWNERS = 40
 """Objects, and variables of each, among which those that change are looked for."""
 
@@ -102,11 +99,14 @@ def pick(network: Network, path: str) -> Shown | PopulationState | RowAccess:
     if rest[:1] in (["parameters"], ["variables"]) and len(rest) > 1:
         rest = rest[1:]
     if len(rest) > 1:
-        raise ObjectNotFoundError(
-            f"there is nothing to draw at {printable(path)!r}",
-            details={"forms": _FORMS},
-        )
+        raise _nothing_at(path, _FORMS)
     return _attribute(owner, network.dt, path.strip("/"), _true(rest[0])) if rest else owner
+
+
+def _nothing_at(path: str, forms: str) -> ObjectNotFoundError:
+    return ObjectNotFoundError(
+        f"there are no values to look at under {printable(path)!r}", details={"forms": forms}
+    )
 
 
 def _member(members: Mapping[str, Any], noun: str, link: str) -> Any:
@@ -199,8 +199,11 @@ def pictures(
     fields : int
         Neurons whose receptive field is drawn, at most.
     """
-    if path.strip("/").partition("/")[0] == "recordings":
+    kind = path.strip("/").partition("/")[0]
+    if kind == "recordings":
         return recorded_pictures(network, path, budget)
+    if kind not in ("populations", "projections"):
+        raise _nothing_at(path, f"{_FORMS}, recordings/NAME")
     found = pick(network, path)
     if isinstance(found, PopulationState):
         group = found.variables or found.parameters
@@ -243,10 +246,7 @@ def recorded_pictures(network: Network, path: str, budget: int = BUDGET) -> list
         case ["recordings", name, *rest] if len(rest) <= 1:
             recording = _member(network.recordings, "recording", name)
         case _:
-            raise ObjectNotFoundError(
-                f"there is nothing to draw at {printable(path)!r}",
-                details={"forms": "recordings/NAME, recordings/NAME/VARIABLE"},
-            )
+            raise _nothing_at(path, "recordings/NAME, recordings/NAME/VARIABLE")
     variables = [_true(rest[0])] if rest else list(recording)
     kind = _recorded_kind(network, recording)
     return [

@@ -101,10 +101,11 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
     Raises
     ------
     CheckpointError
-        If the source cannot be opened. What is wrong inside it stands on the page.
+        If the source, or what it is compared with, cannot be opened. What is wrong inside stands on the page.
     """
     with ExitStack() as stack:
         checkpoint = stack.enter_context(open_checkpoint(source))
+        before = None if compare is None else stack.enter_context(open_checkpoint(compare))
         infos = _checkpoints(source)
         told = 3 * _CHANGING if len(infos) > 1 or compare is not None else 0
         pictures = 5 * len(checkpoint.projections) + len(checkpoint.populations) + told
@@ -115,7 +116,7 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
             sections.append(("history", "History", _history(page, infos)))
         old = compare if compare is not None else _first(infos)
         if old is not None:
-            sections.append(("changes", "Changes", _changes(page, old, first=compare is None)))
+            sections.append(("changes", "Changes", _changes(page, old, before)))
         sections += [
             ("populations", "Populations", _populations(page)),
             ("projections", "Projections", _projections(page)),
@@ -429,12 +430,12 @@ def _mean(values: Any) -> str:
     return f"{float(np.mean(values)):.4g}" if values.size else "not known"
 
 
-def _changes(page: _Page, old: PathLike, *, first: bool) -> str:
-    named = "the first checkpoint of the store" if first else os.fspath(old)
+def _changes(page: _Page, old: PathLike, before: Checkpoint | None) -> str:
+    named = "the first checkpoint of the store" if before is None else os.fspath(old)
     parts = [f"<p>Compared with {escaped(named, 400)}.</p>"]
     with ExitStack() as stack:
         try:
-            before = stack.enter_context(open_checkpoint(old))
+            before = before or stack.enter_context(open_checkpoint(old))
             total = sum(nbytes(a) for c in (before, page.checkpoint) for a in c.arrays.values())
             if total <= _COMPARED:
                 found = diff(before, page.checkpoint)

@@ -22,6 +22,7 @@ from ann_ckpt import (
     TypeInfo,
 )
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import FileMissingError, UnknownFormatError
 from ann_ckpt.page.report import report_page
 from tests.counting import bytes_read
 from tests.html import Page
@@ -95,6 +96,14 @@ def test_a_page_of_one_file_has_no_history(run: Path, tmp_path: Path) -> None:
     page = checked(report_page(tmp_path / "net.h5", compare=f"{run}@0"))
     assert "time_step 0 became 10" in page.text
     assert "Nothing differs" in checked(report_page(tmp_path / "net.h5", compare=tmp_path / "net.h5")).text
+
+
+def test_what_cannot_be_compared_is_an_error_and_no_page(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(FileMissingError):
+        report_page(run, compare=tmp_path / "missing.h5")
+    with pytest.raises(UnknownFormatError):
+        report_page(run, compare=tmp_path / "text.h5")
 
 
 def test_names_are_text(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_what_is_not_there() -> None:
         pictures(network(), "recordings/N")
     with pytest.raises(AttributeNotFoundError, match="spikes"):
         pictures(network(), "recordings/M/spikes")
-    with pytest.raises(ObjectNotFoundError, match="nothing to draw"):
+    with pytest.raises(ObjectNotFoundError, match="no values to look at"):
         pictures(network(), "recordings/M/v/x")
 
 
