@@ -102,6 +102,11 @@ class PlasticNetwork:
         for name, entries in values.items():
             self._live(name)[:] = entries
 
+    def decay(self) -> None:
+        """Change every one of them a little."""
+        for name in self.values:
+            self._live(name)[:] *= 0.999
+
     def forget(self) -> None:
         """Set all to 0, so that loading has something to do."""
         for name in self.values:

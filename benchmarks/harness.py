@@ -32,7 +32,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCALES", "Case", "Contender", "Goal", "Role", "Scale", "flush", "remove", "size_of"]
+__all__ = ["SCALES", "Case", "Contender", "Goal", "Measured", "Role", "Scale", "flush", "remove", "size_of"]
 
 
 class Role(StrEnum):
@@ -86,6 +86,15 @@ SCALES = {
 
 def _nothing() -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run returns that has taken its figures itself: not all of it is what the case is about."""
+
+    seconds: float
+    memory: int = 0
+    """Bytes, with those of other processes; the peak of this one counts if it is higher."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,13 +101,14 @@ def _goals(what: str, how: str) -> tuple[Goal, ...]:
 class LiveNetwork:
     """The compiled network and what its synapses should hold."""
 
-    def __init__(self, synapses: int, *, instrumented: bool, folder: Path) -> None:
+    def __init__(self, synapses: int, *, instrumented: bool, folder: Path, threads: int = 1) -> None:
         import ANNarchy as ann  # noqa: N813
 
         size = math.isqrt(synapses)
         rng = np.random.default_rng(3)
         self.values: dict[str, NDArray[Any]] = {name: rng.random((size, size)) for name in ("w", "trace")}
         self.network: Any = ann.Network(dt=1.0, seed=1)
+        self.network.config(num_threads=threads)
         neuron = ann.Neuron(parameters="tau = 10.0 : population", equations="tau * dr/dt = -r + sum(exc)")
         synapse = ann.Synapse(
             parameters="eta = 0.01 : projection",
@@ -118,7 +119,8 @@ class LiveNetwork:
         self._projection = self.network.connect(source, sink, "exc", synapse, name="ff")
         self._projection.all_to_all(weights=0.0)
         # Beside the folders of the cases: what it compiles is the same for all sizes.
-        _compile(self.network, folder.parent / f"annarchy-{instrumented}", instrumented=instrumented)
+        place = folder.parent / f"annarchy-{instrumented}-{threads}"
+        _compile(self.network, place, instrumented=instrumented)
         self.fill(self.values)
 
     def fill(self, values: dict[str, NDArray[Any]]) -> None:

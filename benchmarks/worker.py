@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import SCALES, Case, Contender, size_of
+from benchmarks.harness import SCALES, Case, Contender, Measured, size_of
 
 _ACCOUNT = Path("/proc/self/io")
 _STATUS = Path("/proc/self/status")
@@ -79,6 +79,9 @@ class Worker:
                     break
                 del result
             memory = _peak() - resident
+            if isinstance(result, Measured):
+                seconds, calls = result.seconds, 1
+                memory = max(memory, result.memory)
             read_after, written_after = _transferred()
             grown = _grown(written, written_after, 1)
             if grown is not None:

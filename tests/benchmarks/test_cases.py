@@ -47,6 +47,15 @@ def test_selecting_by_beginning_and_by_glob() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("what", ["stall", "durable", "steps"])
+def test_pauses_are_measured_while_arrays_change(tmp_path: Path, what: str) -> None:
+    result = measure(find(f"pause/{what}/arrays-1-MiB", TINY), TINY, tmp_path / "run", rounds=1, memory=False)
+    assert not [row.problem for row in result.rows.values() if row.problem]
+    assert all(row.time is not None for row in result.rows.values())
+    assert "ann_ckpt in the background, forked" in result.rows
+
+
+@pytest.mark.slow
 def test_a_case_is_measured_from_start_to_end(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     result = measure(find("open/1-MiB", TINY), TINY, folder, rounds=2)
