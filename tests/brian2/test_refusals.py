@@ -296,6 +296,14 @@ def test_a_period_with_a_unit_is_refused(tmp_path):
         store.every(1 * ms, network=small())
 
 
+@pytest.mark.parametrize("flags", [np.ones(5, np.bool_), np.ones((2, 1), np.bool_), np.ones(2, np.int8)])
+def test_flags_of_other_parts_are_refused(saved, flags):
+    cells = ann_ckpt.read(saved(small())).populations["cells"]
+    other = replace(cells, dynamics={**cells.dynamics, "active": flags})
+    reason = simulator_for(small()).refuse_dynamics(other)
+    assert reason == f"active is {flags.dtype} of the shape {flags.shape} in the file, for 2 parts here"
+
+
 def test_compartments_of_another_morphology_are_refused(saved):
     def network(points):
         morphology = brian2.Cylinder(length=100 * brian2.um, diameter=2 * brian2.um, n=points[0])

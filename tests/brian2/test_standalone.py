@@ -1,5 +1,7 @@
 """C++ standalone: the state in which one program ended is the one that another begins with."""
 
+from dataclasses import replace
+
 import brian2
 import numpy as np
 import pytest
@@ -109,8 +111,15 @@ def test_what_cannot_be_right_is_refused(tmp_path):
     net = network()
     ann_ckpt.save(tmp_path / "net.h5", network=net)
     del net
+    state = ann_ckpt.read(tmp_path / "net.h5")
+    ff = replace(state.projections["ff"], delays=None, pathway_delays={})
+    projections = {**state.projections, "ff": ff}
+    ann_ckpt.write(replace(state, projections=projections), tmp_path / "no-delays.h5")
 
     standalone(tmp_path / "other")
+    net = network()
+    with pytest.raises(MismatchError, match="delays of the pathway pre are not known, and here each synapse"):
+        ann_ckpt.brian2.insert(brian2.device, tmp_path / "no-delays.h5", network=net)
     net = network(cells=6)
     lines = len(brian2.device.main_queue)
     with pytest.raises(MismatchError, match=r"geometry \(5,\) in the file, \(6,\) in the network"):

@@ -150,9 +150,9 @@ class LivePart:
                 yield f"{name} names neurons that there are not"
 
     def _flag_faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:
-        parts = 1 + len(self.contained())
-        if ACTIVE in dynamics and (dynamics[ACTIVE].shape != (parts,) or dynamics[ACTIVE].dtype != np.bool_):
-            yield f"it has {' x '.join(map(str, dynamics[ACTIVE].shape))} parts in the file, {parts} here"
+        parts, flags = 1 + len(self.contained()), dynamics.get(ACTIVE)
+        if flags is not None and (flags.shape != (parts,) or flags.dtype != np.bool_):
+            yield f"{ACTIVE} is {flags.dtype} of the shape {flags.shape} in the file, for {parts} parts here"
 
     def _is_special(self, name: str) -> bool:
         """Whether these dynamics are no array of Brian's."""
