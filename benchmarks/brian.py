@@ -23,6 +23,9 @@ from benchmarks.harness import Case, Contender, Goal, Role, Scale, flush, remove
 __all__ = ["PlasticNetwork", "cases"]
 
 _BRIAN2 = ("brian2",)
+_WAYS = {**ours.NAMES, "fast": ours.FAST}
+_NEEDS = {ours.FAST: (*_BRIAN2, "hdf5plugin", "numcodecs")}
+"""What has to be installed for some of them."""
 _PER_SYNAPSE = 40
 """Bytes: four float64 and two int32 ranks."""
 _MOST = 4_000_000
@@ -142,7 +145,7 @@ def _store(made: Made, path: Path, name: str = "default") -> None:
 
 def _saving(synapses: int, folder: Path) -> list[Contender]:
     made = cache(lambda: PlasticNetwork(synapses))
-    ways = {name: (folder / f"{c}.h5", partial(_save, made, compression=c)) for c, name in ours.NAMES.items()}
+    ways = {name: (folder / f"{c}.h5", partial(_save, made, compression=c)) for c, name in _WAYS.items()}
     ways[_STORE] = (folder / "stored.pkl", partial(_store, made))
     return [
         Contender(
@@ -152,7 +155,7 @@ def _saving(synapses: int, folder: Path) -> list[Contender]:
             before=made,
             after=partial(remove, path),
             product=path,
-            needs=_BRIAN2,
+            needs=_NEEDS.get(name, _BRIAN2),
         )
         for name, (path, save) in ways.items()
     ]
@@ -170,7 +173,7 @@ def _loading(synapses: int, folder: Path) -> list[Contender]:
             before=lambda: made().forget(),
             check=lambda _: made().check(),
             product=path,
-            needs=_BRIAN2,
+            needs=_NEEDS.get(name, _BRIAN2),
         )
 
     def prepared(save: Callable[[], None]) -> None:
@@ -189,7 +192,7 @@ def _loading(synapses: int, folder: Path) -> list[Contender]:
                 partial(prepared, partial(_save, made, folder / f"{c}.h5", c)),
                 partial(load, folder / f"{c}.h5"),
             )
-            for c, name in ours.NAMES.items()
+            for c, name in _WAYS.items()
         ),
         contender(
             _RESTORE,
