@@ -155,6 +155,8 @@ def cases(scale: Scale) -> list[Case]:
                     16 * synapses,
                     ("ANNarchy",),
                     goal=goals and how == "instrumented" and synapses == max(sizes),
+                    series=f"{how}, threads: {threads}",
+                    x=synapses,
                 )
     for synapses in sizes:
         if synapses <= _MOST_OF_BRIAN:
@@ -186,6 +188,8 @@ def _three(
     needs: tuple[str, ...],
     *,
     goal: bool = False,
+    series: str = "",
+    x: float | None = None,
 ) -> list[Case]:
     twentieth = Goal(text="at most a twentieth of the plain save", what=_FORKED, over=_PLAIN, at_most=0.05)
     return [
@@ -196,6 +200,9 @@ def _three(
             nbytes=nbytes,
             writes=True,
             goals=(twentieth,) if what == "stall" and goal else (),
+            series=f"{heading}: {series}" if series else "",
+            axis="synapses" if series else "",
+            x=x,
         )
         for what, heading in (
             ("stall", "How long the simulation stands still"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import every_case
+from benchmarks.growth import growth
 from benchmarks.harness import SCALES, Scale
 from benchmarks.pictures import draw
 from benchmarks.record import Record
@@ -76,8 +77,10 @@ def report(
         _HOW.strip(),
     ]
     drawn = list(pictures)
-    if drawn:
+    table = growth(results)
+    if drawn or table:
         parts += ["## Growth", *(f"![{p.stem.replace('-', ' ')}]({p.as_posix()})" for p in drawn)]
+        parts += [table] * bool(table)
     for section, members in groupby(results, lambda result: result.key.split("/")[0]):
         parts.append(f"## {section.replace('-', ' ').capitalize()}")
         for result in members:
