@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 import ann_ckpt
+from ann_ckpt import CheckpointStore, NetworkState
 from ann_ckpt.cli.main import main
 from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
+from ann_ckpt.resume import verify
 from ann_ckpt.resume.verify import verify_resume
 
 SCRIPT = '''
@@ -74,8 +76,21 @@ def lost():
     return Lost(seed=3, side=4)
 
 
-def sized(side, seed=3):
-    return Model(seed=seed, side=side)
+class Logged(Model):
+    """Writes down which process simulated for how long."""
+
+    log = os.devnull
+
+    def simulate(self, ms):
+        super().simulate(ms)
+        with open(self.log, "a") as file:
+            print(os.getpid(), ms, file=file)
+
+
+def sized(side, seed=3, log=os.devnull):
+    network = Logged(seed=seed, side=side)
+    network.log = log
+    return network
 
 
 ready = Model(seed=3, side=4)
@@ -370,9 +385,14 @@ def test_what_a_model_raises_is_shown(script: Path) -> None:
 def test_a_save_inside_a_call_restarts_and_another_seed(script: Path, tmp_path: Path) -> None:
     report = verify_resume(
         f"{script}:sized", at=2, duration=4, run="long_trial", inside=5.0, restarts=2, copy="pruned",
-        arguments={"side": 3}, other={"seed": 9}, directory=tmp_path,
+        arguments={"side": 3, "log": str(tmp_path / "log")}, other={"seed": 9}, directory=tmp_path,
     )  # fmt: skip
     assert report.ok, report
+    simulated: dict[str, float] = {}
+    for process, ms in map(str.split, (tmp_path / "log").read_text().splitlines()):
+        simulated[process] = simulated.get(process, 0.0) + float(ms)
+    # Of the call in which it is saved, the resumed process simulates what comes after the save only.
+    assert list(simulated.values()) == [42.0, 42.0, 2.0 + 7.0, 14.0]
     steps = {
         n: ann_ckpt.read(tmp_path / f"{n}.h5").time_step for n in ("saved", "copy", "restart-1", "resumed")
     }
@@ -394,6 +414,26 @@ def test_what_differs_after_a_save_inside_a_call_is_named_with_the_call(script: 
 def test_a_copy_resumes_as_the_file_does(script: Path, tmp_path: Path, copy: str) -> None:
     assert verify_resume(f"{script}:build", at=5.0, duration=3.0, copy=copy, directory=tmp_path).ok
     assert ann_ckpt.read(tmp_path / "copy.h5").time_step == 5
+
+
+def test_a_pruned_copy_is_from_a_store_that_has_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: str(tmp_path / f"{name}.h5") for name in ("saved", "ended", "copy")}
+    for step, name in enumerate(("saved", "ended"), start=5):
+        ann_ckpt.write(NetworkState(time_step=step, constants={"g": step}), files[name])
+    there = []
+
+    class Watched(CheckpointStore):
+        def export(self, *given: Any, **more: Any) -> Any:
+            there.append([info.time_step for info in self.checkpoints])
+            return super().export(*given, **more)
+
+    monkeypatch.setattr(verify, "CheckpointStore", Watched)
+    for copy in ("exported", "pruned"):
+        assert verify._copied(copy, files, tmp_path) == files["copy"]
+        assert list(ann_ckpt.differences(ann_ckpt.read(files["copy"]), ann_ckpt.read(files["saved"]))) == []
+    assert [sorted(steps) for steps in there] == [[5, 6], [5]]
 
 
 def test_a_model_that_saving_changes_is_told_from_one_without_seeds(script: Path) -> None:
