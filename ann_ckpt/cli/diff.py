@@ -6,6 +6,7 @@ import click
 
 from ann_ckpt.cli.command import Command, complete_files, json_option
 from ann_ckpt.cli.output import emit, print_json, safe
+from ann_ckpt.cli.views import complete_names
 from ann_ckpt.diffing import diff as compare
 
 __all__ = ["diff"]
@@ -25,10 +26,18 @@ _LINES = 24
 @click.argument("first", metavar="A", shell_complete=complete_files)
 @click.argument("second", metavar="B", shell_complete=complete_files)
 @click.option(
-    "--populations", multiple=True, metavar="NAME", help="Only these, names or globs.  [default: all]"
+    "--populations",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_names("populations", "first"),
+    help="Only these, names or globs.  [default: all]",
 )
 @click.option(
-    "--projections", multiple=True, metavar="NAME", help="Only these, names or globs.  [default: all]"
+    "--projections",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_names("projections", "first"),
+    help="Only these, names or globs.  [default: all]",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there is a difference.")
 @json_option

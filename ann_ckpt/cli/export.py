@@ -7,6 +7,7 @@ import click
 from ann_ckpt.cli.command import Command, complete_files, json_option
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
 from ann_ckpt.cli.targets import check_checkpoint_target
+from ann_ckpt.cli.views import complete_names
 from ann_ckpt.export import ExportFormat
 from ann_ckpt.export import export as export_network
 from ann_ckpt.format.chunking import Compression
@@ -36,8 +37,20 @@ __all__ = ["export"]
     type=click.Choice([choice.value for choice in ExportFormat]),
     help="By default what the extension of TARGET says.",
 )
-@click.option("--populations", metavar="GLOB", multiple=True, help="Only these; may be given several times.")
-@click.option("--projections", metavar="GLOB", multiple=True, help="Only these; may be given several times.")
+@click.option(
+    "--populations",
+    metavar="GLOB",
+    multiple=True,
+    shell_complete=complete_names("populations", "source"),
+    help="Only these; may be given several times.",
+)
+@click.option(
+    "--projections",
+    metavar="GLOB",
+    multiple=True,
+    shell_complete=complete_names("projections", "source"),
+    help="Only these; may be given several times.",
+)
 @click.option(
     "--compression",
     type=click.Choice([choice.value for choice in Compression]),

@@ -128,7 +128,8 @@ def emit(*parts: RenderableType, paged: bool = False, width: int = _WIDTH) -> No
         out.print(*parts, sep="\n")
     lines = [line.rstrip() for line in captured.get().splitlines()]
     if paged and out.is_terminal and somebody_answers() and _is_longer(lines):
-        click.echo_via_pager("".join(f"{line}\n" for line in lines), color=True)
+        # Colours are for click to decide: it tells less to let them through, and spares other pagers.
+        click.echo_via_pager("".join(f"{line}\n" for line in lines))
         return
     for line in lines:
         out.file.write(f"{line}\n")

@@ -6,7 +6,7 @@ Text shortens long rows, since it is for eyes; a document holds every value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -43,6 +43,7 @@ from ann_ckpt.report import count, human_bytes
 
 __all__ = [
     "View",
+    "complete_names",
     "complete_paths",
     "show",
     "view_of",
@@ -327,6 +328,20 @@ def complete_paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
             return [CompletionItem(path) for path in paths if path.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - nothing is said in the middle of a line that somebody types
         return []
+
+
+def complete_names(group: str, argument: str) -> Callable[..., list[CompletionItem]]:
+    """Return what completes names of populations or projections of the file given as an argument."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        try:
+            # Behind an option that has no value yet, click has not told arguments apart.
+            with open_checkpoint(str(ctx.params.get(argument) or ctx.args[0])) as checkpoint:
+                return [CompletionItem(n) for n in getattr(checkpoint, group) if n.startswith(incomplete)]
+        except Exception:  # noqa: BLE001 - as in complete_paths
+            return []
+
+    return complete
 
 
 @click.command(

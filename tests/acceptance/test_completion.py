@@ -34,6 +34,15 @@ def test_projections_themselves(shell: Run, demo_file: Path) -> None:
     assert completions(shell, "show", demo_file.name, "prov") == {"provenance"}
 
 
+def test_names_behind_an_option(shell: Run, demo_file: Path, store_folder: Path) -> None:
+    assert completions(shell, "export", demo_file.name, "x.csv", "--projections", "f") == {"forward"}
+    assert completions(shell, "diff", store_folder.name, demo_file.name, "--populations", "") == {
+        "image",
+        "layer",
+    }
+    assert completions(shell, "export", "absent.h5", "x.csv", "--projections", "f") == set()
+
+
 def test_tags_and_steps_behind_a_store(shell: Run, store_folder: Path) -> None:
     name = store_folder.name
     expected = {f"{name}@{which}" for which in ("trained", "0", "5", "10", "15")}

@@ -31,6 +31,19 @@ def test_what_is_longer_than_the_terminal_is_paged(demo_file: Path, pager: str) 
     assert "projections/forward" not in said.text
 
 
+@pytest.mark.parametrize(("name", "coloured"), [("less", True), ("more", False)])
+def test_no_pager_shows_the_signs_of_colours(
+    demo_file: Path, tmp_path: Path, name: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LESS", raising=False)
+    pager = tmp_path / name
+    pager.write_text('#!/bin/sh\necho "LESS is <$LESS>"\ncat -v\n')
+    pager.chmod(0o755)
+    said = in_terminal([*SHOW, "0:40"], cwd=demo_file.parent, rows=20, PAGER=str(pager))
+    assert ("LESS is <-R>" in said.text) is coloured
+    assert ("^[[" in said.text) is coloured
+
+
 def test_what_fits_is_not(demo_file: Path, pager: str) -> None:
     said = in_terminal([*SHOW, "0:10"], cwd=demo_file.parent, rows=20, PAGER=pager)
     assert said.status == 0
