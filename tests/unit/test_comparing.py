@@ -11,6 +11,7 @@ import pytest
 from ann_ckpt import NetworkState, PopulationState, Recording, Series
 from ann_ckpt.report import Note
 from ann_ckpt.resume.comparing import count_arrays, unlike
+from ann_ckpt.resume.run import _digest
 
 
 def network(v: Any = (0.0, 1.0, 2.0), **more: Any) -> NetworkState:
@@ -92,3 +93,9 @@ def test_what_has_no_steps_differs_without_one() -> None:
 def test_all_arrays_are_counted() -> None:
     assert count_arrays(recorded(v=samples([1], [0.0]))) == count_arrays(network()) + 2
     assert count_arrays(network(constants={"g": 1.0})) == count_arrays(network()) + 1
+
+
+def test_what_is_looked_at_step_by_step_is_of_a_kind_and_a_shape() -> None:
+    kinds = [np.zeros(4, np.int32), np.zeros(4, np.float32), np.zeros((2, 2), np.int32), np.zeros(2)]
+    assert len({_digest(values) for values in kinds}) == len(kinds)
+    assert _digest(np.arange(8)[::2]) == _digest(np.array([0, 2, 4, 6]))
