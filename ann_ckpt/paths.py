@@ -131,7 +131,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         shown = printable(scheme)
         hint = f"a folder that is called {shown}: is written ./{shown}:/"
         if scheme in _ADDRESS_SCHEMES:
-            hint = "such addresses are for reading, and for push and pull of stores"
+            hint = "such addresses are for stores, and for reading"
         raise OptionError(
             f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
             details={"expected": "a path on this machine", "hint": hint},

@@ -1,14 +1,16 @@
 """Objects that are written over a network: put, fetched whole, listed and removed.
 
-What a server has to do for that: list by a prefix, and put an object only if there is none of its name
-(``If-None-Match: *``). :func:`check_server` asks it to.
+What a server has to do for that: list by a prefix what was just put, with sizes, times and entity tags, and
+put an object only if there is none of its name (``If-None-Match: *``). :func:`check_server` asks it to.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +19,18 @@ from ann_ckpt.paths import Address
 from ann_ckpt.remote import explained, place
 from ann_ckpt.threads import Threads
 
-__all__ = ["Stored", "check_server", "download", "each", "fetch", "put", "put_new", "remove", "stored_below"]
+__all__ = [
+    "ServerClock",
+    "Stored",
+    "check_server",
+    "download",
+    "each",
+    "fetch",
+    "put",
+    "put_new",
+    "remove",
+    "stored_below",
+]
 
 _AT_ONCE = 8
 _WHOLE = 32 << 20
@@ -35,6 +48,23 @@ class Stored(NamedTuple):
     size: int
     modified: datetime
     """By the server's clock."""
+    tag: str | None
+    """Entity tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerClock:
+    """A server's clock, known by the time of an object that was put: never ahead of it."""
+
+    moment: datetime
+    """When the object was put."""
+    known_at: float = field(default_factory=time.monotonic)
+    """When that was heard of, in seconds of this machine."""
+
+    @property
+    def now(self) -> datetime:
+        """What time it is there."""
+        return self.moment + timedelta(seconds=time.monotonic() - self.known_at)
 
 
 def stored_below(folder: Address) -> list[Stored]:
@@ -53,7 +83,9 @@ def stored_below(folder: Address) -> list[Stored]:
     try:
         with explained(folder, opened=True):
             for some in obstore.list(store, prefix=prefix, chunk_size=1000):
-                found += [Stored(m["path"][len(prefix) :], m["size"], m["last_modified"]) for m in some]
+                found += [
+                    Stored(m["path"][len(prefix) :], m["size"], m["last_modified"], m["e_tag"]) for m in some
+                ]
     except FileMissingError:
         return []
     return found
@@ -179,16 +211,18 @@ def each(do: Callable[[T], R], items: Iterable[T]) -> list[R]:
         threads.shutdown()
 
 
-def check_server(folder: Address) -> None:
-    """Raise unless the server refuses to put an object where there is one; leaves nothing behind.
+def check_server(folder: Address) -> ServerClock:
+    """Raise unless a server does what writing needs of it; return its clock. Leaves nothing behind.
 
     Raises
     ------
     NotWritableError
-        If it replaces it, or takes none.
+        If it takes no objects, replaces one where it is asked not to, or does not list what was put.
     """
-    probe = folder.at(f"{folder.key}/.probe-{secrets.token_hex(8)}")
+    probes = folder.at(f"{folder.key}/probes")
+    probe = probes.at(f"{probes.key}/{secrets.token_hex(8)}")
     fresh, again = put_new(probe, b"1"), put_new(probe, b"2")
+    found = next((one for one in stored_below(probes) if one.key == probe.name), None)
     remove([probe])
     if again or not fresh:
         raise NotWritableError(
@@ -196,3 +230,10 @@ def check_server(folder: Address) -> None:
             details={"expected": "a server that knows If-None-Match: *"},
             where=folder.shown,
         )
+    if found is None or found.size != 1 or not found.tag:
+        raise NotWritableError(
+            "the server does not list an object that was just put, with its size and entity tag",
+            details={"found": "no such object" if found is None else f"{found.size} bytes, {found.tag}"},
+            where=folder.shown,
+        )
+    return ServerClock(found.modified)

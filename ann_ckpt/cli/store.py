@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, somebody_answers, table
 from ann_ckpt.errors import CheckpointError, LockedError, OptionError
+from ann_ckpt.paths import absolute
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder
@@ -56,7 +56,7 @@ def unlock(store: str, *, yes: bool, force: bool, as_json: bool) -> None:
 
     Exit status 10 says that a lock stays.
     """
-    folder = StoreFolder(Path(store))
+    folder = StoreFolder(absolute(store))
     folder.settings()
     holders = [h for path in (folder.writer_lock, folder.change_lock) if (h := holder_of(path)) is not None]
     holders += [h for path in rank_locks(folder) if (h := holder_of(path)) is not None]

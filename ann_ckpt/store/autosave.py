@@ -247,7 +247,11 @@ class Autosaving(Upkeep, ABC):
         self.settle()
         simulator = simulator_for(network, net_id)
         found = load_newest(
-            simulator, self._catalog.all(), self.path, another_run=another_run, monitors=self.monitors
+            simulator,
+            self._catalog.newest_first(),
+            self.path,
+            another_run=another_run,
+            monitors=self.monitors,
         )
         report = None
         if found is not None:

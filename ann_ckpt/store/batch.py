@@ -57,7 +57,7 @@ class ObjectBatch:
         self._added: dict[str, StoredObject] = {}
         self._unnamed: dict[str, _Unnamed] = {}
         self._named: list[Path] = []
-        self.share = folder.share
+        self.share = folder.share_of_save()
         self.bytes_written = 0
         """Size of the objects that were not there before."""
 

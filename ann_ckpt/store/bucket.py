@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import Any
 from urllib.parse import unquote
 
+from ann_ckpt.errors import FileMissingError
+from ann_ckpt.format import layout
 from ann_ckpt.paths import Address
 from ann_ckpt.remote import Listed, is_there, listed
-from ann_ckpt.store.folder import SUFFIX, Slot
+from ann_ckpt.store.folder import SUFFIX, Slot, parse_settings
+from ann_ckpt.uploads import fetch
 
 __all__ = ["Bucket", "bucket_at"]
 
@@ -20,6 +24,8 @@ class Bucket:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._listed: dict[Slot, Listed] = {}
+        self.voided: frozenset[Slot] = frozenset()
+        """Names that no checkpoint can have, as listed last: see :mod:`ann_ckpt.store.lease`."""
         self.path = address.shown
         """The address, for messages."""
 
@@ -33,9 +39,22 @@ class Bucket:
         """
         found = listed(self.address.at(f"{self.address.key}/checkpoints"))
         named = {Slot.parse(one.name.removesuffix(".h5")): one for one in found if one.name.endswith(".h5")}
-        self._listed = {slot: one for slot, one in named.items() if slot is not None}
+        self._listed = {slot: one for slot, one in named.items() if slot is not None and one.size}
+        self.voided = frozenset(slot for slot, one in named.items() if slot is not None and not one.size)
         slots = (slot for slot in self._listed if step in (None, slot.step))
         return sorted(slots, key=attrgetter("round", "step"))
+
+    def at(self, name: str) -> Address:
+        """Address of something in the store."""
+        return self.address.at(f"{self.address.key}/{name}")
+
+    def settings(self) -> dict[str, Any]:
+        """Read the settings; raises as :meth:`StoreFolder.settings` does."""
+        try:
+            text = fetch(self.at(layout.STORE_FILE))
+        except FileMissingError as error:
+            raise FileMissingError("the store does not exist", where=self.path) from error
+        return parse_settings(text, self.path)
 
     def has(self, slot: Slot) -> bool:
         """Whether it is worth while to ask for a checkpoint that was called by its whole name."""
@@ -47,7 +66,7 @@ class Bucket:
 
     def checkpoint_address(self, slot: Slot) -> Address:
         """Address of a checkpoint."""
-        return self.address.at(f"{self.address.key}/checkpoints/{slot.name}.h5")
+        return self.at(f"checkpoints/{slot.name}.h5")
 
     def status(self, slot: Slot) -> tuple[object, int]:
         """What tells a checkpoint's file from another one, and its size, as they were listed last."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -342,6 +342,12 @@ class Catalog:
         """Remove the notes, before all checkpoints are removed."""
         if self._notes is not None:
             self._notes.clear()
+
+    def newest_first(self) -> Iterator[CheckpointInfo]:
+        """Yield one checkpoint after another; each is looked at when it is asked for."""
+        for slot in reversed(self._folder.slots()):
+            if (info := self.look(slot)) is not None:
+                yield info
 
     def look(self, slot: Slot) -> CheckpointInfo | None:
         """One checkpoint; None if it was removed."""

@@ -7,11 +7,11 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ann_ckpt.durable import atomic_write, explained, fsync_folder, make_folders
 from ann_ckpt.errors import (
@@ -24,8 +24,10 @@ from ann_ckpt.errors import (
     UnknownFormatError,
     printable,
 )
-from ann_ckpt.paths import absolute, local_path
+from ann_ckpt.format.shared.objects import is_whole
+from ann_ckpt.paths import Address, absolute, address_of, local_path
 from ann_ckpt.store.inside import check_folder, inodes_in, read_small
+from ann_ckpt.store.lock import FileLock
 
 __all__ = [
     "STEP_DIGITS",
@@ -33,6 +35,7 @@ __all__ = [
     "FileMark",
     "Slot",
     "StoreFolder",
+    "WritingLock",
     "check_tag",
     "is_step",
     "parse_settings",
@@ -113,6 +116,23 @@ class Slot:
         return cls(newest.round + (step <= newest.step), step)
 
 
+class WritingLock(Protocol):
+    """What keeps other processes from saving to a store."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether this process has it."""
+
+    def acquire(self, *, wait: float = 0.0, durable: bool = False) -> bool:
+        """Take it; return whether a holder that died left it behind."""
+
+    def release(self) -> None:
+        """Let go."""
+
+    def forget(self) -> None:
+        """Have it no longer, without letting go."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileMark:
     """What tells a file from another one of its name."""
@@ -135,6 +155,11 @@ class StoreFolder:
     """The files of one store."""
 
     path: Path
+
+    @property
+    def distant(self) -> bool:
+        """Whether it is not on this machine."""
+        return False
 
     @property
     def settings_path(self) -> Path:
@@ -164,6 +189,14 @@ class StoreFolder:
         """
         return 0, 1
 
+    def share_of_save(self) -> tuple[int | bytes, int]:
+        """How one save names objects: as :attr:`share`, which may have other bytes than NUL at first."""
+        return self.share
+
+    def writing_lock(self) -> WritingLock:
+        """Return what keeps other processes from saving."""
+        return FileLock(self.writer_lock, "saves to the store")
+
     @property
     def catalog(self) -> Path:
         """What the headers of the checkpoints say, noted so that they need not all be read."""
@@ -187,6 +220,20 @@ class StoreFolder:
     def checkpoint_path(self, slot: Slot) -> Path:
         """File of a checkpoint."""
         return self.checkpoints / f"{slot.name}.h5"
+
+    def location(self, slot: Slot) -> str:
+        """Where a checkpoint is read from."""
+        return os.fspath(self.checkpoint_path(slot))
+
+    def next_slot(self, newest: Slot | None, step: int | None) -> Slot:
+        """Return the slot of a state that is saved now, after ``newest``."""
+        return Slot.after(newest, step)
+
+    def begin(self) -> None:
+        """Called before a save looks which checkpoints there are."""
+
+    def publish(self, slot: Slot) -> None:
+        """Called when the files of a save are written."""
 
     def has(self, slot: Slot) -> bool:
         """Whether there is a checkpoint of that name."""
@@ -226,6 +273,19 @@ class StoreFolder:
                 folder = self.objects / prefix
                 names = (n for n in self._names(folder) if n.startswith(prefix) and _OBJECT.fullmatch(n))
                 yield from (folder / name for name in names)
+
+    def whole_objects(self, objects: Mapping[str, int]) -> set[str]:
+        """Which objects are there in their full length, given in bytes."""
+        return {name for name, size in objects.items() if is_whole(str(self.object_path(name)), size)}
+
+    def unneeded(self, needed: Collection[str]) -> dict[str, int]:
+        """Return the objects that are not ``needed``, with their sizes in bytes."""
+        found = {}
+        for path in self.object_files():
+            if path.stem not in needed:
+                with contextlib.suppress(FileNotFoundError):
+                    found[path.stem] = path.lstat().st_size
+        return found
 
     def _names(self, folder: Path) -> list[str]:
         return list(self._inodes(folder))
@@ -468,6 +528,8 @@ def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
     OptionError
         If it is not a path on this machine.
     """
+    if (address := address_of(path)) is not None and (target := _bucket_target(address)) is not None:
+        return target
     place = split_store_path(path)
     if place is not None:
         return os.fspath(place[0].path), place[1]
@@ -480,6 +542,14 @@ def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
     if not at or os.path.lexists(text):
         return None
     return f"{folder}{slash}{head}{SUFFIX}", tag
+
+
+def _bucket_target(address: Address) -> tuple[str, str | None] | None:
+    """As :func:`store_target`, for what is not on this machine; web servers take nothing."""
+    head, at, tag = address.key.partition(f"{SUFFIX}@")
+    if address.scheme in ("http", "https") or not (at or address.key.endswith(SUFFIX)):
+        return None
+    return str(address.at(head + SUFFIX if at else head)), tag if at else None
 
 
 def is_step(which: str) -> bool:

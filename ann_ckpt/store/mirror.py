@@ -25,11 +25,11 @@ from ann_ckpt.paths import Address, address_of
 from ann_ckpt.report import Meter, Progress, Report, count, human_bytes
 from ann_ckpt.store.bucket import Bucket, bucket_at
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
-from ann_ckpt.store.folder import StoreFolder, parse_settings, settings_text, split_store_path
+from ann_ckpt.store.folder import StoreFolder, settings_text, split_store_path
 from ann_ckpt.store.opening import PathLike
 from ann_ckpt.store.series import open_one
 from ann_ckpt.store.store import CheckpointStore
-from ann_ckpt.uploads import Stored, check_server, download, each, fetch, put, put_new, stored_below
+from ann_ckpt.uploads import Stored, check_server, download, each, put, put_new, stored_below
 
 __all__ = ["TransferReport", "pull", "push"]
 
@@ -153,7 +153,7 @@ def pull(source: PathLike, target: PathLike, *, progress: Progress | None = None
             where=printable(source, 400),
         )
     bucket, which = place
-    settings = parse_settings(_settings_of(bucket.address), bucket.path)
+    settings = bucket.settings()
     slots = bucket.slots()
     if which is not None:
         with open_one(bucket, which) as checkpoint:
@@ -270,7 +270,7 @@ def _chosen(source: PathLike) -> tuple[StoreFolder, list[CheckpointInfo], list[C
 def _there(bucket: Bucket, address: Address, folder: StoreFolder) -> Mapping[str, int]:
     """Return the checkpoints in a bucket with their sizes; makes a store where there is none."""
     try:
-        parse_settings(_settings_of(address), bucket.path)
+        bucket.settings()
     except FileMissingError:
         check_server(address)
         put_new(address.at(f"{address.key}/{layout.STORE_FILE}"), settings_text(_plain(folder)).encode())
@@ -279,13 +279,6 @@ def _there(bucket: Bucket, address: Address, folder: StoreFolder) -> Mapping[str
 
 def _plain(folder: StoreFolder) -> dict[str, Any]:
     return {k: v for k, v in folder.settings().items() if k not in ("format", "version")}
-
-
-def _settings_of(address: Address) -> bytes:
-    try:
-        return fetch(address.at(f"{address.key}/{layout.STORE_FILE}"))
-    except FileMissingError as error:
-        raise FileMissingError("the store does not exist", where=address.shown) from error
 
 
 def _check_same(infos: Sequence[CheckpointInfo], bucket: Bucket, there: Mapping[str, int]) -> None:

@@ -309,7 +309,7 @@ class Placement:
             )
         ]
 
-    def object_name(self, share: tuple[int, int] = (0, 1)) -> str:
+    def object_name(self, share: tuple[int | bytes, int] = (0, 1)) -> str:
         """Name of the object that the fresh blocks make up: a digest of type, shape and block records.
 
         An array that grows by what it has already needs an object more with the same values: no range of an

@@ -19,7 +19,9 @@ from ann_ckpt.errors import (
     OptionError,
     printable,
 )
+from ann_ckpt.paths import address_of
 from ann_ckpt.report import Note, count
+from ann_ckpt.store.bucket_folder import BucketFolder
 from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.lock import FileLock
@@ -121,13 +123,7 @@ def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str
 
     Raises as :func:`needed_by` does.
     """
-    needed = needed_by(folder, staying)
-    found = {}
-    for path in folder.object_files():
-        if path.stem not in needed:
-            with contextlib.suppress(FileNotFoundError):
-                found[path.stem] = path.lstat().st_size
-    return found
+    return folder.unneeded(needed_by(folder, staying))
 
 
 def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
@@ -138,7 +134,11 @@ def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
     NotWritableError
         If the system refuses.
     """
-    _remove([folder.checkpoint_path(info.slot) for info in doomed])
+    if isinstance(folder, BucketFolder):
+        needed = {name for info in doomed for name in info.objects}
+        folder.remove_checkpoints([info.slot for info in doomed], needed)
+    else:
+        _remove([folder.checkpoint_path(info.slot) for info in doomed])
 
 
 def collect(folder: StoreFolder, objects: Collection[str]) -> None:
@@ -151,6 +151,9 @@ def collect(folder: StoreFolder, objects: Collection[str]) -> None:
     NotWritableError
         If the system refuses.
     """
+    if isinstance(folder, BucketFolder):
+        folder.remove_objects(objects)
+        return
     used = {shard.name for shard in shards_in_use(folder)}
     shards = [folder.shards / shard.name for shard in shards_of(folder) if shard.name not in used]
     _remove([*shards, *folder.leftovers(), *(folder.object_path(name) for name in objects)])
@@ -203,8 +206,13 @@ class Upkeep(SeriesView):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, writable: bool, wait: float | None = None) -> None:
-        super().__init__(path)
-        self._folder: StoreFolder
+        address = address_of(path)
+        if address is None:
+            super().__init__(path)
+            self._folder = StoreFolder(Path(self.path))
+        else:
+            self._folder = BucketFolder.of(address, writable=writable)
+            super().__init__(self._folder.bucket)
         if wait is not None and not wait >= 0:
             raise OptionError("wait is a number of seconds, 0 or more", details={"given": printable(wait)})
         self._writable = writable
@@ -268,7 +276,9 @@ class Upkeep(SeriesView):
             infos = self._catalog.all(sure=True)  # some file was changed in its place
             doomed = rules.doomed(infos)
         staying = [info for info in infos if info not in doomed]
-        if everywhere:
+        if self._folder.distant:  # what a checkpoint needed stays for a while after it
+            objects = unneeded(self._folder, infos)
+        elif everywhere:
             objects = unneeded(self._folder, staying)
         else:
             needed = needed_by(self._folder, staying)

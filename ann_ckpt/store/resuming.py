@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
@@ -31,7 +31,7 @@ _DAMAGED = (CorruptFileError, UnsafeFileError, UnknownFormatError, FileMissingEr
 
 def load_newest(
     simulator: Simulator,
-    infos: Sequence[CheckpointInfo],
+    infos: Iterable[CheckpointInfo],
     where: str,
     *,
     another_run: bool,
@@ -43,8 +43,8 @@ def load_newest(
     ----------
     simulator : Simulator
         The live, compiled network.
-    infos : sequence of CheckpointInfo
-        The series, oldest first.
+    infos : iterable of CheckpointInfo
+        The series, newest first.
     where : str
         The store, for messages.
     another_run : bool
@@ -65,7 +65,7 @@ def load_newest(
         If the newest intact one does not fit the network, or is of another run; nothing was changed.
     """
     passed: list[Note] = []
-    for info in reversed(infos):
+    for info in infos:
         try:
             with open_inside(info.path) as checkpoint:
                 reading = Reading(checkpoint.state(lazy=True))

@@ -22,7 +22,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import absolute
+from ann_ckpt.paths import absolute, address_of
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
 from ann_ckpt.store.bucket import Bucket
@@ -68,7 +68,8 @@ class WaitingCheckpoint(Checkpoint):
             raise ClosedCheckpointError("the checkpoint was closed", where=printable(self.path, 400))
         before = dict(self.__dict__)
         try:
-            check_file(Path(self.path))
+            if address_of(self.path) is None:
+                check_file(Path(self.path))
             super().__init__(self.path)
         except BaseException as error:
             self.__dict__.clear()
@@ -191,8 +192,8 @@ class SeriesView:
     """
 
     def __init__(self, path: str | os.PathLike[str] | Bucket) -> None:
-        self._folder = path if isinstance(path, Bucket) else StoreFolder(absolute(path))
-        self._catalog = Catalog(self._folder)
+        self._series = path if isinstance(path, Bucket) else StoreFolder(absolute(path))
+        self._catalog = Catalog(self._series)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path,)  # for reading: no two processes save to one store
@@ -200,7 +201,7 @@ class SeriesView:
     @property
     def path(self) -> str:
         """The folder, as an absolute path: the working folder may change while a store is open."""
-        return os.fspath(self._folder.path)
+        return os.fspath(self._series.path)
 
     @property
     def checkpoints(self) -> list[CheckpointInfo]:
@@ -224,23 +225,24 @@ class SeriesView:
             ) from None
 
     def __len__(self) -> int:
-        return len(self._folder.slots())
+        return len(self._series.slots())
 
     def __bool__(self) -> bool:
         return True
 
     def __iter__(self) -> Iterator[Checkpoint]:
         """Yield one checkpoint after another, oldest first; each opens its file when it is first asked."""
-        for slot in self._folder.slots():
-            path = self._folder.checkpoint_path(slot)
-            if os.path.lexists(path):  # else it was pruned since the list was made
+        for slot in self._series.slots():
+            path = self._series.checkpoint_path(slot)
+            # What is not there was pruned since the list was made.
+            if isinstance(self._series, Bucket) or os.path.lexists(path):
                 yield WaitingCheckpoint(path)
 
     def __contains__(self, which: object) -> bool:
         if not isinstance(which, str):
             return False
         try:
-            open_one(self._folder, which).close()
+            open_one(self._series, which).close()
         except ObjectNotFoundError:
             return False
         except CheckpointError:
@@ -259,7 +261,7 @@ class SeriesView:
         TypeError
             If ``which`` is neither a text nor an integer.
         """
-        return open_one(self._folder, which if isinstance(which, str) else operator.index(which))
+        return open_one(self._series, which if isinstance(which, str) else operator.index(which))
 
     def at(self, *, step: int | None = None, time_ms: float | None = None) -> Checkpoint:
         """Open the checkpoint of exactly that time step, or simulated time.
@@ -283,14 +285,14 @@ class SeriesView:
             If the step is not an integer.
         """
         if step is not None and time_ms is None:
-            return open_one(self._folder, self._at_step(operator.index(step)).name)
+            return open_one(self._series, self._at_step(operator.index(step)).name)
         if time_ms is not None and step is None:
-            return open_one(self._folder, self._nearest(time_ms, "time_ms").name)
+            return open_one(self._series, self._nearest(time_ms, "time_ms").name)
         raise OptionError("at() takes either a step or a time in ms", details={"given": f"{step}, {time_ms}"})
 
     def _at_step(self, step: int) -> CheckpointInfo:
         """Look at those that are called after the step; at the others only to say which come near."""
-        infos = [self._catalog.look(slot) for slot in self._folder.slots(step=step)]
+        infos = [self._catalog.look(slot) for slot in self._series.slots(step=step)]
         exact = [info for info in infos if info is not None and info.time_step == step]
         return exact[-1] if exact else self._nearest(step, "time_step")
 

@@ -18,7 +18,6 @@ from typing import NoReturn, Protocol
 
 from ann_ckpt.errors import BusyError, FileMissingError, LockedError, printable
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import FileLock
 
 __all__ = ["Session"]
 
@@ -40,7 +39,7 @@ class Session:
     def __init__(self, folder: StoreFolder) -> None:
         self._path = folder.path
         self._where = printable(folder.path, 400)
-        self._lock = FileLock(folder.writer_lock, "saves to the store")
+        self._lock = folder.writing_lock()
         self._members: set[object] = set()
         self._writers: weakref.WeakSet[_Remembers] = weakref.WeakSet()
         self._left_at_exit = False

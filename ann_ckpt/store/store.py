@@ -116,6 +116,8 @@ class CheckpointStore(Autosaving):
             chunking.compression(compression)
         if together is not None and mode != "a":
             raise OptionError(f"rank= and ranks= are for mode='a', not {mode!r}")
+        if together is not None and self._folder.distant:
+            raise OptionError("rank= and ranks= are for stores in folders", where=self.path)
         self._ranks = None if together is None else RankFolder(self._folder.path, *together)
         self._assembly: Assembly | None = None
         self.mode: Mode = mode
@@ -455,7 +457,9 @@ class CheckpointStore(Autosaving):
             pending.because = "" if background is None else "it was asked for"
             return None
         why: str | None = "several processes save together"
-        if self._assembly is None:
+        if self._folder.distant:
+            why = "the store is in a bucket"
+        elif self._assembly is None:
             why = refuse_fork(writer.planned(snapshot), simulator, background.at_most)
         if why is None:
             try:

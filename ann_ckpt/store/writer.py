@@ -23,7 +23,7 @@ from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.plan import ArrayEntry, FileEntry, FilePlan, SharedEntry, plan_file
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.format.shared.array import SharedArray
-from ann_ckpt.format.shared.objects import ObjectWriter, is_whole
+from ann_ckpt.format.shared.objects import ObjectWriter
 from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
@@ -197,7 +197,7 @@ class SeriesWriter:
         plan = snapshot.file_plan(self._compression)
         base = self._recall()
         self._digest_cache.begin()
-        slot = slot or Slot.after(base.slot, snapshot.reading.state.time_step)
+        slot = slot or self._folder.next_slot(base.slot, snapshot.reading.state.time_step)
         self._folder.complete()
         batch = ObjectBatch(self._folder, self._compression, self._pool)
         cleanup.callback(batch.close)
@@ -241,11 +241,12 @@ class SeriesWriter:
                 batch.commit()
                 check()
                 size = self._write_checkpoint(FilePlan(tuple(entries.values())), slot)
+                self._folder.publish(slot)
             shared = {e.path: e.array for e in entries.values() if isinstance(e, SharedEntry)}
             self._base = _Base(slot, shared)
             finish(
                 StoreReport(
-                    path=os.fspath(path),
+                    path=self._folder.location(slot),
                     saved=object_paths(snapshot.reading.state),
                     name=slot.name,
                     time_step=snapshot.reading.state.time_step,
@@ -317,6 +318,7 @@ class SeriesWriter:
 
     def _recall(self) -> _Base:
         """Return the newest checkpoint as the one to build upon; read only if another process left it."""
+        self._folder.begin()
         slots = self._folder.slots()
         if not slots:
             self._base = _Base()
@@ -407,11 +409,12 @@ def _inline(entry: ArrayEntry) -> ArrayPlan:
 
 def _read_base(folder: StoreFolder, slot: Slot) -> _Base:
     """Read the layout of a checkpoint; arrays that lack an object are not built upon."""
-    path = folder.checkpoint_path(slot)
+    path = folder.location(slot)
     try:
-        check_file(path)
+        if not folder.distant:
+            check_file(Path(path))
         with contextlib.closing(FileReader(path)) as reader:
-            whole = {o.name for o in reader.objects if is_whole(str(folder.object_path(o.name)), o.size)}
+            whole = folder.whole_objects({o.name: o.size for o in reader.objects})
             layouts = {p: reader.layout_of(p) for p in reader.shared_paths}
     except CheckpointError as error:
         return _Base(slot, notes=(Note("", f"nothing is shared with the newest checkpoint: {error.fact}"),))

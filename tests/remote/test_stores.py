@@ -77,8 +77,10 @@ def test_what_is_in_no_store_is_said(bucket):
         ann_ckpt.open(f"{bucket}/run.ckpt@000000009999")
     with pytest.raises(FileMissingError):
         ann_ckpt.open(f"{bucket}/none.ckpt")
+    with pytest.raises(FileMissingError, match="the store does not exist"):
+        ann_ckpt.CheckpointStore(f"{bucket}/none.ckpt")
     with pytest.raises(OptionError, match="the scheme 's3' is not supported here"):
-        ann_ckpt.CheckpointStore(f"{bucket}/run.ckpt")
+        ann_ckpt.write(network(), f"{bucket}/new.h5")
 
 
 def test_every_call_takes_stores(bucket, folder, run, tmp_path):

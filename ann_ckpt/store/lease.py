@@ -1,0 +1,328 @@
+"""The lease of the one process that saves to a store in a bucket.
+
+Whoever saves puts ``writers/00000007``, with the number after the last one, if there is none of that name,
+and puts it again while it lives. It is over when ``00000007.closed`` is there, or when the time of its last
+put, by the server's clock, is long ago; then the next one takes the next number.
+
+A process may be stopped for any time, between any two requests, so no check that it makes can promise that
+it still is the last one. So each checkpoint is announced before it is put, as ``00000007.NAME``. Only then
+the process looks whether there is a higher number, and only then it puts the checkpoint, if there is none of
+its name. Whoever takes the next number looks after that what the ones before have announced, and puts an
+empty object in the place of each such checkpoint, if there is none. So if the process before was overtaken
+between its look and its put, either its checkpoint is there before the next one begins, or its put fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ann_ckpt.durable import process_alive
+from ann_ckpt.errors import CheckpointError, FileMissingError, LockedError, NotWritableError, printable
+from ann_ckpt.paths import Address
+from ann_ckpt.store.job import Job
+from ann_ckpt.uploads import ServerClock, check_server, fetch, put, put_new, remove, stored_below
+
+__all__ = ["Lease"]
+
+_LASTS = timedelta(seconds=120)
+"""How long after it was put last; four times as long as until it is put again."""
+_POLL = 1.0
+"""Seconds between two attempts."""
+_NAME = re.compile(r"(\d{8})(?:\.(closed|\d[\d-]*))?", re.ASCII)
+_LOG = logging.getLogger("ann_ckpt")
+
+
+class _Survey(NamedTuple):
+    """What is in the folder of leases."""
+
+    numbers: dict[int, datetime]
+    """When each lease was put last."""
+    closed: set[int]
+    announced: dict[int, list[str]]
+    """Checkpoints by lease."""
+    keys: dict[int, list[str]]
+    """Every object of each lease."""
+
+    @property
+    def last(self) -> int:
+        """The highest number; 0 if there is none."""
+        return max(self.numbers, default=0)
+
+
+class Lease:
+    """The right to save to one store in a bucket, as :class:`~ann_ckpt.store.lock.FileLock` is in a folder.
+
+    Parameters
+    ----------
+    store : Address
+        Of the store.
+    """
+
+    def __init__(self, store: Address) -> None:
+        self._store = store
+        self._folder = store.at(f"{store.key}/writers")
+        self._number = 0
+        self.process = os.getpid()
+        self._stop = threading.Event()
+        self._unsettled: set[str] = set()
+        self.clock: ServerClock | None = None
+        """The server's; known as soon as the server has been checked."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether this process has the lease, as far as it knows."""
+        return self._number > 0 and self.process == os.getpid()
+
+    # --- Taking and leaving -------------------------------------------------------
+
+    def acquire(self, *, wait: float = 0.0, durable: bool = False) -> bool:
+        """Take the lease.
+
+        Parameters
+        ----------
+        wait : float
+            Seconds to wait for another holder.
+        durable : bool
+            Every lease is.
+
+        Returns
+        -------
+        bool
+            False: nothing has to be done first, whatever became of the holder before.
+
+        Raises
+        ------
+        LockedError
+            If somebody else has it.
+        NotWritableError, NotReadableError
+            If the server does not do what it has to.
+        """
+        deadline = time.monotonic() + wait
+        while True:
+            survey = self._survey()
+            last = survey.last
+            if last == 0 or last in survey.closed or self._is_over(last, survey.numbers[last]):
+                if self._take(last + 1):
+                    return False
+            elif time.monotonic() >= deadline:
+                raise self._refusal(last)
+            else:
+                time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
+
+    def _take(self, number: int) -> bool:
+        """Try to be the holder of that number; then nobody before commits any more."""
+        myself = _myself()
+        text = json.dumps(myself).encode()
+        own = self._at(number)
+        if not put_new(own, text) and self._holder(number).get("token") != myself["token"]:
+            return False
+        survey = self._survey()
+        if survey.last != number:
+            return False
+        for names in (names for holder, names in survey.announced.items() if holder < number):
+            for name in names:
+                put_new(self._checkpoint(name), b"")
+        old = [key for holder, keys in survey.keys.items() if holder < number for key in keys]
+        remove([self._folder.at(f"{self._folder.key}/{key}") for key in old])
+        self._number, self._stop, self._unsettled = number, threading.Event(), set()
+        threading.Thread(
+            target=self._renew, args=(self._stop, own, text), name="ann_ckpt-lease", daemon=True
+        ).start()
+        return True
+
+    def release(self) -> None:
+        """Leave it to the next one; without effect if this process does not have it."""
+        if not self.intact:
+            self.forget()
+            return
+        number = self._number
+        self.forget()
+        try:
+            put(self._at(number, "closed"), b"")
+        except CheckpointError as error:
+            _LOG.warning("the lease of %s ends by itself only: %s", self._store.shown, error.fact)
+
+    def forget(self) -> None:
+        """Have it no longer: it was taken over, or this is a forked child."""
+        self._stop.set()
+        self._number = 0
+
+    @staticmethod
+    def _renew(stop: threading.Event, own: Address, text: bytes) -> None:
+        """Put the lease again and again; it always says the same, so no put of it can come too late."""
+        while not stop.wait(_LASTS.total_seconds() / 4):
+            try:
+                put(own, text)
+            except CheckpointError as error:
+                _LOG.info("the lease %s was not renewed: %s", own.shown, error.fact)
+
+    def _survey(self) -> _Survey:
+        found = _Survey({}, set(), {}, {})
+        for one in stored_below(self._folder):
+            if (named := _NAME.fullmatch(one.key)) is None:
+                continue
+            number, what = int(named[1]), named[2]
+            found.keys.setdefault(number, []).append(one.key)
+            if what is None:
+                found.numbers[number] = one.modified
+            elif what == "closed":
+                found.closed.add(number)
+            else:
+                found.announced.setdefault(number, []).append(what)
+        return found
+
+    def _is_over(self, number: int, put_at: datetime) -> bool:
+        """Whether a lease that was not closed has run out, or its process is known to be gone."""
+        if self.clock is None:
+            self.clock = check_server(self._store)
+        if self.clock.now - put_at > _LASTS:
+            return True
+        holder, job = self._holder(number), Job.current()
+        if job is not None and job.replaces(Job.from_dict(holder.get("job"))):
+            return True
+        pid, machine = holder.get("pid"), _machine()
+        return (
+            machine is not None
+            and holder.get("machine") == machine
+            and type(pid) is int
+            and not process_alive(pid)
+        )
+
+    def _holder(self, number: int) -> dict[str, Any]:
+        try:
+            found = json.loads(fetch(self._at(number)))
+        except (FileMissingError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _refusal(self, number: int) -> LockedError:
+        holder = self._holder(number)
+        pid, host, since = (printable(holder.get(key, "unknown"), 80) for key in ("pid", "host", "since"))
+        job = Job.from_dict(holder.get("job"))
+        name = f"process {pid} on host {host}, since {since}{'' if job is None else f', {job.name}'}"
+        seconds = int(_LASTS.total_seconds())
+        return LockedError(
+            f"another process saves to the store: {name}",
+            details={"hint": f"wait=SECONDS waits for it; if it is gone, its lease ends within {seconds} s"},
+            where=self._store.shown,
+        )
+
+    # --- Committing ---------------------------------------------------------------
+
+    def commit(self, name: str, path: Path) -> None:
+        """Put a checkpoint, all objects of which are there.
+
+        Parameters
+        ----------
+        name : str
+            Of the checkpoint; no other process has announced it.
+        path : Path
+            Its file.
+
+        Raises
+        ------
+        LockedError
+            If another process has taken the lease. There is no such checkpoint, and never will be.
+        NotWritableError
+            If the server does not take it, or has another one of that name. If it did not answer, the
+            next save finds out whether the checkpoint is there.
+        """
+        if not self.intact:
+            raise self._lost()
+        announced = self._at(self._number, name)
+        put(announced, b"")
+        try:
+            self.check()
+        except CheckpointError:
+            _retract(announced)
+            raise
+        self._unsettled.add(name)
+        taken = None if put_new(self._checkpoint(name), path) else fetch(self._checkpoint(name))
+        self._unsettled.discard(name)
+        _retract(announced)
+        if taken == b"":
+            raise self._lost()
+        # What is there is this one if the transport has put it again, because it had no answer.
+        if taken is not None and taken != path.read_bytes():
+            raise NotWritableError(
+                f"another process has put a checkpoint {name} into the store", where=self._store.shown
+            )
+
+    def check(self) -> None:
+        """Raise if another process has taken the lease.
+
+        Raises
+        ------
+        LockedError
+            If so.
+        NotReadableError
+            If the server does not say.
+        """
+        if not self.intact or self._survey().last != self._number:
+            raise self._lost()
+
+    def settle(self) -> None:
+        """See to it that what was announced and not answered for is there or never will be.
+
+        Raises
+        ------
+        NotWritableError, NotReadableError
+            If the server still does not answer.
+        """
+        for name in sorted(self._unsettled):
+            put_new(self._checkpoint(name), b"")
+            self._unsettled.discard(name)
+            _retract(self._at(self._number, name))
+
+    def _lost(self) -> LockedError:
+        self.forget()
+        return LockedError(
+            "the lease of this store has run out, and another process has taken it",
+            details={"kept": "the checkpoints from before", "hint": "open the store again"},
+            where=self._store.shown,
+        )
+
+    def _at(self, number: int, what: str = "") -> Address:
+        return self._folder.at(f"{self._folder.key}/{number:08d}{'.' * bool(what)}{what}")
+
+    def _checkpoint(self, name: str) -> Address:
+        return self._store.at(f"{self._store.key}/checkpoints/{name}.h5")
+
+
+def _retract(announced: Address) -> None:
+    """Remove an announcement, if the server lets us; else whoever takes the lease next does."""
+    with contextlib.suppress(CheckpointError):
+        remove([announced])
+
+
+def _myself() -> dict[str, Any]:
+    """Who has the lease, as JSON; no two are alike."""
+    job = Job.current()
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "job": None if job is None else job.to_dict(),
+        "machine": _machine(),
+        "token": secrets.token_hex(8),
+    }
+
+
+def _machine() -> str | None:
+    """Identify the system whose process numbers are meant, a container's too; None where nothing does."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
