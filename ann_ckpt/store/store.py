@@ -128,7 +128,7 @@ class CheckpointStore(Autosaving):
         self._member = object()
         self._background: BackgroundSave | None = None
         self._writer: SeriesWriter | None = None
-        self._noted = False
+        self._noted = self._folder.distant
         if mode in ("a", "w"):
             try:
                 self._begin(compression, 0.0 if wait is None else wait)
