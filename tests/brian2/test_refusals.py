@@ -237,6 +237,45 @@ def test_delays_that_a_network_cannot_have_are_refused(saved):
     assert np.all(other["synapses"].delay == 1 * ms)
 
 
+def test_delays_that_a_file_does_not_know_stay(saved):
+    def network():
+        group = neurons()
+        synapses = Synapses(group, group, on_pre="v_post += 1*mV", name="synapses", delay=1 * ms)
+        synapses.connect(condition="i != j")
+        return Network(group, synapses)
+
+    state = ann_ckpt.read(saved(network()))
+    unknown = replace(rewired(state.projections["synapses"]), delays=None, pathway_delays={})
+    other = network()
+    load_into(simulator_for(other), Reading(replace(state, projections={"synapses": unknown})))
+    assert len(other["synapses"]) == unknown.connectivity.n_synapses < 15 * 14
+    assert np.all(other["synapses"].delay == 1 * ms)
+
+
+def test_synapses_that_were_never_made_are_those_of_the_file(saved):
+    def network(*, connect):
+        group = neurons()
+        synapses = Synapses(group, group, "w : volt", on_pre="v_post += w", name="synapses")
+        if connect:
+            synapses.connect(p=0.5)
+            synapses.w = "rand()*mV"
+        return Network(group, synapses)
+
+    one, other = network(connect=True), network(connect=False)
+    ann_ckpt.load(saved(one), network=other)
+    assert np.array_equal(other["synapses"].w_[:], one["synapses"].w_[:])
+    assert np.array_equal(other["synapses"].N_incoming[:], one["synapses"].N_incoming[:])
+    other.run(1 * ms)
+
+
+def test_synapses_onto_synapses_are_counted_again(saved):
+    one, other = NETWORKS["coupled"](1), NETWORKS["coupled"](2)
+    ann_ckpt.load(saved(one), network=other)
+    for name in ("N_incoming", "N_outgoing"):
+        ours, theirs = (n["onto"].variables[name].get_value() for n in (one, other))
+        assert np.array_equal(ours, theirs)
+
+
 def test_delays_that_are_no_whole_steps_come_back_in_every_bit(saved):
     network = plastic(1)
     other = plastic(2)
