@@ -266,6 +266,7 @@ def test_synapses_that_were_never_made_are_those_of_the_file(saved):
     assert np.array_equal(other["synapses"].w_[:], one["synapses"].w_[:])
     assert np.array_equal(other["synapses"].N_incoming[:], one["synapses"].N_incoming[:])
     other.run(1 * ms)
+    other["synapses"].w = "2*w"  # Brian lets nobody write to synapses that were never made
 
 
 def test_synapses_onto_synapses_are_counted_again(saved):
