@@ -28,7 +28,7 @@ from typing import Any
 from ann_ckpt.durable import explained
 from ann_ckpt.errors import FileMissingError, NotWritableError, OptionError
 from ann_ckpt.format import layout
-from ann_ckpt.paths import Address
+from ann_ckpt.paths import Address, local_path
 from ann_ckpt.store.bucket import Bucket
 from ann_ckpt.store.folder import SUFFIX, Slot, StoreFolder, settings_text
 from ann_ckpt.store.lease import Lease
@@ -67,10 +67,12 @@ class BucketFolder(StoreFolder):
         Raises
         ------
         OptionError
-            If the address is not that of a store.
+            If the address is not that of a store in a bucket.
         NotWritableError
             If this machine has no place for what is to be sent.
         """
+        if address.scheme in ("http", "https"):
+            local_path(str(address))
         if f"{SUFFIX}@" in address.key or address.key.endswith((".h5", ".hdf5")):
             raise OptionError(
                 "the address is not that of a store",
