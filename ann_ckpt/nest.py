@@ -45,13 +45,16 @@ def network(populations: Mapping[str, Any], *, devices: Mapping[str, Any] | None
     return NestNetwork(populations, devices or {})
 
 
-def build(filename: PathLike) -> NestNetwork:
+def build(filename: PathLike, *, replay: bool = True) -> NestNetwork:
     """Make the network of a file in NEST's kernel, which has to be empty.
 
     Parameters
     ----------
     filename : path-like
         As :func:`ann_ckpt.load` takes it: a checkpoint, or a store for its newest one.
+    replay : bool
+        Go through the last milliseconds that :meth:`NestNetwork.keep` kept, so that the run goes on as it
+        did.
 
     Returns
     -------
@@ -62,9 +65,10 @@ def build(filename: PathLike) -> NestNetwork:
     Raises
     ------
     SimulatorError
-        If the kernel is not empty, or NEST cannot make the network; the kernel is empty then.
+        If the kernel is not empty, NEST cannot make the network, or it does not spike as it did when that is
+        replayed; the kernel is empty then.
     CorruptFileError
         If the file is damaged.
     """
     with stored_reading(filename, EVERYTHING) as reading:
-        return _built(reading.state)
+        return _built(reading.state, replay=replay)

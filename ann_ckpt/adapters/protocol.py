@@ -33,6 +33,7 @@ __all__ = [
     "Records",
     "RefusesTimeStep",
     "RefusesValues",
+    "Replays",
     "SetsPathwayDelays",
     "SetsTogether",
     "Simulator",
@@ -365,3 +366,14 @@ class ExactSimulator(Simulator, Protocol):
 
     def barrier(self) -> None:
         """Reseed from the network's seed and time step, and say so in every state read from now on."""
+
+
+@runtime_checkable
+class Replays(Protocol):
+    """What an :class:`ExactSimulator` may offer: to go through the end of the saved run once more.
+
+    Then what the live network says of itself is no reason against resuming exactly; what the file says is.
+    """
+
+    def replays(self, stored: NetworkState) -> bool:
+        """Whether setting the network's dynamics does so for this state."""

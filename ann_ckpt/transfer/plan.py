@@ -15,6 +15,7 @@ from ann_ckpt.adapters.protocol import (
     Reading,
     Records,
     RefusesTimeStep,
+    Replays,
     SetsTogether,
 )
 from ann_ckpt.errors import printable
@@ -58,14 +59,15 @@ def plan_dynamics(
     """
     if stored.reseeded is not None and exact is not None:
         findings.do(Reseed("reseeded", exact, stored.reseeded))
+    replayed = isinstance(exact, Replays) and exact.replays(stored)
     for path, owner, present in _owners(stored, live):
+        _doubts(findings, path, owner, present, exact, replayed=replayed)
         _plan(findings, path, owner, present, exact)
 
 
 def _plan(
     findings: LoadFindings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None
 ) -> None:
-    _doubts(findings, path, stored, live, exact)
     if not stored.dynamics:
         return
     stored = _of_this_precision(findings, path, stored, live)
@@ -93,7 +95,13 @@ def _of_this_precision(findings: LoadFindings, path: str, stored: Owner, live: O
 
 
 def _doubts(
-    findings: LoadFindings, path: str, stored: Owner, live: Owner, exact: ExactSimulator | None
+    findings: LoadFindings,
+    path: str,
+    stored: Owner,
+    live: Owner,
+    exact: ExactSimulator | None,
+    *,
+    replayed: bool,
 ) -> None:
     """Say why resuming will not be exact, if it will not: what was not kept, and what cannot be put back."""
     said = stored.resume
@@ -102,7 +110,7 @@ def _doubts(
     if known and not made_up:
         findings.note(path, f"the file says that resuming is {said}")
     lost = [reason for reason in (live.resume.reasons if live.resume else ()) if reason not in known]
-    if lost:
+    if lost and not replayed:
         findings.note(path, f"a resumed run may differ, because this cannot be restored: {', '.join(lost)}")
 
 

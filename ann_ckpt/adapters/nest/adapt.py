@@ -30,8 +30,8 @@ def adapt(network: object | None, _net_id: int) -> NestSimulator | None:
     return NestSimulator(network)
 
 
-def build(state: NetworkState) -> NestNetwork:
+def build(state: NetworkState, *, replay: bool = True) -> NestNetwork:
     """Make the network of a state in an empty kernel; see :func:`ann_ckpt.nest.build`."""
     from ann_ckpt.adapters.nest.building import built
 
-    return built(state)
+    return built(state, again=replay)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
+from ann_ckpt.adapters.nest.keeping import LastSteps
+from ann_ckpt.adapters.nest.kernel import kernel, node_ids
+from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.adapters.nest.nodes import POSITION, NestNodes, move
+from ann_ckpt.adapters.nest.replay import replay
 from ann_ckpt.adapters.nest.simulator import METADATA
 from ann_ckpt.adapters.nest.synapses import WEIGHT
 from ann_ckpt.errors import SimulatorError, printable
@@ -22,11 +25,17 @@ _AT_ONCE = 1 << 20
 _EXTREMES = ("min_delay", "max_delay")
 
 
-def built(state: NetworkState) -> NestNetwork:
+def built(state: NetworkState, *, again: bool = True) -> NestNetwork:
     """Make the network of a state: nodes in the order of their numbers, then synapses by source.
 
     NEST sorts synapses by source when it simulates. Connected in that order they stay as they are, so that
     several between the same neurons keep theirs.
+
+    Parameters
+    ----------
+    state : NetworkState
+    again : bool
+        Go through what was kept of the last milliseconds once more.
 
     Raises
     ------
@@ -55,6 +64,8 @@ def built(state: NetworkState) -> NestNetwork:
             move(network, state.time_step)
         for model, projections in _by_model(state).items():
             _connect(nest, nodes, model, projections)
+        if again:
+            _replay(network, state)
     except (nest.NESTError, TypeError, KeyError, ValueError) as error:
         nest.ResetKernel()
         raise SimulatorError(
@@ -65,6 +76,18 @@ def built(state: NetworkState) -> NestNetwork:
         nest.ResetKernel()
         raise
     return network
+
+
+def _replay(network: NestNetwork, state: NetworkState) -> None:
+    """Go through what was kept of the last milliseconds."""
+    if (fault := LastSteps.refuse(state.dynamics, network.populations, state.time_step or 0)) is not None:
+        raise SimulatorError(f"what was kept to be replayed cannot be: {fault}")
+    if (window := LastSteps.of(state.dynamics)) is not None:
+        replay(network, state, window)
+        for nodes in network.devices.values():
+            first = nodes[0].get()
+            if first["element_type"] == "recorder" and first["record_to"] == "memory":
+                nodes.n_events = 0
 
 
 def _prepare(nest: Any, state: NetworkState, about: Mapping[str, Any]) -> None:

@@ -9,34 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import MissingExtraError, OptionError, SimulatorError, printable
+from ann_ckpt.adapters.nest.keeping import Keeping
+from ann_ckpt.adapters.nest.kernel import kernel, node_ids, slice_steps
+from ann_ckpt.errors import OptionError, SimulatorError, printable
 
-__all__ = ["Given", "NestNetwork", "kernel", "node_ids"]
-
-
-def kernel() -> Any:
-    """Return the module ``nest``.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import nest
-    except ImportError as error:
-        raise MissingExtraError(
-            "networks of NEST need nest-simulator", details={"hint": "pip install 'ann_ckpt[nest]'"}
-        ) from error
-    return nest
-
-
-def node_ids(nodes: Any) -> NDArray[np.int64]:
-    """Return the numbers of nodes, int64, shape ``(n,)``."""
-    first, last = nodes[0].global_id, nodes[-1].global_id
-    if last - first + 1 == len(nodes):
-        return np.arange(first, last + 1)
-    return np.asarray(nodes.tolist(), np.int64)
+__all__ = ["Given", "NestNetwork"]
 
 
 @dataclass(slots=True)
@@ -75,6 +52,8 @@ class NestNetwork:
         """Times of devices by the kernel's clock, and what they stand for."""
         self.reseeded: tuple[int, int] | None = None
         """Seed of the last barrier, and the step of it."""
+        self.keeping: Keeping | None = None
+        """What is kept of the last milliseconds."""
         self._calls: list[tuple[int, Callable[[], None]]] = []
         self._check()
 
@@ -148,35 +127,60 @@ class NestNetwork:
         -----
         NEST updates neurons in slices as long as the shortest delay, and random numbers are drawn slice by
         slice. The run is divided at the borders of slices only, so that nothing changes: a call that is due
-        within a slice comes at its end.
+        within a slice comes at its end. After :meth:`keep` the last milliseconds before the end, and before
+        each call, are simulated in single steps.
         """
         nest = kernel()
         steps = round(duration / nest.resolution)
-        if not self._calls:
+        if not self._calls and self.keeping is None:
             nest.Simulate(duration)
             return
         end = self.kernel_step + steps
+        if self.keeping is not None:
+            self.keeping.connect()
+            self._go(end, self.keeping.run)
+            return
         nest.Prepare()
         try:
-            while (now := self.kernel_step) < end:
-                nest.Run((min(self._next_border(now), end) - now) * nest.resolution)
-                self._call(now)
+            self._go(end, lambda border: nest.Run((border - self.kernel_step) * nest.resolution))
         finally:
             nest.Cleanup()
 
+    def _go(self, end: int, run: Callable[[int], None]) -> None:
+        """Run to a step of the kernel, from one call that is due to the next."""
+        while (now := self.kernel_step) < end:
+            run(min(self._next_border(now), end) if self._calls else end)
+            self._call(now)
+
+    def keep(self, duration: float) -> None:
+        """Keep the last milliseconds of every run, so that they can be replayed in another kernel.
+
+        Use :meth:`simulate`, once all is connected. The last ``duration`` ms of each run, and before each
+        checkpoint within it, are then simulated in single steps, reseeded from the seed and the step.
+
+        Parameters
+        ----------
+        duration : float
+            In ms; at least the longest delay and the longest refractory period together.
+
+        Raises
+        ------
+        OptionError
+            If it is less than one step.
+        """
+        self.keeping = Keeping(self, round(duration / kernel().resolution))
+
     def _next_border(self, now: int) -> int:
         """Return the first border of slices at which something is due."""
-        nest = kernel()
-        slice_ = max(1, round(float(nest.min_delay) / float(nest.resolution)))
+        slice_ = slice_steps()
         due: int = (
             min((now + self.offset) // period * period + period for period, _ in self._calls) - self.offset
         )
         return max(-(-due // slice_), now // slice_ + 1) * slice_
 
     def _call(self, before: int) -> None:
-        nest = kernel()
         now = self.kernel_step
-        if now % max(1, round(nest.min_delay / nest.resolution)):
+        if now % slice_steps():
             return
         for period, call in list(self._calls):
             if (now + self.offset) // period > (before + self.offset) // period:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.nest.network import Given, NestNetwork, kernel
+from ann_ckpt.adapters.nest.kernel import kernel
+from ann_ckpt.adapters.nest.models import base_model
+from ann_ckpt.adapters.nest.network import Given, NestNetwork
 from ann_ckpt.errors import printable
 from ann_ckpt.model import Array, Attribute, AttributeInfo, Locality, PopulationState, Resume, TypeInfo
 
-__all__ = ["NestNodes", "base_model", "lists_of", "move", "per_node"]
+__all__ = ["NestNodes", "lists_of", "move", "per_node"]
 
 POSITION = "position"
 """Where a neuron stands in space; NEST gives it when it makes the neuron."""
@@ -26,8 +28,8 @@ _CLOSE = 1e-6
 """Times in ms, or steps, that differ by less are the same: NEST counts in tics of 1 us."""
 _NO_STATE = {
     "element_type", "events", "frozen", "global_id", "label", "local", "model", "model_id", "n_events",
-    "node_uses_wfr", "record_from", "record_to", "stimulus_source", "thread", "thread_local_id",
-    "time_in_steps", "vp",
+    "node_uses_wfr", "record_from", "record_to", "recordables", "stimulus_source", "thread",
+    "thread_local_id", "time_in_steps", "vp",
 }  # fmt: skip
 _OPTIONS = ("label", "record_to", "time_in_steps")
 _LISTS = {
@@ -64,11 +66,6 @@ class _Content:
     lists: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     options: dict[str, str | bool] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
-
-
-def base_model(model: str) -> str:
-    """Return the model of NEST that a node model was copied from."""
-    return str(kernel().GetDefaults(model)["type_id"])
 
 
 def _trial(base: str) -> str:
@@ -154,6 +151,11 @@ class NestNodes:
             found.left.append(name)
 
     # --- reading ------------------------------------------------------------------------
+
+    @property
+    def values(self) -> dict[str, NDArray[Any]]:
+        """What the nodes have, by name, one for each; of devices by the clock of the network."""
+        return dict(self._content.columns)
 
     @property
     def hidden(self) -> list[str]:

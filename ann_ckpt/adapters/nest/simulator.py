@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
+from ann_ckpt.adapters.nest.exactness import Certificates, out_of_order
+from ann_ckpt.adapters.nest.keeping import LastSteps
+from ann_ckpt.adapters.nest.kernel import kernel, node_ids
+from ann_ckpt.adapters.nest.models import FADING, RELATIVE, base_model
+from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.adapters.nest.nodes import NestNodes, move
+from ann_ckpt.adapters.nest.replay import replay
 from ann_ckpt.adapters.nest.synapses import NestSynapses, live_synapses
 from ann_ckpt.adapters.protocol import Clock, Owner, Reading
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import (
     Array,
-    Exactness,
     NetworkState,
     PopulationState,
     ProjectionState,
-    Resume,
 )
 from ann_ckpt.report import Note
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -29,7 +32,6 @@ __all__ = ["METADATA", "NestSimulator"]
 METADATA = "nest"
 """Under which metadata have what a kernel has to be like."""
 _SETTINGS = ("rng_type", "tics_per_ms", "min_delay", "max_delay", "local_num_threads")
-_APPROXIMATE = Exactness.APPROXIMATE
 
 
 class NestSimulator:
@@ -72,14 +74,20 @@ class NestSimulator:
         sizes = {name: one.size for name, one in nodes.items()}
         populations = selection.pick("populations", nodes)
         projections = selection.pick("projections", synapses)
+        keeping, window = network.keeping, None
+        # Replayed is all or nothing.
+        if keeping is not None and len(populations) == len(nodes) and selection.projections:
+            window = keeping.window() if len(projections) == len(synapses) else None
+        said = Certificates(network, nodes, synapses, window)
         state = NetworkState(
-            populations={n: nodes[n].state(_resume_of(nodes[n])) for n in populations},
-            projections={n: synapses[n].state(sizes, _resume_of(synapses[n])) for n in projections},
-            resume=Resume(_APPROXIMATE, ("spikes on their way", "random numbers")),
+            populations={n: nodes[n].state(said.nodes(n)) for n in populations},
+            projections={n: synapses[n].state(sizes, said.synapses(synapses[n])) for n in projections},
+            resume=said.network,
+            dynamics={} if window is None else window.dynamics,
             reseeded=self._seed_of_barrier(),
             time_step=network.step,
             dt=float(nest.resolution),
-            seed=int(nest.rng_seed),
+            seed=int(nest.rng_seed) if keeping is None else keeping.seed,
             metadata={METADATA: self._kernel(nodes)},
         )
         return Reading(state, tuple(self._notes(nodes, unnamed)))
@@ -109,6 +117,8 @@ class NestSimulator:
 
     def _notes(self, nodes: Mapping[str, NestNodes], unnamed: int) -> Iterator[Note]:
         named, there = sum(one.size for one in nodes.values()), int(kernel().network_size)
+        if self.network.keeping is not None and self.network.keeping.recorder is not None:
+            named += 1
         if named < there:
             yield Note("", f"{there - named} nodes of the kernel have no name here; they are not saved")
         if unnamed:
@@ -180,19 +190,46 @@ class NestSimulator:
     # --- what is carried from step to step ----------------------------------------------
 
     def cannot_take(self, stored: Owner) -> str | None:
-        """Lists of events are taken."""
+        """Say why a window of spikes cannot be replayed here; lists of events are always taken."""
+        if not isinstance(stored, NetworkState) or not stored.dynamics:
+            return None
+        about = stored.metadata.get(METADATA)
+        nodes = {name: NestNodes(self.network, name) for name in self.network.nodes}
+        here = self._kernel(nodes)
+        if not isinstance(about, Mapping) or about.get("kernel") != here["kernel"]:
+            return "the kernel has other threads, delays or random numbers than the one that was saved"
+        there = about.get("nodes")
+        if not isinstance(there, Mapping) or any(
+            name not in there or there[name].get("runs") != one["runs"] for name, one in here["nodes"].items()
+        ):
+            return "nodes have other numbers in this kernel than in the one that was saved"
+        synapses, _ = live_synapses(self.network)
+        if synapses.keys() != stored.projections.keys() or any(
+            not one.rows.equals(stored.projections[name].connectivity) for name, one in synapses.items()
+        ):
+            return "the network has other synapses than the one that was saved"
+        if out_of_order(nodes, synapses):
+            return "targets of a generator were connected in another order"
         return None
 
+    def replays(self, stored: NetworkState) -> bool:
+        """Whether a load goes through the last steps of the saved run."""
+        return bool(stored.dynamics) and self.cannot_take(stored) is None
+
     def refuse_dynamics(self, stored: Owner) -> str | None:
-        """Say why lists of events do not fit the nodes of the name of ``stored``."""
+        """Say why what is carried from step to step does not fit what has the name of ``stored``."""
         if isinstance(stored, PopulationState):
             return NestNodes(self.network, stored.name).refuse_dynamics(stored.dynamics)
+        if isinstance(stored, NetworkState):
+            return LastSteps.refuse(stored.dynamics, self.network.populations, stored.time_step or 0)
         return "only generators have lists of events" if stored.dynamics else None
 
     def set_dynamics(self, stored: Owner, dynamics: Mapping[str, Array]) -> None:
-        """Set lists of events."""
+        """Set lists of events; of the network, go through its last steps once more."""
         if isinstance(stored, PopulationState):
             NestNodes(self.network, stored.name).set_dynamics(dynamics)
+        elif isinstance(stored, NetworkState) and (window := LastSteps.of(dynamics)) is not None:
+            replay(self.network, stored, window)
 
     def reseed(self, seed: int) -> None:
         """Give the kernel a new seed."""
@@ -200,9 +237,12 @@ class NestSimulator:
         self.network.reseeded = (seed, self.network.step)
 
     def barrier(self) -> None:
-        """Reseed from seed and step."""
+        """Reseed from seed and step, and set potentials that lose bits on their way out to what comes in."""
         words = [int(kernel().rng_seed), self.network.step]
         self.reseed(int(np.random.SeedSequence(words).generate_state(1)[0] >> 1) or 1)
+        for nodes in self.network.populations.values():
+            if base_model(nodes[0].get("model")) in RELATIVE | FADING:
+                nodes.set([{"V_m": value} for value in np.atleast_1d(nodes.get("V_m")).tolist()])
 
     def _seed_of_barrier(self) -> int | None:
         seed, step = self.network.reseeded or (None, None)
@@ -213,15 +253,6 @@ class NestSimulator:
     def call_every(self, period: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call while ``network.simulate`` runs; see there."""
         return self.network.call_every(period, call)
-
-
-def _resume_of(part: NestNodes | NestSynapses) -> Resume:
-    if isinstance(part, NestSynapses):
-        return Resume(_APPROXIMATE, ("spikes on their way",))
-    if part.is_device:
-        return Resume(_APPROXIMATE, ("what the generator keeps to itself",))
-    hidden = [f"{', '.join(part.hidden)}, which NEST does not let anybody set"] if part.hidden else []
-    return Resume(_APPROXIMATE, ("refractory countdowns", *hidden))
 
 
 def _recorded(part: NestNodes) -> list[str]:

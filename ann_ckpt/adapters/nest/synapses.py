@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.nest.network import NestNetwork, kernel, node_ids
-from ann_ckpt.adapters.nest.nodes import base_model
+from ann_ckpt.adapters.nest.keeping import SYNAPSE
+from ann_ckpt.adapters.nest.kernel import kernel, node_ids
+from ann_ckpt.adapters.nest.models import base_model
+from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import (
     Array,
@@ -60,6 +62,8 @@ class NodeNames:
     """By population: whether it asks others for values, as a multimeter does; such have no receptor."""
     more: NDArray[np.int64]
     """By population: what its receptors are counted from."""
+    device: NDArray[np.bool_]
+    """By population: whether it is of generators."""
 
     def receptors(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
         """Return receptors as Connect takes them."""
@@ -79,7 +83,8 @@ class NodeNames:
         models = [base_model(one["model"]) for one in first]
         ask = np.array(["record_from" in one for one in first], np.bool_)
         more = np.array([model in _COUNTED_FROM_1 for model in models], np.int64)
-        return cls(tuple(network.nodes), owner, rank, ask, more)
+        device = np.array([one["element_type"] == "stimulator" for one in first], np.bool_)
+        return cls(tuple(network.nodes), owner, rank, ask, more, device)
 
 
 class NestSynapses:
@@ -93,6 +98,8 @@ class NestSynapses:
     columns : mapping
         By NEST's name, in rows: one array each, or one value where all are the same.
     rows : Connectivity
+    places : tuple
+        Thread and port, in rows; empty where the source is a neuron.
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class NestSynapses:
         receptor: int,
         columns: Mapping[str, NDArray[Any]],
         rows: Connectivity,
+        places: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> None:
         self.name = name
         self.pre, self.post = ends
@@ -110,6 +118,7 @@ class NestSynapses:
         self.receptor = receptor
         self.columns = dict(columns)
         self.rows = rows
+        self.places = places
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -207,13 +216,16 @@ class NestSynapses:
         own = {n: v for n, v in given.items() if n in self.columns and not _same(v, self.columns[n])}
         if not own:
             return
+        differ = np.zeros(self.rows.n_synapses, np.bool_)
+        for name, array in own.items():
+            differ |= _differ(array, self.columns[name])
         pre, post = network.nodes[self.pre], network.nodes[self.post]
         connections = kernel().GetConnections(pre, post, self.model)
         names = NodeNames.of(network)
         places = self._places(connections, names)
         for start in range(0, len(connections), _BLOCK):
             part = places[start : start + _BLOCK]
-            mine = np.flatnonzero(part >= 0)
+            mine = np.flatnonzero((part >= 0) & differ[part])
             if mine.size:
                 chosen = connections[start : start + _BLOCK]
                 lists = {n: v[part[mine]].tolist() for n, v in own.items()}
@@ -246,7 +258,7 @@ def live_synapses(network: NestNetwork) -> tuple[dict[str, NestSynapses], int]:
     found: dict[tuple[int, int, str, int], NestSynapses] = {}
     unnamed = 0
     for model in nest.synapse_models:
-        if not nest.GetDefaults(model)["num_connections"]:
+        if model == SYNAPSE or not nest.GetDefaults(model)["num_connections"]:
             continue
         connections = nest.GetConnections(synapse_model=model)
         shown = connections[:1].get()
@@ -276,6 +288,8 @@ def _projection(
     ends = names.names[key[0]], names.names[key[1]]
     name = f"{ends[0]}_to_{ends[1]}.{model}" + (f".{key[2]}" if key[2] else "")
     where = where[_row_order({n: columns[n][where] for n in _ENDS}, names)]
+    kept = where if names.device[key[0]] else where[:0]
+    places = columns["target_thread"][kept], columns["port"][kept]
     post, pre = (names.rank[columns[n][where]] for n in ("target", "source"))
     first = np.flatnonzero(np.diff(post, prepend=-1))
     rows = Connectivity(post[first], np.append(first, post.size), pre)
@@ -284,7 +298,7 @@ def _projection(
         for n, v in columns.items()
         if n not in _ENDS
     }
-    return NestSynapses(name, ends, model, key[2], values, rows)
+    return NestSynapses(name, ends, model, key[2], values, rows, places)
 
 
 def _groups(
@@ -353,11 +367,15 @@ def _compact(values: NDArray[Any]) -> NDArray[Any]:
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether values are the same to the last bit."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if a.dtype.kind != "f":
-        return bool(np.array_equal(a, b))
-    return bool(np.all((a == b) & (np.signbit(a) == np.signbit(b)) | (np.isnan(a) & np.isnan(b))))
+    return a.shape == b.shape and a.dtype == b.dtype and not np.any(_differ(a, b))
+
+
+def _differ(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where values are not the same to the last bit."""
+    differ: NDArray[np.bool_] = a != b
+    if a.dtype.kind == b.dtype.kind == "f":
+        differ = (differ | (np.signbit(a) != np.signbit(b))) & ~(np.isnan(a) & np.isnan(b))
+    return differ
 
 
 def _taken(model: str, shown: Mapping[str, Any]) -> frozenset[str]:
