@@ -114,6 +114,8 @@ def _leave_out(name: str) -> None:
         else:
             here = self._live(stored).state().dynamics
         kept = {n: np.array(here[n]) for n in dynamics if n.removesuffix(".sizes") == name}
+        if name == "_delayed_spikes" and kept:  # as long as it has to be, with nothing on its way
+            kept = {name: kept[name][:0], f"{name}.sizes": np.zeros_like(dynamics[f"{name}.sizes"])}
         original(self, stored, {**dynamics, **kept})
 
     AnnarchySimulator.set_dynamics = set_dynamics
