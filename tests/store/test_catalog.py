@@ -177,9 +177,9 @@ def test_what_is_said_of_one_old_checkpoint_is_true_of_its_file(made, tmp_path):
     store = CheckpointStore(path)
     with store["mended"] as found, store.at(time_ms=10.7) as at, store.at(step=107) as step:
         assert found.path == at.path == step.path == store.checkpoints[7].path
-    for ask in (lambda: store["tag 7"], lambda: store.at(time_ms=0.7)):
+    for ask in (lambda new: new["tag 7"], lambda new: new.at(time_ms=0.7)):
         with pytest.raises(ObjectNotFoundError):
-            ask()
+            ask(CheckpointStore(path))
     assert "mended" in store
     assert "tag 7" not in store
 
