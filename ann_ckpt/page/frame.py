@@ -41,6 +41,8 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 .ac-fig,.moving>*{min-width:0;max-width:100%}
 .controls label{max-width:100%;display:flex;flex-wrap:wrap;gap:.2rem .6rem;align-items:center}
 .ac .ac-fig{flex:1 1 320px}
+.moving>*{flex:1 1 320px}
+.moving>div{max-width:400px}
 .controls label select{width:min(100%,22rem)}
 .ac tbody th{min-width:7em;font-weight:500;color:var(--soft)}
 .ac .ac-note{opacity:1;color:var(--soft)}
@@ -61,7 +63,7 @@ footer p{border-top:1px solid var(--line);padding-top:1rem}
 nav,.skip,.js .controls{display:none}
 article[hidden]{display:block}
 body{font-size:11pt}
-figure,tr{break-inside:avoid}
+figure,tr,.together{break-inside:avoid}
 h2,h3{break-after:avoid}}
 """.strip()
 

@@ -456,7 +456,8 @@ def _changes(page: _Page, old: PathLike, before: Checkpoint | None) -> str:
             drawn = page.draw(path, partial(_both, change))
             if change.added.size or change.removed.size:
                 drawn += page.draw(path, change.turnover)
-            parts.append(f'<h3>{escaped(path, 120)}</h3><div class="ac-figs">{drawn}</div>')
+            head = f"<h3>{escaped(path, 120)}</h3>"
+            parts.append(f'<div class="together">{head}<div class="ac-figs">{drawn}</div></div>')
     return "".join(parts)
 
 

@@ -43,9 +43,16 @@ def test_neurons_are_binned_in_a_file_where_they_are_thousands(run: Run, tmp_pat
     assert "synapses of a pair" in (tmp_path / "a.svg").read_text()
 
 
-def test_what_can_be_drawn_is_said_where_there_is_nothing(run: Run, demo_file: Path) -> None:
+def test_few_fields_are_drawn_with_characters(run: Run, demo_file: Path) -> None:
+    assert "(4 of " in run("plot", demo_file, "projections/forward/w").out
+
+
+def test_what_can_be_drawn_is_said_where_there_is_nothing(
+    run: Run, demo_file: Path, store_folder: Path
+) -> None:
     said = run("plot", demo_file, "nothing").err
     assert all(form in said for form in ("populations/NAME", "projections/NAME", "recordings/NAME"))
+    assert "recordings" not in run("watch", store_folder, "nothing", "--once").err
 
 
 def test_of_a_store_its_history_too(run: Run, store_folder: Path) -> None:

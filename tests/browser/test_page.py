@@ -85,12 +85,25 @@ def outside(page: Page) -> list[str]:
     return found
 
 
+def broken_labels(page: Page) -> list[str]:
+    """Words before a line that do not fit on one line."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("tbody th")].filter(label => {
+          const range = document.createRange();
+          range.selectNodeContents(label);
+          return !label.textContent.includes(" ") && range.getClientRects().length > 1;
+        }).map(label => label.textContent)"""
+    )
+    return found
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_page_is_readable(browser: Browser, axe: str, written: Path, width: int, scheme: Any) -> None:
     size = {"width": width, "height": 900}
     with opened(browser, written, viewport=size, color_scheme=scheme) as page:
         assert outside(page) == []
+        assert broken_labels(page) == []
         page.evaluate(axe)
         found = page.evaluate("() => axe.run()")
         serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
@@ -196,6 +209,10 @@ def test_a_notebook_shows_what_cells_end_in(browser: Browser, written: Path, tmp
     page.goto((tmp_path / "look.html").as_uri(), wait_until="domcontentloaded")
     assert page.locator(".ac").count() == len(cells)
     assert page.locator(".ac svg").count() >= 8
+    # Whatever the style of the notebook says of tables.
+    aligned = "cells => [...new Set(cells.map(cell => getComputedStyle(cell).textAlign))]"
+    assert page.locator(".ac td:not(.n), .ac th:not(.n)").evaluate_all(aligned) == ["left"]
+    assert page.locator(".ac .n").evaluate_all(aligned) == ["right"]
     assert outside(page) == []
     assert page.screenshot(path=tmp_path / "look.png", full_page=True).startswith(b"\x89PNG")
     context.close()

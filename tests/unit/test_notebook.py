@@ -114,6 +114,8 @@ def test_everything_of_a_network_is_shown(store: Path) -> None:
         assert projection.tags.count("svg") == 2
         assert "Oja" in projection.text
         assert "dw/dt" in projection.text
+        assert "1 step" in projection.text
+        assert "1 steps" not in projection.text
 
 
 def test_a_store_lists_its_checkpoints_and_reads_no_values(store: Path) -> None:

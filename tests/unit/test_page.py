@@ -35,6 +35,7 @@ def checked(html: str) -> Page:
     body = html.partition("<body")[2].partition("</body>")[0]
     page = Page("<body" + body + "</body>")
     assert html.startswith("<!doctype html>")
+    assert "default-src 'none'; script-src 'sha256-" in html
     assert page.tags.count("script") == 1
     assert "\x1b" not in html
     for name, value in page.attributes:

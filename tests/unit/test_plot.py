@@ -126,7 +126,12 @@ def test_the_key_of_bars_hides_none(store: Path, name: str) -> None:
         ax = OF_ONE[name](ckpt, plt.figure(layout="constrained").add_subplot())
     ax.figure.canvas.draw()
     key = ax.get_legend().get_window_extent()
-    assert not [bar for bar in ax.patches if bar.get_height() and bar.get_window_extent().overlaps(key)]
+    assert max(bar.get_window_extent().y1 for bar in ax.patches) <= key.y0
+
+
+def test_bars_that_stand_for_things_have_their_names(store: Path) -> None:
+    labels = [label.get_text() for label in plot.sizes(store).get_xticklabels()]
+    assert labels == ["0", "20", "40"]
 
 
 def test_tags_stand_inside_of_a_history(tmp_path: Path) -> None:
