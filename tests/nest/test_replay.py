@@ -113,15 +113,16 @@ def test_every_model_that_may_be_exact_was_shown_to_be():
 
 
 @pytest.mark.usefixtures("kernel")
-def test_it_is_loaded_into_what_the_script_makes(tmp_path):
+@pytest.mark.parametrize("model", ["iaf_cond_exp", "izhikevich"])
+def test_it_is_loaded_into_what_the_script_makes(model, tmp_path):
     """In a new kernel and in one that was simulated; saved anew at once it is the same file."""
-    network = make("iaf_cond_exp", threads=2)
+    network = make(model, threads=2)
     network.keep(11.0)
     network.simulate(25.4)
     ann_ckpt.save(tmp_path / "net.h5", network=network)
     there = watched(network, 20.0)
     for before in (0.0, 7.3):
-        network = make("iaf_cond_exp", threads=2)
+        network = make(model, threads=2)
         network.simulate(before)
         report = ann_ckpt.load(tmp_path / "net.h5", network=network)
         assert [note.path for note in report.notes] == ["populations/spikes"], report

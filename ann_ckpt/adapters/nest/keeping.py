@@ -182,7 +182,8 @@ class Keeping:
     def connect(self) -> None:
         """Record all neurons that can be made to spike, once they are connected among themselves."""
         nest, network = kernel(), self._network
-        self._traced = min(max(0, self.steps - needed_steps(network)), _TRACED)
+        solvers = any(adaptive(nodes) for nodes in network.populations.values())
+        self._traced = min(max(0, self.steps - needed_steps(network)), _TRACED) if solvers else 0
         if self.recorder is not None:
             return
         populations = [nodes for nodes in network.populations.values() if forcing(nodes) is not None]
