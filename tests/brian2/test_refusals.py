@@ -147,6 +147,7 @@ def test_brian_restores_arrays_of_spikes_and_not_what_is_made_of_them(saved):
     assert (
         given._spike_time.tolist() == given.variables["spike_time"].get_value().tolist() == [1e-3, 2e-3, 3e-3]
     )
+    assert given._neuron_index.tolist() == given.variables["neuron_index"].get_value().tolist() == [0, 1, 2]
     spikes = brian2.SpikeMonitor(given)
     other.add(spikes)
     other.run(2 * ms)
@@ -267,6 +268,14 @@ def test_synapses_that_were_never_made_are_those_of_the_file(saved):
     assert np.array_equal(other["synapses"].N_incoming[:], one["synapses"].N_incoming[:])
     other.run(1 * ms)
     other["synapses"].w = "2*w"  # Brian lets nobody write to synapses that were never made
+
+
+def test_ranks_outside_of_a_part_are_refused():
+    simulator = simulator_for(NETWORKS["driven"](1))
+    first = simulator.read().state.projections["first"]
+    there = first.connectivity
+    other = replace(first, post_view=None, connectivity=replace(there, post_ranks=there.post_ranks - 5))
+    assert "outside of the subgroup" in simulator.refusal(other)
 
 
 def test_synapses_onto_synapses_are_counted_again(saved):
