@@ -395,7 +395,7 @@ def place(address: Address) -> tuple[ObjectStore, str]:
         import obstore  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            f"reading {address.scheme}:// needs the package obstore",
+            f"{address.scheme}:// needs the package obstore",
             details={"install": "pip install 'ann_ckpt[remote]'"},
             where=address.shown,
         ) from error

@@ -85,8 +85,8 @@ def push(source: PathLike, target: PathLike, *, progress: Progress | None = None
         Without obstore, which the extra ``remote`` brings.
     """
     began = time.perf_counter()
+    folder, infos, wanted = _chosen(source)  # before the server is asked for anything
     address, bucket = _target(target)
-    folder, infos, wanted = _chosen(source)
     there = _there(bucket, address, folder)
     _check_same(infos, bucket, there)
     missing = [info for info in wanted if info.name not in there]

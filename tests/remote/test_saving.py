@@ -409,6 +409,52 @@ def test_of_two_that_come_at_once_one_gets_it(place, at_request, other_process, 
     others[0].close()
 
 
+def test_a_number_that_is_free_again_is_not_taken_for_the_last_one(place, at_request, takes_over):
+    """A process is stopped between its look and its put, while two others come and go."""
+    with CheckpointStore(place, "a"):
+        pass
+
+    def come(_: int, name: str, make: Callable[[], object]) -> object:
+        if name == "put":
+            at_request(None)
+            for _ in range(2):
+                takes_over().close()
+        return make()
+
+    folder = bucket_folder.BucketFolder.of(address_of(place), writable=True)
+    folder.check_writable()  # so that the first put is that of the lease
+    at_request(come)
+    with CheckpointStore(place, "a") as store:
+        store.save(small(0))
+
+
+def test_no_two_saves_give_an_object_the_same_name(place, asked):
+    with CheckpointStore(place, "a") as store:
+        asked()
+        for step in (0, 1, 0):
+            store.save(small(step))
+        put = [one for one in asked() if one.startswith("PUT") and "/objects/" in one]
+    assert len(put) == len(set(put)) == 4
+
+
+def test_a_checkpoint_that_was_not_answered_for_cannot_come_later(place, at_request, client):
+    def fail(_: int, name: str, make: Callable[[], object]) -> object:
+        if name == "put" and "00000001.000000000001" in keys(client, place, "writers/"):
+            raise GenericError("the network is down")
+        return make()
+
+    with CheckpointStore(place, "a") as store:
+        at_request(fail)
+        with pytest.raises(NotWritableError, match="the network is down"):
+            store.save(small(1))
+        at_request(None)
+        store.save(small(2))
+        assert [info.time_step for info in store.checkpoints] == [2]
+        key = f"{place.removeprefix('s3://bucket/')}/checkpoints/000000000001.h5"
+        assert client.head_object(Bucket="bucket", Key=key)["ContentLength"] == 0
+        assert keys(client, place, "writers/") == {"00000001"}
+
+
 def test_a_signal_saves_and_a_forked_child_leaves_the_lease_alone(place):
     net = DemoNetwork(seed=3, side=4)
     with CheckpointStore(place, "a") as store, store.on_signal(signal.SIGUSR1, network=net, exit_status=None):
