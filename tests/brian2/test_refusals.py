@@ -278,6 +278,17 @@ def test_ranks_outside_of_a_part_are_refused():
     assert "outside of the subgroup" in simulator.refusal(other)
 
 
+def test_queues_of_nobody_and_more_synapses_than_brian_numbers_are_refused(monkeypatch):
+    simulator = simulator_for(plastic(1))
+    synapses = simulator.read().state.projections["synapses"]
+    queue = {"other.queue": np.zeros(0, np.int32), "other.queue.sizes": np.zeros(3, np.int32)}
+    other = replace(synapses, dynamics={**synapses.dynamics, **queue})
+    assert simulator.refuse_dynamics(other) == "the network has no other.queue"
+    assert simulator.refusal(synapses) is None
+    monkeypatch.setattr("ann_ckpt.adapters.brian2.projection._MOST", 3)
+    assert "Brian2 numbers them up to 3" in simulator.refusal(synapses)
+
+
 def test_synapses_onto_synapses_are_counted_again(saved):
     one, other = NETWORKS["coupled"](1), NETWORKS["coupled"](2)
     ann_ckpt.load(saved(one), network=other)
