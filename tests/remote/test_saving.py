@@ -535,11 +535,11 @@ store.save(small(1))
 """
 
 
-def test_a_killed_process_leaves_the_store_to_the_next_one_at_once(place, client):
+def test_a_killed_process_leaves_the_store_to_the_next_one_at_once(place, client, tmp_path):
     died = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT).format(place=place)],
         check=False,
-        env={**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=120,
