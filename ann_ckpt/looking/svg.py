@@ -9,6 +9,7 @@ import base64
 import itertools
 import math
 import struct
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -109,9 +110,9 @@ def ticks(low: float, high: float, count: int = 4, *, whole: bool = False) -> li
     if not (math.isfinite(span) and span > 0):
         return [low] if math.isfinite(low) else []
     rough = span / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    if not power:
+    if rough < sys.float_info.min:
         return [low, high]
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     if whole:
         step = max(1.0, float(math.ceil(step)))

@@ -87,7 +87,8 @@ def _shaded(values: Floats, width: int, shades: str, low: float, high: float) ->
     picked = filled[np.ix_(y.astype(int), x.astype(int))]
     known = there[np.ix_(y.astype(int), x.astype(int))]
     with np.errstate(invalid="ignore"):
-        scaled = np.clip((picked - low) / ((high - low) or 1.0), 0, 1)
+        # Halves do not overflow.
+        scaled = np.clip((picked / 2 - low / 2) / ((high / 2 - low / 2) or 1.0), 0, 1)
     places = np.where(known, 1 + np.nan_to_num(scaled) * (len(shades) - 2), 0).round().astype(int)
     return ["".join(shades[place] for place in line).rstrip() for line in places]
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -379,6 +379,8 @@ def test_everything_is_inside_the_drawing(picture: Picture) -> None:
         assert 0 <= float(element.attrib["y"]) <= 260
 
 
+@example(np.array([[np.finfo(float).max]]), True)
+@example(np.array([[5e-324]]), False)
 @given(arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=5), elements=FLOATS), st.booleans())
 def test_a_grid_of_any_values_is_drawn(array: np.ndarray, diverging: bool) -> None:
     picture = Grid(
