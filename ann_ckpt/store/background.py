@@ -45,8 +45,17 @@ class InBackground:
     """Bytes of memory that may be taken on top."""
 
     @classmethod
-    def asked_for(cls, background: object, at_most: int | None) -> InBackground | None:
+    def asked_for(
+        cls, background: object, at_most: int | None, *, name: str = "background"
+    ) -> InBackground | None:
         """Return what ``background=`` and ``at_most=`` mean; None if the caller is to wait.
+
+        Parameters
+        ----------
+        background, at_most
+            As given.
+        name : str
+            What the caller calls the former.
 
         Raises
         ------
@@ -55,8 +64,8 @@ class InBackground:
         """
         if background not in (False, True, "fork", "copy"):
             raise OptionError(
-                f"background={printable(background)!r} is unknown",
-                details={"known": "True, 'fork', 'copy', False"},
+                f"{name}={printable(background)!r} is unknown",
+                details={"known": "'fork', 'copy'" if name == "way" else "True, 'fork', 'copy', False"},
             )
         if at_most is not None and not (isinstance(at_most, int) and at_most >= 0):
             raise OptionError(

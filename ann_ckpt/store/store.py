@@ -315,7 +315,7 @@ class CheckpointStore(Autosaving):
             If a fork is insisted on and is not safe; the message says why.
         """
         selection = Selection(populations, projections, attributes, rows)
-        later = InBackground.asked_for(way or True, at_most)
+        later = InBackground.asked_for(way or True, at_most, name="way")
         return self._save(network, tag, metadata, selection, net_id, barrier, monitors, later, progress)
 
     def _save(

@@ -27,6 +27,7 @@ from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.store import batch, forked, memory
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.forked import Child, ChildDiedError
 from ann_ckpt.store.lock import FileLock
 from tests.store.runs import state
@@ -336,10 +337,21 @@ def test_memory_is_what_the_tightest_group_leaves(tmp_path, monkeypatch):
     assert memory.available() > 1000
 
 
+def test_what_is_unknown_is_called_as_the_caller_called_it(store):
+    with pytest.raises(OptionError, match=r"^way='spoon' is unknown"):
+        store.save_in_background(state(1), way="spoon")
+    with pytest.raises(OptionError, match=r"^background='spoon' is unknown"):
+        store.save(state(1), background="spoon")
+    assert len(store) == 0
+
+
 # --- Whoever dies -------------------------------------------------------------------
 
 
-def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck):
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, stuck, monkeypatch, marked):
+    if not marked:  # the disk does not take the mark, either
+        monkeypatch.setattr(StoreFolder, "mark_unswept", lambda _: None)
     store.save(state(0))
     pending = store.save_in_background(state(1))
     os.kill(child_of(pending), signal.SIGTERM)  # of no effect
