@@ -12,7 +12,7 @@ import ann_ckpt
 import ann_ckpt.nest
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
-from tests.nest.networks import moved, relative, reset
+from tests.nest.networks import cond_exp, moved, relative, reset
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -123,6 +123,71 @@ def test_values_that_nest_refuses_change_nothing(tmp_path):
     with pytest.raises(MismatchError, match="neuron 7"):
         ann_ckpt.load(tmp_path / "net.h5", network=network)
     assert network.populations["cells"].get(["V_th", "V_reset", "V_m"]) == before
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_recorder_of_the_user_keeps_what_its_model_was_told(tmp_path, used):
+    """Copies of a recorder's model are one with it: nothing may be tried on them."""
+    network = cond_exp()
+    nest.SetDefaults("spike_recorder", {"time_in_steps": used})
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    ann_ckpt.load(tmp_path / "net.h5", network=network)
+    state = simulator_for(network).read().state.in_memory()
+    meter = state.populations["meter"]
+    later = replace(meter, parameters={**meter.parameters, "stop": np.array([50.0])})
+    ann_ckpt.write(replace(state, populations={**state.populations, "meter": later}), tmp_path / "later.h5")
+    ann_ckpt.load(tmp_path / "later.h5", network=network)
+    assert network.devices["meter"].stop == 50.0
+    assert nest.GetDefaults("spike_recorder")["time_in_steps"] is used
+    made = nest.Create("spike_recorder")
+    assert made.time_in_steps is used
+
+
+def test_a_recorder_can_be_made_after_a_run_that_was_saved(tmp_path):
+    network = cond_exp()
+    network.simulate(1.0)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    network.simulate(1.0)
+    for model in ("spike_recorder", "multimeter"):
+        assert nest.Create(model).n_events == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("stop", 0.05, "stop is no multiple of the step"),
+        ("stop", 1.0, "stop >= start required"),
+        ("interval", 0.0, "interval is below the step"),
+        ("interval", 0.15, "interval is no multiple of the step"),
+        ("interval", 2.0, "sets no other interval once something is recorded"),
+        ("offset", 1.0, "sets no other offset once something is recorded"),
+        ("offset", -1.0, "offset has a time before 0"),
+    ],
+)
+def test_what_nest_refuses_of_a_recorder_changes_nothing(tmp_path, name, value, words):
+    network = cond_exp()
+    state = simulator_for(network).read().state.in_memory()
+    meter = state.populations["meter"]
+    wrong = replace(meter, parameters={**meter.parameters, "start": np.array([2.0]), name: np.array([value])})
+    ann_ckpt.write(replace(state, populations={**state.populations, "meter": wrong}), tmp_path / "net.h5")
+    before = network.devices["meter"].get()
+    with pytest.raises(MismatchError, match=words):
+        ann_ckpt.load(tmp_path / "net.h5", network=network)
+    after = network.devices["meter"].get()
+    assert {n: after[n] for n in after if n != "events"} == {n: before[n] for n in before if n != "events"}
+
+
+def test_a_recorder_that_records_nothing_yet_takes_another_interval(tmp_path):
+    network = cond_exp()
+    free = nest.Create("multimeter")
+    network = ann_ckpt.nest.network(dict(network.populations), devices={"free": free})
+    state = simulator_for(network).read().state.in_memory()
+    stored = state.populations["free"]
+    other = {"interval": np.array([2.0]), "offset": np.array([0.5]), "start": np.array([3.0])}
+    other = replace(stored, parameters={**stored.parameters, **other})
+    ann_ckpt.write(replace(state, populations={**state.populations, "free": other}), tmp_path / "net.h5")
+    ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert (free.interval, free.offset, free.start) == (2.0, 0.5, 3.0)
 
 
 def test_reading_changes_nothing(tmp_path):

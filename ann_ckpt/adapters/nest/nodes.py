@@ -40,6 +40,11 @@ _LISTS = {
 _STATE = {"V_m", "U_m", "Ca", "refractory_input"}
 """What changes in a run, besides what can be recorded."""
 _WINDOW = ("origin", "start", "stop")
+_WINDOWED = "dc_generator"
+"""On which a window is tried for a recorder. Copies of a recorder's model share what it tells its backend: a
+default that is set on one of them is forgotten, or set, for all.
+"""
+_SAMPLING = ("interval", "offset")
 _EVENTS = (
     ("spike_times", "spike_weights", "spike_multiplicities"),
     ("amplitude_times", "amplitude_values"),
@@ -78,6 +83,8 @@ def _trial(base: str) -> str:
 
 def _settable(base: str, names: Mapping[str, Any]) -> frozenset[str]:
     if base not in _SETTABLE:
+        if "record_to" in names:
+            return frozenset(names.keys() & {*_WINDOW, *_SAMPLING})
         nest, trial = kernel(), _trial(base)
         defaults = nest.GetDefaults(trial)
         taken = set(_LISTS & names.keys())
@@ -111,6 +118,7 @@ class NestNodes:
         self.model = str(self._status["model"][0])
         self.base = base_model(self.model)
         self.is_device = self._status["element_type"][0] in ("stimulator", "recorder")
+        self.records = "record_to" in self._status
         self.recordables = frozenset(self._status.get("recordables", ((),))[0])
         self._content = self._sorted()
 
@@ -207,12 +215,14 @@ class NestNodes:
             np.asarray(values[POSITION]), self._content.columns[POSITION]
         ):
             return "neurons stand elsewhere in space, and NEST places them only when it makes them"
-        nest, trial = kernel(), _trial(self.base)
+        nest = kernel()
         given = {name: np.asarray(v) for name, v in values.items() if name != POSITION}
-        for name in _WINDOW:
-            if name in given and (fault := _unlike_steps(given[name], float(nest.resolution))):
-                return f"{name} {fault}"
         different = self._different(given)
+        if (fault := self._refuse_times(given, different)) is not None:
+            return fault
+        if self.records:
+            different = [name for name in different if name in _WINDOW]
+        trial = _trial(_WINDOWED if self.records else self.base)
         if not different:
             return None
         seen: set[bytes] = set()
@@ -227,14 +237,28 @@ class NestNodes:
                 return f"NEST refuses the values of neuron {rank}: {printable(_said(error), 160)}"
         return None
 
+    def _refuse_times(self, given: Mapping[str, NDArray[Any]], different: list[str]) -> str | None:
+        """Say why times of a device cannot be, or those of a recorder cannot be changed."""
+        step = float(kernel().resolution)
+        sampling = [name for name in _SAMPLING if self.records and name in given]
+        for name in (*_WINDOW, *sampling):
+            if name in given and (fault := _unlike_steps(given[name], step)):
+                return f"{name} {fault}"
+        if changed := [name for name in sampling if name in different]:
+            if not np.all(given.get("interval", step) >= step):
+                return f"interval is below the step of {step} ms"
+            if len(kernel().GetConnections(source=self.nodes)):
+                return f"NEST sets no other {changed[0]} once something is recorded"
+        return None
+
     def _different(self, values: Mapping[str, NDArray[Any]]) -> list[str]:
         here = self._content.columns
         return [n for n, v in values.items() if v.tobytes() != np.ascontiguousarray(here[n]).tobytes()]
 
     def _set_with(self, given: Mapping[str, NDArray[Any]], different: list[str]) -> dict[str, NDArray[Any]]:
-        """All values if a parameter differs, for some models move others with it; else what differs."""
+        """What differs, but all values if it is a parameter of a neuron, for some models move others with it."""
         changing = self.recordables | _STATE
-        only = all(name in changing for name in different)
+        only = self.records or all(name in changing for name in different)
         return {name: v for name, v in given.items() if not only or name in different}
 
     def set(self, values: Mapping[str, Array]) -> None:
