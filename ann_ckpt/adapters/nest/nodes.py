@@ -256,7 +256,7 @@ class NestNodes:
         return [n for n, v in values.items() if v.tobytes() != np.ascontiguousarray(here[n]).tobytes()]
 
     def _set_with(self, given: Mapping[str, NDArray[Any]], different: list[str]) -> dict[str, NDArray[Any]]:
-        """What differs, but all values if it is a parameter of a neuron, for some models move others with it."""
+        """What differs; of neurons all values if a parameter does, for some models move others with it."""
         changing = self.recordables | _STATE
         only = self.records or all(name in changing for name in different)
         return {name: v for name, v in given.items() if not only or name in different}
