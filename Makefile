@@ -23,7 +23,7 @@ CORE     := tests/unit tests/golden
 # What compiles networks of ANNarchy, beside which everything else runs, and what needs Brian2.
 COMPILED := tests/live tests/models
 WITH_BRIAN := tests/brian2
-WITH_NEST  := tests/nest
+WITH_NEST  := tests/nest tests/pynn
 # NEST publishes wheels for Linux on x86_64, for some versions of Python.
 HAS_NEST   := $(and $(filter Linux,$(shell uname -s)),$(filter x86_64,$(shell uname -m)))
 PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
@@ -59,7 +59,7 @@ test-brian2: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## Brian2 2.
 	ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIAN)) python -m pytest $(WITH_BRIAN)
 	$(if $(PYTHON_NEWEST),ANN_CKPT_NEEDS_BRIAN2=1 $(call within,$(BRIANNEW)) python -m pytest $(WITH_BRIAN))
 
-test-nest: $(NEST)/.dev  ## NEST 3.10
+test-nest: $(NEST)/.dev  ## NEST 3.10, and PyNN on NEST, NEURON and Brian2
 	ANN_CKPT_NEEDS_NEST=1 $(call within,$(NEST)) python -m pytest $(WITH_NEST)
 
 brian2-all: $(BRIAN)/.dev $(if $(PYTHON_NEWEST),$(BRIANNEW)/.dev)  ## the same with every network compiled by cython, and GSL: half an hour the first time
@@ -196,8 +196,11 @@ $(BRIANNEW)/.dev: pyproject.toml Makefile | $(BRIANNEW)/bin/python
 	@touch $@
 
 $(NEST)/.dev: pyproject.toml Makefile | $(NEST)/bin/python
-	@echo "installing into $(NEST) with NEST, once"
-	@$(call within,$(NEST)) $(PIP) install --editable '.[test,nest]'
+	@echo "installing into $(NEST) with NEST, PyNN, NEURON and Brian2, once"
+	@$(call within,$(NEST)) $(PIP) install --editable '.[test,nest,pynn,brian2]' 'numpy<2.3' setuptools neuron \
+		'brian2==2.9.*; python_version < "3.12"'
+	@cd "$$($(call within,$(NEST)) python -c 'import importlib.util; print(*importlib.util.find_spec("pyNN").submodule_search_locations)')/neuron/nmodl" \
+		&& { $(call within,$(NEST)) nrnivmodl >"$(CURDIR)/$(NEST)/nrnivmodl" 2>&1 || { cat "$(CURDIR)/$(NEST)/nrnivmodl"; exit 1; }; }
 	@touch $@
 
 # 4.8 builds from source against the numpy it will run with, so its own build tools

@@ -19,6 +19,7 @@ MODULES = [
     "ann_ckpt.reports",
     "ann_ckpt.annarchy",
     "ann_ckpt.nest",
+    "ann_ckpt.pynn",
     "ann_ckpt.params",
     "ann_ckpt.plot",
     "ann_ckpt.simulators",

@@ -45,8 +45,8 @@ def test_each_test_is_in_exactly_one_part_of_an_environment() -> None:
     for environment, counts in found.items():
         assert set(counts.values()) == {1}, environment
     everything = set((ROOT / "tests").rglob("test_*.py"))
-    # NEST cannot be installed on every machine; its tests need nothing else.
-    nest = {path for path in everything if path.parent == ROOT / "tests" / "nest"}
+    # NEST cannot be installed on every machine; its tests, and those of PyNN, need nothing else.
+    nest = {path for path in everything if path.parent.name in ("nest", "pynn")}
     assert found.get(".venv-nest", dict.fromkeys(nest)).keys() == nest
     assert found[".venv"].keys() | found[".venv-brian2"].keys() == everything - nest
     assert not found[".venv"].keys() & (found[".venv-brian2"].keys() | nest)

@@ -14,7 +14,7 @@ from itertools import chain
 
 import numpy as np
 
-from ann_ckpt.adapters import annarchy, brian2, nest
+from ann_ckpt.adapters import annarchy, brian2, nest, pynn
 from ann_ckpt.adapters.protocol import Clock, HasClock, Simulator
 from ann_ckpt.errors import CheckpointError, OptionError, SimulatorError, printable
 from ann_ckpt.model import NetworkState
@@ -258,6 +258,7 @@ SIMULATORS = Simulators(GROUP)
 SIMULATORS.register("ANNarchy", annarchy.adapt, prepare=annarchy.prepare)
 SIMULATORS.register("Brian2", brian2.adapt, prepare=brian2.prepare)
 SIMULATORS.register("NEST", nest.adapt, build=nest.build)
+SIMULATORS.register("PyNN", pynn.adapt, build=pynn.built)
 
 
 def simulator_for(network: object | None = None, net_id: int = 0) -> Simulator:
