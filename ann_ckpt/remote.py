@@ -34,7 +34,7 @@ from ann_ckpt.threads import Threads
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-__all__ = ["Listed", "RemoteBytes", "explained", "is_there", "listed", "open_objects", "place"]
+__all__ = ["Listed", "RemoteBytes", "explained", "is_there", "listed", "open_objects", "place", "size_of"]
 
 _PAGE = 32 << 10
 """Bytes that are kept or forgotten together."""
@@ -360,7 +360,12 @@ def _no_listing(folder: Address, error: NotReadableError) -> NotReadableError:
 
 
 def is_there(address: Address) -> bool:
-    """Whether there is an object at an address.
+    """Whether there is an object at an address; raises as :func:`size_of`."""
+    return size_of(address) is not None
+
+
+def size_of(address: Address) -> int | None:
+    """Return the bytes of an object; None if there is none.
 
     Raises
     ------
@@ -372,10 +377,9 @@ def is_there(address: Address) -> bool:
 
     try:
         with explained(address, opened=False):
-            obstore.head(store, key)
+            return obstore.head(store, key)["size"]
     except FileMissingError:
-        return False
-    return True
+        return None
 
 
 def place(address: Address) -> tuple[ObjectStore, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "put_new",
     "remove",
     "stored_below",
+    "stored_from",
 ]
 
 _AT_ONCE = 8
@@ -75,20 +77,26 @@ def stored_below(folder: Address) -> list[Stored]:
     NotReadableError
         If the server does not list them.
     """
+    return list(stored_from(folder))
+
+
+def stored_from(folder: Address, first: str = "") -> Iterator[Stored]:
+    """Yield the objects below a folder in the order of their names; raises as :func:`stored_below`.
+
+    Parameters
+    ----------
+    first : str
+        What comes before this name is left out.
+    """
     store, key = place(folder)
     import obstore
 
     prefix = f"{key}/"
-    found = []
-    try:
-        with explained(folder, opened=True):
-            for some in obstore.list(store, prefix=prefix, chunk_size=1000):
-                found += [
-                    Stored(m["path"][len(prefix) :], m["size"], m["last_modified"], m["e_tag"]) for m in some
-                ]
-    except FileMissingError:
-        return []
-    return found
+    options = {"offset": prefix + first} if first else {}
+    with suppress(FileMissingError), explained(folder, opened=True):
+        for some in obstore.list(store, prefix=prefix, chunk_size=1000, **options):
+            for m in some:
+                yield Stored(m["path"][len(prefix) :], m["size"], m["last_modified"], m["e_tag"])
 
 
 def fetch(address: Address) -> bytes:

@@ -10,15 +10,15 @@ from typing import Self
 import numpy as np
 
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.errors import CheckpointError
+from ann_ckpt.errors import CheckpointError, FileMissingError, LockedError
 from ann_ckpt.format.chunking import Compression
 from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.model import Array, NetworkState
 from ann_ckpt.model.parts import ChainedArray, share
-from ann_ckpt.store.catalog import open_inside
-from ann_ckpt.store.folder import Slot, StoreFolder
-from ann_ckpt.store.ranks import RankFolder, Shard, shards_of
+from ann_ckpt.store.bucket_ranks import BucketRank
+from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.ranks import RankFolder, Shard
 from ann_ckpt.store.writer import SeriesWriter, Snapshot
 
 __all__ = ["Assembly", "own_share"]
@@ -54,21 +54,23 @@ class Assembly:
 
     Parameters
     ----------
-    folder : RankFolder
+    folder : RankFolder or BucketRank
         As a process has it that has joined the start.
     compression : Compression
         For large arrays that no shard has in objects.
     """
 
-    def __init__(self, folder: RankFolder, compression: Compression) -> None:
+    def __init__(self, folder: RankFolder | BucketRank, compression: Compression) -> None:
         self.folder = folder
         self.has_committed = False
         """Whether this process made a checkpoint of shards; set back by who has applied the retention."""
-        self._whole = StoreFolder(folder.path)
-        self._writer = SeriesWriter(folder.whole, compression)
+        self._whole = folder.whole
+        self._writer = SeriesWriter(self._whole, compression)
 
     @classmethod
-    def joined(cls, folder: RankFolder, compression: Compression, *, died: bool, wait: float) -> Self:
+    def joined(
+        cls, folder: RankFolder | BucketRank, compression: Compression, *, died: bool, wait: float
+    ) -> Self:
         """Join the present start of the processes, or begin the next one; see :meth:`RankFolder.join`."""
         joined, new = folder.join(died=died, wait=wait)
         made = cls(joined, compression)
@@ -108,33 +110,31 @@ class Assembly:
             return
         with self.folder.committing(wait):
             self.folder.check_start()
-            committed = False
-            for slot, shards in sorted(self._ready().items(), key=lambda item: (item[0].round, item[0].step)):
+            committed = None
+            for slot, shards in self._ready().items():
                 try:
                     self._commit(slot, shards)
-                    committed = self.has_committed = True
-                except CheckpointError:
+                    committed = slot
+                    self.has_committed = True
+                except LockedError:
+                    raise
+                except CheckpointError as error:
+                    # In a bucket, another process may have done the same, and removed the shards.
+                    if isinstance(error, FileMissingError) and self._whole.has(slot):
+                        continue
                     if slot.name == own:
                         raise
                     _LOG.exception("the shards of checkpoint %s make up no network", slot.name)
-            if committed:
-                self.folder.discard_shards(before=self._whole.slots()[-1])
+            if committed is not None:
+                self.folder.discard_shards(before=committed)
 
     def _ready(self) -> dict[Slot, list[Shard]]:
         """Shards by checkpoint, where all are there and the checkpoint is not."""
-        found: dict[Slot, list[Shard]] = {}
-        for shard in shards_of(self.folder):
-            if (shard.start, shard.ranks) == (self.folder.start, self.folder.ranks):
-                found.setdefault(shard.slot, []).append(shard)
-        there = set(self._whole.slots())
-        return {s: some for s, some in found.items() if len(some) == self.folder.ranks and s not in there}
+        return self.folder.ready(set(self._whole.slots()))
 
     def _commit(self, slot: Slot, shards: list[Shard]) -> None:
         with ExitStack() as files:
-            opened = [
-                files.enter_context(open_inside(self.folder.shards / shard.name))
-                for shard in sorted(shards, key=lambda shard: shard.rank)
-            ]
+            opened = self.folder.open_shards(shards, files)
             first = opened[0]
             state = NetworkState.joined([checkpoint.state(lazy=True) for checkpoint in opened])
             provenance = {**first.provenance, "ranks": len(opened)}

@@ -7,7 +7,7 @@ What is removed is removed in two steps, because somebody may have opened a chec
 checkpoint that goes leaves a note ``pruned/...`` of what it needed. Objects go when they themselves, and the
 youngest note of them, are older than a day by the server's clock. So those of a save that is under way stay,
 too: each save gives its objects names of their own, and takes others only from the newest checkpoint, which
-stays.
+stays. What a shard needs that may still become part of a checkpoint is as young, or is asked of it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ann_ckpt.durable import explained
 from ann_ckpt.errors import FileMissingError, NotWritableError, OptionError
 from ann_ckpt.format import layout
 from ann_ckpt.paths import Address, local_path
 from ann_ckpt.store.bucket import Bucket
+from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import SUFFIX, Slot, StoreFolder, settings_text
 from ann_ckpt.store.lease import Lease
+from ann_ckpt.store.ranks import Shard
 from ann_ckpt.uploads import check_server, each, fetch, put, put_new, remove, stored_below
 
 __all__ = ["GRACE", "BucketFolder"]
@@ -39,6 +41,7 @@ __all__ = ["GRACE", "BucketFolder"]
 GRACE = timedelta(hours=24)
 """Objects that are younger, or that a checkpoint needed until then, are not removed."""
 _PRUNED = "pruned"
+_SHARDS = "shards"
 _OPEN: weakref.WeakValueDictionary[str, BucketFolder] = weakref.WeakValueDictionary()
 """By address: a process that opens a store twice has one lease, and one folder for what it sends."""
 
@@ -54,6 +57,8 @@ class BucketFolder(StoreFolder):
     lease: Lease
     notes: dict[str, frozenset[str]]
     """What is known of notes of removed checkpoints, by their names: which objects they needed."""
+    left: set[str]
+    """What processes that saved together have left in ``shards``, as was seen last; goes with the objects."""
 
     @staticmethod
     def of(address: Address, *, writable: bool) -> BucketFolder:
@@ -80,12 +85,19 @@ class BucketFolder(StoreFolder):
                 where=address.shown,
             )
         if not writable:
-            return BucketFolder(Path(), Bucket(address), Lease(address), {})
-        found = _OPEN.get(str(address))
-        if found is None or found.lease.process != os.getpid():
+            return BucketFolder(Path(), Bucket(address), Lease(address), {}, set())
+        return BucketFolder.opened(
+            str(address), lambda path: BucketFolder(path, Bucket(address), Lease(address), {}, set())
+        )
+
+    @classmethod
+    def opened(cls, name: str, make: Callable[[Path], Self]) -> Self:
+        """Return what this process has open under a name; else make it, with a folder for what it sends."""
+        found = _OPEN.get(name)
+        if not isinstance(found, cls) or found.lease.process != os.getpid():
             with explained(Path(os.environ.get("TMPDIR", "/tmp"))):  # noqa: S108  (for the message only)
                 path = Path(tempfile.mkdtemp(prefix="ann_ckpt-"))
-            found = _OPEN[str(address)] = BucketFolder(path, Bucket(address), Lease(address), {})
+            _OPEN[name] = found = make(path)
             weakref.finalize(found, _clear, path, os.getpid())
         return found
 
@@ -190,10 +202,14 @@ class BucketFolder(StoreFolder):
                         "sending took so long that somebody may have removed what was sent first",
                         where=self.bucket.path,
                     )
-                self.lease.commit(slot.name, self.checkpoint_path(slot))
+                self.send_checkpoint(slot)
         finally:
             for folder in (self.objects, self.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def send_checkpoint(self, slot: Slot) -> None:
+        """Send the file of a checkpoint, all objects of which are there; raises as :meth:`publish`."""
+        self.lease.commit(slot.name, self.checkpoint_path(slot))
 
     def _send(self, path: Path) -> None:
         put(self._object(path.stem), path)
@@ -221,12 +237,37 @@ class BucketFolder(StoreFolder):
         before = (datetime.now(UTC) if known is None else known.now) - GRACE
         kept = set(needed)
         notes = [note.key for note in stored_below(self.bucket.at(_PRUNED)) if note.modified > before]
-        kept.update(*each(self._noted, notes))
+        kept.update(*each(self._noted, notes), *self._needed_by_shards(before + GRACE / 2))
         return {
             name: size
             for name, (size, modified) in self._objects().items()
             if modified <= before and name not in kept
         }
+
+    def _needed_by_shards(self, before: datetime) -> list[set[str]]:
+        """Return what shards need that may become part of a checkpoint; note which ones cannot.
+
+        Nothing that is so young has to be asked for, unless one is older than ``before``: the objects of all
+        are younger than the oldest of them, or belong to the newest checkpoint.
+        """
+        self.left.clear()
+        found = stored_below(self.bucket.at(_SHARDS))
+        if not found:
+            return []
+        present = self.lease.present
+        alive = [one for one in found if _start_of(one.key) == present]
+        self.left.update({one.key for one in found} - {one.key for one in alive})
+        shards = [one for one in alive if one.key.endswith(".h5")]
+        if all(one.modified > before for one in shards):
+            return []
+        return each(self._needed_by_shard, [one.key for one in shards])
+
+    def _needed_by_shard(self, key: str) -> set[str]:
+        try:
+            with open_inside(str(self.bucket.at(f"{_SHARDS}/{key}"))) as shard:
+                return set(shard.objects)
+        except FileMissingError:  # its checkpoint is there by now, and a newer one
+            return set()
 
     def _noted(self, key: str) -> frozenset[str]:
         """What a note says that removed checkpoints needed."""
@@ -263,7 +304,17 @@ class BucketFolder(StoreFolder):
             before = self.lease.clock.now - GRACE
             notes = stored_below(self.bucket.at(_PRUNED))
             old = [self.bucket.at(f"{_PRUNED}/{one.key}") for one in notes if one.modified <= before]
-            remove([*map(self._object, names), *old])
+            left = [self.bucket.at(f"{_SHARDS}/{key}") for key in self.left]
+            remove([*map(self._object, names), *old, *left])
+            self.left.clear()
+
+
+def _start_of(key: str) -> int:
+    """Return the number of the lease in which something in ``shards`` was put; -1 for what is not ours."""
+    if key.startswith("ranks/"):
+        return int(number) if (number := key.split("/")[1]).isdecimal() else -1
+    shard = Shard.parse(key)
+    return -1 if shard is None else int(shard.start, 16)
 
 
 def _clear(path: Path, process: int) -> None:

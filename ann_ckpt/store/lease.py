@@ -10,6 +10,8 @@ the process looks whether there is a higher number, and only then it puts the ch
 its name. Whoever takes the next number looks after that what the ones before have announced, and puts an
 empty object in the place of each such checkpoint, if there is none. So if the process before was overtaken
 between its look and its put, either its checkpoint is there before the next one begins, or its put fails.
+
+Processes that save together have one lease, :mod:`ann_ckpt.store.bucket_ranks`; each claims its rank in it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,9 +34,9 @@ from ann_ckpt.durable import process_alive
 from ann_ckpt.errors import CheckpointError, FileMissingError, LockedError, NotWritableError, printable
 from ann_ckpt.paths import Address
 from ann_ckpt.store.job import Job
-from ann_ckpt.uploads import ServerClock, check_server, fetch, put, put_new, remove, stored_below
+from ann_ckpt.uploads import ServerClock, Stored, check_server, fetch, put, put_new, remove, stored_below
 
-__all__ = ["Lease"]
+__all__ = ["CLAIMS", "Lease", "Survey", "claimed", "myself", "open_claims", "said"]
 
 _LASTS = timedelta(seconds=120)
 """How long after it was put last; four times as long as until it is put again."""
@@ -42,8 +45,11 @@ _POLL = 1.0
 _NAME = re.compile(r"(\d{8})(?:\.(closed|\d[\d-]*))?", re.ASCII)
 _LOG = logging.getLogger("ann_ckpt")
 
+CLAIMS = "shards/ranks"
+"""Folder with what each of several processes claims: ``00000007/3/0001`` is rank 3 in the lease 7."""
 
-class _Survey(NamedTuple):
+
+class Survey(NamedTuple):
     """What is in the folder of leases."""
 
     numbers: dict[int, datetime]
@@ -110,36 +116,48 @@ class Lease:
         """
         deadline = time.monotonic() + wait
         while True:
-            survey = self._survey()
-            last = survey.last
-            if last == 0 or last in survey.closed or self._is_over(last, survey.numbers[last]):
-                if self._take(last + 1):
+            try:
+                if self._attempt():
                     return False
-            elif time.monotonic() >= deadline:
-                raise self._refusal(last)
-            else:
+            except LockedError:
+                if time.monotonic() >= deadline:
+                    raise
                 time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
 
-    def _take(self, number: int) -> bool:
-        """Try to be the holder of that number; then nobody before commits any more."""
-        myself = _myself()
-        text = json.dumps(myself).encode()
-        own = self._at(number)
-        if not put_new(own, text) and self._holder(number).get("token") != myself["token"]:
-            return False
+    def _attempt(self) -> bool:
+        """Try to take the lease; False if another process was faster. Raises if somebody has it."""
         survey = self._survey()
-        if survey.last != number:
+        last = survey.last
+        if not self._is_free(survey):
+            raise self._refusal(self._holder(last))
+        text = json.dumps(myself()).encode()
+        if not self._take(last + 1, text):
+            return False
+        self._hold(last + 1, {self._at(last + 1): text})
+        return True
+
+    def _take(self, number: int, text: bytes) -> bool:
+        """Try to be the holder of that number; then nobody before commits any more."""
+        return claimed(self._at(number), text) and self._fence(number)
+
+    def _fence(self, number: int) -> bool:
+        """See to it that nobody before a lease commits any more; False if that is not the last one."""
+        survey = self._survey()
+        if survey.last != number or number in survey.closed:
             return False
         for names in (names for holder, names in survey.announced.items() if holder < number):
             for name in names:
                 put_new(self._checkpoint(name), b"")
         old = [key for holder, keys in survey.keys.items() if holder < number for key in keys]
         remove([self._folder.at(f"{self._folder.key}/{key}") for key in old])
+        return True
+
+    def _hold(self, number: int, renewed: dict[Address, bytes]) -> None:
+        """Have a lease that was taken; put some objects again and again while it is held."""
         self._number, self._stop, self._unsettled = number, threading.Event(), set()
         threading.Thread(
-            target=self._renew, args=(self._stop, own, text), name="ann_ckpt-lease", daemon=True
+            target=self._renew, args=(self._stop, renewed), name="ann_ckpt-lease", daemon=True
         ).start()
-        return True
 
     def release(self) -> None:
         """Leave it to the next one; without effect if this process does not have it."""
@@ -159,16 +177,17 @@ class Lease:
         self._number = 0
 
     @staticmethod
-    def _renew(stop: threading.Event, own: Address, text: bytes) -> None:
+    def _renew(stop: threading.Event, renewed: dict[Address, bytes]) -> None:
         """Put the lease again and again; it always says the same, so no put of it can come too late."""
         while not stop.wait(_LASTS.total_seconds() / 4):
-            try:
-                put(own, text)
-            except CheckpointError as error:
-                _LOG.info("the lease %s was not renewed: %s", own.shown, error.fact)
+            for own, text in renewed.items():
+                try:
+                    put(own, text)
+                except CheckpointError as error:
+                    _LOG.info("the lease %s was not renewed: %s", own.shown, error.fact)
 
-    def _survey(self) -> _Survey:
-        found = _Survey({}, set(), {}, {})
+    def _survey(self) -> Survey:
+        found = Survey({}, set(), {}, {})
         for one in stored_below(self._folder):
             if (named := _NAME.fullmatch(one.key)) is None:
                 continue
@@ -182,14 +201,28 @@ class Lease:
                 found.announced.setdefault(number, []).append(what)
         return found
 
+    def _is_free(self, survey: Survey) -> bool:
+        """Whether the next one may be taken."""
+        last = survey.last
+        return last == 0 or last in survey.closed or self._is_over(last, survey.numbers[last])
+
     def _is_over(self, number: int, put_at: datetime) -> bool:
-        """Whether a lease that was not closed has run out, or its process is known to be gone."""
+        """Whether a lease that was not closed has run out, or its processes are known to be gone."""
+        holder, job = self._holder(number), Job.current()
+        if job is not None and job.replaces(Job.from_dict(holder.get("job"))):
+            return True
+        if not self._is_gone(holder, put_at):
+            return False
+        claims = open_claims(stored_below(self._claims(number))) if "ranks" in holder else {}
+        return all(
+            self._is_gone(said(self._claims(number, one.key)), one.modified) for one in claims.values()
+        )
+
+    def _is_gone(self, holder: dict[str, Any], put_at: datetime) -> bool:
+        """Whether a process has not said for long that it lives, or is known to live no more."""
         if self.clock is None:
             self.clock = check_server(self._store)
         if self.clock.now - put_at > _LASTS:
-            return True
-        holder, job = self._holder(number), Job.current()
-        if job is not None and job.replaces(Job.from_dict(holder.get("job"))):
             return True
         pid, machine = holder.get("pid"), _machine()
         return (
@@ -200,23 +233,28 @@ class Lease:
         )
 
     def _holder(self, number: int) -> dict[str, Any]:
-        try:
-            found = json.loads(fetch(self._at(number)))
-        except (FileMissingError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return said(self._at(number))
 
-    def _refusal(self, number: int) -> LockedError:
-        holder = self._holder(number)
+    def _refusal(self, holder: dict[str, Any]) -> LockedError:
         pid, host, since = (printable(holder.get(key, "unknown"), 80) for key in ("pid", "host", "since"))
         job = Job.from_dict(holder.get("job"))
         name = f"process {pid} on host {host}, since {since}{'' if job is None else f', {job.name}'}"
+        what = "another process saves to the store:"
+        if "ranks" in holder:
+            ranks, rank = (printable(holder.get(key), 20) for key in ("ranks", "rank"))
+            what = f"{ranks} processes save to the store together; rank {rank} is"
         seconds = int(_LASTS.total_seconds())
         return LockedError(
-            f"another process saves to the store: {name}",
+            f"{what} {name}",
             details={"hint": f"wait=SECONDS waits for it; if it is gone, its lease ends within {seconds} s"},
             where=self._store.shown,
         )
+
+    @property
+    def present(self) -> int:
+        """The number of the last lease, as it is in the bucket; 0 if that was closed."""
+        survey = self._survey()
+        return 0 if survey.last in survey.closed else survey.last
 
     # --- Committing ---------------------------------------------------------------
 
@@ -296,6 +334,9 @@ class Lease:
     def _at(self, number: int, what: str = "") -> Address:
         return self._folder.at(f"{self._folder.key}/{number:08d}{'.' * bool(what)}{what}")
 
+    def _claims(self, number: int, key: str = "") -> Address:
+        return self._store.at(f"{self._store.key}/{CLAIMS}/{number:08d}{'/' * bool(key)}{key}")
+
     def _checkpoint(self, name: str) -> Address:
         return self._store.at(f"{self._store.key}/checkpoints/{name}.h5")
 
@@ -306,7 +347,33 @@ def _retract(announced: Address) -> None:
         remove([announced])
 
 
-def _myself() -> dict[str, Any]:
+def open_claims(listed: Iterable[Stored]) -> dict[str, Stored]:
+    """Return the claims that were not closed, by rank; what is listed comes in the order of its names."""
+    found: dict[str, Stored] = {}
+    for one in listed:
+        rank, _, claim = one.key.partition("/")
+        if claim.endswith(".closed"):
+            found.pop(rank, None)
+        else:
+            found[rank] = one
+    return found
+
+
+def claimed(address: Address, text: bytes) -> bool:
+    """Put what no two processes say, if there is none of its name; return whether it is there."""
+    return put_new(address, text) or said(address) == json.loads(text)
+
+
+def said(address: Address) -> dict[str, Any]:
+    """Return a small JSON object; empty where there is none."""
+    try:
+        found = json.loads(fetch(address))
+    except (FileMissingError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def myself() -> dict[str, Any]:
     """Who has the lease, as JSON; no two are alike."""
     job = Job.current()
     return {

@@ -17,7 +17,7 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import attrgetter
@@ -25,6 +25,8 @@ from pathlib import Path
 
 from ann_ckpt.durable import atomic_write, explained, fsync_folder, process_alive
 from ann_ckpt.errors import FileMissingError, LockedError, OptionError, printable
+from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_folder, names_in, read_small
 from ann_ckpt.store.job import Job
@@ -63,6 +65,19 @@ class Shard:
         """Its file's name."""
         return f"{self.slot.name}.{self.start}.{self.rank}-of-{self.ranks}.h5"
 
+    def is_over(self, newest: Slot | None, start: str | None) -> bool:
+        """Whether nobody needs it any more, once there is a newest checkpoint.
+
+        Parameters
+        ----------
+        start : str or None
+            The only one whose shards may become a checkpoint, if no other one has processes alive. Those of
+            the newest checkpoint stay, for the next save to build upon.
+        """
+        if newest is not None and self.slot < newest:
+            return True
+        return start is not None and self.start != start and self.slot != newest
+
     @classmethod
     def parse(cls, name: str) -> Shard | None:
         """Return the shard whose file is called so, or None for anything else."""
@@ -97,7 +112,12 @@ def shards_of(folder: StoreFolder) -> Iterator[Shard]:
 
 
 def shards_in_use(folder: StoreFolder) -> list[Shard]:
-    """Return the shards that may become part of a checkpoint, or be built upon; none if no rank is alive."""
+    """Return the shards that may become part of a checkpoint, or be built upon; none if no rank is alive.
+
+    Those in a bucket are not asked for here: their objects are young.
+    """
+    if folder.distant:
+        return []
     alive = any(holder.alive is not False for holder in _holders(folder).values())
     return list(shards_of(folder)) if alive else []
 
@@ -324,10 +344,28 @@ class RankFolder(StoreFolder):
             Also those behind it that earlier starts left; none of their processes may be alive.
         """
         for shard in list(shards_of(self)):
-            old = before is not None and _order(shard.slot) < _order(before)
-            if old or (of_others and shard.start != self.start and shard.slot != before):
+            if shard.is_over(before, self.start if of_others else None):
                 with contextlib.suppress(OSError):
                     (self.shards / shard.name).unlink()
+
+    def ready(self, there: Collection[Slot]) -> dict[Slot, list[Shard]]:
+        """Shards by checkpoint, oldest first, where all are there and the checkpoint is not.
+
+        Parameters
+        ----------
+        there : collection of Slot
+            The checkpoints of the store.
+        """
+        found: dict[Slot, list[Shard]] = {}
+        for shard in shards_of(self):
+            if (shard.start, shard.ranks) == (self.start, self.ranks) and shard.slot not in there:
+                found.setdefault(shard.slot, []).append(shard)
+        whole = [slot for slot, some in found.items() if len(some) == self.ranks]
+        return {slot: sorted(found[slot], key=attrgetter("rank")) for slot in sorted(whole)}
+
+    def open_shards(self, shards: Iterable[Shard], files: ExitStack) -> list[Checkpoint]:
+        """Open shards until ``files`` ends."""
+        return [files.enter_context(open_inside(self.shards / shard.name)) for shard in shards]
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,10 +402,6 @@ def _lives(holder: Holder) -> bool:
 
 def _temporary(rank: int, number: int) -> int:
     return (rank + 1) * _NUMBERS + number
-
-
-def _order(slot: Slot) -> tuple[int, int]:
-    return slot.round, slot.step
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -30,6 +30,8 @@ from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
 from ann_ckpt.store.assembly import Assembly
 from ann_ckpt.store.autosave import Autosaving
 from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, executor_for
+from ann_ckpt.store.bucket_folder import BucketFolder
+from ann_ckpt.store.bucket_ranks import BucketRank
 from ann_ckpt.store.folder import StoreFolder, check_tag
 from ann_ckpt.store.forked import ForkedSave, refuse_fork
 from ann_ckpt.store.job import Job
@@ -116,9 +118,13 @@ class CheckpointStore(Autosaving):
             chunking.compression(compression)
         if together is not None and mode != "a":
             raise OptionError(f"rank= and ranks= are for mode='a', not {mode!r}")
-        if together is not None and self._folder.distant:
-            raise OptionError("rank= and ranks= are for stores in folders", where=self.path)
-        self._ranks = None if together is None else RankFolder(self._folder.path, *together)
+        self._ranks: RankFolder | BucketRank | None = None
+        if together is not None:
+            self._ranks = (
+                BucketRank.beside(self._folder, *together)
+                if isinstance(self._folder, BucketFolder)
+                else RankFolder(self._folder.path, *together)
+            )
         self._assembly: Assembly | None = None
         self.mode: Mode = mode
         self.retention = retention
@@ -145,6 +151,7 @@ class CheckpointStore(Autosaving):
         self._folder.check_writable()
         self._folder.make_durable()
         if self._ranks is not None:
+            self._ranks.check_writable()
             self._ranks.complete()
             # Of several processes that come at once, each looks at the locks of the others for a moment.
             wait = max(wait, _LOOKED_AT)
