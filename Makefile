@@ -120,6 +120,7 @@ bench-profile: $(VENV)/.bench  ## where our time goes in some cases: make bench-
 
 torture: $(VENV)/.dev  ## a fault at every system call, every bit flipped, kills, readers beside writers: many hours; less with CALLS=20 SOAK=60 BITS=1/8
 	$(IN) python -m pytest -m torture --rounds 20 --calls $(or $(CALLS),0) --soak $(or $(SOAK),3600) --bits $(or $(BITS),1/1)
+	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m pytest -m torture --rounds 20 tests/nest)
 
 models: $(VENV)/.dev $(VENV)/.tools $(VENV48)/.dev  ## save and resume all published models of examples/models, in both generations, and check that verify-resume finds what goes wrong
 	$(IN) python -m pytest tests/models tests/live -m models

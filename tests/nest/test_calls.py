@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import nest
 import numpy as np
@@ -35,22 +38,41 @@ def by_key():
     return {(s, t, p): (w, d) for s, t, p, w, d in zip(*found.values(), strict=True)}
 
 
-@pytest.mark.parametrize("repetition", range(3))
-def test_with_four_threads_no_weight_is_at_another_synapse(tmp_path, repetition):
-    """NEST lists connections in another order each time; what is loaded ends where it was."""
+@pytest.mark.torture
+def test_with_four_threads_no_weight_is_at_another_synapse(tmp_path, rounds):
+    """NEST lists connections in another order each time; what is loaded ends where it was, fifty times."""
     network = small(threads=4)
     network.simulate(5.0)
     before = by_key()
     ann_ckpt.save(tmp_path / "net.h5", network=network)
-    connections = nest.GetConnections(synapse_model="static_synapse")
-    connections.weight = 0.0
-    ann_ckpt.load(tmp_path / "net.h5", network=network)
-    assert by_key() == before
-    reset()
-    ann_ckpt.nest.build(tmp_path / "net.h5")
-    nest.Simulate(0.1)
-    # Ports count synapses of one source on a thread, which are connected in another order now.
-    assert {key[:2]: values for key, values in by_key().items()} == {k[:2]: v for k, v in before.items()}
+    for _ in range(50):
+        connections = nest.GetConnections(synapse_model="static_synapse")
+        connections.weight = 0.0
+        ann_ckpt.load(tmp_path / "net.h5", network=network)
+        assert by_key() == before
+    for _ in range(50 if rounds > 1 else 3):
+        reset()
+        ann_ckpt.nest.build(tmp_path / "net.h5")
+        nest.Simulate(0.1)
+        # Ports count synapses of one source on a thread, which are connected in another order now.
+        assert {key[:2]: values for key, values in by_key().items()} == {k[:2]: v for k, v in before.items()}
+
+
+@pytest.mark.torture
+def test_a_save_takes_less_than_three_times_the_memory(tmp_path, rounds):
+    """At its peak less than three times what the process had with the network built."""
+    count = 1_000_000 if rounds > 1 else 100_000
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.nest.memory", str(count), tmp_path / "net.h5"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    built, peak = map(int, said.split()[-2:])
+    assert peak < 3 * built
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        assert checkpoint.projections["cells_to_cells.static_synapse"].n_synapses == count
 
 
 def test_checkpoints_do_not_change_a_run(tmp_path):
