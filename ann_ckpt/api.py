@@ -24,7 +24,7 @@ from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
-from ann_ckpt.store.bucket import Bucket
+from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.folder import store_target
 from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, place_in_store, stored_reading
 from ann_ckpt.store.series import SeriesView

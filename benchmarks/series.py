@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState
-from ann_ckpt.store.blocks import row_bounds
+from ann_ckpt.store.saving.blocks import row_bounds
 from benchmarks.harness import flush
 from benchmarks.states import ROW, arrays_of, make_state
 

@@ -27,7 +27,7 @@ RESERVED = {
     "numcodecs": ("format/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "pickle": ("store/forked.py",),
+    "pickle": ("store/saving/forked.py",),
     "jsonschema": ("params/",),
 }
 

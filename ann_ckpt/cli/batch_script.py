@@ -11,7 +11,7 @@ import click
 
 from ann_ckpt.cli.command import Command
 from ann_ckpt.errors import OptionError, printable
-from ann_ckpt.store.job import END, LEAD, duration
+from ann_ckpt.store.owners.job import END, LEAD, duration
 
 __all__ = ["batch_script"]
 

@@ -14,8 +14,8 @@ from ann_ckpt.paths import absolute
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import Holder, break_lock, holder_of
-from ann_ckpt.store.ranks import rank_locks
+from ann_ckpt.store.owners.lock import Holder, break_lock, holder_of
+from ann_ckpt.store.owners.ranks import rank_locks
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.store import CheckpointStore
 

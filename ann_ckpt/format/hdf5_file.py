@@ -14,11 +14,12 @@ from typing import Any
 
 from h5py import h5d, h5g
 
-from ann_ckpt.errors import CorruptFileError, UnknownFormatError, printable
+from ann_ckpt.errors import CorruptFileError, UnknownFormatError, UnsafeFileError, printable
 from ann_ckpt.format import guard, h5
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import Trailer
 from ann_ckpt.format.dataset import StoredArray
+from ann_ckpt.format.virtual import heap_of
 
 __all__ = [
     "OpenFile",
@@ -84,6 +85,8 @@ class OpenFile:
         parent_path, _, name = path.rpartition("/")
         parent, link = self.group(parent_path), name.encode()
         guard.check_link(parent, link, path, self._path)
+        if heap_of(self.file, parent, link) is not None:
+            raise UnsafeFileError("the data lie in other files (virtual dataset)", where=self.where(path))
         return parent, link
 
     def array(self, path: str, row: int) -> StoredArray:

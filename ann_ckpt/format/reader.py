@@ -319,7 +319,7 @@ class FileReader:
         with self.reporting_corruption(path):
             parent_path, _, link = path.rpartition("/")
             array = self.layout_of(path)
-            check_shared_link(self._file.group(parent_path), link, array, self.where(path))
+            check_shared_link(self._file.file, self._file.group(parent_path), link, array, self.where(path))
             for first, last in array.contiguous_blocks():
                 places = array.places(first, last)
                 if not seen.issuperset(places):

@@ -23,7 +23,7 @@ from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError,
 from ann_ckpt.format.checked import reading_threads
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
-from ann_ckpt.store.bucket import Bucket
+from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.folder import FileMark, Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
 

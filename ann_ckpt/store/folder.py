@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.shared.objects import is_whole
 from ann_ckpt.paths import Address, absolute, address_of, local_path
 from ann_ckpt.store.inside import check_folder, inodes_in, read_small
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 
 __all__ = [
     "STEP_DIGITS",

@@ -23,7 +23,7 @@ from ann_ckpt.format.shared.objects import is_whole
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import Address, address_of
 from ann_ckpt.report import Meter, Progress, Report, count, human_bytes
-from ann_ckpt.store.bucket import Bucket, bucket_at
+from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
 from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
 from ann_ckpt.store.folder import StoreFolder, settings_text, split_store_path
 from ann_ckpt.store.opening import PathLike

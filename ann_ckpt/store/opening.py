@@ -17,7 +17,7 @@ from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
 from ann_ckpt.selection import Selection
-from ann_ckpt.store.bucket import Bucket, bucket_at
+from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
 from ann_ckpt.store.folder import StoreFolder, split_store_path
 from ann_ckpt.store.series import SeriesView
 

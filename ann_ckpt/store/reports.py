@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ann_ckpt.errors import printable
 from ann_ckpt.report import Note, Report, SaveReport, count, human_bytes
-from ann_ckpt.store.placement import ArrayAction, ArrayPlan
+from ann_ckpt.store.saving.placement import ArrayAction, ArrayPlan
 
 __all__ = [
     "PruneReport",

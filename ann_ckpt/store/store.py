@@ -27,21 +27,21 @@ from ann_ckpt.model import plain_metadata
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
-from ann_ckpt.store.assembly import Assembly
-from ann_ckpt.store.autosave import Autosaving
-from ann_ckpt.store.background import BackgroundExecutor, BackgroundSave, InBackground, executor_for
-from ann_ckpt.store.bucket_folder import BucketFolder
-from ann_ckpt.store.bucket_ranks import BucketRank
+from ann_ckpt.store.buckets.bucket_folder import BucketFolder
+from ann_ckpt.store.buckets.bucket_ranks import BucketRank
 from ann_ckpt.store.folder import StoreFolder, check_tag
-from ann_ckpt.store.forked import ForkedSave, refuse_fork
-from ann_ckpt.store.job import Job
-from ann_ckpt.store.lock import FileLock
 from ann_ckpt.store.opening import PathLike, open_checkpoint
+from ann_ckpt.store.owners.job import Job
+from ann_ckpt.store.owners.lock import FileLock
+from ann_ckpt.store.owners.ranks import RankFolder, check_no_ranks, check_ranks
+from ann_ckpt.store.owners.session import Session
 from ann_ckpt.store.pruning import Retention
-from ann_ckpt.store.ranks import RankFolder, check_no_ranks, check_ranks
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
-from ann_ckpt.store.session import Session
-from ann_ckpt.store.writer import SeriesWriter, Snapshot
+from ann_ckpt.store.saving.assembly import Assembly
+from ann_ckpt.store.saving.background import BackgroundExecutor, BackgroundSave, InBackground, executor_for
+from ann_ckpt.store.saving.forked import ForkedSave, refuse_fork
+from ann_ckpt.store.saving.writer import SeriesWriter, Snapshot
+from ann_ckpt.store.timing.autosave import Autosaving
 
 __all__ = [
     "CheckpointStore",

@@ -16,7 +16,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import LockedError, OutsideStoreError
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 from tests.acceptance.conftest import Run
 from tests.acceptance.test_verify import flip_a_byte_of
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.store.autosave import Periodic
-from ann_ckpt.store.pacing import Pace
+from ann_ckpt.store.timing.autosave import Periodic
+from ann_ckpt.store.timing.pacing import Pace
 
 pytestmark = pytest.mark.batch
 

@@ -22,7 +22,7 @@ from ann_ckpt import (
     ProjectionState,
 )
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.store import blocks, placement
+from ann_ckpt.store.saving import blocks, placement
 from tests.faults.reading import parts
 
 __all__ = ["flip", "flipped_files", "prepare_flips"]

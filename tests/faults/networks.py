@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
-from ann_ckpt.store import blocks
+from ann_ckpt.store.saving import blocks
 
 __all__ = ["ROWS", "net", "small_blocks"]
 

@@ -12,7 +12,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.store.placement import INLINE_BYTES
+from ann_ckpt.store.saving.placement import INLINE_BYTES
 from ann_ckpt.testing import captured
 from tests.golden.networks import KEPT, SIDE, TAGS, run
 

@@ -230,6 +230,41 @@ def virtual_dataset(path):
         file.create_virtual_dataset(W, virtual)
 
 
+def without_end(path):
+    """Set the length of the free end of each global heap to 0: HDF5 takes it for an entry again and again."""
+    data = bytearray(path.read_bytes())
+    heap = data.find(b"GCOL\x01")
+    assert heap > 0
+    while heap > 0:
+        end = heap + int.from_bytes(data[heap + 8 : heap + 16], "little")
+        at = heap + 16
+        while int.from_bytes(data[at : at + 2], "little"):
+            at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
+        data[at:end] = bytes(end - at)
+        heap = data.find(b"GCOL\x01", end)
+    path.write_bytes(data)
+
+
+def endless(path, place):
+    """Put a virtual dataset there that HDF5 never finishes to open."""
+    with h5py.File(path, "r+") as file:
+        virtual = h5py.VirtualLayout((40_000,), "f8")
+        virtual[:] = h5py.VirtualSource("other.h5", W, (40_000,))
+        del file[place]
+        file.create_virtual_dataset(place, virtual)
+    without_end(path)
+
+
+@defect(UnsafeFileError)
+def virtual_dataset_that_never_opens(path):
+    endless(path, W)
+
+
+@defect(UnsafeFileError)
+def virtual_dataset_that_never_opens_in_the_place_of_a_group(path):
+    endless(path, "populations")
+
+
 @defect(UnsafeFileError)
 @inside
 def soft_link(file):

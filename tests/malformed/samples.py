@@ -31,7 +31,7 @@ from ann_ckpt.demo.network import DemoNetwork
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.digest import ArrayDigest, Digest, digest_of, digest_of_attributes, digest_tables
 from ann_ckpt.format.layout import Index, IndexRow, index_table
-from ann_ckpt.store import placement
+from ann_ckpt.store.saving import placement
 from tests.golden.networks import complete
 
 SECRET = b"content of another file"

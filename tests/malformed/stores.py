@@ -17,6 +17,7 @@ import numpy as np
 from ann_ckpt.format import layout
 from ann_ckpt.format.digest import digest_of
 from ann_ckpt.format.shared.array import TABLE_TYPES
+from tests.malformed.hdf5 import endless
 from tests.malformed.samples import SECRET, Spoil, newest, replaced, sealed
 
 STORES: dict[str, Spoil] = {}
@@ -410,3 +411,10 @@ def _(store: Path) -> None:
         path = next(p for p, row in rows.items() if row.encoding == layout.E_SHARED)
         del file[path]
         file[path] = h5py.ExternalLink(str(outside(store) / "secret.h5"), "/values")
+
+
+@defect("links: HDF5 never finishes to open one")
+def _(store: Path) -> None:
+    with sealed(newest(store)) as (_, rows):
+        path = next(p for p, row in rows.items() if row.encoding == layout.E_SHARED)
+    endless(newest(store), path)

@@ -19,7 +19,8 @@ from obstore.store import MemoryStore
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Retention, differences, remote
 from ann_ckpt.errors import LockedError, NotReadableError, NotWritableError, StateError
-from ann_ckpt.store import bucket_folder, lease
+from ann_ckpt.store.buckets import bucket_folder
+from ann_ckpt.store.owners import lease
 from tests.remote.test_mirror import client, place
 from tests.remote.test_mirror import small as changed
 from tests.remote.test_saving import PAST, at_request, keys, other_process, requests_of

@@ -33,7 +33,8 @@ from ann_ckpt.errors import (
     OptionError,
 )
 from ann_ckpt.paths import address_of
-from ann_ckpt.store import bucket_folder, lease
+from ann_ckpt.store.buckets import bucket_folder
+from ann_ckpt.store.owners import lease
 from tests.remote.test_mirror import asked, client, place, small
 from tests.remote.test_reading import contents
 from tests.store.runs import state

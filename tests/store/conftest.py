@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt import CheckpointStore
-from ann_ckpt.store import forked
+from ann_ckpt.store.saving import forked
 from tests.store.zygote import Zygote
 
 

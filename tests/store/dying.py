@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from ann_ckpt import CheckpointStore
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 
 # Everything that changes what is on the disk, apart from what HDF5 writes into temporary files.
 CALLS = ("fsync", "link", "mkdir", "rename", "replace", "unlink", "ftruncate", "pwrite")

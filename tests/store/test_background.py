@@ -15,8 +15,8 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.reports import BackgroundSave
-from ann_ckpt.store import batch
-from ann_ckpt.store.background import BackgroundExecutor
+from ann_ckpt.store.saving import batch
+from ann_ckpt.store.saving.background import BackgroundExecutor
 from tests.store.runs import state
 
 

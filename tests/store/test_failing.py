@@ -15,7 +15,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.errors import NotWritableError
-from ann_ckpt.store import background as background_module
+from ann_ckpt.store.saving import background as background_module
 from tests.store.dying import CALLS, Mortal, fills_a_temporary_file
 from tests.store.runs import state
 

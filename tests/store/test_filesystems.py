@@ -19,7 +19,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, differences, durable
 from ann_ckpt.errors import FileMissingError, LockedError, NotReadableError, NotWritableError, UnsafeFileError
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 from tests.store.dying import Killed, Mortal
 from tests.store.powercut import recording
 from tests.store.runs import state

@@ -26,10 +26,10 @@ from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, 
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
-from ann_ckpt.store import batch, forked, memory
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.forked import Child, ChildDiedError
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
+from ann_ckpt.store.saving import batch, forked, memory
+from ann_ckpt.store.saving.forked import Child, ChildDiedError
 from tests.store.runs import state
 
 
@@ -404,7 +404,7 @@ def test_a_child_goes_on_when_its_parent_is_killed_and_the_next_job_waits_for_it
     process = run(
         tmp_path,
         """
-        from ann_ckpt.store import batch
+        from ann_ckpt.store.saving import batch
         real = batch.fsync_file
         def fsync(path):
             while not os.path.exists("answer"):
@@ -441,7 +441,7 @@ def test_a_child_that_has_not_let_go_of_a_lock_yet_is_waited_for_a_moment(tmp_pa
         """
         import subprocess
         from pathlib import Path
-        from ann_ckpt.store.lock import FileLock
+        from ann_ckpt.store.owners.lock import FileLock
         lock = FileLock(Path("lock"), "tests")
         lock.acquire()
         os.set_inheritable(lock._descriptor, True)

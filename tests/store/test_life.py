@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt import CheckpointStore
-from ann_ckpt.store.lock import holder_of
+from ann_ckpt.store.owners.lock import holder_of
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
@@ -137,7 +137,7 @@ def test_a_failure_in_the_background_that_nobody_asks_for_is_said_at_the_end(tmp
     answer = run(
         tmp_path,
         """
-        from ann_ckpt.store import batch
+        from ann_ckpt.store.saving import batch
         def fsync(path):
             raise OSError(5, "Input/output error")
         batch.fsync_file = fsync

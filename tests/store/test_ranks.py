@@ -30,7 +30,7 @@ from ann_ckpt import (
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import ConnectivityError, LockedError, MismatchError, OptionError, StateError
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 from tests.acceptance.conftest import run
 from tests.store.runs import state
 from tests.store.saver import STEPS

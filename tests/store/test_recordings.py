@@ -7,7 +7,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Recording, Series
-from ann_ckpt.store.placement import INLINE_BYTES
+from ann_ckpt.store.saving.placement import INLINE_BYTES
 
 WIDTH = 50
 RNG = np.random.default_rng(5)

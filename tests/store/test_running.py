@@ -16,7 +16,7 @@ import pytest
 from ann_ckpt import CheckpointStore, NetworkState, differences
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import CorruptFileError, MismatchError, OptionError, SimulatorError
-from ann_ckpt.store.pacing import Pace
+from ann_ckpt.store.timing.pacing import Pace
 
 ROOT = Path(__file__).parents[2]
 

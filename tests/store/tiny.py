@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ann_ckpt.store import blocks, placement
+from ann_ckpt.store.saving import blocks, placement
 
 
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import h5, layout
+from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.shared.array import SharedArray
+from ann_ckpt.format.virtual import check_heap, heap_of
 
 __all__ = [
     "check_shared_link",
@@ -55,8 +57,8 @@ def create_shared_link(parent: Any, link: str, array: SharedArray) -> None:
     h5d.create(parent, link.encode(), h5.file_type(array.dtype), h5s.create_simple(array.shape), creation)
 
 
-def check_shared_link(parent: Any, link: str, array: SharedArray, where: str) -> None:
-    """Verify that the HDF5 links agree with the tables.
+def check_shared_link(file: Bytes, parent: Any, link: str, array: SharedArray, where: str) -> None:
+    """Verify that the HDF5 links in a group of ``file`` agree with the tables.
 
     Raises
     ------
@@ -67,6 +69,9 @@ def check_shared_link(parent: Any, link: str, array: SharedArray, where: str) ->
     if kind == h5l.TYPE_EXTERNAL:
         found = _external(parent, link, array)
     elif kind == h5l.TYPE_HARD:
+        heap = heap_of(file, parent, link.encode())
+        if heap is not None:
+            check_heap(file, heap)
         found = _virtual(h5d.open(parent, link.encode()), array)
     else:
         found = {}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt import Connectivity
-from ann_ckpt.store import blocks
-from ann_ckpt.store.blocks import LONGEST, ROW_BLOCK, even_bounds, row_bounds
+from ann_ckpt.store.saving import blocks
+from ann_ckpt.store.saving.blocks import LONGEST, ROW_BLOCK, even_bounds, row_bounds
 
 
 def rows(sizes, post=None) -> Connectivity:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.shared.array import block_records
-from ann_ckpt.store import blocks
-from ann_ckpt.store.blocks import BlockDigestCache, digest_whole
+from ann_ckpt.store.saving import blocks
+from ann_ckpt.store.saving.blocks import BlockDigestCache, digest_whole
 
 
 def directly(values, cuts):

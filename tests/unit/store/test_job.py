@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import OptionError
-from ann_ckpt.store import job as jobs
-from ann_ckpt.store.job import END, Job, duration, seconds_left
+from ann_ckpt.store.owners import job as jobs
+from ann_ckpt.store.owners.job import END, Job, duration, seconds_left
 
 SLURM = {"SLURM_JOB_ID": "43", "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "3"}
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 
 from ann_ckpt.errors import LockedError, NotWritableError
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys, time
 from pathlib import Path
-from ann_ckpt.store.lock import FileLock
+from ann_ckpt.store.owners.lock import FileLock
 lock = FileLock(Path(sys.argv[1]), "saves to the store")
 lock.acquire()
 print("held", flush=True)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt.errors import OptionError
-from ann_ckpt.store.job import LEAD
-from ann_ckpt.store.pacing import Pace
+from ann_ckpt.store.owners.job import LEAD
+from ann_ckpt.store.timing.pacing import Pace
 
 LOOK = 0.05
 """Seconds between two looks."""

@@ -13,7 +13,7 @@ from ann_ckpt.format.chunking import StorageChoice
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.plan import ArrayEntry
 from ann_ckpt.format.shared.array import SharedArray, StoredObject, block_records
-from ann_ckpt.store.placement import ArrayAction, Placement, is_shared, sources_to_keep
+from ann_ckpt.store.saving.placement import ArrayAction, Placement, is_shared, sources_to_keep
 
 EDGES = [0, 3, 4, 9, 11, 20, 26, 30]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ann_ckpt.errors import OptionError
-from ann_ckpt.store.job import LEAD, environment_seconds, seconds_left
+from ann_ckpt.store.owners.job import LEAD, environment_seconds, seconds_left
 
 __all__ = ["Pace"]
 

@@ -19,7 +19,7 @@ from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.shared.array import SharedArray, block_records
 from ann_ckpt.model import Array, Connectivity, nbytes, plain_array
-from ann_ckpt.store.placement import Placement
+from ann_ckpt.store.saving.placement import Placement
 
 __all__ = [
     "LONGEST",
@@ -192,7 +192,7 @@ def hash_and_place(
     previous : SharedArray or None
         The array's layout in the checkpoint before.
     pieces : int, optional
-        See :class:`~ann_ckpt.store.placement.Placement`.
+        See :class:`~ann_ckpt.store.saving.placement.Placement`.
     pool : Executor
         Where to hash.
     cache : BlockDigestCache

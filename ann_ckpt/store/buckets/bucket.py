@@ -25,7 +25,7 @@ class Bucket:
         self.address = address
         self._listed: dict[Slot, Listed] = {}
         self.voided: frozenset[Slot] = frozenset()
-        """Names that no checkpoint can have, as listed last: see :mod:`ann_ckpt.store.lease`."""
+        """Names that no checkpoint can have, as listed last: see :mod:`ann_ckpt.store.owners.lease`."""
         self.path = address.shown
         """The address, for messages."""
 

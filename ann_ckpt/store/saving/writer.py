@@ -28,14 +28,20 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
-from ann_ckpt.store.background import InlineExecutor, SaveExecutor
-from ann_ckpt.store.batch import ObjectBatch
-from ann_ckpt.store.blocks import BlockDigestCache, even_bounds, grown_bounds, hash_and_place, row_bounds
 from ann_ckpt.store.catalog import Notes, entry_of
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_file
-from ann_ckpt.store.placement import ArrayAction, ArrayPlan, Placement, is_shared, pieces_to_keep
 from ann_ckpt.store.reports import StorePlan, StoreReport
+from ann_ckpt.store.saving.background import InlineExecutor, SaveExecutor
+from ann_ckpt.store.saving.batch import ObjectBatch
+from ann_ckpt.store.saving.blocks import (
+    BlockDigestCache,
+    even_bounds,
+    grown_bounds,
+    hash_and_place,
+    row_bounds,
+)
+from ann_ckpt.store.saving.placement import ArrayAction, ArrayPlan, Placement, is_shared, pieces_to_keep
 from ann_ckpt.threads import Threads
 
 __all__ = [

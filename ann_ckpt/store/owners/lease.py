@@ -11,7 +11,8 @@ its name. Whoever takes the next number looks after that what the ones before ha
 empty object in the place of each such checkpoint, if there is none. So if the process before was overtaken
 between its look and its put, either its checkpoint is there before the next one begins, or its put fails.
 
-Processes that save together have one lease, :mod:`ann_ckpt.store.bucket_ranks`; each claims its rank in it.
+Processes that save together have one lease, :mod:`ann_ckpt.store.buckets.bucket_ranks`; each claims its rank
+in it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any, NamedTuple
 from ann_ckpt.durable import process_alive
 from ann_ckpt.errors import CheckpointError, FileMissingError, LockedError, NotWritableError, printable
 from ann_ckpt.paths import Address
-from ann_ckpt.store.job import Job
+from ann_ckpt.store.owners.job import Job
 from ann_ckpt.uploads import ServerClock, Stored, check_server, fetch, put, put_new, remove, stored_below
 
 __all__ = ["CLAIMS", "Lease", "Survey", "claimed", "myself", "open_claims", "said"]
@@ -67,7 +68,7 @@ class Survey(NamedTuple):
 
 
 class Lease:
-    """The right to save to one store in a bucket, as :class:`~ann_ckpt.store.lock.FileLock` is in a folder.
+    """The right to save to one store in a bucket, as a file lock is that to one in a folder.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from ann_ckpt.durable import fsync_descriptor, fsync_folder, not_writable, process_alive
 from ann_ckpt.errors import CheckpointError, LockedError, printable
-from ann_ckpt.store.job import Job
+from ann_ckpt.store.owners.job import Job
 
 __all__ = ["FileLock", "Holder", "SecondHold", "break_lock", "holder_of"]
 

@@ -26,10 +26,10 @@ from ann_ckpt.errors import CheckpointError, NotWritableError, printable
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.lock import FileLock
-from ann_ckpt.store.memory import available
+from ann_ckpt.store.owners.lock import FileLock
 from ann_ckpt.store.reports import StoreReport
-from ann_ckpt.store.writer import Remembered, SeriesWriter, Snapshot
+from ann_ckpt.store.saving.memory import available
+from ann_ckpt.store.saving.writer import Remembered, SeriesWriter, Snapshot
 from ann_ckpt.threads import interpreter_ends, others_at_work
 
 __all__ = ["Child", "ChildDiedError", "ForkedSave", "refuse_fork"]

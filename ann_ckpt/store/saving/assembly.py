@@ -16,10 +16,10 @@ from ann_ckpt.format.shared.array import SharedArray
 from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.model import Array, NetworkState
 from ann_ckpt.model.parts import ChainedArray, share
-from ann_ckpt.store.bucket_ranks import BucketRank
+from ann_ckpt.store.buckets.bucket_ranks import BucketRank
 from ann_ckpt.store.folder import Slot
-from ann_ckpt.store.ranks import RankFolder, Shard
-from ann_ckpt.store.writer import SeriesWriter, Snapshot
+from ann_ckpt.store.owners.ranks import RankFolder, Shard
+from ann_ckpt.store.saving.writer import SeriesWriter, Snapshot
 
 __all__ = ["Assembly", "own_share"]
 

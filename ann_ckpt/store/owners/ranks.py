@@ -29,8 +29,8 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import Slot, StoreFolder
 from ann_ckpt.store.inside import check_folder, names_in, read_small
-from ann_ckpt.store.job import Job
-from ann_ckpt.store.lock import FileLock, Holder, holder_of
+from ann_ckpt.store.owners.job import Job
+from ann_ckpt.store.owners.lock import FileLock, Holder, holder_of
 
 __all__ = [
     "RankFolder",

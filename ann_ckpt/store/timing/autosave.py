@@ -19,10 +19,10 @@ from ann_ckpt.adapters.protocol import CallsBack, Simulator
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 from ann_ckpt.report import LoadReport
-from ann_ckpt.store.job import LEAD, duration, environment_seconds
-from ann_ckpt.store.pacing import Pace
+from ann_ckpt.store.owners.job import LEAD, duration, environment_seconds
 from ann_ckpt.store.pruning import Upkeep
-from ann_ckpt.store.resuming import load_newest
+from ann_ckpt.store.timing.pacing import Pace
+from ann_ckpt.store.timing.resuming import load_newest
 
 __all__ = [
     "Autosaving",

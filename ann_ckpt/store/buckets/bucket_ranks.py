@@ -1,12 +1,12 @@
 """One of several processes that save together to a store in a bucket.
 
-What a start is in a folder, see :mod:`ann_ckpt.store.ranks`, is a lease here, which all its processes have
-together: whoever finds none of them alive, or died in the last one, takes the next number, and so nobody
-before commits any more. A rank is claimed by ``shards/ranks/00000007/3/0001``, put if there is none of its
-name, renewed like a lease, and closed by ``0001.closed``; who closes the last one closes the lease.
+What a start is in a folder, see :mod:`ann_ckpt.store.owners.ranks`, is a lease here, which all its processes
+have together: whoever finds none of them alive, or died in the last one, takes the next number, and so
+nobody before commits any more. A rank is claimed by ``shards/ranks/00000007/3/0001``, put if there is none
+of its name, renewed like a lease, and closed by ``0001.closed``; who closes the last one closes the lease.
 
-Whoever sees all shards of a checkpoint commits it, as a :class:`~ann_ckpt.store.lease.Lease` does: several
-may do so, and all but the first find it there.
+Whoever sees all shards of a checkpoint commits it, as a :class:`~ann_ckpt.store.owners.lease.Lease` does:
+several may do so, and all but the first find it there.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ann_ckpt.errors import CheckpointError, FileMissingError, LockedError, NotW
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import Address
 from ann_ckpt.remote import size_of
-from ann_ckpt.store.bucket_folder import BucketFolder
+from ann_ckpt.store.buckets.bucket_folder import BucketFolder
 from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import Slot
-from ann_ckpt.store.lease import CLAIMS, Lease, claimed, myself, open_claims, said
-from ann_ckpt.store.ranks import Shard
+from ann_ckpt.store.owners.lease import CLAIMS, Lease, claimed, myself, open_claims, said
+from ann_ckpt.store.owners.ranks import Shard
 from ann_ckpt.uploads import each, put, put_new, remove, stored_below, stored_from
 
 __all__ = ["BucketRank", "SharedLease"]

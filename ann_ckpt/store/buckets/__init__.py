@@ -1,0 +1,1 @@
+"""Stores behind an address: what reading and saving ask of their folder."""
