@@ -8,11 +8,11 @@ from ann_ckpt.model.rows import Dendrite, Synapses
 from ann_ckpt.report import LoadReport, Loss, Note, Progress, Report, SaveReport, VerifyReport
 from ann_ckpt.resume.report import ResumeReport
 from ann_ckpt.runs import Run, Runs
-from ann_ckpt.store.catalog import CheckpointInfo
 from ann_ckpt.store.mirror import TransferReport
 from ann_ckpt.store.reports import PruneReport, StorePlan, StoreReport
 from ann_ckpt.store.saving.background import BackgroundSave
 from ann_ckpt.store.saving.placement import ArrayAction, ArrayPlan
+from ann_ckpt.store.summary import CheckpointInfo
 
 __all__ = [
     "ArrayAction",

@@ -30,8 +30,8 @@ from ann_ckpt.markup import card, table
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Progress, count, human_bytes
-from ann_ckpt.store.catalog import added_bytes
 from ann_ckpt.store.series import SeriesView
+from ann_ckpt.store.summary import added_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,12 +12,12 @@ from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, so
 from ann_ckpt.errors import CheckpointError, LockedError, OptionError
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import count, human_bytes
-from ann_ckpt.store.catalog import added_bytes, open_inside
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.owners.lock import Holder, break_lock, holder_of
 from ann_ckpt.store.owners.ranks import rank_locks
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.store import CheckpointStore
+from ann_ckpt.store.summary import added_bytes, open_inside
 
 __all__ = [
     "add",

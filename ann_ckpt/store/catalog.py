@@ -1,278 +1,26 @@
 """Lists the checkpoints of a store from their headers, without reading values.
 
-What the headers say is noted in one small file, so that a history of thousands is not opened file by
-file. A note counts only as long as the folder shows the same file under that name; before something is
-said of a single checkpoint on the word of a note, that file's length and last change are compared, too.
+What the headers say stands in the store's notes, too. A note counts only as long as the folder shows the
+same file under that name; before something is said of a single checkpoint on the word of a note, that
+file's length and last change are compared, too.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import xxhash
-
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
 from ann_ckpt.format.checked import reading_threads
-from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import address_of
 from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.folder import FileMark, Slot, StoreFolder
-from ann_ckpt.store.inside import check_file
+from ann_ckpt.store.notes import Notes
+from ann_ckpt.store.summary import CheckpointInfo, info_of
 
-__all__ = ["Catalog", "CheckpointInfo", "Notes", "added_bytes", "entry_of", "open_inside"]
+__all__ = ["Catalog"]
 
 _LOOKED_AT = 64
 """Of so many of the newest checkpoints, length and last change are always compared."""
-_MOST_BYTES = 256 << 20
-_OBJECT = re.compile(r"[0-9a-f]{32}")
-_HEAD = {"format": "ann_ckpt catalog 1"}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointInfo:
-    """Summary of one checkpoint of a store."""
-
-    name: str
-    """``000000001000``; what stands behind ``@`` in a path may be this, the step or the tag."""
-    slot: Slot
-    path: str
-    time_step: int | None
-    time_ms: float | None
-    tag: str | None
-    created: str
-    """UTC, ISO 8601."""
-    file_bytes: int
-    """Size of the checkpoint file itself."""
-    objects: Mapping[str, int] = field(repr=False)
-    """Size of each object that it refers to."""
-    problem: str | None = None
-    """Why its file cannot be read; everything but name, path and size is unknown then."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data, ready for JSON."""
-        return {
-            "name": self.name,
-            "time_step": self.time_step,
-            "time_ms": self.time_ms,
-            "tag": self.tag,
-            "created": self.created,
-            "problem": self.problem,
-        }
-
-
-def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a checkpoint file of a store; it must be a regular file.
-
-    Raises
-    ------
-    FileMissingError
-        If there is nothing.
-    UnsafeFileError, NotReadableError
-        If something else stands there.
-    """
-    if address_of(path) is None:
-        check_file(Path(path))
-    return Checkpoint(path)
-
-
-def added_bytes(infos: Sequence[CheckpointInfo]) -> list[int]:
-    """Return how much each checkpoint added to the store: its file, and objects not needed before.
-
-    Parameters
-    ----------
-    infos : sequence of CheckpointInfo
-        A whole series, oldest first.
-    """
-    known: set[str] = set()
-    added = []
-    for info in infos:
-        new = {name: size for name, size in info.objects.items() if name not in known}
-        known.update(new)
-        added.append(info.file_bytes + sum(new.values()))
-    return added
-
-
-class Notes:
-    """The file ``catalog`` of a store: what the headers of its checkpoints say.
-
-    A line for each checkpoint, behind a digest of that line and all before it; what follows a line that
-    does not fit its digest is not read. Objects are noted as what differs from the line before.
-
-    Parameters
-    ----------
-    folder : StoreFolder
-        Whose; only who holds the lock for changes may write.
-    """
-
-    def __init__(self, folder: StoreFolder) -> None:
-        self._folder = folder
-        self._begin()
-
-    def _begin(self) -> None:
-        self._file: tuple[int, int] | None = None
-        """Device and inode of what was read."""
-        self._end = 0
-        self._digest = ""
-        self._objects: dict[str, int] = {}
-        self._lines = 0
-        self.known: dict[Slot, tuple[FileMark, CheckpointInfo]] = {}
-
-    @property
-    def crowded(self) -> bool:
-        """Whether most lines are of checkpoints that were removed."""
-        return self._lines > 64 + 2 * len(self.known)
-
-    def read(self) -> bool:
-        """Read what was added since the last call; return whether all of the file makes sense."""
-        try:
-            descriptor = os.open(
-                self._folder.catalog, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            )
-        except OSError:
-            self._begin()
-            return False
-        try:
-            with os.fdopen(descriptor, "rb", buffering=0) as file:
-                status = os.fstat(descriptor)
-                if (status.st_dev, status.st_ino) != self._file or status.st_size < self._end:
-                    self._begin()
-                    self._file = status.st_dev, status.st_ino
-                if status.st_size == self._end:
-                    return self._lines > 0
-                if status.st_size > _MOST_BYTES:
-                    return False
-                file.seek(self._end)
-                text = file.read(status.st_size - self._end)
-        except OSError:
-            self._begin()
-            return False
-        return all(self._take(line) for line in text.splitlines(keepends=True))
-
-    def _take(self, line: bytes) -> bool:
-        """Take one line, unless there is something wrong with it."""
-        digest, _, text = line.decode("utf-8", "replace").partition(" ")
-        if not text.endswith("\n") or digest != _digest(self._digest, text):
-            return False
-        try:
-            found = json.loads(text)
-            if not self._lines:
-                if found != _HEAD:
-                    return False
-            else:
-                objects = {n: s for n, s in self._objects.items() if n not in found["drop"]} | found["add"]
-                mark, info = _noted(found, objects, self._folder)
-                self.known[info.slot] = mark, info
-                self._objects = objects
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return False
-        self._digest = digest
-        self._lines += 1
-        self._end += len(line)
-        return True
-
-    def add(self, entries: Iterable[tuple[FileMark, CheckpointInfo]]) -> None:
-        """Note checkpoints, some of which may not have their names yet; without effect if the system refuses.
-
-        What cannot be noted, or read, is looked at again when somebody asks for it.
-        """
-        entries = list(entries)
-        whole = self.read()
-        readable = all(info.problem is None for _, info in entries)
-        if not (readable and self._write(entries, whole=whole)) and any(
-            i.slot in self.known for _, i in entries
-        ):
-            self.clear()  # what it says of that name is of another file
-
-    def _write(self, entries: Sequence[tuple[FileMark, CheckpointInfo]], *, whole: bool) -> bool:
-        """Add lines to the file, or make it anew; return whether the system has done it."""
-        try:
-            if whole and not self.crowded:
-                text = self._text(entries, self._digest, self._objects)
-                flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                descriptor = os.open(self._folder.catalog, flags)
-                try:
-                    return os.write(descriptor, text) == len(text)
-                finally:
-                    os.close(descriptor)
-            if not self._folder.catalog.is_symlink():
-                kept = [*self.known.values(), *entries]
-                text = _line("", _HEAD)
-                text += self._text(kept, text.partition(b" ")[0].decode(), {})
-                with atomic_write(self._folder.catalog) as temporary:
-                    temporary.write_bytes(text)
-        except (OSError, CheckpointError):
-            return False
-        return True
-
-    def clear(self) -> None:
-        """Remove the file, if the system lets us."""
-        with suppress(OSError):
-            self._folder.catalog.unlink(missing_ok=True)
-
-    def forget(self, staying: Iterable[Slot]) -> None:
-        """Keep only what is known of some checkpoints, for when the file is next written as a whole."""
-        self.known = {slot: self.known[slot] for slot in staying if slot in self.known}
-
-    @staticmethod
-    def _text(
-        entries: Iterable[tuple[FileMark, CheckpointInfo]], digest: str, before: Mapping[str, int]
-    ) -> bytes:
-        lines = []
-        for mark, info in entries:
-            found = {
-                "name": info.name,
-                "inode": mark.inode,
-                "changed": mark.changed,
-                "size": info.file_bytes,
-                "time_step": info.time_step,
-                "time_ms": info.time_ms,
-                "tag": info.tag,
-                "created": info.created,
-                "add": {n: size for n, size in info.objects.items() if before.get(n) != size},
-                "drop": [n for n in before if n not in info.objects],
-            }
-            lines.append(_line(digest, found))
-            digest, before = lines[-1].partition(b" ")[0].decode(), info.objects
-        return b"".join(lines)
-
-
-def _digest(before: str, text: str) -> str:
-    return xxhash.xxh3_64_hexdigest(f"{before} {text}".encode())
-
-
-def _line(before: str, found: Mapping[str, Any]) -> bytes:
-    text = json.dumps(found, separators=(",", ":")) + "\n"
-    return f"{_digest(before, text)} {text}".encode()
-
-
-def _noted(
-    found: Mapping[str, Any], objects: dict[str, int], folder: StoreFolder
-) -> tuple[FileMark, CheckpointInfo]:
-    """Return what a line says; raises as Python does for anything else."""
-    slot = Slot.parse(found["name"])
-    step, ms, tag, created = found["time_step"], found["time_ms"], found["tag"], found["created"]
-    numbers = [found["inode"], found["changed"], found["size"], *objects.values()]
-    if (
-        slot is None
-        or not isinstance(step, int | None)
-        or not isinstance(ms, int | float | None)
-        or not isinstance(tag, str | None)
-        or not isinstance(created, str)
-        or not all(type(number) is int for number in numbers)
-        or not all(map(_OBJECT.fullmatch, objects))
-    ):
-        raise ValueError("not a line of a catalog")
-    path = os.fspath(folder.checkpoint_path(slot))
-    info = CheckpointInfo(slot.name, slot, path, step, ms, tag, created, found["size"], objects)
-    return FileMark(found["inode"], found["changed"], found["size"]), info
 
 
 class Catalog:
@@ -364,7 +112,7 @@ class Catalog:
             mark, size = self._folder.status(slot)
             if slot in self._known and self._known[slot][0] == mark:
                 return self._known[slot]
-            return mark, _info(slot, os.fspath(path), size)
+            return mark, info_of(slot, os.fspath(path), size)
         except (FileNotFoundError, FileMissingError):
             return None
         except CheckpointError:
@@ -378,30 +126,3 @@ def _is_of(entry: tuple[object, CheckpointInfo], inode: int) -> bool:
     """Whether what is known is of the file of that inode; one that could not be read may have been mended."""
     mark, info = entry
     return isinstance(mark, FileMark) and 0 != mark.inode == inode and info.problem is None
-
-
-def entry_of(slot: Slot, path: Path, file: Path) -> tuple[FileMark, CheckpointInfo]:
-    """Return what is to be noted of a checkpoint that is about to be renamed from ``file`` to ``path``."""
-    status = file.lstat()
-    info = _info(slot, os.fspath(file), status.st_size)
-    return FileMark.of(status), replace(info, path=os.fspath(path))
-
-
-def _info(slot: Slot, path: str, size: int) -> CheckpointInfo:
-    try:
-        with open_inside(path) as checkpoint:
-            return CheckpointInfo(
-                slot.name,
-                slot,
-                path,
-                checkpoint.time_step,
-                checkpoint.time_ms,
-                checkpoint.tag,
-                checkpoint.created,
-                size,
-                checkpoint.objects,
-            )
-    except FileMissingError:
-        raise
-    except CheckpointError as error:
-        return CheckpointInfo(slot.name, slot, path, None, None, None, "", size, {}, problem=error.fact)

@@ -15,7 +15,7 @@ from ann_ckpt.looking.svg import figure
 from ann_ckpt.looking.values import histogram_of
 from ann_ckpt.markup import card, table
 from ann_ckpt.report import count, human_bytes
-from ann_ckpt.store.catalog import CheckpointInfo, added_bytes, open_inside
+from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
 
 __all__ = ["AttributeHistory", "evenly", "history", "in_notebook", "series", "sizes"]
 

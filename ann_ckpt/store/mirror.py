@@ -24,11 +24,12 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import Address, address_of
 from ann_ckpt.report import Meter, Progress, Report, count, human_bytes
 from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo, open_inside
+from ann_ckpt.store.catalog import Catalog
 from ann_ckpt.store.folder import StoreFolder, settings_text, split_store_path
 from ann_ckpt.store.opening import PathLike
 from ann_ckpt.store.series import open_one
 from ann_ckpt.store.store import CheckpointStore
+from ann_ckpt.store.summary import CheckpointInfo, open_inside
 from ann_ckpt.uploads import Stored, check_server, download, each, put, put_new, stored_below
 
 __all__ = ["TransferReport", "pull", "push"]

@@ -22,13 +22,13 @@ from ann_ckpt.errors import (
 from ann_ckpt.paths import address_of
 from ann_ckpt.report import Note, count
 from ann_ckpt.store.buckets.bucket_folder import BucketFolder
-from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.owners.lock import FileLock
 from ann_ckpt.store.owners.ranks import lock_ranks, shards_in_use, shards_of
 from ann_ckpt.store.owners.session import Session
 from ann_ckpt.store.reports import PruneReport
 from ann_ckpt.store.series import SeriesView
+from ann_ckpt.store.summary import CheckpointInfo, open_inside
 
 __all__ = [
     "Retention",

@@ -26,10 +26,11 @@ from ann_ckpt.paths import absolute, address_of
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
 from ann_ckpt.store.buckets.bucket import Bucket
-from ann_ckpt.store.catalog import Catalog, CheckpointInfo, added_bytes, open_inside
+from ann_ckpt.store.catalog import Catalog
 from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
 from ann_ckpt.store.history import in_notebook
 from ann_ckpt.store.inside import check_file
+from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
 
 __all__ = [
     "SeriesView",

@@ -22,8 +22,8 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState
 from ann_ckpt.cli.watch import _rate
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.store.catalog import CheckpointInfo, added_bytes
 from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.summary import CheckpointInfo, added_bytes
 from tests.acceptance.conftest import Run
 
 WATCH = [sys.executable, "-c", "from ann_ckpt.cli import main; main()", "watch", "--poll", "0.05"]

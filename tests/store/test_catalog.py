@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, Retention, differences
 from ann_ckpt.errors import NotReadableError, ObjectNotFoundError
-from ann_ckpt.store import catalog, folder
+from ann_ckpt.store import catalog, folder, notes, summary
 from tests.store.runs import state
 
 MOST = 200
@@ -35,8 +35,8 @@ def few_looked_at():
 def opened(monkeypatch):
     """Names of the checkpoint files that were opened to look at their headers."""
     seen: list[str] = []
-    real = catalog.open_inside
-    monkeypatch.setattr(catalog, "open_inside", lambda path: seen.append(Path(path).stem) or real(path))
+    real = summary.open_inside
+    monkeypatch.setattr(summary, "open_inside", lambda path: seen.append(Path(path).stem) or real(path))
     return seen
 
 
@@ -208,7 +208,7 @@ def test_files_without_an_inode_are_always_looked_at(made, tmp_path, monkeypatch
     text, digest = b"", ""
     for number, line in enumerate(lines):
         lie = json.dumps(json.loads(line) | {"inode": 0, "tag": "a lie"}) + "\n" if number else line.decode()
-        digest = catalog._digest(digest, lie)
+        digest = notes._digest(digest, lie)
         text += f"{digest} {lie}".encode()
     (path / "catalog").write_bytes(text)
     real = folder.inodes_in
@@ -294,7 +294,7 @@ def test_what_cannot_be_read_back_is_not_noted_as_if_it_needed_nothing(path, mon
     with CheckpointStore(path, "a") as store:
         store.save(state(1))
         with monkeypatch.context() as patch:
-            patch.setattr(catalog, "open_inside", _refuse)
+            patch.setattr(summary, "open_inside", _refuse)
             store.save(state(2), tag="here")
         assert len((path / "catalog").read_bytes().splitlines()) == 2
         for step in range(3, 10):

@@ -30,10 +30,10 @@ from ann_ckpt.errors import FileMissingError, NotWritableError, OptionError
 from ann_ckpt.format import layout
 from ann_ckpt.paths import Address, local_path
 from ann_ckpt.store.buckets.bucket import Bucket
-from ann_ckpt.store.catalog import open_inside
 from ann_ckpt.store.folder import SUFFIX, Slot, StoreFolder, settings_text
 from ann_ckpt.store.owners.lease import Lease
 from ann_ckpt.store.owners.ranks import Shard
+from ann_ckpt.store.summary import open_inside
 from ann_ckpt.uploads import check_server, each, fetch, put, put_new, remove, stored_below
 
 __all__ = ["GRACE", "BucketFolder"]

@@ -20,8 +20,8 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.model import NetworkState
 from ann_ckpt.report import LoadReport, Note
-from ann_ckpt.store.catalog import CheckpointInfo, open_inside
 from ann_ckpt.store.owners.job import Job
+from ann_ckpt.store.summary import CheckpointInfo, open_inside
 from ann_ckpt.transfer import load_into
 
 __all__ = ["load_newest"]
