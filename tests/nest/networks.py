@@ -112,7 +112,7 @@ def brunel(threads: int = 1, plastic: bool = False):
         for post in (e, i):
             spec = {"weight": weight, "delay": 1.5}
             if plastic and pre is e and post is e:
-                spec["synapse_model"] = model
+                spec |= {"synapse_model": model, "Wmax": 1.0}
             nest.Connect(pre, post, {"rule": "fixed_indegree", "indegree": degree}, spec)
     nest.Connect(noise, e + i, syn_spec={"weight": 0.5, "delay": 1.5})
     return ann_ckpt.nest.network({"E": e, "I": i}, devices={"noise": noise})

@@ -7,6 +7,8 @@ kernel and goes on. Both write down what spiked afterwards and all potentials in
 from __future__ import annotations
 
 import sys
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ import numpy as np
 
 import ann_ckpt
 import ann_ckpt.nest
-from tests.nest.networks import reset
+from tests.nest.networks import NETWORKS, reset
 
 AFTER = 40.0
 
@@ -70,11 +72,15 @@ CASES = {
     "strong": Case("iaf_cond_exp", 1, True, 31.0, strong=True),
     "short": Case("iaf_cond_exp", 1, True, 30.3, keep=3.0),
     "none": Case("iaf_cond_exp", 1, True, 30.0, keep=0.0),
+    "brunel": Case("brunel", 2, True, 40.7, keep=6.0, barrier=True),
+    "microcircuit": Case("microcircuit", 1, True, 60.2, keep=50.0, barrier=True),
 }
 
 
 def make(model, threads=1, noise=True, seed=5):
-    """A network that spikes, with weights and delays of any size, and two generators."""
+    """A network that spikes, with weights and delays of any size, and two generators; or a named one."""
+    if model in NETWORKS:
+        return NETWORKS[model](threads)
     reset(threads, seed)
     with_ = MODELS[model]
     e, i = nest.Create(model, 40), nest.Create(model, 10)
@@ -100,7 +106,7 @@ def make(model, threads=1, noise=True, seed=5):
 
 def watched(network, duration=AFTER):
     """Go on; return steps and neurons of spikes, and potentials of all neurons in all steps."""
-    cells = network.populations["E"] + network.populations["I"]
+    cells = reduce(add, network.populations.values())
     recorder, meter = (
         nest.Create("spike_recorder"),
         nest.Create("multimeter", params={"record_from": ["V_m"], "interval": nest.resolution}),

@@ -22,11 +22,11 @@ from ann_ckpt.adapters.nest.solver import errors, forgotten
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import OptionError, SimulatorError
 from ann_ckpt.model import Exactness
-from tests.nest.networks import reset
+from tests.nest.networks import NETWORKS, brunel, reset
 from tests.nest.replaying import CASES, make, watched
 
 ROOT = Path(__file__).parents[2]
-LAST_BITS = {"delta_none", "alpha", "currents"}
+LAST_BITS = {"delta_none", "alpha", "currents", "microcircuit"}
 """Cases whose potentials are the same but for their last digits."""
 OTHER = {"none"}
 NOT_SHOWN = {"strong", "short"}
@@ -96,6 +96,7 @@ def test_without_what_was_on_its_way_it_is_quite_another_run(folder, name):
         ("delta_none", "the last bits of V_m, which NEST keeps relative to E_L"),
         ("short", "what began 6.1 ms ago may last, and 3 are kept"),
         ("none", "spikes on their way"),
+        ("microcircuit", "input older than 50 ms is forgotten (e^-25)"),
         ("strong", "how long the last step was of the solvers"),
     ],
 )
@@ -105,6 +106,7 @@ def test_the_reason_is_said(folder, name, reason):
 
 def test_every_model_that_may_be_exact_was_shown_to_be():
     shown = {case.model for name, case in CASES.items() if name not in LAST_BITS | OTHER | NOT_SHOWN}
+    shown -= NETWORKS.keys()
     assert shown == EXACT | RELATIVE
     assert not (EXACT | RELATIVE) & FADING
 
@@ -241,6 +243,37 @@ def test_a_model_that_nobody_proved_is_never_exact(model, tmp_path):
     network = ann_ckpt.nest.build(tmp_path / "net.h5")
     network.simulate(1.0)
     assert network.time == 21.0
+
+
+@pytest.mark.usefixtures("kernel")
+def test_synapses_that_learn_begin_with_what_they_had(tmp_path):
+    """What they learnt in the replay is taken back; what they learn next differs, and the file says so."""
+
+    def learnt(network):
+        one = simulator_for(network).read().state.projections["E_to_E.stdp_synapse"]
+        return np.stack([one["w"], one["Kplus"]])
+
+    network = brunel(threads=2, plastic=True)
+    network.keep(20.0)
+    network.simulate(40.3)
+    ann_ckpt.save(tmp_path / "net.h5", network=network, barrier=True)
+    there = learnt(network)
+    assert np.unique(there[0]).size > 100
+    network.simulate(20.0)
+    later = learnt(network)
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "net.h5")
+    assert learnt(network).tobytes() == there.tobytes()
+    network.simulate(20.0)
+    assert learnt(network).tobytes() != later.tobytes()
+    network = brunel(threads=2, plastic=True)
+    report = ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert abs(network.time - 40.3) < 1e-9
+    assert learnt(network).tobytes() == there.tobytes(), report
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        resume = checkpoint.state().projections["E_to_E.stdp_synapse"].resume
+    reason = "spikes before the last 20 ms, which stdp_synapse pairs with later ones"
+    assert (resume.exactness, resume.reasons) == (Exactness.APPROXIMATE, (reason,))
 
 
 @pytest.mark.usefixtures("kernel")

@@ -8,7 +8,16 @@ import numpy as np
 
 from ann_ckpt.adapters.nest.keeping import LastSteps, needed_steps
 from ann_ckpt.adapters.nest.kernel import kernel, node_ids
-from ann_ckpt.adapters.nest.models import DEVICES, EXACT, FADING, RELATIVE, SYNAPSES, adaptive, forcing
+from ann_ckpt.adapters.nest.models import (
+    DEVICES,
+    EXACT,
+    FADING,
+    PAIRING,
+    RELATIVE,
+    SYNAPSES,
+    adaptive,
+    forcing,
+)
 from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.adapters.nest.nodes import NestNodes
 from ann_ckpt.adapters.nest.solver import forgotten
@@ -75,6 +84,11 @@ class Certificates:
         if self._window is None or self._doubts:
             return _approximate("spikes on their way")
         pre = self._nodes[one.pre]
+        if one.model in PAIRING:
+            kept = (self._network.step - self._window.origin) * float(kernel().resolution)
+            return _approximate(
+                f"spikes before the last {kept:g} ms, which {one.model} pairs with later ones"
+            )
         if one.model not in SYNAPSES:
             return _approximate(f"nobody has shown that {one.model} can be replayed")
         if pre.base not in DEVICES and forcing(pre.nodes) is None:

@@ -15,6 +15,7 @@ __all__ = [
     "DEVICES",
     "EXACT",
     "FADING",
+    "PAIRING",
     "RELATIVE",
     "SYNAPSES",
     "Forcing",
@@ -45,6 +46,8 @@ DEVICES = {
     "voltmeter",
 }
 SYNAPSES = {"static_synapse"}
+PAIRING = {"stdp_synapse"}
+"""Synapses that compare each spike with earlier ones of the other neuron, however long ago they were."""
 
 _HIGH = 1e10
 """A threshold in mV that nobody reaches."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.nest.keeping import Keeping, LastSteps, needed_steps, state_of
 from ann_ckpt.adapters.nest.kernel import kernel, slice_steps
-from ann_ckpt.adapters.nest.models import Forcing, adaptive, forcing
+from ann_ckpt.adapters.nest.models import SYNAPSES, Forcing, adaptive, forcing
 from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.adapters.nest.nodes import NestNodes, move
 from ann_ckpt.adapters.nest.synapses import WEIGHT, live_synapses
@@ -70,6 +70,7 @@ def replay(network: NestNetwork, stored: NetworkState, window: LastSteps) -> Non
     finally:
         for name, given in values.items():
             NestNodes(network, name).set(given)
+        _set_plastic(network, stored)
     if not np.array_equal(keeping.recorded(), window.spikes):
         raise SimulatorError(
             "replayed, the network did not spike as it did when the file was written",
@@ -139,6 +140,21 @@ def _put_in_order(network: NestNetwork, stored: NetworkState) -> None:
         if one.delays is not None and not np.array_equal(one.delays, np.asarray(live[name].delays)):
             given["delay"] = np.asarray(one.delays) * float(kernel().resolution)
         live[name].set(network, given)
+
+
+def _set_plastic(network: NestNetwork, stored: NetworkState) -> None:
+    """Give synapses what they had in the end, where spikes of the replay have changed it."""
+    changed = {n: one for n, one in stored.projections.items() if _model(one) not in SYNAPSES}
+    if not changed:
+        return
+    live, _ = live_synapses(network)
+    for name, one in changed.items():
+        if name in live:
+            live[name].set(network, {attribute: one[attribute] for attribute in one.variables})
+
+
+def _model(projection: ProjectionState) -> str:
+    return "" if projection.synapse_type is None else projection.synapse_type.name
 
 
 def _has_several(projection: ProjectionState) -> bool:
