@@ -10,9 +10,12 @@ from pathlib import Path
 import nest
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import ann_ckpt
 import ann_ckpt.nest
+from ann_ckpt.adapters.nest.building import stable_order
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
 from tests.nest.networks import cond_exp, moved, relative, reset
@@ -284,6 +287,14 @@ def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):
     reset()
     with pytest.raises(SimulatorError, match="was reset"):
         ann_ckpt.save(tmp_path / "net.h5", network=network)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**32 - 1)), max_size=40))
+def test_synapses_are_connected_in_a_stable_order(numbers):
+    """Those of one source stay in the order of the file."""
+    numbers = np.array(numbers, np.int64)
+    assert np.array_equal(stable_order(numbers), np.argsort(numbers, kind="stable"))
 
 
 def test_nodes_without_a_name_are_told(tmp_path):
