@@ -82,7 +82,30 @@ def _zarr(address: str) -> Iterator[None]:
     from zarr.storage import ObjectStore
 
     made = HTTPStore.from_url(address, client_options={"allow_http": True})
-    group = zarr.open_consolidated(ObjectStore(made, read_only=True), mode="r")
+    yield from _arrays(zarr.open_consolidated(ObjectStore(made, read_only=True), mode="r"))
+
+
+def _icechunk(address: str) -> Iterator[None]:
+    import icechunk
+    import zarr
+
+    server, _, bucket = address.rpartition("/")
+    # Of an S3 server it needs no more than a web server does, as long as it only reads.
+    storage = icechunk.s3_storage(
+        bucket=bucket,
+        prefix=None,
+        endpoint_url=server,
+        region="here",
+        allow_http=True,
+        force_path_style=True,
+        anonymous=True,
+    )
+    session = icechunk.Repository.open(storage).readonly_session("main")
+    yield from _arrays(zarr.open_group(session.store, mode="r"))
+
+
+def _arrays(group: Any) -> Iterator[None]:
+    """Do to arrays of zarr what :func:`ours` does to a checkpoint."""
     yield
     _ = list(group)
     yield
@@ -102,7 +125,21 @@ def _ten(array: Callable[[str], Any]) -> None:
 def _write_zarr(path: Path, state: NetworkState) -> None:
     import zarr
 
-    group = zarr.open_group(path, mode="w")
+    _fill(zarr.open_group(path, mode="w"), state)
+    zarr.consolidate_metadata(path)
+
+
+def _write_icechunk(path: Path, state: NetworkState) -> None:
+    import icechunk
+    import zarr
+
+    repository = icechunk.Repository.create(icechunk.local_filesystem_storage(str(path)))
+    session = repository.writable_session("main")
+    _fill(zarr.group(session.store), state)
+    session.commit("a network")
+
+
+def _fill(group: Any, state: NetworkState) -> None:
     for name in ("ff", "fb"):
         for attribute in ("w", "u"):
             values = np.asarray(state.projections[name].variables[attribute].values)
@@ -110,7 +147,6 @@ def _write_zarr(path: Path, state: NetworkState) -> None:
     synapses = state.projections["ff"].connectivity
     group.create_array("row_ptr", data=np.asarray(synapses.row_ptr))
     group.create_array("pre_ranks", data=np.asarray(synapses.pre_ranks), chunks=(262_144,))
-    zarr.consolidate_metadata(path)
 
 
 def main() -> None:
@@ -129,6 +165,9 @@ def main() -> None:
         if importlib.util.find_spec("zarr"):
             _write_zarr(Path(folder) / "net.zarr", state)
             contenders["zarr over obstore"] = (_zarr, "net.zarr")
+        if importlib.util.find_spec("icechunk"):
+            _write_icechunk(Path(folder) / "icechunk", state)
+            contenders["zarr over icechunk"] = (_icechunk, "icechunk")
         server = Server(Path(folder))
         print(f"{'requests / MiB':20}", *(f"{step:>16}" for step in _STEPS))
         for name, (steps, path) in contenders.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import Address, address_of
 from ann_ckpt.report import Meter, Progress, Report, count, human_bytes
 from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
+from ann_ckpt.store.buckets.bucket_folder import being_removed
 from ann_ckpt.store.catalog import Catalog
 from ann_ckpt.store.folder import StoreFolder, settings_text, split_store_path
 from ann_ckpt.store.opening import PathLike
@@ -36,6 +37,9 @@ __all__ = ["TransferReport", "pull", "push"]
 
 _FRESH = timedelta(hours=1)
 """Older objects in a bucket that no checkpoint needs are sent again: they may be removed just now."""
+_PATIENCE = 600.0
+"""Seconds to wait for somebody who removes what was just sent."""
+_POLL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ def push(source: PathLike, target: PathLike, *, progress: Progress | None = None
 
     with explained(folder.path):
         each(send, needed)
+        _send_again(address, needed, send)
         for info in missing:
             if not put_new(address.at(f"{address.key}/checkpoints/{info.name}.h5"), Path(info.path)):
                 raise _another(info.name, address.shown)
@@ -233,6 +238,33 @@ class _Fetching:
             fsync_file(temporary)
             temporary.replace(final)
         self.meter.tick(name, found)
+
+
+def _send_again(address: Address, needed: Mapping[str, int], send: Callable[[str], None]) -> None:
+    """Send once more what somebody has removed who saw it before it was sent.
+
+    Raises
+    ------
+    NotWritableError
+        If that does not come to an end.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    removed: set[str] = set()
+    while needed:
+        going = being_removed(address, datetime.now(UTC)) & set(needed)
+        if not going:
+            break
+        if time.monotonic() > deadline:
+            raise NotWritableError(
+                "somebody prunes the store, and removes objects that are needed again",
+                details={"hint": "what was sent stays for an hour: push again"},
+                where=address.shown,
+            )
+        removed |= going
+        time.sleep(_POLL)
+    if removed:
+        listed = stored_below(address.at(f"{address.key}/{layout.OBJECTS}"))
+        each(send, removed - {_object_name(one) for one in listed})
 
 
 def _target(target: PathLike) -> tuple[Address, Bucket]:

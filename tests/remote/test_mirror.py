@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import shutil
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from ann_ckpt.errors import (
     NotWritableError,
     OptionError,
 )
+from ann_ckpt.store import bucket_folder, mirror
 from tests.acceptance.conftest import _demo_store, store_folder
 from tests.store.runs import state
 
@@ -258,3 +261,64 @@ def test_the_examples_of_the_help_work(bucket, store_folder, run, monkeypatch):
     for line in lines:
         answer = run(*line.split()[1:])
         assert (answer.status, answer.err) == (0, "")
+
+
+@pytest.mark.parametrize("when", ["before", "listed", "noted", "looked"])
+def test_a_store_may_be_pushed_while_somebody_prunes(place, tmp_path, monkeypatch, when):
+    """An object that was old and unneeded is needed again, just as it is about to be removed."""
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(small(0))
+        store.save(small(1))
+    ann_ckpt.push(f"{tmp_path}/run.ckpt@0", place)
+    ann_ckpt.push(tmp_path / "run.ckpt", place)
+    monkeypatch.setattr(mirror, "_POLL", 0.01)
+    monkeypatch.setattr(mirror, "_FRESH", timedelta(days=-1))
+    sent, at_the_end, looks = set(), threading.Event(), itertools.count()
+    put, others, objects = mirror.put, mirror.being_removed, bucket_folder.BucketFolder._objects
+    listed = bucket_folder.stored_below
+    old = timedelta(days=3)
+
+    def sending(address, path):
+        put(address, path)
+        sent.add(address.name.removesuffix(".h5"))
+
+    def at_last(*args):
+        found = others(*args)
+        at_the_end.set()
+        return found
+
+    def aged(folder):
+        """Notes of what was pruned are old."""
+        age = old if folder.key.endswith("pruned") else timedelta(0)
+        return [one._replace(modified=one.modified - age) for one in listed(folder)]
+
+    def looking(folder):
+        """What was not sent just now is old; called before and after it is noted what will go."""
+        look = next(looks)
+        if (when, look) == ("noted", 1):
+            begin()
+        found = {n: (size, at - old * (n not in sent)) for n, (size, at) in objects(folder).items()}
+        if (when, look) in (("listed", 0), ("looked", 1)):
+            begin()
+        return found
+
+    pushing = threading.Thread(target=ann_ckpt.push, args=(tmp_path / "run.ckpt", place))
+
+    def begin() -> None:
+        pushing.start()
+        assert at_the_end.wait(60)
+
+    with CheckpointStore(place, "prune") as pruner:
+        pruner.prune(keep_last=1)
+        monkeypatch.setattr(mirror, "put", sending)
+        monkeypatch.setattr(mirror, "being_removed", at_last)
+        monkeypatch.setattr(bucket_folder, "stored_below", aged)
+        monkeypatch.setattr(bucket_folder.BucketFolder, "_objects", looking)
+        if when == "before":
+            begin()
+        assert pruner.gc().objects == (when != "before")
+    pushing.join(60)
+    assert not pushing.is_alive()
+    assert [info.time_step for info in CheckpointStore(place).checkpoints] == [0, 1]
+    assert ann_ckpt.verify(place).ok
+    assert not list(ann_ckpt.differences(ann_ckpt.read(f"{place}@0"), small(0)))

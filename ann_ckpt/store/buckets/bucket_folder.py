@@ -8,6 +8,10 @@ checkpoint that goes leaves a note ``pruned/...`` of what it needed. Objects go 
 youngest note of them, are older than a day by the server's clock. So those of a save that is under way stay,
 too: each save gives its objects names of their own, and takes others only from the newest checkpoint, which
 stays. What a shard needs that may still become part of a checkpoint is as young, or is asked of it.
+
+A store that is pushed has the names that its objects had elsewhere, which may be those of old ones here. So
+it is noted in ``removing`` what will go, and then the objects are looked at again: what was put before that
+stays, and who puts one later sees the note, waits until it is gone, and puts what has gone with it.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,12 +41,16 @@ from ann_ckpt.store.owners.ranks import Shard
 from ann_ckpt.store.summary import open_inside
 from ann_ckpt.uploads import check_server, each, fetch, put, put_new, remove, stored_below
 
-__all__ = ["GRACE", "BucketFolder"]
+__all__ = ["GRACE", "BucketFolder", "being_removed"]
 
 GRACE = timedelta(hours=24)
 """Objects that are younger, or that a checkpoint needed until then, are not removed."""
 _PRUNED = "pruned"
 _SHARDS = "shards"
+_REMOVING = "removing"
+_NOTED = timedelta(hours=1)
+"""How long a note of what is being removed counts; who removes stops after half of that."""
+_AT_A_TIME = 1000
 _OPEN: weakref.WeakValueDictionary[str, BucketFolder] = weakref.WeakValueDictionary()
 """By address: a process that opens a store twice has one lease, and one folder for what it sends."""
 
@@ -302,11 +311,46 @@ class BucketFolder(StoreFolder):
         """
         if self.lease.clock is not None:
             before = self.lease.clock.now - GRACE
+            if names:
+                self._remove_noted(names, before)
             notes = stored_below(self.bucket.at(_PRUNED))
             old = [self.bucket.at(f"{_PRUNED}/{one.key}") for one in notes if one.modified <= before]
             left = [self.bucket.at(f"{_SHARDS}/{key}") for key in self.left]
-            remove([*map(self._object, names), *old, *left])
+            remove([*old, *left])
             self.left.clear()
+
+    def _remove_noted(self, names: Collection[str], before: datetime) -> None:
+        """Remove objects that are still older than ``before`` once it is noted that they will go."""
+        note, began = self.bucket.at(f"{_REMOVING}/{secrets.token_hex(8)}.json"), time.monotonic()
+        put(note, json.dumps(sorted(names)).encode())
+        there = self._objects()
+        going = [self._object(name) for name in names if name in there and there[name][1] <= before]
+        for at in range(0, len(going), _AT_A_TIME):
+            if time.monotonic() - began > _NOTED.total_seconds() / 2:
+                raise NotWritableError(
+                    "removing took so long that others no longer heed it",
+                    details={"hint": "the next gc goes on"},
+                    where=self.bucket.path,
+                )
+            remove(going[at : at + _AT_A_TIME])
+        remove([note])
+
+
+def being_removed(store: Address, since: datetime) -> set[str]:
+    """Return the objects that somebody removes just now from a store in a bucket.
+
+    Parameters
+    ----------
+    since : datetime
+        What time it was by the server's clock, at most; notes that were old by then are nobody's any more.
+    """
+    folder = store.at(f"{store.key}/{_REMOVING}")
+    names: set[str] = set()
+    for one in stored_below(folder):
+        if one.modified > since - _NOTED:
+            with suppress(FileMissingError):
+                names.update(json.loads(fetch(folder.at(f"{folder.key}/{one.key}"))))
+    return names
 
 
 def _start_of(key: str) -> int:

@@ -201,7 +201,9 @@ class SeriesWriter:
         """
         began = time.perf_counter()
         plan = snapshot.file_plan(self._compression)
-        base = self._recall()
+        known = {entry.path: stored(entry.array) for entry in plan.arrays if is_shared(entry)}
+        # Where all is in objects, nothing is held against the newest checkpoint: it need not be read.
+        base = _Base() if slot is not None and None not in known.values() else self._recall()
         self._digest_cache.begin()
         slot = slot or self._folder.next_slot(base.slot, snapshot.reading.state.time_step)
         self._folder.complete()
@@ -220,10 +222,10 @@ class SeriesWriter:
         # What a simulation changes comes first: it waits for the disk while the rest is hashed.
         for entry in sorted(plan.arrays, key=lambda entry: not _is_changing(entry)):
             bounds, pieces = cut[entry.path]
-            if bounds is not None and (known := stored(entry.array)) is not None:
-                entries[entry.path] = SharedEntry(entry.path, known, entry.locality, entry.axes)
+            if bounds is not None and (found := known[entry.path]) is not None:
+                entries[entry.path] = SharedEntry(entry.path, found, entry.locality, entry.axes)
                 size = nbytes(entry.array)
-                arrays[entry.path] = ArrayPlan(entry.path, ArrayAction.LINKED, size, 0, len(known.pieces))
+                arrays[entry.path] = ArrayPlan(entry.path, ArrayAction.LINKED, size, 0, len(found.pieces))
                 tick(entry.path, size)
                 continue
             if bounds is None:
