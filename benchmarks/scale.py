@@ -23,7 +23,7 @@ from obstore.store import MemoryStore
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Part, PopulationState, Retention, remote
-from ann_ckpt.store import blocks
+from ann_ckpt.store.saving import blocks
 
 _PLACE = "s3://bucket/run.ckpt"
 _VALUES = np.arange(8000.0)

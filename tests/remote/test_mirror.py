@@ -24,7 +24,8 @@ from ann_ckpt.errors import (
     NotWritableError,
     OptionError,
 )
-from ann_ckpt.store import bucket_folder, mirror
+from ann_ckpt.store import mirror
+from ann_ckpt.store.buckets import bucket_folder
 from tests.acceptance.conftest import _demo_store, store_folder
 from tests.store.runs import state
 
