@@ -158,7 +158,8 @@ def _memory_dtype(encoded: bytes) -> np.dtype[Any]:
     if cls in (h5t.INTEGER, h5t.FLOAT) or (cls == h5t.ENUM and kind.get_size() == 1):
         dtype: np.dtype[Any] = kind.dtype
         kinds = "b" if cls == h5t.ENUM else "iuf"
-        if dtype.kind in kinds and dtype.itemsize <= 8 and dtype.newbyteorder("<") == dtype:
+        # Where the bits of a number lie is HDF5's to say as well, and h5py does not look at that.
+        if dtype.kind in kinds and dtype.itemsize <= 8 and kind.equal(file_type(dtype)):
             return dtype
     raise UnsafeFileError("unsupported HDF5 type", details={"type": printable(type(kind).__name__)})
 

@@ -1,19 +1,20 @@
-"""Looks at the metadata of a dataset before HDF5 opens it, and refuses what HDF5 would read for ever.
+"""Looks at the metadata of a virtual dataset before HDF5 opens it, for HDF5 may not come back from that.
 
-HDF5 keeps the sources of a virtual dataset in a global heap, which has no checksum, and walks the heap
-when it opens the dataset. A length of 0 in that list makes it stay where it is.
+HDF5 keeps the sources of a virtual dataset in a global heap, and walks the heap when it opens the dataset.
+The heap has no checksum, and a length of 0 in it makes HDF5 stay where it is. The sources have one, but some
+of what is wrong with them makes HDF5 crash before it looks at that.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.bytes import Bytes
 
-__all__ = ["check_heap", "heap_of"]
+__all__ = ["Sources", "check_sources", "lookup3", "sources_of"]
 
 _LAYOUT, _CONTINUATION = 8, 16
 """Kinds of messages in an object header."""
@@ -21,11 +22,21 @@ _VIRTUAL = 3
 """A class of layouts."""
 _MOST_BLOCKS = 64
 """Of one header; HDF5 starts another where a message no longer fits."""
+_MASK = 0xFFFFFFFF
 _HEAD = 16
 """Bytes before the objects of a heap, and before each object."""
 
 
-def heap_of(file: Bytes, parent: Any, link: bytes) -> int | None:
+class Sources(NamedTuple):
+    """Where the sources of a virtual dataset lie."""
+
+    heap: int
+    """Address of a global heap."""
+    number: int
+    """In the heap."""
+
+
+def sources_of(file: Bytes, parent: Any, link: bytes) -> Sources | None:
     """Return where the sources of a virtual dataset lie; None for other datasets, which have none.
 
     Parameters
@@ -44,32 +55,66 @@ def heap_of(file: Bytes, parent: Any, link: bytes) -> int | None:
     try:
         for kind, message in _messages(file, parent.links.get_info(link).u):
             if kind == _LAYOUT and message[0] >= 3 and message[1] == _VIRTUAL:
-                return int(struct.unpack_from("<Q", message, 2)[0])
+                return Sources(*struct.unpack_from("<QI", message, 2))
     except (struct.error, IndexError):
         raise CorruptFileError("the header of an object is damaged") from None
     return None
 
 
-def check_heap(file: Bytes, address: int) -> None:
-    """Raise if the objects of a global heap do not follow one another to its end.
+def check_sources(file: Bytes, place: Sources) -> None:
+    """Raise if the sources of a virtual dataset are not what was written.
 
     Raises
     ------
     CorruptFileError
-        If they do not, or there is none.
+        If they are not there, do not have their checksum, or something else is wrong in their heap.
     """
-    head = file.read(address, _HEAD)
+    head = file.read(place.heap, _HEAD)
     size = struct.unpack_from("<Q", head, 8)[0] if len(head) == _HEAD and head[:5] == b"GCOL\x01" else 0
-    if not _HEAD <= size <= file.size - address:
+    if not _HEAD <= size <= file.size - place.heap:
         raise CorruptFileError("the sources of a virtual dataset are missing")
-    heap, at = file.read(address, size), _HEAD
+    heap, at, found = file.read(place.heap, size), _HEAD, b""
     while size - at >= _HEAD:
         number, length = struct.unpack_from("<H6xQ", heap, at)
         # Number 0 is what is free, with its own head.
         step = length if number == 0 else _HEAD + -(-length // 8) * 8
         if not _HEAD <= step <= size - at:
-            raise CorruptFileError("the sources of a virtual dataset are damaged")
+            raise CorruptFileError("the heap with the sources of a virtual dataset is damaged")
+        if number == place.number:
+            found = heap[at + _HEAD : at + _HEAD + length]
         at += step
+    if len(found) < 4 or lookup3(found[:-4]) != int.from_bytes(found[-4:], "little"):
+        raise CorruptFileError("checksum mismatch in the sources of a virtual dataset")
+
+
+def lookup3(data: bytes) -> int:
+    """Return the checksum that HDF5 has for its metadata: ``hashlittle`` of Bob Jenkins' lookup3."""
+    a = b = c = (0xDEADBEEF + len(data)) & _MASK
+    words = struct.unpack(f"<{-(-len(data) // 12) * 3}I", data + bytes(-len(data) % 12))
+    for at in range(0, len(words), 3):
+        a, b, c = (a + words[at]) & _MASK, (b + words[at + 1]) & _MASK, (c + words[at + 2]) & _MASK
+        if at + 3 < len(words):
+            for turn, rotated in enumerate((4, 6, 8, 16, 19, 4)):
+                if turn % 3 == 0:
+                    a, c = ((a - c) & _MASK) ^ _rotated(c, rotated), (c + b) & _MASK
+                elif turn % 3 == 1:
+                    b, a = ((b - a) & _MASK) ^ _rotated(a, rotated), (a + c) & _MASK
+                else:
+                    c, b = ((c - b) & _MASK) ^ _rotated(b, rotated), (b + a) & _MASK
+    if not data:
+        return c
+    for rotated, mix in zip((14, 11, 25, 16, 4, 14, 24), "cabcabc", strict=True):
+        if mix == "c":
+            c = ((c ^ b) - _rotated(b, rotated)) & _MASK
+        elif mix == "a":
+            a = ((a ^ c) - _rotated(c, rotated)) & _MASK
+        else:
+            b = ((b ^ a) - _rotated(a, rotated)) & _MASK
+    return c
+
+
+def _rotated(value: int, bits: int) -> int:
+    return (value << bits | value >> 32 - bits) & _MASK
 
 
 def _messages(file: Bytes, address: int) -> Iterator[tuple[int, bytes]]:

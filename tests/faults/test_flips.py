@@ -41,7 +41,8 @@ class _Worker:
             if len(bits) > 1:
                 halves = [self.flip(file, bits[i::2]) for i in (0, 1)]
                 return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
-            return [f"bit {bits[0]} of {file}: status {told['status']}, {told['foreign']}"], 0
+            said = told.get("foreign") or told["stderr"]
+            return [f"bit {bits[0]} of {file}: status {told['status']}, {said}"], 0
         return [f"bit {bit} of {file}: {problem}" for bit, problem in told["wrong"]], told["refused"]
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.shared.array import SharedArray
-from ann_ckpt.format.virtual import check_heap, heap_of
+from ann_ckpt.format.virtual import check_sources, sources_of
 
 __all__ = [
     "check_shared_link",
@@ -69,9 +69,9 @@ def check_shared_link(file: Bytes, parent: Any, link: str, array: SharedArray, w
     if kind == h5l.TYPE_EXTERNAL:
         found = _external(parent, link, array)
     elif kind == h5l.TYPE_HARD:
-        heap = heap_of(file, parent, link.encode())
-        if heap is not None:
-            check_heap(file, heap)
+        sources = sources_of(file, parent, link.encode())
+        if sources is not None:
+            check_sources(file, sources)
         found = _virtual(h5d.open(parent, link.encode()), array)
     else:
         found = {}
