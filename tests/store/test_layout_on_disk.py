@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, differences
-from ann_ckpt.errors import CorruptFileError, UnsafeFileError
+from ann_ckpt.errors import CorruptFileError, NotWritableError, UnsafeFileError
+from ann_ckpt.store.saving import batch
 from tests.store.runs import state
 
 W = "projections/ff/variables/w"
@@ -274,6 +276,23 @@ def test_an_object_that_was_cut_is_replaced_when_its_content_is_saved_again(path
     damage_cut(victim)
     with CheckpointStore(path, "a") as store:
         store.save(large(3))
+        assert store.verify().ok
+
+
+def test_an_object_that_was_replaced_stays_when_the_save_fails_after_that(path, monkeypatch):
+    """Those who needed the damaged one need it."""
+    (victim,) = objects_of(path, FIXED)
+    damage_cut(victim)
+
+    def fails(folder):
+        raise OSError(errno.EIO, "cannot sync", str(folder))
+
+    with CheckpointStore(path, "a") as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(batch, "fsync_folder", fails)
+            with pytest.raises(NotWritableError):
+                store.save(large(3))
+        assert victim.exists()
         assert store.verify().ok
 
 
