@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ann_ckpt.errors import ParameterFileError, printable
+from ann_ckpt.errors import CheckpointError, ParameterFileError, printable
+from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.model import NetworkState
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.description import FREE, NetworkDescription, describe, live_of, state_of
@@ -22,6 +23,8 @@ from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS
+from ann_ckpt.paths import address_of
+from ann_ckpt.store.opening import open_checkpoint, place_in_store
 
 __all__ = [
     "IgnoredValueWarning",
@@ -73,8 +76,8 @@ def validate(
         configuration of OmegaConf.
     target : optional
         What it has to fit: a :class:`~ann_ckpt.NetworkState`, an open checkpoint, a
-        live network, a schema (a mapping), or the path of one. None for the general
-        form only, which knows no names. Where the simulator keeps its network
+        live network, a schema (a mapping), or the path of a checkpoint, a store or a
+        schema. None for the general form only, which knows no names. Where the simulator keeps its network
         globally, pass ``schema_for()``.
     global_only : bool
         Whether a parameter with one value per neuron, dendrite or synapse is a finding.
@@ -87,6 +90,8 @@ def validate(
     ------
     OSError
         If a file is missing or cannot be read.
+    CheckpointError
+        If a checkpoint cannot be opened.
     SchemaUnusableError
         If the schema is none, or asks for what is not evaluated.
 
@@ -269,5 +274,18 @@ def schema_of(target: Any) -> Schema:
     if isinstance(target, Mapping):
         return Schema.of(target)
     if isinstance(target, str | os.PathLike):
-        return Schema.load(target)
+        if not _is_checkpoint(target):
+            return Schema.load(target)
+        with open_checkpoint(target) as opened:
+            return schema_of(opened)
     return Schema.trusted(network_schema(describe(state_of(target))))
+
+
+def _is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is meant as one: a store, HDF5, or an address; a schema is a text on this machine."""
+    if place_in_store(path) is not None or address_of(path) is not None:
+        return True
+    try:
+        return begins_like_hdf5(path)
+    except CheckpointError:  # reading the schema says what is wrong with it
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 
 import ann_ckpt
-from ann_ckpt import NetworkState, PopulationState, differences
+from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.errors import (
     NotWritableError,
+    ObjectNotFoundError,
     OptionError,
     ParameterFileError,
     SchemaUnusableError,
@@ -29,6 +31,8 @@ from ann_ckpt.params import (
     load_parameters,
     parse,
     save_parameters,
+    schema_for,
+    validate,
 )
 from ann_ckpt.params.description import describe
 from ann_ckpt.params.plan import changed_state, plan_changes
@@ -345,3 +349,25 @@ def test_applying_to_a_state_gives_another() -> None:
     assert list(differences(state, new)) == ["populations/inp/parameters/tau"]
     assert list(differences(state, network())) == []
     assert new.populations["out"] is state.populations["out"]
+
+
+@pytest.mark.parametrize("path", ["net.h5", "run.ckpt", "run.ckpt@here", "net.schema.json"])
+def test_a_path_says_what_a_file_has_to_fit(tmp_path, path):
+    """A checkpoint's, a store's or a schema's."""
+    state = replace(network(), time_step=1)
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(state, tag="here")
+    (tmp_path / "net.schema.json").write_text(json.dumps(schema_for(state)))
+    name = next(iter(state.populations))
+    wrong = {"populations": {name: {"no such": 1.0}}}
+    assert validate(wrong, tmp_path / path) == validate(wrong, state) != []
+
+
+def test_a_path_that_holds_nothing_is_said_to(tmp_path):
+    with CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(replace(network(), time_step=1))
+    with pytest.raises(ObjectNotFoundError, match="has no checkpoint 'gone'"):
+        validate({}, tmp_path / "run.ckpt@gone")
+    with pytest.raises(FileNotFoundError):
+        validate({}, tmp_path / "gone.h5")
