@@ -32,7 +32,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 COMMIT   ?= HEAD
 
 .PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 test-nest brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
-.PHONY: bench-profile torture fuzz batch models test-sonata test-h5web clean
+.PHONY: bench-profile torture fuzz batch models test-sonata test-h5web test-azurite clean
 
 help:
 	@awk -F ':.*## *' '/^[a-z0-9.-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -135,6 +135,9 @@ test-sonata: $(VENV)/.dev  ## import circuits that others published: test data i
 
 test-h5web: $(VENV)/.dev $(VENV)/.tools  ## build h5web and let it show our files in a browser; 200 MB of packages
 	$(IN) python -m pytest -m h5web tests/browser
+
+test-azurite: $(VENV)/.dev $(VENV)/.tools  ## save to az:// on Azurite, Microsoft's server for tests; 190 MB of packages
+	$(IN) python -m pytest -m azurite tests/remote
 
 fuzz: $(VENV)/.dev  ## many more mutated files, and a long search for counterexamples
 	$(IN) python -m pytest -m fuzz --rounds 20
