@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from h5py import h5d, h5l, h5o, h5s
@@ -33,6 +34,7 @@ from ann_ckpt.format.bytes import Bytes
 
 __all__ = [
     "DatasetLayout",
+    "Sources",
     "begins_like_hdf5",
     "check_dataset",
     "check_group",
@@ -42,6 +44,7 @@ __all__ = [
     "first_bytes",
     "layout_of",
     "reporting_corruption",
+    "sources_of",
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -55,6 +58,12 @@ _PLUGIN_INFLATION = 1 << 16
 _CHUNK_BYTES = 64 << 20
 _CHUNK_NOTED = 8
 """Bytes that a file spends on each chunk at the least, to say where it lies."""
+_LAYOUT, _CONTINUATION = 8, 16
+"""Kinds of messages in an object header."""
+_VIRTUAL = 3
+"""A class of layouts."""
+_MOST_BLOCKS = 64
+"""Of one header; HDF5 starts another where a message no longer fits."""
 
 
 _NONSENSE = (
@@ -207,6 +216,69 @@ def check_link(parent: Any, link: bytes, path: str, where: str) -> None:
             kind, "an unknown link"
         )
         raise UnsafeFileError(f"{name} in place of a dataset or group", where=f"{where}:/{printable(path)}")
+
+
+class Sources(NamedTuple):
+    """Where the sources of a virtual dataset lie."""
+
+    heap: int
+    """Address of a global heap."""
+    number: int
+    """In the heap."""
+
+
+def sources_of(file: Bytes, parent: Any, link: bytes) -> Sources | None:
+    """Return where the sources of a virtual dataset lie; None for other datasets, which have none.
+
+    Parameters
+    ----------
+    file : Bytes
+        What HDF5 reads.
+    parent : h5py.h5g.GroupID
+    link : bytes
+        A hard link to the dataset.
+
+    Raises
+    ------
+    CorruptFileError
+        If its header cannot be read.
+    """
+    try:
+        for kind, message in _messages(file, parent.links.get_info(link).u):
+            if kind == _LAYOUT and message[0] >= 3 and message[1] == _VIRTUAL:
+                return Sources(*struct.unpack_from("<QI", message, 2))
+    except (struct.error, IndexError):
+        raise CorruptFileError("the header of an object is damaged") from None
+    return None
+
+
+def _messages(file: Bytes, address: int) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of each message in an object header, of either version."""
+    head = file.read(address, 64)
+    tracked = 0
+    if head[:4] == b"OHDR":
+        flags, begin = head[5], 6
+        begin += 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
+        width = 1 << (flags & 3)
+        size = int.from_bytes(head[begin : begin + width], "little")
+        blocks = [(address + begin + width, size)]
+        tracked, prefix = 2 * bool(flags & 4), 4
+    else:
+        blocks, prefix = [(address + 16, struct.unpack_from("<I", head, 8)[0])], 8
+    for number, (start, size) in enumerate(blocks):
+        if number == _MOST_BLOCKS or not 0 <= size <= file.size - start:
+            raise CorruptFileError("the header of an object is damaged")
+        block, at = file.read(start, size), 0
+        while size - at >= prefix + tracked:
+            kind, length = struct.unpack_from("<BH" if prefix == 4 else "<HH", block, at)
+            at += prefix + tracked
+            message = block[at : at + length]
+            if kind == _CONTINUATION:
+                place, extent = struct.unpack_from("<QQ", message)
+                # Of version 2 they begin with a signature, and end with a checksum.
+                blocks.append((place, extent) if prefix == 8 else (place + 4, extent - 8))
+            yield kind, message
+            at += length
 
 
 def check_group(parent: Any, link: bytes, path: str, where: str) -> None:

@@ -19,7 +19,6 @@ from ann_ckpt.format import guard, h5
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.chunk_locations import Trailer
 from ann_ckpt.format.dataset import StoredArray
-from ann_ckpt.format.virtual import sources_of
 
 __all__ = [
     "OpenFile",
@@ -85,7 +84,7 @@ class OpenFile:
         parent_path, _, name = path.rpartition("/")
         parent, link = self.group(parent_path), name.encode()
         guard.check_link(parent, link, path, self._path)
-        if sources_of(self.file, parent, link) is not None:
+        if guard.sources_of(self.file, parent, link) is not None:
             raise UnsafeFileError("the data lie in other files (virtual dataset)", where=self.where(path))
         return parent, link
 

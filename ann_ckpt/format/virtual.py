@@ -1,4 +1,4 @@
-"""Looks at the metadata of a virtual dataset before HDF5 opens it, for HDF5 may not come back from that.
+"""Checks the sources of a virtual dataset before HDF5 opens it, for HDF5 may not come back from that.
 
 HDF5 keeps the sources of a virtual dataset in a global heap, and walks the heap when it opens the dataset.
 The heap has no checksum, and a length of 0 in it makes HDF5 stay where it is. The sources have one, but some
@@ -8,57 +8,16 @@ of what is wrong with them makes HDF5 crash before it looks at that.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.bytes import Bytes
+from ann_ckpt.format.guard import Sources
 
-__all__ = ["Sources", "check_sources", "lookup3", "sources_of"]
+__all__ = ["check_sources", "lookup3"]
 
-_LAYOUT, _CONTINUATION = 8, 16
-"""Kinds of messages in an object header."""
-_VIRTUAL = 3
-"""A class of layouts."""
-_MOST_BLOCKS = 64
-"""Of one header; HDF5 starts another where a message no longer fits."""
 _MASK = 0xFFFFFFFF
 _HEAD = 16
 """Bytes before the objects of a heap, and before each object."""
-
-
-class Sources(NamedTuple):
-    """Where the sources of a virtual dataset lie."""
-
-    heap: int
-    """Address of a global heap."""
-    number: int
-    """In the heap."""
-
-
-def sources_of(file: Bytes, parent: Any, link: bytes) -> Sources | None:
-    """Return where the sources of a virtual dataset lie; None for other datasets, which have none.
-
-    Parameters
-    ----------
-    file : Bytes
-        What HDF5 reads.
-    parent : h5py.h5g.GroupID
-    link : bytes
-        A hard link to the dataset.
-
-    Raises
-    ------
-    CorruptFileError
-        If its header cannot be read.
-    """
-    try:
-        for kind, message in _messages(file, parent.links.get_info(link).u):
-            if kind == _LAYOUT and message[0] >= 3 and message[1] == _VIRTUAL:
-                return Sources(*struct.unpack_from("<QI", message, 2))
-    except (struct.error, IndexError):
-        raise CorruptFileError("the header of an object is damaged") from None
-    return None
 
 
 def check_sources(file: Bytes, place: Sources) -> None:
@@ -115,32 +74,3 @@ def lookup3(data: bytes) -> int:
 
 def _rotated(value: int, bits: int) -> int:
     return (value << bits | value >> 32 - bits) & _MASK
-
-
-def _messages(file: Bytes, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and content of each message in an object header, of either version."""
-    head = file.read(address, 64)
-    tracked = 0
-    if head[:4] == b"OHDR":
-        flags, begin = head[5], 6
-        begin += 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
-        width = 1 << (flags & 3)
-        size = int.from_bytes(head[begin : begin + width], "little")
-        blocks = [(address + begin + width, size)]
-        tracked, prefix = 2 * bool(flags & 4), 4
-    else:
-        blocks, prefix = [(address + 16, struct.unpack_from("<I", head, 8)[0])], 8
-    for number, (start, size) in enumerate(blocks):
-        if number == _MOST_BLOCKS or not 0 <= size <= file.size - start:
-            raise CorruptFileError("the header of an object is damaged")
-        block, at = file.read(start, size), 0
-        while size - at >= prefix + tracked:
-            kind, length = struct.unpack_from("<BH" if prefix == 4 else "<HH", block, at)
-            at += prefix + tracked
-            message = block[at : at + length]
-            if kind == _CONTINUATION:
-                place, extent = struct.unpack_from("<QQ", message)
-                # Of version 2 they begin with a signature, and end with a checksum.
-                blocks.append((place, extent) if prefix == 8 else (place + 4, extent - 8))
-            yield kind, message
-            at += length

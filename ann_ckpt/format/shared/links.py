@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import Bytes
+from ann_ckpt.format.guard import sources_of
 from ann_ckpt.format.shared.array import SharedArray
-from ann_ckpt.format.virtual import check_sources, sources_of
+from ann_ckpt.format.virtual import check_sources
 
 __all__ = [
     "check_shared_link",
