@@ -53,22 +53,13 @@ def lookup3(data: bytes) -> int:
     for at in range(0, len(words), 3):
         a, b, c = (a + words[at]) & _MASK, (b + words[at + 1]) & _MASK, (c + words[at + 2]) & _MASK
         if at + 3 < len(words):
-            for turn, rotated in enumerate((4, 6, 8, 16, 19, 4)):
-                if turn % 3 == 0:
-                    a, c = ((a - c) & _MASK) ^ _rotated(c, rotated), (c + b) & _MASK
-                elif turn % 3 == 1:
-                    b, a = ((b - a) & _MASK) ^ _rotated(a, rotated), (a + c) & _MASK
-                else:
-                    c, b = ((c - b) & _MASK) ^ _rotated(b, rotated), (b + a) & _MASK
-    if not data:
-        return c
-    for rotated, mix in zip((14, 11, 25, 16, 4, 14, 24), "cabcabc", strict=True):
-        if mix == "c":
-            c = ((c ^ b) - _rotated(b, rotated)) & _MASK
-        elif mix == "a":
-            a = ((a ^ c) - _rotated(c, rotated)) & _MASK
-        else:
-            b = ((b ^ a) - _rotated(a, rotated)) & _MASK
+            for bits in (4, 6, 8, 16, 19, 4):
+                a, c = (a - c & _MASK) ^ _rotated(c, bits), c + b & _MASK
+                a, b, c = b, c, a
+    if data:
+        for bits in (14, 11, 25, 16, 4, 14, 24):
+            a, b, c = b, (c ^ b) - _rotated(b, bits) & _MASK, a
+        return b
     return c
 
 

@@ -12,7 +12,6 @@ several may do so, and all but the first find it there.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ __all__ = ["BucketRank", "SharedLease"]
 _SHARDS = "shards"
 _ASKED_FOR = 32
 """Of so many objects each is asked for by its name; of more, all in the store are listed."""
-_LOG = logging.getLogger("ann_ckpt")
 
 
 class SharedLease(Lease):
@@ -97,21 +95,12 @@ class SharedLease(Lease):
         self._hold(number, {self._claims(number, own): text} | renewed)
         return True
 
-    def release(self) -> None:
-        """Leave it to the others; the last one closes it. Without effect if this process does not have it."""
-        if not self.intact:
-            self.forget()
-            return
-        number = self._number
-        self.forget()
-        try:
-            put(self._claims(number, f"{self._claim}.closed"), b"")
-            if self._some_claim_is_open(number):
-                return
-            put(self._at(number, "closed"), b"")
+    def _close(self, number: int) -> None:
+        """Close this process's claim; the last one closes the lease."""
+        put(self._claims(number, f"{self._claim}.closed"), b"")
+        if not self._some_claim_is_open(number):
+            super()._close(number)
             self.remove_claims(number + 1)
-        except CheckpointError as error:
-            _LOG.warning("the lease of %s ends by itself only: %s", self._store.shown, error.fact)
 
     def _some_claim_is_open(self, number: int) -> bool:
         """Whether another process is in the start; looks no further than to the first one."""

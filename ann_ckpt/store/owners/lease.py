@@ -168,9 +168,12 @@ class Lease:
         number = self._number
         self.forget()
         try:
-            put(self._at(number, "closed"), b"")
+            self._close(number)
         except CheckpointError as error:
             _LOG.warning("the lease of %s ends by itself only: %s", self._store.shown, error.fact)
+
+    def _close(self, number: int) -> None:
+        put(self._at(number, "closed"), b"")
 
     def forget(self) -> None:
         """Have it no longer: it was taken over, or this is a forked child."""
