@@ -25,8 +25,14 @@ from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, Verif
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
 from ann_ckpt.single import check_single, is_meant_for_us, write_single
 from ann_ckpt.store.buckets.bucket import Bucket
-from ann_ckpt.store.folder import store_target
-from ann_ckpt.store.opening import PathLike, foreign_file, open_checkpoint, place_in_store, stored_reading
+from ann_ckpt.store.opening import (
+    PathLike,
+    foreign_file,
+    open_checkpoint,
+    place_in_store,
+    store_target,
+    stored_reading,
+)
 from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.transfer import load_into

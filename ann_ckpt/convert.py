@@ -16,7 +16,8 @@ from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import is_folder, local_path, same_file
 from ann_ckpt.report import Note, Progress, Report, SaveReport, count, human_bytes
-from ann_ckpt.store.folder import check_tag, store_target
+from ann_ckpt.store.names import check_tag
+from ann_ckpt.store.opening import store_target
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = [

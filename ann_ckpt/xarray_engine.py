@@ -11,8 +11,7 @@ from xarray.backends import BackendEntrypoint
 
 from ann_ckpt.errors import ObjectNotFoundError
 from ann_ckpt.paths import address_of
-from ann_ckpt.store.folder import split_store_path
-from ann_ckpt.store.opening import open_checkpoint
+from ann_ckpt.store.opening import open_checkpoint, split_store_path
 
 __all__ = ["CheckpointBackend"]
 

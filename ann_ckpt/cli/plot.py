@@ -22,8 +22,8 @@ from ann_ckpt.looking.choice import pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
 from ann_ckpt.report import count
-from ann_ckpt.store.folder import split_store_path
 from ann_ckpt.store.history import history
+from ann_ckpt.store.opening import split_store_path
 from ann_ckpt.store.store import CheckpointStore
 
 __all__ = ["plot"]

@@ -16,7 +16,8 @@ from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.page.report import report_page
 from ann_ckpt.report import human_bytes
-from ann_ckpt.store.folder import StoreFolder, split_store_path
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.opening import split_store_path
 
 __all__ = ["report"]
 

@@ -18,7 +18,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import exists, is_folder, local_path, same_file
-from ann_ckpt.store.folder import store_target
+from ann_ckpt.store.opening import store_target
 
 __all__ = [
     "check_checkpoint_target",

@@ -27,7 +27,7 @@ from ann_ckpt.looking.sampling import Sample, sample
 from ann_ckpt.looking.text import spark
 from ann_ckpt.paths import address_of
 from ann_ckpt.report import count, human_bytes
-from ann_ckpt.store.folder import split_store_path
+from ann_ckpt.store.opening import split_store_path
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
 

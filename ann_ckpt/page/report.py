@@ -30,9 +30,8 @@ from ann_ckpt.model import Exactness, PopulationState, TypeInfo, nbytes
 from ann_ckpt.model.units import reworded, scaled
 from ann_ckpt.page.frame import document
 from ann_ckpt.report import count, human_bytes
-from ann_ckpt.store.folder import split_store_path
 from ann_ckpt.store.history import series, sizes
-from ann_ckpt.store.opening import PathLike, open_checkpoint
+from ann_ckpt.store.opening import PathLike, open_checkpoint, split_store_path
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.store.summary import CheckpointInfo
 

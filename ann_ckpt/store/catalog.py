@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
 from ann_ckpt.format.checked import reading_threads
 from ann_ckpt.store.buckets.bucket import Bucket
-from ann_ckpt.store.folder import FileMark, Slot, StoreFolder
+from ann_ckpt.store.folder import FileMark, StoreFolder
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.notes import Notes
 from ann_ckpt.store.summary import CheckpointInfo, info_of
 

@@ -1,4 +1,4 @@
-"""Paths and names in a store's folder, its settings, and the order of checkpoints."""
+"""A store's folder: what lies where in it, and its settings."""
 
 from __future__ import annotations
 
@@ -20,35 +20,23 @@ from ann_ckpt.errors import (
     FormatVersionError,
     NotReadableError,
     NotWritableError,
-    OptionError,
     UnknownFormatError,
     printable,
 )
 from ann_ckpt.format.shared.objects import is_whole
-from ann_ckpt.paths import Address, absolute, address_of, local_path
 from ann_ckpt.store.inside import check_folder, inodes_in, read_small
+from ann_ckpt.store.names import Slot, step_text
 from ann_ckpt.store.owners.lock import FileLock
 
 __all__ = [
-    "STEP_DIGITS",
-    "SUFFIX",
     "FileMark",
-    "Slot",
     "StoreFolder",
     "WritingLock",
-    "check_tag",
-    "is_step",
     "parse_settings",
     "settings_text",
-    "split_store_path",
-    "store_target",
 ]
 
 
-SUFFIX = ".ckpt"
-"""How a store's folder is called, so that a path alone says what to create."""
-STEP_DIGITS = 12
-"""Digits of the step in the name of a checkpoint, at least."""
 _FORMAT = "ann_ckpt store"
 _VERSION = 1
 _LISTED = 4
@@ -59,61 +47,6 @@ _PREFIX = re.compile(r"[0-9a-f]{2}")
 _OBJECT = re.compile(r"[0-9a-f]{32}\.h5")
 _LEFTOVER = re.compile(r"\.(new-\d+|ann_ckpt-[0-9a-f-]+)\.tmp", re.ASCII)
 """Temporary files of this package; those of others, such as of programs that synchronise, stay."""
-_SLOT = re.compile(rf"(\d{{{STEP_DIGITS}}}|[1-9]\d{{{STEP_DIGITS},19}})(?:-([1-9]\d{{0,8}}))?", re.ASCII)
-
-
-def _step_text(step: int) -> str:
-    return f"{step:0{STEP_DIGITS}d}"
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Slot:
-    """Position of a checkpoint in the series, encoded in its file name.
-
-    Checkpoints stand in the order in which they were saved. A name is the time step;
-    where that does not rise, because the run went back or the step is not known, the
-    name takes a number in which it does.
-
-    Examples
-    --------
-    >>> Slot(0, 1000).name, Slot(2, 1000).name
-    ('000000001000', '000000001000-2')
-    >>> Slot.after(Slot(0, 1000), 1500), Slot.after(Slot(0, 1000), 400)
-    (Slot(round=0, step=1500), Slot(round=1, step=400))
-    """
-
-    round: int
-    """How often the series went back or stood still before."""
-    step: int
-    """Time step, or that of the checkpoint before where it is not known."""
-
-    @property
-    def name(self) -> str:
-        """File name without its extension."""
-        return _step_text(self.step) + (f"-{self.round}" if self.round else "")
-
-    @classmethod
-    def parse(cls, name: str) -> Slot | None:
-        """Return the slot of that name, or None for anything else."""
-        found = _SLOT.fullmatch(name)
-        return None if found is None else cls(int(found[2] or 0), int(found[1]))
-
-    @classmethod
-    def after(cls, newest: Slot | None, step: int | None) -> Slot:
-        """Return the slot of a state that is saved now.
-
-        Parameters
-        ----------
-        newest : Slot or None
-            The last one of the series.
-        step : int or None
-            Time step of the state, if known.
-        """
-        if newest is None:
-            return cls(0, step or 0)
-        if step is None:
-            return cls(newest.round + 1, newest.step)
-        return cls(newest.round + (step <= newest.step), step)
 
 
 class WritingLock(Protocol):
@@ -301,7 +234,7 @@ class StoreFolder:
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those named after one step."""
-        begin = "" if step is None else _step_text(step)
+        begin = "" if step is None else step_text(step)
         names = self._names(self.checkpoints)
         found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
         return sorted(
@@ -484,92 +417,3 @@ def parse_settings(text: bytes, where: str) -> dict[str, Any]:
 def _is_visible(name: str) -> bool:
     """Whether a name is not that of a temporary file, or of what systems put into any folder."""
     return not name.startswith(".") and name != "lost+found"
-
-
-_STEP = re.compile(r"\d+(-\d+)?")
-_TAG_LENGTH = 100
-
-
-def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | None] | None:
-    """Split a path at the ``@`` after a store; None if it names no store.
-
-    What exists under the whole name is meant by it, whatever characters the name has; and what
-    would lie in a folder that exists is not a tag with a ``/`` in it.
-
-    Raises
-    ------
-    OptionError
-        If it is not a path on this machine.
-
-    Returns
-    -------
-    folder, which
-        ``which`` is None where the path names the store alone.
-    """
-    text = local_path(path)
-    if os.path.lexists(text):
-        folder = StoreFolder(absolute(text))
-        return (folder, None) if folder.exists() else None
-    head, _, which = text.rpartition("@")
-    if not head or ("/" in which and Path(text).parent.is_dir()):
-        return None
-    folder = StoreFolder(absolute(head))
-    return (folder, which) if folder.exists() else None
-
-
-def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
-    """Return the store and tag that saving to ``path`` refers to; None for a plain file.
-
-    A store is meant where there is one, and where the last part of the path ends in ``.ckpt``,
-    whatever stands there: opening the store says what is wrong with it.
-
-    Raises
-    ------
-    OptionError
-        If it is not a path on this machine.
-    """
-    if (address := address_of(path)) is not None and (target := _bucket_target(address)) is not None:
-        return target
-    place = split_store_path(path)
-    if place is not None:
-        return os.fspath(place[0].path), place[1]
-    text = local_path(path)
-    whole = text.rstrip("/") or text
-    if whole.endswith(SUFFIX):
-        return whole, None
-    folder, slash, name = text.rpartition("/")
-    head, at, tag = name.partition(f"{SUFFIX}@")
-    if not at or os.path.lexists(text):
-        return None
-    return f"{folder}{slash}{head}{SUFFIX}", tag
-
-
-def _bucket_target(address: Address) -> tuple[str, str | None] | None:
-    """As :func:`store_target`, for what is not on this machine; web servers take nothing."""
-    head, at, tag = address.key.partition(f"{SUFFIX}@")
-    if address.scheme in ("http", "https") or not (at or address.key.endswith(SUFFIX)):
-        return None
-    return str(address.at(head + SUFFIX if at else head)), tag if at else None
-
-
-def is_step(which: str) -> bool:
-    """Whether the text after ``@`` is a step or a checkpoint's name, not a tag."""
-    return len(which) <= _TAG_LENGTH and _STEP.fullmatch(which) is not None
-
-
-def check_tag(tag: str) -> str:
-    """Check a tag: after ``@`` it must be unambiguous.
-
-    Raises
-    ------
-    OptionError
-        If it is empty, too long, looks like a step, or holds an ``@`` or a control character.
-    """
-    if not isinstance(tag, str):
-        raise OptionError(f"a tag is of type {type(tag).__name__}", details={"expected": "a text (str)"})
-    if not 0 < len(tag) <= _TAG_LENGTH or "@" in tag or not tag.isprintable() or is_step(tag):
-        raise OptionError(
-            f"{printable(tag)!r} cannot be a tag",
-            details={"expected": f"up to {_TAG_LENGTH} printable characters, no '@', not just a number"},
-        )
-    return tag

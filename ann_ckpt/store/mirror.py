@@ -26,8 +26,8 @@ from ann_ckpt.report import Meter, Progress, Report, count, human_bytes
 from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
 from ann_ckpt.store.buckets.bucket_folder import being_removed
 from ann_ckpt.store.catalog import Catalog
-from ann_ckpt.store.folder import StoreFolder, settings_text, split_store_path
-from ann_ckpt.store.opening import PathLike
+from ann_ckpt.store.folder import StoreFolder, settings_text
+from ann_ckpt.store.opening import PathLike, split_store_path
 from ann_ckpt.store.series import open_one
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.store.summary import CheckpointInfo, open_inside

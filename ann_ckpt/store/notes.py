@@ -18,7 +18,8 @@ import xxhash
 
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import CheckpointError
-from ann_ckpt.store.folder import FileMark, Slot, StoreFolder
+from ann_ckpt.store.folder import FileMark, StoreFolder
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.summary import CheckpointInfo, info_of
 
 __all__ = ["Notes", "entry_of"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ann_ckpt.adapters.formats import ForeignFormat, examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
@@ -15,10 +16,11 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import address_of
+from ann_ckpt.paths import Address, absolute, address_of, local_path
 from ann_ckpt.selection import Selection
 from ann_ckpt.store.buckets.bucket import Bucket, bucket_at
-from ann_ckpt.store.folder import StoreFolder, split_store_path
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.names import SUFFIX
 from ann_ckpt.store.series import SeriesView
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "foreign_file",
     "open_checkpoint",
     "place_in_store",
+    "split_store_path",
+    "store_target",
     "stored_reading",
 ]
 
@@ -111,7 +115,7 @@ def _open_any(path: PathLike) -> Checkpoint:
 
 
 def place_in_store(path: PathLike) -> tuple[StoreFolder | Bucket, str | None] | None:
-    """As :func:`~ann_ckpt.store.folder.split_store_path`, for a path or an address that is going to be read.
+    """As :func:`split_store_path`, for a path or an address that is going to be read.
 
     Raises
     ------
@@ -133,6 +137,68 @@ def place_in_store(path: PathLike) -> tuple[StoreFolder | Bucket, str | None] | 
                 where=printable(text, 400),
             )
     return place
+
+
+def split_store_path(path: str | os.PathLike[str]) -> tuple[StoreFolder, str | None] | None:
+    """Split a path at the ``@`` after a store; None if it names no store.
+
+    What exists under the whole name is meant by it, whatever characters the name has; and what
+    would lie in a folder that exists is not a tag with a ``/`` in it.
+
+    Raises
+    ------
+    OptionError
+        If it is not a path on this machine.
+
+    Returns
+    -------
+    folder, which
+        ``which`` is None where the path names the store alone.
+    """
+    text = local_path(path)
+    if os.path.lexists(text):
+        folder = StoreFolder(absolute(text))
+        return (folder, None) if folder.exists() else None
+    head, _, which = text.rpartition("@")
+    if not head or ("/" in which and Path(text).parent.is_dir()):
+        return None
+    folder = StoreFolder(absolute(head))
+    return (folder, which) if folder.exists() else None
+
+
+def store_target(path: str | os.PathLike[str]) -> tuple[str, str | None] | None:
+    """Return the store and tag that saving to ``path`` refers to; None for a plain file.
+
+    A store is meant where there is one, and where the last part of the path ends in ``.ckpt``,
+    whatever stands there: opening the store says what is wrong with it.
+
+    Raises
+    ------
+    OptionError
+        If it is not a path on this machine.
+    """
+    if (address := address_of(path)) is not None and (target := _bucket_target(address)) is not None:
+        return target
+    place = split_store_path(path)
+    if place is not None:
+        return os.fspath(place[0].path), place[1]
+    text = local_path(path)
+    whole = text.rstrip("/") or text
+    if whole.endswith(SUFFIX):
+        return whole, None
+    folder, slash, name = text.rpartition("/")
+    head, at, tag = name.partition(f"{SUFFIX}@")
+    if not at or os.path.lexists(text):
+        return None
+    return f"{folder}{slash}{head}{SUFFIX}", tag
+
+
+def _bucket_target(address: Address) -> tuple[str, str | None] | None:
+    """As :func:`store_target`, for what is not on this machine; web servers take nothing."""
+    head, at, tag = address.key.partition(f"{SUFFIX}@")
+    if address.scheme in ("http", "https") or not (at or address.key.endswith(SUFFIX)):
+        return None
+    return str(address.at(head + SUFFIX if at else head)), tag if at else None
 
 
 def _foreign(path: PathLike) -> ForeignFormat | None:

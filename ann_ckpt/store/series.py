@@ -27,9 +27,10 @@ from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, cou
 from ann_ckpt.single import write_single
 from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.catalog import Catalog
-from ann_ckpt.store.folder import STEP_DIGITS, Slot, StoreFolder, is_step
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.history import in_notebook
 from ann_ckpt.store.inside import check_file
+from ann_ckpt.store.names import STEP_DIGITS, Slot, is_step
 from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
 
 __all__ = [

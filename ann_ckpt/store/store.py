@@ -29,7 +29,8 @@ from ann_ckpt.report import Note, Progress
 from ann_ckpt.selection import EVERYTHING, Attributes, Rows, Selection, Which
 from ann_ckpt.store.buckets.bucket_folder import BucketFolder
 from ann_ckpt.store.buckets.bucket_ranks import BucketRank
-from ann_ckpt.store.folder import StoreFolder, check_tag
+from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.names import check_tag
 from ann_ckpt.store.opening import PathLike, open_checkpoint
 from ann_ckpt.store.owners.job import Job
 from ann_ckpt.store.owners.lock import FileLock

@@ -11,8 +11,8 @@ from typing import Any
 from ann_ckpt.errors import CheckpointError, FileMissingError
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
-from ann_ckpt.store.folder import Slot
 from ann_ckpt.store.inside import check_file
+from ann_ckpt.store.names import Slot
 
 __all__ = ["CheckpointInfo", "added_bytes", "info_of", "open_inside"]
 

@@ -22,7 +22,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState
 from ann_ckpt.cli.watch import _rate
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.summary import CheckpointInfo, added_bytes
 from tests.acceptance.conftest import Run
 

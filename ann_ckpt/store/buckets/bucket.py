@@ -10,7 +10,8 @@ from ann_ckpt.errors import FileMissingError
 from ann_ckpt.format import layout
 from ann_ckpt.paths import Address
 from ann_ckpt.remote import Listed, is_there, listed
-from ann_ckpt.store.folder import SUFFIX, Slot, parse_settings
+from ann_ckpt.store.folder import parse_settings
+from ann_ckpt.store.names import SUFFIX, Slot
 from ann_ckpt.uploads import fetch
 
 __all__ = ["Bucket", "bucket_at"]

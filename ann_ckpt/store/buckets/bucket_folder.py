@@ -35,7 +35,8 @@ from ann_ckpt.errors import FileMissingError, NotWritableError, OptionError
 from ann_ckpt.format import layout
 from ann_ckpt.paths import Address, local_path
 from ann_ckpt.store.buckets.bucket import Bucket
-from ann_ckpt.store.folder import SUFFIX, Slot, StoreFolder, settings_text
+from ann_ckpt.store.folder import StoreFolder, settings_text
+from ann_ckpt.store.names import SUFFIX, Slot
 from ann_ckpt.store.owners.lease import Lease
 from ann_ckpt.store.owners.ranks import Shard
 from ann_ckpt.store.summary import open_inside

@@ -23,7 +23,7 @@ from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import Address
 from ann_ckpt.remote import size_of
 from ann_ckpt.store.buckets.bucket_folder import BucketFolder
-from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.owners.lease import CLAIMS, Lease, claimed, myself, open_claims, said
 from ann_ckpt.store.owners.ranks import Shard
 from ann_ckpt.store.summary import open_inside

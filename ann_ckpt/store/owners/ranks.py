@@ -26,8 +26,9 @@ from pathlib import Path
 from ann_ckpt.durable import atomic_write, explained, fsync_folder, process_alive
 from ann_ckpt.errors import FileMissingError, LockedError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.inside import check_folder, names_in, read_small
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.owners.job import Job
 from ann_ckpt.store.owners.lock import FileLock, Holder, holder_of
 from ann_ckpt.store.summary import open_inside

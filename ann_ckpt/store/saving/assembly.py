@@ -17,7 +17,7 @@ from ann_ckpt.lazy.array import LazyArray
 from ann_ckpt.model import Array, NetworkState
 from ann_ckpt.model.parts import ChainedArray, share
 from ann_ckpt.store.buckets.bucket_ranks import BucketRank
-from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.owners.ranks import RankFolder, Shard
 from ann_ckpt.store.saving.writer import SeriesWriter, Snapshot
 

@@ -28,8 +28,9 @@ from ann_ckpt.format.writer import write_file
 from ann_ckpt.model import Array, NetworkState, nbytes
 from ann_ckpt.report import Meter, Note, Progress
 from ann_ckpt.single import object_paths
-from ann_ckpt.store.folder import Slot, StoreFolder
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.inside import check_file
+from ann_ckpt.store.names import Slot
 from ann_ckpt.store.notes import Notes, entry_of
 from ann_ckpt.store.reports import StorePlan, StoreReport
 from ann_ckpt.store.saving.background import InlineExecutor, SaveExecutor

@@ -16,7 +16,8 @@ from ann_ckpt.errors import (
     SimulatorError,
     UnknownFormatError,
 )
-from ann_ckpt.store.folder import Slot, store_target
+from ann_ckpt.store.names import Slot
+from ann_ckpt.store.opening import store_target
 
 
 @given(st.lists(st.none() | st.integers(0, 2**62), max_size=12))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ann_ckpt import Retention
 from ann_ckpt.errors import OptionError
 from ann_ckpt.reports import CheckpointInfo
-from ann_ckpt.store.folder import Slot
+from ann_ckpt.store.names import Slot
 
 
 def info(step: int, tag: str | None = None, *, round_: int = 0, problem: str | None = None) -> CheckpointInfo:
