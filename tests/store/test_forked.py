@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import random
+import select
 import selectors
 import signal
 import socket
@@ -129,6 +131,14 @@ def test_an_end_without_an_answer_is_said(work, said):
         Child(work).result()
 
 
+def test_an_answer_that_breaks_off_is_none():
+    child = Child(lambda: bytes(10_000_000))  # more than a pipe holds
+    select.select([child._answer], [], [])
+    os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(ChildDiedError, match="it was ended by SIGKILL"):
+        child.result()
+
+
 def test_a_program_that_collects_its_children_itself_gets_the_answer(monkeypatch):
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
@@ -147,13 +157,31 @@ def test_no_descriptor_and_no_blocked_signal_is_left(monkeypatch):
     assert after == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
-def test_signals_are_the_parents_business(number):
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGWINCH, signal.SIGRTMIN]
+)
+@pytest.mark.parametrize("handled", [False, True])
+def test_signals_are_the_parents_business(number, handled):
+    """Neither their effect nor a handler, nor the descriptor that asyncio is woken by."""
+    ran, (woken, wake) = [], socket.socketpair()
+    wake.setblocking(False)
+    before = signal.signal(number, lambda *_: ran.append(number)) if handled else None
+    told = signal.set_wakeup_fd(wake.fileno())
+
     def work():
         os.kill(os.getpid(), number)
-        return "went on"
+        os.kill(os.getpid(), number)
+        return "went on", len(ran)
 
-    assert Child(work).result() == "went on"
+    try:
+        assert Child(work).result() == ("went on", 0)
+    finally:
+        signal.set_wakeup_fd(told)
+        if handled:
+            signal.signal(number, before)
+    wake.close()
+    assert woken.recv(10) == b""
+    woken.close()
 
 
 def test_a_signal_on_its_way_runs_no_handler_in_the_child(monkeypatch):
@@ -203,6 +231,22 @@ def test_exit_handlers_and_destructors_run_once_in_the_parent(tmp_path):
     answer, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert sorted(answer.split("\n")) == ["", "exit True", "gone True"]
+
+
+def test_what_the_parent_dropped_is_destroyed_by_the_parent():
+    gone = []
+
+    class Thing:
+        def __del__(self):
+            gone.append(os.getpid())
+
+    gc.collect()
+    thing = Thing()
+    thing.itself = thing
+    del thing
+    assert Child(lambda: ([[] for _ in range(100_000)], list(gone))[1]).result() == []
+    gc.collect()
+    assert gone == [os.getpid()]
 
 
 # --- When it is safe ----------------------------------------------------------------
@@ -370,11 +414,14 @@ def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, s
 
 def test_a_child_that_dies_after_it_has_committed_has_committed(store, monkeypatch):
     store.save(state(0))
+    synced = []
     with monkeypatch.context() as patch:
         patch.setattr(forked.pickle, "dumps", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(forked, "fsync_folder", synced.append)
         report = store.save(state(1), tag="t", background="fork").wait()
     assert (report.name, report.time_step, report.tag) == ("000000000001", 1, "t")
     assert "ended by SIGKILL" in report.notes[0].text
+    assert synced == [store._folder.checkpoints]  # the child may not have come to that
     assert store.saved_step == 1
     assert "projections/ff/pre_ranks" in store.save(state(2)).linked
     assert [c.time_step for c in store] == [0, 1, 2]

@@ -37,20 +37,6 @@ __all__ = ["Child", "ChildDiedError", "ForkedSave", "refuse_fork"]
 _T = TypeVar("_T")
 _HEAD = 8
 """Bytes before an answer that say how long it is."""
-_OF_THE_PARENT = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGVTALRM,
-    signal.SIGPROF,
-    signal.SIGXCPU,
-    signal.SIGTSTP,
-)
-"""Sent to a whole job or terminal; the parent knows what to do, and waits for the child."""
 
 
 def refuse_fork(plan: FilePlan, simulator: Simulator | None, at_most: int | None) -> str | None:
@@ -236,15 +222,14 @@ class Child(Generic[_T]):
 
 
 def _work(work: Callable[[], Any], answers: int) -> NoReturn:
-    """Do the work and end the process, whatever happens."""
+    """Do the work and end the process, whatever happens.
+
+    All signals stay blocked: those that a whole job or terminal gets are for the parent, which knows what
+    to do, and waits for the child.
+    """
     status = 1
     try:
         gc.disable()  # destructors of what belongs to the parent
-        signal.set_wakeup_fd(-1)
-        for number in _OF_THE_PARENT:
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         try:
             answer = pickle.dumps((True, work()))
         except BaseException as error:  # noqa: BLE001  (handed to the parent, whatever it is)
