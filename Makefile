@@ -106,6 +106,7 @@ gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew: neurons that
 bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
 	$(IN) python -m benchmarks --json build/bench.jsonl
 	$(if $(wildcard $(BRIAN)/bin/python),$(call within,$(BRIAN)) python -m benchmarks brian2 --json build/bench-brian2.jsonl)
+	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m benchmarks nest --json build/bench-nest.jsonl)
 	$(IN) python -m benchmarks.requests
 
 bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, almost three hours; writes docs/benchmarks.md; RESUME=1 goes on

@@ -10,7 +10,19 @@ from benchmarks.harness import Case, Scale
 
 __all__ = ["every_case", "find", "select"]
 
-MODULES = ("full", "partial", "many", "converting", "live", "brian", "parameters", "store", "long", "pause")
+MODULES = (
+    "full",
+    "partial",
+    "many",
+    "converting",
+    "live",
+    "brian",
+    "nest",
+    "parameters",
+    "store",
+    "long",
+    "pause",
+)
 """Each has a function ``cases(scale)``; in the order of the report, what is newest in the package last."""
 
 

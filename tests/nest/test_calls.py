@@ -289,6 +289,28 @@ def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):
         ann_ckpt.save(tmp_path / "net.h5", network=network)
 
 
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("several", [False, True])
+def test_what_all_synapses_have_the_same_of_leaves_the_model_as_it_was(tmp_path, several):
+    """Inhibitory bounds, refused with the weight of the model; -0.0; one that differs."""
+    cells = nest.Create("iaf_psc_exp", 6)
+    spec = {"synapse_model": "stdp_synapse", "weight": -1.5, "Wmax": -2.0, "tau_plus": 12.0, "mu_plus": -0.0}
+    nest.Connect(cells, cells, "all_to_all", spec)
+    if several:
+        nest.Connect(cells[0], cells[1], "all_to_all", {**spec, "tau_plus": 13.0, "mu_plus": 0.0})
+    ann_ckpt.save(tmp_path / "net.h5", network=ann_ckpt.nest.network({"cells": cells}))
+    names = ["source", "target", "weight", "delay", "Wmax", "tau_plus", "mu_plus", "lambda"]
+    there = sorted(map(repr, zip(*nest.GetConnections().get(names).values(), strict=True)))
+    reset()
+    before = nest.GetDefaults("stdp_synapse")
+    ann_ckpt.nest.build(tmp_path / "net.h5")
+    found = nest.GetConnections().get(names)
+    assert sorted(map(repr, zip(*found.values(), strict=True))) == there
+    assert ("0.0" in map(repr, found["mu_plus"])) == several
+    after = nest.GetDefaults("stdp_synapse")
+    assert {**after, "num_connections": 0} == before
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**32 - 1)), max_size=40))
 def test_synapses_are_connected_in_a_stable_order(numbers):

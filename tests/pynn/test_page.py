@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "pynn.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+from tests.pages import blocks, run
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", blocks("pynn.md"))
 def test_a_block_runs(block, tmp_path, monkeypatch):
-    """Each is a script of its own."""
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "script"}
-    exec(compile(block, "pynn.md", "exec"), names)
-    assert names["net"].time == 0.0
+    assert run(block, "pynn.md")["net"].time == 0.0

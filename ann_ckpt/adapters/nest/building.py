@@ -14,7 +14,7 @@ from ann_ckpt.adapters.nest.network import NestNetwork
 from ann_ckpt.adapters.nest.nodes import POSITION, NestNodes, move
 from ann_ckpt.adapters.nest.replay import replay
 from ann_ckpt.adapters.nest.simulator import METADATA
-from ann_ckpt.adapters.nest.synapses import WEIGHT
+from ann_ckpt.adapters.nest.synapses import WEIGHT, differ
 from ann_ckpt.errors import SimulatorError, printable
 from ann_ckpt.model import Locality, NetworkState, PopulationState, ProjectionState
 
@@ -23,6 +23,8 @@ __all__ = ["built", "stable_order"]
 _AT_ONCE = 1 << 20
 """Synapses in one call of Connect, whose arrays are copied."""
 _EXTREMES = ("min_delay", "max_delay")
+_FAST = {"delay", "receptor_type", "weight"}
+"""What NEST takes with each synapse, and not as a value of its model."""
 
 
 def built(state: NetworkState, *, again: bool = True) -> NestNetwork:
@@ -55,9 +57,9 @@ def built(state: NetworkState, *, again: bool = True) -> NestNetwork:
         _prepare(nest, state, about)
         nodes = _nodes(nest, state, about["nodes"])
         devices = [name for name in about.get("devices", ()) if name in nodes]
-        network = NestNetwork(
-            {n: c for n, c in nodes.items() if n not in devices}, {n: nodes[n] for n in devices}
-        )
+        network = NestNetwork({}, {})  # nothing to be checked: all was made here
+        network.populations.update({n: c for n, c in nodes.items() if n not in devices})
+        network.devices.update({n: nodes[n] for n in devices})
         for population in state.populations.values():
             _set(network, population)
         if state.time_step is not None:
@@ -155,38 +157,77 @@ def _connect(nest: Any, nodes: Mapping[str, Any], model: str, projections: list[
             f"NEST has no synapse model {printable(model)!r} here",
             details={"hint": "nest.CopyModel, as the script did that made the network"},
         )
-    ids = {name: node_ids(collection) for name, collection in nodes.items()}
-    starts = np.cumsum([0, *(one.n_synapses for one in projections)])
-    columns: dict[str, NDArray[Any]] = {
-        "source": np.empty(starts[-1], np.int64),
-        "target": np.empty(starts[-1], np.int64),
-    }
+    ids = {name: node_ids(collection).astype(np.uint32) for name, collection in nodes.items()}
+    rows = [one.connectivity for one in projections]
+    pre = _joined([ids[p.pre][np.asarray(r.pre_ranks)] for p, r in zip(projections, rows, strict=True)])
+    post = _joined(
+        [np.repeat(ids[p.post][r.post_ranks], r.row_sizes) for p, r in zip(projections, rows, strict=True)]
+    )
+    common, same, columns = _values(nest, projections)
+    if common:
+        nest.SetDefaults(model, common)
+    order = None if np.all(pre[1:] >= pre[:-1]) else stable_order(pre)
+    if same and "weight" in columns:
+        # By its sign some models judge their bounds.
+        same["weight"] = columns["weight"][0].item()
+    before = {name: nest.GetDefaults(model)[name] for name in same}
+    if same:
+        nest.SetDefaults(model, same)
+    try:
+        for start in range(0, pre.size, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE) if order is None else order[start : start + _AT_ONCE]
+            given = {name: values[part] for name, values in columns.items()}
+            nest.Connect(pre[part], post[part], "one_to_one", {**given, "synapse_model": model})
+    finally:
+        if same:
+            nest.SetDefaults(model, before)
+
+
+def _values(
+    nest: Any, projections: list[ProjectionState]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what synapses of one model are given, by NEST's names.
+
+    Returns
+    -------
+    common : dict
+        What all synapses of the model in the kernel share.
+    same : dict
+        What each synapse has for itself, and all have the same of. NEST takes it as a default in no time, and
+        in arrays in a microsecond for each synapse.
+    columns : dict of arrays, shape (synapses,)
+        All else.
+    """
     common: dict[str, Any] = {}
-    for one, start in zip(projections, starts.tolist(), strict=False):
-        part, rows = slice(start, start + one.n_synapses), one.connectivity
-        columns["source"][part] = ids[one.pre][np.asarray(rows.pre_ranks)]
-        columns["target"][part] = ids[one.post][np.repeat(rows.post_ranks, rows.row_sizes)]
-        given: dict[str, Any] = {"receptor_type": int(one.target or 0)}
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for number, one in enumerate(projections):
+        given: dict[str, NDArray[Any]] = {}
+        if receptor := int(one.target or 0):
+            given["receptor_type"] = np.array(receptor)
         if one.delays is not None:
             given["delay"] = np.asarray(one.delays) * float(nest.resolution)
         for name, attribute in one.attributes.items():
-            theirs = "weight" if name == WEIGHT else name
-            where = common if attribute.locality is Locality.GLOBAL else given
-            where[theirs] = np.asarray(attribute.values)
-        for name, values in given.items():
-            columns.setdefault(name, np.zeros(starts[-1]))[part] = values
-    if not columns["receptor_type"].any():
-        del columns["receptor_type"]
-    if common:
-        nest.SetDefaults(model, {name: value.item() for name, value in common.items()})
-    source = columns["source"]
-    order = None if np.all(source[1:] >= source[:-1]) else stable_order(source)
-    for name in columns if order is not None else ():
-        columns[name] = columns[name][order]
-    for start in range(0, int(starts[-1]), _AT_ONCE):
-        block = {name: values[start : start + _AT_ONCE] for name, values in columns.items()}
-        pre, post = block.pop("source"), block.pop("target")
-        nest.Connect(pre, post, "one_to_one", {**block, "synapse_model": model})
+            theirs, values = "weight" if name == WEIGHT else name, np.asarray(attribute.values)
+            if attribute.locality is Locality.GLOBAL:
+                common[theirs] = values.item()
+            else:
+                given[theirs] = values
+        for name in given.keys() | parts.keys():
+            values = given.get(name, np.zeros(()))
+            missing = [np.zeros(p.n_synapses) for p in projections[:number]]
+            parts.setdefault(name, missing).append(np.broadcast_to(values, (one.n_synapses,)))
+    same, columns = {}, {}
+    for name, arrays in parts.items():
+        first = [array[:1] for array in arrays if array.size]
+        if name not in _FAST and first and not any(np.any(differ(array, first[0])) for array in arrays):
+            same[name] = first[0].item()
+        else:
+            columns[name] = _joined(arrays)
+    return common, same, columns
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def stable_order(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ from ann_ckpt.model import (
     TypeInfo,
 )
 
-__all__ = ["WEIGHT", "NestSynapses", "NodeNames", "live_synapses"]
+__all__ = ["WEIGHT", "NestSynapses", "NodeNames", "differ", "live_synapses"]
 
 WEIGHT = "w"
 _BLOCK = 20_000
@@ -216,16 +216,16 @@ class NestSynapses:
         own = {n: v for n, v in given.items() if n in self.columns and not _same(v, self.columns[n])}
         if not own:
             return
-        differ = np.zeros(self.rows.n_synapses, np.bool_)
+        changed = np.zeros(self.rows.n_synapses, np.bool_)
         for name, array in own.items():
-            differ |= _differ(array, self.columns[name])
+            changed |= differ(array, self.columns[name])
         pre, post = network.nodes[self.pre], network.nodes[self.post]
         connections = kernel().GetConnections(pre, post, self.model)
         names = NodeNames.of(network)
         places = self._places(connections, names)
         for start in range(0, len(connections), _BLOCK):
             part = places[start : start + _BLOCK]
-            mine = np.flatnonzero((part >= 0) & differ[part])
+            mine = np.flatnonzero((part >= 0) & changed[part])
             if mine.size:
                 chosen = connections[start : start + _BLOCK]
                 lists = {n: v[part[mine]].tolist() for n, v in own.items()}
@@ -367,15 +367,15 @@ def _compact(values: NDArray[Any]) -> NDArray[Any]:
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether values are the same to the last bit."""
-    return a.shape == b.shape and a.dtype == b.dtype and not np.any(_differ(a, b))
+    return a.shape == b.shape and a.dtype == b.dtype and not np.any(differ(a, b))
 
 
-def _differ(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where values are not the same to the last bit."""
-    differ: NDArray[np.bool_] = a != b
+def differ(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where values are not the same to the last bit, bool."""
+    found: NDArray[np.bool_] = a != b
     if a.dtype.kind == b.dtype.kind == "f":
-        differ = (differ | (np.signbit(a) != np.signbit(b))) & ~(np.isnan(a) & np.isnan(b))
-    return differ
+        found = (found | (np.signbit(a) != np.signbit(b))) & ~(np.isnan(a) & np.isnan(b))
+    return found
 
 
 def _taken(model: str, shown: Mapping[str, Any]) -> frozenset[str]:
