@@ -58,6 +58,11 @@ class _Ranges(ABC):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
+    @property
+    def quick(self) -> bool:
+        """Whether reading it again takes less time than memory for keeping it would."""
+        return False
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return elements ``[start, stop)`` of the first axis, shape ``(stop - start, ...)``."""
         out = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -107,6 +112,15 @@ class CheckedArray(_Ranges):
         self._blocks = None if blocks is None else cache(blocks)
         self._where = where
         self._last: tuple[int, NDArray[Any]] | None = None
+
+    @property
+    def quick(self) -> bool:
+        """Whether reading it again takes less time than memory for keeping it would.
+
+        It is a large array that lies near, as it is, and any part of it is checked.
+        """
+        raw = self._stored.chunk_length == 1 and not self._stored.distant
+        return raw and self._blocks is not None and math.prod(self.shape) * self.dtype.itemsize > _SMALL_BYTES
 
     def storage(self) -> Storage:
         """Return how the array is stored; reads the size of every chunk."""

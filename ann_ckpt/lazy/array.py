@@ -93,6 +93,11 @@ class LazyArray(NDArrayOperatorsMixin):
             return self._stored.storage()
 
     @property
+    def quick(self) -> bool:
+        """Whether reading it again takes less time than memory for keeping it would."""
+        return self._stored.quick
+
+    @property
     def digest(self) -> str:
         """XXH3-128 of the values as they were written, 32 hex digits; of its blocks, in a store."""
         return self._reader.index[self._path].digest

@@ -57,7 +57,8 @@ def load_into(
     reading : Reading
         What to load; arrays may be lazy. A small one is checked by being read whole, and
         what was read is set. A large one that has a method ``verify()``, yielding the
-        bytes that it checked, is checked by it, any other by being read through.
+        bytes that it checked, is checked by it, any other by being read through. So is one
+        that says that it is ``quick`` to read.
     selection : Selection
         Which populations and projections.
     strict : bool
@@ -181,10 +182,15 @@ def _lazy(array: Array) -> Array | None:
 def _checked(array: Array) -> Iterator[int]:
     """Yield the bytes of each part of ``array`` as it proves intact."""
     verify = getattr(array, "verify", None)
-    if verify is not None:
+    if verify is not None and not _quick(array):
         yield from verify()
     else:
         yield from (block.nbytes for _, block in blocks(array))
+
+
+def _quick(array: Array) -> bool:
+    """Whether reading it twice takes less time than keeping it would."""
+    return bool(getattr(array, "quick", False))
 
 
 class _Kept:
@@ -203,7 +209,7 @@ class _Kept:
     def read(self, lazy: Array) -> list[int]:
         """Read an array, which is checked so; return the bytes, or nothing if there is no room for it."""
         size = nbytes(lazy)
-        if size > self._room or id(lazy) in self._values:
+        if size > self._room or id(lazy) in self._values or _quick(lazy):
             return []
         self._values[id(lazy)] = np.asarray(lazy)
         self._room -= size

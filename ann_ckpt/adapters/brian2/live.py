@@ -21,15 +21,10 @@ _LATER = {"_last_timestep": np.float64, "_failed_steps": np.int32, "_step_count"
 """Per neuron; the integrators of GSL make them when they are first run."""
 
 
-def fill(target: NDArray[Any], values: Array, places: NDArray[np.integer[Any]] | None = None) -> None:
-    """Copy values block by block, because they may be lazy, or one to all; to certain places, if given."""
+def fill(target: NDArray[Any], values: Array) -> None:
+    """Copy values block by block, because they may be lazy, or one to all."""
     for start, block in blocks(values):
-        if not block.shape:
-            target[...] = block
-        elif places is None:
-            target[start : start + len(block)] = block
-        else:
-            target[places[start : start + len(block)]] = block
+        target[start : start + len(block) if block.shape else None] = block
 
 
 class LivePart:

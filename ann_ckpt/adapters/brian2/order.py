@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.mapping import steps_of
 from ann_ckpt.format.digest import ArrayDigest
-from ann_ckpt.model import Array, Connectivity
+from ann_ckpt.model import Array, Connectivity, blocks, nbytes
 
 __all__ = ["InRows", "KnownIntegers", "Places", "Steps", "SynapsesInRows"]
 
 _GATHERED = 1 << 16
 """Places that are followed at a time: numpy makes longer integers of them, which should stay near."""
 _TURNED = 256
+_WHOLE_BYTES = 128 << 20
+"""Values up to this size are read whole: they are fetched from places faster than put there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,28 @@ class Places:
         _gather(values, self.own[start:stop], out)
         return out
 
-    def from_rows(self, values: NDArray[Any], out: NDArray[Any]) -> None:
-        """Set all values in Brian's order, of those in rows."""
+    def from_rows(self, values: Array, out: NDArray[Any]) -> None:
+        """Set all values in Brian's order, of those in rows, which may be lazy."""
         if self.width:
-            _turn(values.reshape(-1, self.width), out.reshape(self.width, -1))
+            for start, block in blocks(values):
+                self._turn_back(block, start, out.reshape(self.width, -1))
+        elif nbytes(values) <= _WHOLE_BYTES:
+            _gather(np.asarray(values), self.order, out)
         else:
-            _gather(values, self.order, out)
+            for start, block in blocks(values):
+                out[self.own[start : start + len(block)]] = block
+
+    def _turn_back(self, block: NDArray[Any], start: int, table: NDArray[Any]) -> None:
+        """Set columns of a table from place ``start`` in rows on; a block may begin and end within a row."""
+        first, column = divmod(start, self.width)
+        head = min(-start % self.width, block.size)
+        table[column : column + head, first] = block[:head]
+        first += bool(head)
+        last = first + (block.size - head) // self.width
+        tail = head + (last - first) * self.width
+        _turn(block[head:tail].reshape(-1, self.width), table[:, first:last])
+        if tail < block.size:
+            table[: block.size - tail, last] = block[tail:]
 
 
 def _turn(table: NDArray[Any], out: NDArray[Any]) -> None:

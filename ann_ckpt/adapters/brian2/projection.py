@@ -93,6 +93,7 @@ class LiveSynapses(LivePart):
         (pre, pre_size, pre_view), (post, post_size, post_view) = (
             _end(end) for end in (self.thing.source, self.thing.target)
         )
+        delays = {name: self._seconds(pathway) for name, pathway in self._pathways.items()}
         return ProjectionState(
             self.name,
             pre,
@@ -101,8 +102,8 @@ class LiveSynapses(LivePart):
             rows.connectivity,
             parameters=self.wrapped(Role.PARAMETER),
             variables=self.wrapped(Role.VARIABLE),
-            delays=self._steps(),
-            pathway_delays={name: self._seconds(pathway) for name, pathway in self._pathways.items()},
+            delays=self._steps(delays),
+            pathway_delays=delays,
             order=rows.order,
             pre_size=pre_size,
             post_size=post_size,
@@ -121,17 +122,17 @@ class LiveSynapses(LivePart):
     def put_rows(self, variable: Any, values: Array) -> None:
         """Set values of all synapses, which come in rows."""
         own, places = variable.get_value(), self._rows.places
-        if places is not None and isinstance(values, np.ndarray):
-            places.from_rows(values, own)
+        if places is None:
+            fill(own, values)
         else:
-            fill(own, values, None if places is None else places.own)
+            places.from_rows(values, own)
 
     # --- delays -------------------------------------------------------------------------
 
     def _seconds(self, pathway: Any) -> Array:
         """Return the delays of a pathway in s: one where all synapses have the same, else in rows."""
         own, places = pathway.variables["delay"].get_value(), self._rows.places
-        if own.size and np.all(own == own[0]):
+        if own.size and _is_one(own):
             return np.array(own[0])
         return own.copy() if places is None else InRows(own, places)
 
@@ -140,11 +141,11 @@ class LiveSynapses(LivePart):
         pathway = next(iter(self._pathways.values()), None)
         return pathway if pathway is not None and pathway.source.clock.dt_ == self._dt else None
 
-    def _steps(self) -> int | Array | None:
+    def _steps(self, delays: Mapping[str, Array]) -> int | Array | None:
         pathway = self._first()
         if pathway is None:
             return None
-        seconds = self._seconds(pathway)
+        seconds = delays[str(pathway.objname)]
         return Steps(seconds, self._dt) if seconds.shape else int(steps_of(np.asarray(seconds), self._dt))
 
     def set_delays(self, delays: int | Array) -> None:
@@ -321,7 +322,7 @@ def _end(group: Any) -> tuple[str, int | None, NDArray[np.int32] | None]:
 
 
 def _is_one(values: NDArray[Any]) -> bool:
-    return not values.size or bool(np.all(values == values.ravel()[0]))
+    return not values.size or bool(values.flat[0] == values.flat[-1] and np.all(values == values.flat[0]))
 
 
 def _slots(queue: Any) -> list[list[int]]:

@@ -327,8 +327,8 @@ class BrianSimulator:
         if not isinstance(stored, NetworkState):
             self._live(stored).set_dynamics(dynamics)
             return
-        if NETWORK_TIME in dynamics:
-            self._set_time(self._time_of_step(self._step()) + float(np.asarray(dynamics[NETWORK_TIME])))
+        if NETWORK_TIME in dynamics and (beyond := float(np.asarray(dynamics[NETWORK_TIME]))):
+            self._set_time(self._time_of_step(self._step()) + beyond)
         if TWISTER in dynamics:
             set_random(self._device, dynamics)
         if ACTIVE in dynamics:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ann_ckpt.adapters.brian2 import order as module
 from ann_ckpt.adapters.brian2.mapping import rows_of
 from ann_ckpt.adapters.brian2.order import InRows, KnownIntegers, Places, Steps
 from ann_ckpt.format.digest import ArrayDigest
-from ann_ckpt.model.arrays import identical_values, known_identical
+from ann_ckpt.model.arrays import blocks, identical_values, known_identical
 
 
 def all_to_all(sources, targets):
@@ -43,7 +47,12 @@ def test_values_go_into_rows_and_back(ends, dtype, data):
     np.testing.assert_array_equal(lazy[start:stop], values[places.own][start:stop], strict=True)
     np.testing.assert_array_equal(np.asarray(lazy), values[places.own], strict=True)
     back = np.empty_like(values)
-    places.from_rows(np.asarray(lazy), back)
+    at_most, whole = data.draw(st.integers(1, 200)), data.draw(st.sampled_from([0, 2**20]))
+    with (
+        mock.patch.object(module, "blocks", partial(blocks, at_most=at_most)),
+        mock.patch.object(module, "_WHOLE_BYTES", whole),
+    ):
+        places.from_rows(lazy, back)
     np.testing.assert_array_equal(back, values, strict=True)
 
 

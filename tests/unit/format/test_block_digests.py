@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ from ann_ckpt import NetworkState, PopulationState
 from ann_ckpt.cli.info import info
 from ann_ckpt.errors import CheckpointError, CorruptFileError
 from ann_ckpt.format import layout
+from ann_ckpt.format.checked import CheckedArray
 from ann_ckpt.format.digest import ArrayDigest, BlockDigests, block_entries
 from tests.golden.networks import complete
 
@@ -110,6 +112,22 @@ def test_parts_equal_the_whole_and_cost_little(written):
                 assert np.array_equal(lazy[start : start + 3], values[start : start + 3])
                 assert checkpoint.bytes_read - before < 2 * (128 << 10) + 5000
     assert ann_ckpt.verify(path).ok
+
+
+@pytest.mark.parametrize(
+    ("changed", "blocks", "quick"),
+    [
+        ({}, True, True),
+        ({"shape": (1000,)}, True, False),
+        ({"chunk_length": 100}, True, False),
+        ({"distant": True}, True, False),
+        ({}, False, False),
+    ],
+)
+def test_only_what_is_large_near_as_it_is_and_checked_in_parts_is_read_twice(changed, blocks, quick):
+    about = {"dtype": np.dtype("f8"), "shape": (1_000_000,), "chunk_length": 1, "distant": False} | changed
+    found = CheckedArray(SimpleNamespace(**about), "", lambda: None, dict if blocks else None, where="x")
+    assert found.quick is quick
 
 
 def test_any_flipped_bit_of_a_chunk_is_found_by_the_part_that_reads_it(tmp_path):

@@ -21,13 +21,16 @@ from ann_ckpt.transfer import load, load_into
 class Lazy:
     """An array in a file, with a log of what was asked of it."""
 
-    def __init__(self, values: Any, log: list[str], *, broken: bool = False) -> None:
+    def __init__(self, values: Any, log: list[str], *, broken: bool = False, checked: str = "whole") -> None:
         self.values = np.asarray(values)
+        self.quick = checked == "read"
         self.shape, self.dtype = self.values.shape, self.values.dtype
         self.log, self.broken = log, broken
 
     def __getitem__(self, key: slice) -> Any:
         self.log.append("read")
+        if self.broken:
+            raise CorruptFileError("the values differ from their digest")
         return self.values[key]
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> Any:
@@ -99,19 +102,20 @@ def test_one_error_lists_every_problem_and_survives_pickling(network: DemoNetwor
     assert (str(again), again.report.problems) == (text, caught.value.report.problems)
 
 
-@pytest.fixture(params=["kept", "read twice"])
+@pytest.fixture(params=["whole", "verify", "read"])
 def checked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How arrays are checked: read whole and kept, or verified where there is no room for them."""
-    if request.param == "kept":
-        return "whole"
-    monkeypatch.setattr(load, "_KEPT_BYTES", 0)
-    return "verify"
+    """How arrays are checked: read whole and kept, verified for want of room, or read twice as they are."""
+    if request.param == "verify":
+        monkeypatch.setattr(load, "_KEPT_BYTES", 0)
+    return str(request.param)
 
 
 def test_everything_is_verified_before_anything_is_set(network: DemoNetwork, checked: str) -> None:
     log: list[str] = []
     before = captured(network.read().state)
-    stored = with_layer_rates(disturbed(before), Lazy(before.populations["layer"]["r"], log, broken=True))
+    stored = with_layer_rates(
+        disturbed(before), Lazy(before.populations["layer"]["r"], log, broken=True, checked=checked)
+    )
     with pytest.raises(CorruptFileError):
         load_into(network, Reading(stored))
     assert not list(differences(before, captured(network.read().state)))
@@ -121,7 +125,9 @@ def test_everything_is_verified_before_anything_is_set(network: DemoNetwork, che
 def test_what_is_cast_is_verified_where_it_comes_from(network: DemoNetwork, checked: str) -> None:
     log: list[str] = []
     rates = network.read().state.populations["layer"]["r"]
-    stored = with_layer_rates(captured(network.read().state), Lazy(np.asarray(rates, np.float32), log))
+    stored = with_layer_rates(
+        captured(network.read().state), Lazy(np.asarray(rates, np.float32), log, checked=checked)
+    )
     report = load_into(network, Reading(stored))
     assert [note.path for note in report.cast] == ["populations/layer/r"]
     assert log[0] == checked
