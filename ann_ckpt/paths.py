@@ -10,7 +10,17 @@ from pathlib import Path
 
 from ann_ckpt.errors import OptionError, printable
 
-__all__ = ["Address", "absolute", "address_of", "exists", "is_file", "is_folder", "local_path", "same_file"]
+__all__ = [
+    "Address",
+    "absolute",
+    "address_of",
+    "exists",
+    "is_file",
+    "is_folder",
+    "local_path",
+    "path_text",
+    "same_file",
+]
 
 # pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
@@ -52,6 +62,22 @@ class Address:
         return self.at(posixpath.normpath(posixpath.join(posixpath.dirname(self.key), relative)))
 
 
+def path_text(path: object) -> str:
+    """Return a path as text.
+
+    Raises
+    ------
+    OptionError
+        If it is something else; arguments are easily given in the wrong order.
+    """
+    text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else None
+    if not isinstance(text, str):
+        raise OptionError(
+            f"a path is of type {type(path).__name__}", details={"expected": "a text (str) or a pathlib.Path"}
+        )
+    return text
+
+
 def address_of(path: str | os.PathLike[str]) -> Address | None:
     """Return the address that ``path`` is; None for a path on this machine.
 
@@ -60,7 +86,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
     Raises
     ------
     OptionError
-        If it does not name an object, or holds a character that no path can hold.
+        If it is no path, does not name an object, or holds a character that no path can hold.
 
     Examples
     --------
@@ -69,7 +95,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
     >>> address_of("results/net.h5") is None
     True
     """
-    text = os.fsdecode(path)
+    text = path_text(path)
     scheme = _scheme_in(text)
     if scheme is None or scheme not in _ADDRESS_SCHEMES:
         return None
@@ -112,7 +138,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     OptionError
-        If it is a URL, is empty, or holds a character that no path can hold.
+        If it is no path, is a URL, is empty, or holds a character that no path can hold.
 
     Examples
     --------
@@ -122,7 +148,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
     Traceback (most recent call last):
     ann_ckpt.errors.OptionError: the scheme 's3' is not supported here...
     """
-    text = os.fsdecode(path)
+    text = path_text(path)
     if not text:
         raise OptionError("the path is empty")
     _refuse_unusable(text)

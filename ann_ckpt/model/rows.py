@@ -7,6 +7,7 @@ that are asked for.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from ann_ckpt.errors import (
 from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import Array, Attribute, Locality, blocks
 from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.report import count
 
 if TYPE_CHECKING:
     from scipy.sparse import coo_array, csr_array
@@ -76,6 +78,13 @@ class Synapses:
     def __len__(self) -> int:
         return int(self.pre_ranks.size)
 
+    def __repr__(self) -> str:
+        return f"<{self._contents()}>"
+
+    def _contents(self) -> str:
+        """Say how many synapses there are, and which attributes."""
+        return ", ".join([count(len(self), "synapse"), *(printable(name, 40) for name in self.values)])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dendrite(Synapses):
@@ -84,7 +93,7 @@ class Dendrite(Synapses):
     post_rank: int = field(kw_only=True)
 
     def __repr__(self) -> str:
-        return f"<Dendrite of neuron {self.post_rank}: {len(self)} synapses, {', '.join(self.values)}>"
+        return f"<Dendrite of neuron {self.post_rank}: {self._contents()}>"
 
 
 class RowAccess(exchange.Tabular):
@@ -154,7 +163,10 @@ class RowAccess(exchange.Tabular):
         ------
         ObjectNotFoundError
             If the projection has no dendrite there; also a :class:`KeyError`.
+        OptionError
+            If the rank is no integer.
         """
+        post_rank = _integer("post_rank", post_rank)
         row = self.find_row(post_rank)
         if row is None:
             raise ObjectNotFoundError(
@@ -184,7 +196,13 @@ class RowAccess(exchange.Tabular):
         low, high : int
             Row numbers as in a slice, not post ranks; semiglobal values are repeated
             for each synapse of their row.
+
+        Raises
+        ------
+        OptionError
+            If one is no integer.
         """
+        low, high = _integer("low", low), _integer("high", high)
         low, high, _ = slice(low, high).indices(self.n_rows)
         slab = self._slab(low, max(low, high))
         sizes = np.diff(slab.pointers)
@@ -203,7 +221,16 @@ class RowAccess(exchange.Tabular):
         return int(found[0]) if found.size else None
 
     def incoming(self, post_rank: int) -> Synapses:
-        """Synapses onto one neuron; none where it has no dendrite."""
+        """Synapses onto one neuron; none where it has no dendrite.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the post-synaptic population has no such neuron; also a :class:`KeyError`.
+        OptionError
+            If the rank is no integer.
+        """
+        post_rank = _neuron("post_rank", post_rank, self.post, self.post_size)
         row = self.find_row(post_rank)
         return self.rows(0, 0) if row is None else self.rows(row, row + 1)
 
@@ -213,7 +240,15 @@ class RowAccess(exchange.Tabular):
         The rows are ordered by post-synaptic neuron, so this looks at every pre rank
         once, block by block; of the other arrays it reads only the blocks in which the
         neuron stands.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the pre-synaptic population has no such neuron; also a :class:`KeyError`.
+        OptionError
+            If the rank is no integer.
         """
+        pre_rank = _neuron("pre_rank", pre_rank, self.pre, self.pre_size)
         hits = [start + np.flatnonzero(block == pre_rank) for start, block in blocks(self.pre_ranks)]
         where = np.concatenate(hits) if hits else np.empty(0, np.int64)
         rows = np.searchsorted(self._all_rows().row_ptr, where, side="right") - 1
@@ -484,3 +519,25 @@ def take(array: Array, indices: NDArray[np.int64]) -> NDArray[Any]:
             first, last = int(indices[part[0]]), int(indices[part[-1]])
             out[part] = np.asarray(array[first : last + 1])[indices[part] - first]
     return out
+
+
+def _integer(argument: str, given: Any) -> int:
+    """Return a rank or row number as Python's integer; 1.5 must not find what 1 does."""
+    try:
+        return operator.index(given)
+    except TypeError as error:
+        raise OptionError(
+            f"{argument} is {printable(repr(given), 40)}", details={"expected": "an integer"}
+        ) from error
+
+
+def _neuron(argument: str, given: Any, population: str, size: int | None) -> int:
+    """Return a rank that the population can have: where it has none, no synapses would be a wrong answer."""
+    rank = _integer(argument, given)
+    last = 2**31 - 1 if size is None else size - 1
+    if not 0 <= rank <= last:
+        raise ObjectNotFoundError(
+            f"population {printable(population)!r} has no neuron {printable(rank, 40)}",
+            details={"expected": f"ranks from 0 to {last}" if last >= 0 else "nothing: it has no neurons"},
+        )
+    return rank

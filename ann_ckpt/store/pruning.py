@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -62,8 +63,16 @@ class Retention:
     def __post_init__(self) -> None:
         for name in ("keep_last", "keep_every"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise OptionError(f"{name}={number}; expected at least 1")
+            if number is None:
+                continue
+            try:
+                whole = operator.index(number)
+            except TypeError as error:
+                raise OptionError(
+                    f"{name}={printable(repr(number), 40)}", details={"expected": "a whole number"}
+                ) from error
+            if whole < 1:
+                raise OptionError(f"{name}={whole}; expected at least 1")
         if self.keep_last is None and self.keep_every is None and self.keep is None:
             raise OptionError(
                 "no retention rule given", details={"expected": "keep_last, keep_every or keep"}

@@ -65,6 +65,15 @@ def test_a_scheme_is_refused_by_name_wherever_a_path_is_taken(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("call", [call for call in CALLS if call not in ("diff", "validate")])
+@pytest.mark.parametrize("path", [None, 5, b"net.h5", NetworkState()])
+def test_what_is_no_path_is_refused_by_its_type(tmp_path, monkeypatch, call, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=f"a path is of type {type(path).__name__}"):
+        CALLS[call](path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("path", ["", "net\0.h5", "net\0.ckpt", "net\ud800.h5"])
 def test_what_can_be_no_path_is_refused(tmp_path, monkeypatch, call, path):

@@ -174,7 +174,13 @@ class FileLock:
                 if left is None:
                     _close(descriptor)
                     continue
-                self._sign(descriptor, durable=durable)
+                try:
+                    self._sign(descriptor, durable=durable)
+                except BaseException:  # a full disk; where there are no locks, a file without text would stay
+                    with contextlib.suppress(OSError):
+                        if _leads_to(self._path, descriptor):
+                            self._path.unlink()
+                    raise
             except BaseException as error:
                 _close(descriptor)
                 if isinstance(error, OSError) and not isinstance(error, CheckpointError):

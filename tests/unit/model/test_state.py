@@ -19,11 +19,13 @@ from ann_ckpt import (
     read,
     write,
 )
+from ann_ckpt import open as open_checkpoint
 from ann_ckpt.errors import (
     AttributeNotFoundError,
     CheckpointError,
     ConnectivityError,
     ObjectNotFoundError,
+    OptionError,
     StateError,
 )
 from ann_ckpt.model import Exactness, Resume, blocks, differences, nbytes
@@ -438,3 +440,32 @@ def test_columns_are_made_of_numbers_and_what_is_an_array_is_left_out_unless_ask
     for asked in (lambda: population._columns(["a"]), lambda: ff._columns(["x"])):
         with pytest.raises(StateError, match=r"\(3, 2\)"):
             asked()
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_rank_is_an_integer_that_the_population_has(tmp_path, lazily):
+    ff = projection(variables={"w": np.zeros(3)}, pre_size=3, post_size=3)
+    if lazily:
+        write(NetworkState(projections={"ff": ff}), tmp_path / "net.h5")
+        opened = open_checkpoint(tmp_path / "net.h5")
+        ff = opened.projections["ff"]
+    calls = [
+        ff.dendrite,
+        ff.incoming,
+        ff.outgoing,
+        lambda rank: ff.rows(0, rank),
+        lambda rank: ff.rows(rank, 2),
+    ]
+    for call in calls:
+        for rank in (1.5, np.float64(1), "1", None):
+            with pytest.raises(OptionError, match=r"(?s) is .*expected: an integer"):
+                call(rank)
+        assert len(call(np.int64(1))) == len(call(1))
+    for call in (ff.dendrite, ff.incoming, ff.outgoing):
+        for rank in (-1, 3, 2**40):
+            with pytest.raises(ObjectNotFoundError, match=f"neuron {rank}"):
+                call(rank)
+    assert len(ff.incoming(2)) == 0, "it has a neuron, and no dendrite there"
+    assert repr(ff.rows(0, 1)) == "<2 synapses, w>"
+    if lazily:
+        opened.close()

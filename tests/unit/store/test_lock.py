@@ -189,6 +189,25 @@ def test_a_folder_that_cannot_be_written_is_said(path, monkeypatch):
         FileLock(path, "saves").acquire()
 
 
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_lock_that_finds_the_disk_full_leaves_nothing_behind(path, monkeypatch, locks):
+    def refuse(code):
+        def call(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return call
+
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOLCK))
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", refuse(errno.ENOSPC))
+        with pytest.raises(NotWritableError, match="No space left"):
+            FileLock(path, "saves").acquire()
+    assert not path.exists()
+    with FileLock(path, "saves") as lock:
+        assert lock.acquire() is False
+
+
 # --- Batch jobs -------------------------------------------------------------------
 
 

@@ -83,3 +83,10 @@ def test_pruning_twice_is_pruning_once_and_the_newest_always_stays(entries, last
     assert rules.doomed(kept) == []
     assert infos[-1:] == kept[-1:]
     assert kept[-(last or 1) :] == infos[-(last or 1) :]
+
+
+@pytest.mark.parametrize("rule", ["keep_last", "keep_every"])
+@pytest.mark.parametrize("number", [2.5, 3.0, "3", [3]])
+def test_a_number_of_checkpoints_or_steps_is_whole(rule, number):
+    with pytest.raises(OptionError, match=f"(?s){rule}=.*a whole number"):
+        Retention(**{rule: number})
