@@ -30,12 +30,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A label inside a grid, where several small grids stand side by side."""
+    """A small grid inside a grid, where several stand side by side, and the label above it."""
 
     x: float
     """Left edge, in columns."""
     y: float
     """Top edge, in rows."""
+    width: float
+    """In columns."""
+    height: float
+    """In rows."""
     text: str
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points
+from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points, Tile
 from ann_ckpt.markup import escaped
 
 __all__ = ["SERIES", "figure", "palette", "svg", "ticks"]
@@ -32,6 +32,8 @@ _PURPLE_ORANGE = (
 )
 SERIES = ("#4477aa", "#cc7722", "#7a9a3a", "#aa4477")
 """Colours of series, told apart by colour-blind eyes, and on white and on black."""
+_NO_VALUE = {False: "#c8c8c8", True: "#8c8c8c"}
+"""Where nothing is, for one-sided and two-sided colours: in neither of them, on white and on black paper."""
 _EMPTY = 255
 _LONG = 10_000
 _WIDTH, _HEIGHT = 400, 260
@@ -178,6 +180,7 @@ def _grid(grid: Grid) -> tuple[_Box, list[str]]:
     box = _Box((left, right, bottom, top), _SCALE, aspect)
     low, high = grid.limits()
     parts = [
+        *_nothing(grid, box),
         _image(box.x, box.y, box.width, box.height, _indices(grid.values, low, high), grid.diverging),
     ]
     if grid.tiles:
@@ -194,6 +197,26 @@ def _grid(grid: Grid) -> tuple[_Box, list[str]]:
     return box, parts + _scale(grid, box.x + box.width + 12, box, low, high)
 
 
+def _nothing(grid: Grid, box: _Box) -> Iterator[str]:
+    """Draw what is seen where there is no value.
+
+    Paper would not do: it is as dark as the lowest value on a dark page, and the middle of two-sided
+    colours is as light as a light one.
+    """
+    if not np.isnan(grid.values).any():
+        return
+    rows, columns = grid.values.shape
+    whole = Tile(0.0, 0.0, float(columns), float(rows), "")
+    for tile in grid.tiles or (whole,):
+        x, y = box.x + tile.x / columns * box.width, box.y + tile.y / rows * box.height
+        yield _blank(x, y, tile.width / columns * box.width, tile.height / rows * box.height, grid)
+
+
+def _blank(x: float, y: float, width: float, height: float, grid: Grid) -> str:
+    colour = _NO_VALUE[grid.diverging]
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
+
+
 def _scale(grid: Grid, x: float, box: _Box, low: float, high: float) -> list[str]:
     """Draw what colours mean: a strip, with its ends and its middle."""
     height = max(box.height, 90.0)
@@ -203,6 +226,10 @@ def _scale(grid: Grid, x: float, box: _Box, low: float, high: float) -> list[str
         y = box.y + height * (1 - (value - low) / (high - low))
         parts.append(f'<path d="M{x + 11:.1f} {y:.1f}h3" stroke="currentColor" stroke-opacity=".55"/>')
         parts.append(_text(x + 17, y + 4, _said(value), "start", 9))
+    drawn = [grid.values[int(t.y) : int(t.y + t.height), int(t.x) : int(t.x + t.width)] for t in grid.tiles]
+    if any(np.isnan(values).any() for values in drawn or [grid.values]):
+        y = box.y + height + 8
+        parts += [_blank(x, y, 11, 11, grid), _text(x + 17, y + 9, "no value", "start", 9)]
     middle = box.y + height / 2
     parts.append(_turned(min(x + 59, _WIDTH - 4), middle, grid.value_label, max(16, int(height / 5.6))))
     return parts

@@ -153,7 +153,7 @@ def mosaic(parts: list[Floats], names: list[str], across: int) -> tuple[Floats, 
     for number, (part, name) in enumerate(zip(parts, names, strict=True)):
         y, x = number // across * (rows + above) + above, number % across * (columns + beside)
         values[y : y + rows, x : x + columns] = part
-        tiles.append(Tile(float(x), float(y), name))
+        tiles.append(Tile(float(x), float(y), float(columns), float(rows), name))
     return values, tuple(tiles)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.looking.pictures import Bars, Floats, Grid, Tile
-from ann_ckpt.looking.sampling import BUDGET, Sample, check_ranks, floats, sample, synapses
+from ann_ckpt.looking.sampling import BUDGET, Sample, SynapseSample, check_ranks, floats, sample, synapses
 from ann_ckpt.looking.values import histogram_of, mosaic
 from ann_ckpt.model import Array, nbytes
 from ann_ckpt.model.rows import RowAccess
@@ -47,16 +48,29 @@ def matrix(
 
 def connectivity(projection: RowAccess, sizes: Sizes, *, side: int = SIDE, budget: int = BUDGET) -> Grid:
     """Return which neurons are connected; how densely, where there are many."""
-    found = synapses(projection, None, budget)
+    found = _whole_dendrites(synapses(projection, None, budget))
     binned = _Bins(found.post, found.pre, sizes, found.whole, side)
     counts = binned.sums(np.ones(found.pre.size))
-    # A dendrite that was read in part counts as that part.
+    # Where there are only dendrites that were read in part, each counts as that part.
     rows_seen = np.bincount(binned.y, 1.0 / np.maximum(found.row_sizes, 1), binned.shape[0])
     of = binned.row_counts() if found.whole else rows_seen
     with np.errstate(invalid="ignore", divide="ignore"):
         density = counts / (of[:, None] * binned.column_counts()[None, :])
     label = "share of all possible synapses" if binned.binned else "synapses of a pair"
     return binned.grid(projection, density, label, found.note(), from_zero=True)
+
+
+def _whole_dendrites(found: SynapseSample) -> SynapseSample:
+    """Leave out dendrites that were read in part, unless there are no others.
+
+    What was read of one may lie anywhere in it, most often at one end of the other population, which
+    would seem to be connected more than completely.
+    """
+    _, dendrite, read = np.unique(found.post, return_inverse=True, return_counts=True)
+    whole = read[dendrite] >= found.row_sizes
+    if whole.all() or not whole.any():
+        return found
+    return replace(found, post=found.post[whole], pre=found.pre[whole], row_sizes=found.row_sizes[whole])
 
 
 class _Bins:

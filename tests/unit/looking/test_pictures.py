@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import zlib
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -202,6 +204,25 @@ def test_density_of_a_sample_is_that_of_the_whole(large: Path) -> None:
         picture = wiring.connectivity(ckpt.projections["ff"], (4000, 9000), budget=1 << 20)
     assert "a sample" in picture.note
     assert np.nanmean(picture.values) == pytest.approx(1000 / 9000, rel=0.05)
+
+
+@pytest.mark.parametrize("budget", [1 << 19, 1 << 20, 1 << 21])
+def test_no_pair_in_a_sample_is_connected_more_than_all_are_though_dendrites_are_read_in_part(
+    tmp_path: Path, budget: int
+) -> None:
+    rng = np.random.default_rng(3)
+    rows = Connectivity.from_rows(
+        np.arange(2000), [np.sort(rng.permutation(1600)[:500]) for _ in range(2000)]
+    )
+    ff = ProjectionState("ff", "a", "b", "exc", rows, pre_size=1600, post_size=2000)
+    ann_ckpt.write(NetworkState(projections={"ff": ff}), tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as ckpt:
+        picture = wiring.connectivity(ckpt.projections["ff"], (2000, 1600), budget=budget)
+    shown = picture.values[np.isfinite(picture.values)]
+    assert "a sample" in picture.note
+    assert 0 < shown.size < picture.values.size
+    assert shown.max() <= 1
+    assert np.std(shown.reshape(-1, picture.values.shape[1]).mean(0)) < 0.1, "columns are alike"
 
 
 def test_degrees_count_synapses_of_every_neuron() -> None:
@@ -446,6 +467,58 @@ def test_the_pixels_of_a_grid_are_its_values() -> None:
     png = b64decode(image.attrib["href"].partition(",")[2])
     data = zlib.decompress(re.search(rb"IDAT(.*)....\x00\x00\x00\x00IEND", png, re.DOTALL)[1])  # type: ignore[index]
     assert [list(data[1:3]), list(data[4:6])] == [[0, 254], [255, 127]]
+
+
+def luminance(colour: Any) -> Any:
+    """As WCAG has it, of colours with channels up to 255."""
+    channels = np.asarray(colour, float) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("diverging", [False, True])
+def test_where_nothing_is_looks_like_no_value_on_dark_and_on_light_paper(diverging: bool) -> None:
+    array = np.array([[-1.0, 1.0], [np.nan, 0.5]])
+    picture = Grid(
+        title="",
+        x_label="",
+        y_label="",
+        values=array,
+        value_label="",
+        extent=(0, 2, 0, 2),
+        diverging=diverging,
+    )
+    drawn_svg = check(svg(picture))
+    blank = next(drawn_svg.iter("rect")).attrib
+    image = next(drawn_svg.iter("image")).attrib
+    assert [blank[k] for k in ("x", "y", "width", "height")] == [
+        image[k] for k in ("x", "y", "width", "height")
+    ], "it lies behind the values"
+    nothing = np.array([int(blank["fill"][i : i + 2], 16) for i in (1, 3, 5)])
+    colours = palette(diverging=diverging).astype(float)
+    assert np.linalg.norm(colours - nothing, axis=1).min() > 40
+    lowest = luminance(colours[0])
+    assert (luminance(nothing) + 0.05) / (lowest + 0.05) > 3, "WCAG asks 3 of pictures"
+    assert "no value" in "".join(drawn_svg.itertext())
+    whole = replace(picture, values=np.nan_to_num(array))
+    assert not list(check(svg(whole)).iter("rect"))
+    assert "no value" not in svg(whole)
+
+
+def test_between_tiles_there_is_paper() -> None:
+    laid, tiles = values.mosaic([np.array([[1.0, 2.0]] * 3), np.array([[np.nan, 2.0]] * 3)], ["1", "2"], 2)
+    picture = Grid(
+        title="", x_label="", y_label="", values=laid, value_label="",
+        extent=(0, laid.shape[1], 0, laid.shape[0]), tiles=tiles, equal=True,
+    )  # fmt: skip
+    drawn_svg = check(svg(picture))
+    image = next(drawn_svg.iter("image")).attrib
+    places = [[float(r.attrib[k]) for k in ("x", "y", "width", "height")] for r in drawn_svg.iter("rect")]
+    scale = float(image["width"]) / laid.shape[1]
+    for tile, (x, y, width, height) in zip(tiles, places[:2], strict=True):
+        found = np.array([x - float(image["x"]), y - float(image["y"]), width, height]) / scale
+        assert found == pytest.approx([tile.x, tile.y, tile.width, tile.height], abs=0.02)
+    assert len(places) == 3, "two tiles, and what the key says"
 
 
 def test_colours_keep_their_order_in_grey() -> None:
