@@ -30,7 +30,7 @@ from ann_ckpt.errors import NotWritableError, OptionError
 from ann_ckpt.format.plan import FilePlan
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.owners.lock import FileLock
-from ann_ckpt.store.saving import batch, forked, memory
+from ann_ckpt.store.saving import batch, forked, memory, writer
 from ann_ckpt.store.saving.forked import Child, ChildDiedError
 from tests.store.runs import state
 
@@ -249,6 +249,13 @@ def test_what_the_parent_dropped_is_destroyed_by_the_parent():
     assert gone == [os.getpid()]
 
 
+def test_a_save_leaves_no_descriptor(store):
+    store.save(state(0), background="fork").wait()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    store.save(state(1), background="fork").wait()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
 # --- When it is safe ----------------------------------------------------------------
 
 
@@ -323,10 +330,13 @@ def test_what_is_not_in_memory_or_has_too_much_is_copied(store, tmp_path, monkey
     monkeypatch.setattr(os, "fork", lambda: _raise(OSError(errno.EAGAIN, "no process more")))
     pending = store.save_in_background(state(6))
     assert (pending.way, pending.because) == ("copy", "the system makes no process: no process more")
+    with monkeypatch.context() as patch:
+        patch.setattr(forked, "interpreter_ends", lambda: True)
+        assert "about to end" in store.save_in_background(state(7)).because
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert "of this system" in store.save_in_background(state(7)).because
+    assert "of this system" in store.save_in_background(state(8)).because
     store.settle()
-    assert [c.time_step for c in store] == [1, 2, 3, 4, 5, 6, 7]
+    assert [c.time_step for c in store] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("given", "fact"), [({"background": "thread"}, "'thread'"), ({"at_most": -1}, "-1")])
@@ -389,6 +399,12 @@ def test_what_is_unknown_is_called_as_the_caller_called_it(store):
     assert len(store) == 0
 
 
+def test_the_next_save_builds_upon_what_the_child_saved_without_reading_it(store, monkeypatch):
+    store.save(state(0), background="fork").wait()
+    monkeypatch.setattr(writer, "_read_base", lambda *_: pytest.fail("it is known"))
+    assert "projections/ff/pre_ranks" in store.save(state(1)).linked
+
+
 # --- Whoever dies -------------------------------------------------------------------
 
 
@@ -410,6 +426,21 @@ def test_a_child_that_is_killed_is_told_and_leaves_nothing_behind(store, path, s
     assert [c.time_step for c in store] == [0, 3]
     assert store.verify().ok
     assert not list(differences(store.latest.state(), state(3)))
+
+
+def test_what_a_killed_child_left_is_removed_by_whoever_opens_the_store_next(path, stuck):
+    with CheckpointStore(path, "a") as store:
+        store.save(state(0))
+        pending = store.save_in_background(state(1))
+        while not list(store._folder.leftovers()):
+            time.sleep(0.001)
+        os.kill(child_of(pending), signal.SIGKILL)
+        with pytest.raises(NotWritableError):
+            pending.wait()
+    with CheckpointStore(path, "a") as store:
+        assert list(store._folder.leftovers())
+        assert "removed the leftovers" in store.save(state(2)).notes[0].text
+        assert not list(store._folder.leftovers())
 
 
 def test_a_child_that_dies_after_it_has_committed_has_committed(store, monkeypatch):

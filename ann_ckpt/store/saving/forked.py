@@ -140,7 +140,6 @@ class ForkedSave:
         except ChildDiedError as died:
             self.died = True
             self._folder.mark_unswept()
-            self._writer.forget()
             if self._folder.slots()[-1:] == self._before:
                 raise NotWritableError(
                     "the process that saved in the background died",
