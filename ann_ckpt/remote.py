@@ -7,7 +7,6 @@ to ask for, which to keep, and whether the object is still the one that was open
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from functools import lru_cache, partial
+from itertools import count, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -36,10 +36,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Listed", "RemoteBytes", "explained", "is_there", "listed", "open_objects", "place", "size_of"]
 
-_PAGE = 32 << 10
+_PAGE = 8 << 10
 """Bytes that are kept or forgotten together."""
+_HEAD = 48 << 10
+"""Bytes that opening asks for: more than it needs of a file that this package wrote."""
+_WHOLE = 256 << 10
+"""An object that is known to be no longer is fetched at once."""
+_TAIL = 32 << 10
+"""Bytes at the end of a longer one that are fetched with its beginning: they locate 2,000 chunks."""
 _LEAST = 64 << 10
-"""Bytes that a request asks for at the least: about as many come while a round trip takes."""
+"""Bytes that any other request asks for, if so many are missing: as many come while a round trip takes."""
 _GAP = 128 << 10
 """What lies between two ranges is fetched with them, up to so many bytes: cheaper than another request."""
 _PART = 4 << 20
@@ -84,7 +90,7 @@ class RemoteBytes:
     address : Address
         Of the object.
     size : int, optional
-        Bytes that it must have. Where it is known, both ends are fetched at once.
+        Bytes that it must have. Where that is known, both ends are fetched, or all of a short one.
 
     Raises
     ------
@@ -109,16 +115,17 @@ class RemoteBytes:
         self.size = 0
         """Bytes of the object."""
         # The end is where the places of chunks are noted; what it brings says how long the object is.
-        first = 0 if size is None else max(0, size - _LEAST) // _PAGE * _PAGE
+        first, stop = 0, _HEAD if size is None else _WHOLE
         begun = None
-        if first:
-            begun = _threads().submit(self._get, 0, min(_LEAST, first))
+        if size is not None and size > _WHOLE:
+            first, stop = (size - _TAIL) // _PAGE * _PAGE, size + _LEAST
+            begun = _threads().submit(self._get, 0, _LEAST)
         try:
-            data = self._get(first, first + 2 * _LEAST)
+            data = self._get(first, stop)
         except NotReadableError:
             if not first:
                 raise
-            first, data = 0, self._get(0, 2 * _LEAST)  # a shorter one, as its size will tell
+            first, data = 0, self._get(0, _LEAST)  # a shorter one, as its size will tell
         pin = self._pin
         assert pin is not None  # noqa: S101  (the request has set it)
         self.size = pin.size
@@ -200,13 +207,24 @@ class RemoteBytes:
                 runs[-1][1] = page + 1
             else:
                 runs.append([page, page + 1])
-        ends = -(-self.size // _PAGE)
-        for number, (first, last) in enumerate(runs):
-            limit = runs[number + 1][0] if number + 1 < len(runs) else ends
-            stop = min(max(last, first + _LEAST // _PAGE), limit)
-            parts = -(-(stop - first) * _PAGE // _PART)
-            length = -(-(stop - first) // parts)
-            yield from ((at, min(at + length, stop)) for at in range(first, stop, length))
+        for first, last in starmap(self._grown, runs):
+            parts = -(-(last - first) * _PAGE // _PART)
+            length = -(-(last - first) // parts)
+            yield from ((at, min(at + length, last)) for at in range(first, last, length))
+
+    def _grown(self, first: int, last: int) -> tuple[int, int]:
+        """Return a range of pages with those around it that are missing too, until it is worth a request."""
+        while (last - first) * _PAGE < _LEAST:
+            if last * _PAGE < self.size and not self._is_known(last):
+                last += 1
+            elif first and not self._is_known(first - 1):
+                first -= 1
+            else:
+                break
+        return first, last
+
+    def _is_known(self, page: int) -> bool:
+        return page in self._flying or _PAGES.get(self._number, page) is not None
 
     def _fetch(self, first: int, last: int) -> bytes:
         """Fetch pages ``[first, last)`` and keep them."""
@@ -311,7 +329,7 @@ class _Pages:
 
 
 _PAGES = _Pages()
-_NUMBERS = itertools.count()
+_NUMBERS = count()
 
 
 class Listed(NamedTuple):

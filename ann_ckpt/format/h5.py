@@ -32,6 +32,7 @@ __all__ = [
     "optional_int",
     "read_attribute",
     "read_whole",
+    "replace_attribute",
     "text_of",
     "write_attribute",
     "write_text",
@@ -168,6 +169,11 @@ def write_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
     """Create a small attribute on an open group or file."""
     kind = file_type(value.dtype)
     h5a.create(owner, name.encode(), kind, _space(value.shape)).write(value, kind)
+
+
+def replace_attribute(owner: Any, name: str, value: NDArray[Any]) -> None:
+    """Write another value of the same type and shape into an attribute, where it lies."""
+    h5a.open(owner, name.encode()).write(value, file_type(value.dtype))
 
 
 def read_attribute(owner: Any, name: str) -> NDArray[Any]:

@@ -88,7 +88,8 @@ class FileReader:
         self._tally = _Tally()
         if file is None and (address := address_of(path)) is not None:
             file = RemoteBytes(address)
-            self._place = self.path = str(address)
+        if isinstance(file, RemoteBytes):
+            self._place = self.path = str(file.address)
         elif file is None:
             self._place = absolute(path)  # objects lie beside it, wherever this process goes
             file = FileBytes(open_regular(self.path), self.path)

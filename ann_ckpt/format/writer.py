@@ -40,6 +40,8 @@ Pieces = Iterator[tuple[int, NDArray[Any]]]
 
 _HASHED_ASIDE = 1 << 20
 """Smaller pieces are hashed sooner than a thread wakes up."""
+_LATER = np.array(b"-" * 32)
+"""Takes the place of a digest at the beginning of the file, so that one short read opens it."""
 
 
 def write_file(plan: FilePlan, path: str, *, tick: Tick) -> None:
@@ -111,9 +113,9 @@ class _Writer:
         h5.write_whole(root, layout.INDEX, table, compact=False)
         self._note(layout.INDEX, layout.INDEX_ROW)
         digest = np.array(digest_of(table).encode())
-        h5.write_attribute(root, layout.A_INDEX_DIGEST, digest)
+        h5.replace_attribute(root, layout.A_INDEX_DIGEST, digest)
         header = {**self._header, layout.A_INDEX_DIGEST: digest}
-        h5.write_attribute(root, layout.A_HEADER_DIGEST, np.array(digest_of_attributes(header).encode()))
+        h5.replace_attribute(root, layout.A_HEADER_DIGEST, np.array(digest_of_attributes(header).encode()))
 
     def _note(self, path: str, row: int) -> None:
         parent, link = self._place(path)
@@ -131,6 +133,8 @@ class _Writer:
             self._groups[entry.path] = h5g.create(parent, link.encode())
         else:
             self._header = entry.attributes
+            for name in (layout.A_INDEX_DIGEST, layout.A_HEADER_DIGEST):
+                h5.write_attribute(self._groups[""], name, _LATER)
         for name, value in entry.attributes.items():
             h5.write_attribute(self._groups[entry.path], name, value)
         return digest_of_attributes(entry.attributes)

@@ -364,7 +364,7 @@ class SeriesView:
         meter = Meter(progress, total)
         for info in infos:
             try:
-                with open_inside(info.path) as checkpoint:
+                with open_inside(info.path, info.file_bytes) as checkpoint:
                     for path, count, error in checkpoint._verify(seen):
                         checked.add(f"{info.name}/{path}")
                         if error is not None:

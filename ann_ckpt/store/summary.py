@@ -11,6 +11,7 @@ from typing import Any
 from ann_ckpt.errors import CheckpointError, FileMissingError
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
+from ann_ckpt.remote import RemoteBytes
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.names import Slot
 
@@ -49,8 +50,13 @@ class CheckpointInfo:
         }
 
 
-def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
+def open_inside(path: str | os.PathLike[str], size: int | None = None) -> Checkpoint:
     """Open a checkpoint file of a store; it must be a regular file.
+
+    Parameters
+    ----------
+    size : int, optional
+        Its bytes. Behind an address, one that is going to be read opens faster if they are known.
 
     Raises
     ------
@@ -59,9 +65,10 @@ def open_inside(path: str | os.PathLike[str]) -> Checkpoint:
     UnsafeFileError, NotReadableError
         If something else stands there.
     """
-    if address_of(path) is None:
+    address = address_of(path)
+    if address is None:
         check_file(Path(path))
-    return Checkpoint(path)
+    return Checkpoint(path, None if address is None or size is None else RemoteBytes(address, size))
 
 
 def info_of(slot: Slot, path: str, size: int) -> CheckpointInfo:
@@ -73,7 +80,7 @@ def info_of(slot: Slot, path: str, size: int) -> CheckpointInfo:
         If there is none.
     """
     try:
-        with open_inside(path) as checkpoint:
+        with open_inside(path, size) as checkpoint:
             return CheckpointInfo(
                 slot.name,
                 slot,

@@ -87,8 +87,8 @@ def test_no_more_requests_and_bytes_than_needed(server):
         array = server.spent()
         again = np.asarray(projection.variables["w"].values)
         assert server.spent() == (0, 0)  # kept
-    assert opening[0] <= 2
-    assert opening[1] <= 0.19 * MIB
+    assert opening[0] <= 1
+    assert opening[1] <= 0.05 * MIB
     assert listing[0] <= 1
     assert listing[1] <= 0.07 * MIB
     assert ten[0] <= 4

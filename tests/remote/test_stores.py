@@ -59,7 +59,7 @@ def test_no_more_requests_and_bytes_than_needed(server):
         whole = np.asarray(projection.variables["w"].values)
         array = server.spent()
     assert opening[0] <= 1
-    assert opening[1] <= 0.13 * MIB
+    assert opening[1] <= 0.05 * MIB
     assert listing[0] <= 1
     assert listing[1] <= 0.07 * MIB
     assert ten[0] <= 14

@@ -36,8 +36,8 @@ TROUBLES = {
 def test_trouble_from_the_beginning(server, trouble):
     server.trouble = trouble
     kind, words = TROUBLES[trouble]
-    with pytest.raises(kind, match=words) as caught:
-        ann_ckpt.open(f"{server.url}/net.h5")
+    with pytest.raises(kind, match=words) as caught, ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
+        list(checkpoint.populations)
     assert server.url in str(caught.value)
 
 

@@ -40,7 +40,7 @@ from ann_ckpt.store.names import SUFFIX, Slot
 from ann_ckpt.store.owners.lease import Lease
 from ann_ckpt.store.owners.ranks import Shard
 from ann_ckpt.store.summary import open_inside
-from ann_ckpt.uploads import check_server, each, fetch, put, put_new, remove, stored_below
+from ann_ckpt.uploads import Stored, check_server, each, fetch, put, put_new, remove, stored_below
 
 __all__ = ["GRACE", "BucketFolder", "being_removed"]
 
@@ -270,11 +270,11 @@ class BucketFolder(StoreFolder):
         shards = [one for one in alive if one.key.endswith(".h5")]
         if all(one.modified > before for one in shards):
             return []
-        return each(self._needed_by_shard, [one.key for one in shards])
+        return each(self._needed_by_shard, shards)
 
-    def _needed_by_shard(self, key: str) -> set[str]:
+    def _needed_by_shard(self, one: Stored) -> set[str]:
         try:
-            with open_inside(str(self.bucket.at(f"{_SHARDS}/{key}"))) as shard:
+            with open_inside(str(self.bucket.at(f"{_SHARDS}/{one.key}")), one.size) as shard:
                 return set(shard.objects)
         except FileMissingError:  # its checkpoint is there by now, and a newer one
             return set()

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
 
@@ -237,7 +238,7 @@ class BucketRank(BucketFolder):
         """Yield shards in the order of their names, from one name on."""
         for one in stored_from(self.bucket.at(_SHARDS), first):
             if (shard := Shard.parse(one.key)) is not None:
-                yield shard
+                yield replace(shard, size=one.size)
 
     def send_checkpoint(self, slot: Slot) -> None:
         """Send the shard, all objects of which are there.
@@ -283,21 +284,22 @@ class BucketRank(BucketFolder):
     def ready(self, there: Collection[Slot]) -> dict[Slot, list[Shard]]:
         """As :meth:`RankFolder.ready`; one request for each checkpoint that is not there, as a rule."""
         self.own.difference_update(there)
-        ranks = range(self.ranks)
-        found = {
-            s: [Shard(s, self.lease.start, rank, self.ranks) for rank in ranks] for s in sorted(self.own)
-        }
-        return {slot: shards for slot, shards in found.items() if self._are_there(shards)}
+        found = {slot: self._complete(slot) for slot in sorted(self.own)}
+        return {slot: shards for slot, shards in found.items() if shards}
 
-    def _are_there(self, shards: list[Shard]) -> bool:
-        """Whether all shards of one checkpoint are there; looks no further than to the first that is not."""
-        listed = self._shards(f"{shards[0].slot.name}.{shards[0].start}.")
-        return all(next(listed, None) == shard for shard in sorted(shards, key=attrgetter("name")))
+    def _complete(self, slot: Slot) -> list[Shard]:
+        """Return the shards of a checkpoint if all are there; looks no further than to the first missing."""
+        shards = [Shard(slot, self.lease.start, rank, self.ranks) for rank in range(self.ranks)]
+        shards.sort(key=attrgetter("name"))
+        listed = self._shards(f"{slot.name}.{self.lease.start}.")
+        there = takewhile(lambda pair: pair[0] == pair[1], zip(shards, listed, strict=False))
+        found = [one for _, one in there]
+        return sorted(found, key=attrgetter("rank")) if len(found) == self.ranks else []
 
     def open_shards(self, shards: Iterable[Shard], files: ExitStack) -> list[Checkpoint]:
         """Open shards until ``files`` ends, several at a time."""
         try:
-            opened = each(open_inside, [str(self._shard(shard)) for shard in shards])
+            opened = each(lambda shard: open_inside(str(self._shard(shard)), shard.size), shards)
         except FileMissingError:  # a new start may have removed them
             self.lease.check()
             raise

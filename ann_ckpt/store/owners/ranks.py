@@ -19,7 +19,7 @@ import secrets
 import socket
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class Shard:
     start: str
     rank: int
     ranks: int
+    size: int | None = field(default=None, compare=False)
+    """Bytes of its file, where a listing has told."""
 
     @property
     def name(self) -> str:

@@ -67,7 +67,7 @@ def load_newest(
     passed: list[Note] = []
     for info in infos:
         try:
-            with open_inside(info.path) as checkpoint:
+            with open_inside(info.path, info.file_bytes) as checkpoint:
                 reading = Reading(checkpoint.state(lazy=True))
                 if not another_run:
                     _refuse_another_run(simulator, reading.state, checkpoint.provenance, info.path)
