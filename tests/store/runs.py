@@ -6,7 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt import (
+    Attribute,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    differences,
+)
 
 ROWS = 80
 """Dendrites of the projection ``ff``."""
@@ -71,3 +79,10 @@ def grown(row: int, step: int) -> int:
 
 def _values(key: tuple[int, ...], shape: int | tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(key).random(shape)
+
+
+def check_any_number_of_parts(whole: NetworkState, expected: NetworkState) -> None:
+    """What 1, 2 and 3 processes load of a network is, put together, the network."""
+    for ranks in (1, 2, 3):
+        parts = [whole.part(rank, ranks) for rank in range(ranks)]
+        assert not list(differences(NetworkState.joined(parts), expected))
