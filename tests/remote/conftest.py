@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import numpy as np
@@ -134,3 +138,44 @@ def bucket(s3, monkeypatch):
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
     return "s3://bucket/some where"
+
+
+@pytest.fixture(scope="session")
+def localbucket_url(tmp_path_factory):
+    """A small S3 server, in a process of its own."""
+    folder = tmp_path_factory.mktemp("localbucket")
+    (folder / "bucket").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "localbucket", "--port", str(port), str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            with socket.socket() as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def localbucket(localbucket_url, monkeypatch):
+    """A bucket of LocalBucket, which removes objects one by one only."""
+    settings = {
+        "AWS_ENDPOINT_URL": localbucket_url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "here",
+        "AWS_DISABLE_BULK_DELETE": "true",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return "s3://bucket"

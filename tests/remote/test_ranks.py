@@ -477,7 +477,8 @@ def test_what_a_start_leaves_that_has_ended_goes_with_the_next_one_or_with_gc(me
 
 
 @pytest.mark.torture
-def test_one_of_four_is_killed_at_random(place, tmp_path, zygote, rounds, client):
+def test_one_of_four_is_killed_at_random(localbucket, tmp_path, zygote, rounds):
+    place = f"{localbucket}/killed.ckpt"
     numbers = random.Random(4)
     newest, seen = -1, 0
     kills = max(KILLS, 5 * rounds // 2)
