@@ -109,7 +109,7 @@ bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own f
 	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m benchmarks nest --json build/bench-nest.jsonl)
 	$(IN) python -m benchmarks.requests
 
-bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, almost three hours; writes docs/benchmarks.md; RESUME=1 goes on
+bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, about two hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl $(if $(RESUME),--resume)
 	$(IN) python -m benchmarks.report build/bench-full.jsonl
 

@@ -37,6 +37,10 @@ _COMPARED = {
 """Who stands beside us: those that compress by default, or those that do not."""
 _FEW = ("pickle 5", "h5py contiguous", "safetensors", "zarr")
 """Who stands beside us where others would tell nothing new."""
+_PACKED = ("h5py gzip+shuffle", "zarr", _TENSORSTORE)
+"""The same, of those that compress."""
+_TELLING = ("random", "mixed")
+"""Kinds of values that are measured uncompressed, too: there, any others take as long."""
 _LARGEST_LOAD = 1 << 30
 """Beyond it, files and arrays of all contenders do not fit into 24 GiB, and disks would be compared."""
 
@@ -45,11 +49,11 @@ def cases(scale: Scale) -> list[Case]:
     """Saving and loading whole states."""
     found = []
     for kind in scale.kinds:
-        for compression in ours.NAMES:
+        for compression in ours.NAMES if kind in _TELLING else ("auto",):
             key = f"{kind}/{compression}"
             title = f"{KINDS[kind]}, {'default compression' if compression == 'auto' else 'uncompressed'}"
-            # Who does not compress takes as long for any values.
-            peers = _FEW if compression == "none" and kind != "random" else _COMPARED[compression]
+            few = _FEW if compression == "none" else _PACKED
+            peers = _COMPARED[compression] if kind == "random" else few
             found += [
                 Case(
                     f"full-save/{key}",

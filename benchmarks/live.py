@@ -27,6 +27,8 @@ __all__ = ["LiveNetwork", "cases"]
 _ANNARCHY = ("ANNarchy",)
 _NATIVE = (".data", ".npz", ".txt.gz")
 """What ANNarchy itself writes, by extension."""
+_MOST_AS_TEXT = 1_000_000
+"""Synapses; more of them take minutes as text."""
 _PLAIN = "plain"
 _INSTRUMENTED = "instrumented"
 _FASTER = {
@@ -265,7 +267,7 @@ class _Way:
     load: Callable[[Path], None]
 
 
-def _ways(made: Callable[[], LiveNetwork], folder: Path) -> list[_Way]:
+def _ways(made: Callable[[], LiveNetwork], synapses: int, folder: Path) -> list[_Way]:
     """Every way to keep a live network."""
 
     def save(path: Path, compression: str) -> None:
@@ -288,7 +290,7 @@ def _ways(made: Callable[[], LiveNetwork], folder: Path) -> list[_Way]:
         ),
         *(
             _Way(f"ANNarchy {suffix}", Role.PEER, folder / f"native{suffix}", native_save, native_load)
-            for suffix in _NATIVE
+            for suffix in (_NATIVE if synapses <= _MOST_AS_TEXT else _NATIVE[:-1])
         ),
     ]
 
@@ -307,7 +309,7 @@ def _saving(synapses: int, folder: Path, *, instrumented: bool) -> list[Contende
                 product=way.path,
                 needs=_ANNARCHY,
             )
-            for way in _ways(made, folder)
+            for way in _ways(made, synapses, folder)
         ),
     ]
 
@@ -327,6 +329,6 @@ def _loading(synapses: int, folder: Path, *, instrumented: bool) -> list[Contend
                 product=way.path,
                 needs=_ANNARCHY,
             )
-            for way in _ways(made, folder)
+            for way in _ways(made, synapses, folder)
         ),
     ]

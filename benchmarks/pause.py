@@ -145,8 +145,8 @@ def cases(scale: Scale) -> list[Case]:
         goal=goals,
     )
     for how in ("plain", "instrumented"):
-        for threads in (1, 2) if scale.name == "full" else (2,):
-            for synapses in sizes:
+        for threads in (1, 2):
+            for synapses in sizes if threads == 2 else sizes[2:]:  # one thread: of the largest, at full scale
                 found += _three(
                     "pause",
                     f"{how}-{synapses}-synapses-{threads}-threads",
