@@ -213,11 +213,14 @@ def without_first_attribute(state: NetworkState) -> NetworkState:
 
 def damaged(state: NetworkState) -> NetworkState:
     """Return a state whose last value per synapse or neuron cannot be read."""
-    name, population = next((n, p) for n, p in reversed(list(state.populations.items())) if p.variables)
-    attribute = list(population.variables)[-1]
+    name, population = next((n, p) for n, p in reversed(list(state.populations.items())) if p.attributes)
+    attribute = [*population.parameters, *population.variables][-1]
     broken = Attribute(_Unreadable(population[attribute]), population.attribute(attribute).locality)
-    variables = {**population.variables, attribute: broken}
-    return replace(state, populations={**state.populations, name: replace(population, variables=variables)})
+    if attribute in population.variables:
+        changed = replace(population, variables={**population.variables, attribute: broken})
+    else:
+        changed = replace(population, parameters={**population.parameters, attribute: broken})
+    return replace(state, populations={**state.populations, name: changed})
 
 
 class _Unreadable:

@@ -118,8 +118,8 @@ def brunel(threads: int = 1, plastic: bool = False):
     return ann_ckpt.nest.network({"E": e, "I": i}, devices={"noise": noise})
 
 
-def microcircuit(threads: int = 1):
-    """Cortical layers after Potjans and Diesmann (2014), at 1.5 %, with the published probabilities."""
+def microcircuit(threads: int = 1, plastic: bool = False):
+    """Cortical layers after Potjans and Diesmann (2014), at 1 to 1.5 %, with the published probabilities."""
     reset(threads)
     layers = ["L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I"]
     full = [20683, 5834, 21915, 5479, 4850, 1065, 14395, 2948]
@@ -136,17 +136,19 @@ def microcircuit(threads: int = 1):
         ]
     )
     cells = {
-        name: nest.Create("iaf_psc_exp", max(1, round(n * 0.015)))
+        name: nest.Create("iaf_psc_exp", max(1, round(n * (0.01 if plastic else 0.015))))
         for name, n in zip(layers, full, strict=True)
     }
     noise = nest.Create("poisson_generator", 8, {"rate": 12000.0})
-    for row, post in zip(probability, cells.values(), strict=True):
+    for row, (to, post) in zip(probability, cells.items(), strict=True):
         for p, (name, pre) in zip(row.tolist(), cells.items(), strict=True):
             inhibitory = name.endswith("I")
             spec = {
                 "weight": nest.random.normal(-351.2 if inhibitory else 87.8, 8.8),
                 "delay": nest.random.uniform(0.5, 1.0) if inhibitory else nest.random.uniform(1.0, 2.0),
             }
+            if plastic and name.endswith("E") and to.endswith("E"):
+                spec |= {"synapse_model": "stdp_synapse", "Wmax": 200.0}
             if p:
                 nest.Connect(pre, post, {"rule": "pairwise_bernoulli", "p": p}, spec)
     for k, post in enumerate(cells.values()):

@@ -22,11 +22,11 @@ from ann_ckpt.adapters.nest.solver import errors, forgotten
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import OptionError, SimulatorError
 from ann_ckpt.model import Exactness
-from tests.nest.networks import NETWORKS, brunel, reset
+from tests.nest.networks import NETWORKS, brunel, microcircuit, reset
 from tests.nest.replaying import CASES, make, watched
 
 ROOT = Path(__file__).parents[2]
-LAST_BITS = {"delta_none", "alpha", "currents", "microcircuit"}
+LAST_BITS = {"delta_none", "alpha_short", "currents", "microcircuit"}
 """Cases whose potentials are the same but for their last digits."""
 OTHER = {"none"}
 NOT_SHOWN = {"strong", "short"}
@@ -91,7 +91,8 @@ def test_without_what_was_on_its_way_it_is_quite_another_run(folder, name):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("alpha", "input older than 12 ms is forgotten (e^-6)"),
+        ("alpha_short", "how long the last step was of the solvers"),
+        ("currents", "input older than 12 ms is forgotten (e^-6)"),
         ("delta", "V_m, which NEST keeps relative to E_L"),
         ("delta_none", "the last bits of V_m, which NEST keeps relative to E_L"),
         ("short", "what began 6.1 ms ago may last, and 3 are kept"),
@@ -246,34 +247,46 @@ def test_a_model_that_nobody_proved_is_never_exact(model, tmp_path):
 
 
 @pytest.mark.usefixtures("kernel")
-def test_synapses_that_learn_begin_with_what_they_had(tmp_path):
+@pytest.mark.parametrize(("make_plastic", "pairs"), [(brunel, 1), (microcircuit, 16)])
+def test_synapses_that_learn_begin_with_what_they_had(make_plastic, pairs, tmp_path):
     """What they learnt in the replay is taken back; what they learn next differs, and the file says so."""
 
     def learnt(network):
-        one = simulator_for(network).read().state.projections["E_to_E.stdp_synapse"]
-        return np.stack([one["w"], one["Kplus"]])
+        projections = simulator_for(network).read().state.projections
+        plastic = [one for name, one in projections.items() if name.endswith("stdp_synapse")]
+        assert len(plastic) == pairs
+        return np.concatenate([np.stack([one["w"], one["Kplus"]]) for one in plastic], axis=1)
 
-    network = brunel(threads=2, plastic=True)
+    network = make_plastic(threads=2, plastic=True)
     network.keep(20.0)
     network.simulate(40.3)
     ann_ckpt.save(tmp_path / "net.h5", network=network, barrier=True)
-    there = learnt(network)
+    there, potentials = learnt(network), [nodes.V_m for nodes in network.populations.values()]
     assert np.unique(there[0]).size > 100
     network.simulate(20.0)
     later = learnt(network)
     reset()
     network = ann_ckpt.nest.build(tmp_path / "net.h5")
     assert learnt(network).tobytes() == there.tobytes()
+    assert [nodes.V_m for nodes in network.populations.values()] == potentials
     network.simulate(20.0)
     assert learnt(network).tobytes() != later.tobytes()
-    network = brunel(threads=2, plastic=True)
+    network = make_plastic(threads=2, plastic=True)
     report = ann_ckpt.load(tmp_path / "net.h5", network=network)
     assert abs(network.time - 40.3) < 1e-9
     assert learnt(network).tobytes() == there.tobytes(), report
     with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
-        resume = checkpoint.state().projections["E_to_E.stdp_synapse"].resume
+        state = checkpoint.state()
     reason = "spikes before the last 20 ms, which stdp_synapse pairs with later ones"
-    assert (resume.exactness, resume.reasons) == (Exactness.APPROXIMATE, (reason,))
+    for name, one in state.projections.items():
+        learns = name.endswith("stdp_synapse")
+        assert one.resume.reasons == ((reason,) if learns else ()), name
+        assert (one.resume.exactness is Exactness.APPROXIMATE) == learns, name
+    later, learns = "later input through synapses that have changed since", make_plastic is microcircuit
+    for name, one in state.populations.items():
+        # What is left of input can be set of some neurons, and of others it cannot.
+        assert (later in one.resume.reasons) == (learns and name.endswith("E")), name
+        assert (one.resume.exactness is Exactness.APPROXIMATE) == (learns and name != "noise"), name
 
 
 @pytest.mark.usefixtures("kernel")
@@ -325,20 +338,41 @@ def test_a_window_that_does_not_lead_where_the_file_stands_is_refused(tmp_path):
         network.keep(0.01)
 
 
+CELLS = {
+    name: np.full(2, value)
+    for name, value in {
+        "I_e": 0.0, "g_L": 16.6667, "E_L": -70.0, "C_m": 250.0, "tau_syn_ex": 0.2, "E_ex": 0.0,
+        "tau_syn_in": 2.0, "E_in": -85.0,
+    }.items()
+}  # fmt: skip
+"""Parameters of two neurons."""
+
+
 @given(st.floats(0.0, 60.0), st.floats(0.0, 60.0), st.floats(-80.0, -50.0), st.integers(4, 8))
 @settings(max_examples=20, deadline=None)
 def test_a_solver_forgets_in_silence_only(excitation, inhibition, potential, steps):
     """Errors grow with conductances, and a few small ones in a row are needed."""
-    parameters = {
-        "I_e": 0.0, "g_L": 16.6667, "E_L": -70.0, "C_m": 250.0, "tau_syn_ex": 0.2, "E_ex": 0.0,
-        "tau_syn_in": 2.0, "E_in": -85.0,
-    }  # fmt: skip
-    given_ = {name: np.full(2, value) for name, value in parameters.items()}
     names = ("V_m", "g_ex", "g_in")
     trace = np.zeros((steps, 3, 2))
     trace[:, :, 0] = potential, excitation, inhibition
     trace[:, :, 1] = potential, 2 * excitation, inhibition
-    found = errors(names, trace, given_)
+    found = errors(names, trace, CELLS)
     assert np.all(found[:, 1] >= found[:, 0])
     calm = found[0] < 0.25e-3
-    assert forgotten(names, trace, given_).tolist() == (calm & (steps >= 6)).tolist()
+    assert forgotten(names, trace, CELLS).tolist() == (calm & (steps >= 6)).tolist()
+
+
+@given(st.floats(0.0, 60.0), st.floats(0.0, 60.0), st.floats(1.0, 300.0))
+@settings(max_examples=20, deadline=None)
+def test_a_rise_makes_errors_larger(excitation, inhibition, rise):
+    """Without one, an alpha function is the exponential that it ends as."""
+    names = ("V_m", "g_ex", "g_in")
+    trace = np.zeros((1, 5, 2))
+    trace[0, :3] = np.array([-70.0, excitation, inhibition])[:, np.newaxis]
+    trace[0, 3, 1] = rise
+    decaying = errors(names, trace[:, :3], CELLS)
+    rising = errors((*names, "dg_ex", "dg_in"), trace, CELLS)
+    assert rising[0, 0] == decaying[0, 0]
+    trace[0, 1:3] = 0.0
+    silent, alone = errors((*names, "dg_ex", "dg_in"), trace, CELLS)[0]
+    assert silent < 1e-12 < alone

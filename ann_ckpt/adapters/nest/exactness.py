@@ -55,6 +55,7 @@ class Certificates:
         self._window = window
         self._at_barrier = network.reseeded is not None and network.reseeded[1] == network.step
         self._unordered = out_of_order(nodes, synapses)
+        self._learning = {one.post for one in synapses.values() if one.model not in SYNAPSES}
         self._doubts = list(self._of_the_kernel())
 
     @property
@@ -125,6 +126,8 @@ class Certificates:
             kept = (self._network.step - window.origin) * float(kernel().resolution)
             tau = max(float(np.max(v)) for name, v in one.values.items() if name.startswith("tau_syn"))
             yield f"input older than {kept:g} ms is forgotten (e^-{kept / tau:.3g})"
+            if one.name in self._learning:
+                yield "later input through synapses that have changed since"
         elif one.base not in EXACT | RELATIVE or forcing(one.nodes) is None:
             yield f"nobody has shown that {one.base} can be replayed"
         else:

@@ -24,15 +24,15 @@ __all__ = [
     "forcing",
 ]
 
-EXACT = {"iaf_cond_exp", "iaf_cond_exp_sfa_rr", "izhikevich"}
+EXACT = {"iaf_cond_alpha", "iaf_cond_exp", "iaf_cond_exp_sfa_rr", "izhikevich"}
 """Neurons of which all that lasts longer than a window of spikes can be set."""
 RELATIVE = {"iaf_psc_delta"}
 """The same, but for the last bits of V_m, which NEST keeps relative to E_L."""
-FADING = {"hh_psc_alpha", "iaf_cond_alpha", "iaf_psc_alpha", "iaf_psc_exp"}
+FADING = {"hh_psc_alpha", "iaf_psc_alpha", "iaf_psc_exp"}
 """Neurons that keep something of older input to themselves, less and less of it."""
 _ADAPTIVE = {
     "hh_psc_alpha": ("Act_m", "Act_n", "Inact_h", "V_m"),
-    "iaf_cond_alpha": ("V_m", "g_ex", "g_in"),
+    "iaf_cond_alpha": ("V_m", "g_ex", "g_in", "dg_ex", "dg_in"),
     "iaf_cond_exp": ("V_m", "g_ex", "g_in"),
     "iaf_cond_exp_sfa_rr": ("V_m", "g_ex", "g_in", "g_rr", "g_sfa"),
 }

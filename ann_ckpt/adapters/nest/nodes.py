@@ -37,7 +37,7 @@ _LISTS = {
     "spike_weights", "spike_multiplicities",
 }  # fmt: skip
 """What is as long as the user's list of events, node by node."""
-_STATE = {"V_m", "U_m", "Ca", "refractory_input"}
+_STATE = {"V_m", "U_m", "Ca", "dg_ex", "dg_in", "refractory_input"}
 """What changes in a run, besides what can be recorded."""
 _WINDOW = ("origin", "start", "stop")
 _WINDOWED = "dc_generator"

@@ -50,9 +50,9 @@ def forgotten(
     Parameters
     ----------
     names : sequence of str
-        ``V_m`` and conductances, in the order of the trace.
+        ``V_m``, conductances, and for alpha functions what they rise by, in the order of the trace.
     trace : array, shape (steps, values, neurons)
-        What neurons had before each step, in mV and nS.
+        What neurons had before each step, in mV, nS and nS/ms.
     parameters : mapping of str to array, shape (neurons,)
     """
     calm = errors(names, trace, parameters) < _SMALL * _TOLERANCE
@@ -68,15 +68,23 @@ def errors(
 ) -> NDArray[np.float64]:
     """Return the solver's estimate of its largest error, if it takes whole steps, ``(steps, neurons)``."""
     own = {n: np.asarray(v, np.float64) for n, v in parameters.items() if np.asarray(v).ndim == 1}
-    conductances = [_CONDUCTANCES[name] for name in names[1:]]
+    rows = {name: row for row, name in enumerate(names)}
 
     def slope(state: NDArray[np.float64]) -> NDArray[np.float64]:
-        current = own["I_e"] - own["g_L"] * (state[:, 0] - own["E_L"])
-        parts = []
-        for row, (tau, reversal) in enumerate(conductances, 1):
-            current = current - state[:, row] * (state[:, 0] - own[reversal])
-            parts.append(-state[:, row] / own[tau])
-        return np.stack([current / own["C_m"], *parts], axis=1)
+        found = np.empty_like(state)
+        potential = state[:, rows["V_m"]]
+        current = own["I_e"] - own["g_L"] * (potential - own["E_L"])
+        for name, (tau, reversal) in _CONDUCTANCES.items():
+            if name not in rows:
+                continue
+            conductance = state[:, rows[name]]
+            current = current - conductance * (potential - own[reversal])
+            found[:, rows[name]] = -conductance / own[tau]
+            if (rise := rows.get(f"d{name}")) is not None:
+                found[:, rows[name]] += state[:, rise]
+                found[:, rise] = -state[:, rise] / own[tau]
+        found[:, rows["V_m"]] = current / own["C_m"]
+        return found
 
     step = float(kernel().resolution)
     slopes = [slope(trace)]
