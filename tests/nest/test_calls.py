@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 import ann_ckpt
 import ann_ckpt.nest
+from ann_ckpt.adapters.nest import building
 from ann_ckpt.adapters.nest.building import stable_order
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
-from tests.nest.networks import cond_exp, moved, relative, reset
+from tests.nest.networks import cond_exp, moved, relative, reset, several
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -289,14 +290,13 @@ def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):
         ann_ckpt.save(tmp_path / "net.h5", network=network)
 
 
-@pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("several", [False, True])
-def test_what_all_synapses_have_the_same_of_leaves_the_model_as_it_was(tmp_path, several):
+@pytest.mark.parametrize("other", [False, True])
+def test_what_all_synapses_have_the_same_of_leaves_the_model_as_it_was(tmp_path, other):
     """Inhibitory bounds, refused with the weight of the model; -0.0; one that differs."""
     cells = nest.Create("iaf_psc_exp", 6)
     spec = {"synapse_model": "stdp_synapse", "weight": -1.5, "Wmax": -2.0, "tau_plus": 12.0, "mu_plus": -0.0}
     nest.Connect(cells, cells, "all_to_all", spec)
-    if several:
+    if other:
         nest.Connect(cells[0], cells[1], "all_to_all", {**spec, "tau_plus": 13.0, "mu_plus": 0.0})
     ann_ckpt.save(tmp_path / "net.h5", network=ann_ckpt.nest.network({"cells": cells}))
     names = ["source", "target", "weight", "delay", "Wmax", "tau_plus", "mu_plus", "lambda"]
@@ -306,9 +306,35 @@ def test_what_all_synapses_have_the_same_of_leaves_the_model_as_it_was(tmp_path,
     ann_ckpt.nest.build(tmp_path / "net.h5")
     found = nest.GetConnections().get(names)
     assert sorted(map(repr, zip(*found.values(), strict=True))) == there
-    assert ("0.0" in map(repr, found["mu_plus"])) == several
+    assert ("0.0" in map(repr, found["mu_plus"])) == other
     after = nest.GetDefaults("stdp_synapse")
     assert {**after, "num_connections": 0} == before
+
+
+def one_receptor(threads=1):
+    reset(threads)
+    cells = nest.Create("aeif_cond_alpha_multisynapse", 4, {"tau_syn": [1.0, 2.0], "E_rev": [0.0, -85.0]})
+    nest.Connect(cells, cells, "all_to_all", {"receptor_type": 2, "weight": 1.5})
+    return ann_ckpt.nest.network({"cells": cells})
+
+
+@pytest.mark.parametrize("make", [several, one_receptor])
+def test_synapses_are_connected_in_blocks_of_any_size(make, tmp_path, monkeypatch):
+    """Receptors, and three synapses between the same two neurons, each with its own weight and delay."""
+
+    def synapses():
+        names = ["source", "target", "receptor", "weight", "delay"]
+        connections = nest.GetConnections(synapse_model="static_synapse")
+        return sorted(zip(*connections.get(names).values(), strict=True))
+
+    ann_ckpt.save(tmp_path / "net.h5", network=make(threads=2))
+    there = synapses()
+    monkeypatch.setattr(building, "_AT_ONCE", 7)
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "net.h5")
+    assert synapses() == there
+    ann_ckpt.save(tmp_path / "again.h5", network=network)
+    assert ann_ckpt.diff(tmp_path / "net.h5", tmp_path / "again.h5").same
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
