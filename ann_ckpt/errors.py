@@ -159,7 +159,10 @@ class NotFoundError(CheckpointError, KeyError):
     ) -> NotFoundError:
         """Make the error that ``owner`` has no ``noun`` called ``name``, listing what it has as ``label``."""
         names = [str(p) for p in present]
-        near = difflib.get_close_matches(str(name), names, n=1)
+        folded = str(name).casefold()
+        near = [n for n in names if n.casefold() == folded] or difflib.get_close_matches(
+            str(name), names, n=1
+        )
         fact = f"{owner} has no {noun} {printable(name)!r}"
         if near:
             fact += f" (did you mean {printable(near[0])!r}?)"

@@ -314,10 +314,10 @@ def _row(root: Path, path: Path, kind: str, columns: Sequence[str], memory: _Mem
                 memory.put(name, mark, known)
     except FileNotFoundError:
         return None
+    except CheckpointError as error:  # before OSError, which some of these are, too
+        known = {"problem": error.fact}
     except OSError as error:
         known = {"problem": error.strerror}
-    except CheckpointError as error:
-        known = {"problem": error.fact}
     nothing = {
         "checkpoints": 0,
         "time_step": None,
@@ -356,7 +356,7 @@ def _facts_of_store(path: Path, columns: Sequence[str]) -> dict[str, Any]:
     infos = series.checkpoints
     facts = {
         "checkpoints": len(infos),
-        "tags": [info.tag for info in infos if info.tag is not None],
+        "tags": [*dict.fromkeys(info.tag for info in infos if info.tag is not None)],
         "nbytes": sum(added_bytes(infos)),
     }
     if not infos:

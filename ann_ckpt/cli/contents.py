@@ -162,11 +162,22 @@ def find(
                 "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, constants/NAME, metadata, provenance"
             )
             raise ObjectNotFoundError(
-                f"there is nothing at {printable(path)!r}", details={"forms": forms}, where=checkpoint.path
+                f"there is nothing at {printable(path)!r}",
+                details=_hint(checkpoint, path) | {"forms": forms},
+                where=checkpoint.path,
             )
     kind = _LEVELS[tuple(level)]
     wanted = (e for e in candidates if kind in ("", e.kind))
     return _named(name, wanted, f"{checkpoint.path}:/{path.rpartition('/')[0]}")
+
+
+def _hint(checkpoint: Checkpoint, path: str) -> dict[str, str]:
+    """Return where the object is whose name was given without its kind, if there is one."""
+    owner = path.strip("/").partition("/")[0]
+    for kind, names in (("projections", checkpoint.projections), ("populations", checkpoint.populations)):
+        if owner and owner in names:
+            return {"hint": f"did you mean {printable(f'{kind}/' + path.strip('/'), 200)!r}?"}
+    return {}
 
 
 def _named(name: str, candidates: Iterator[CheckpointEntry], where: str) -> CheckpointEntry:

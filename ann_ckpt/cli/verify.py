@@ -227,5 +227,5 @@ def verify(files: tuple[str, ...], *, as_json: bool) -> int:
 
 def _print(report: VerifyReport) -> None:
     colour = "green" if report.ok else "bold red"
-    damaged = (f"  {safe(note.path, 400)}: {safe(note.text, 400)}" for note in report.damaged)
+    damaged = (f"  {safe(str(note), 800)}" for note in report.damaged)
     emit(f"[{colour}]{safe(report.headline(), 1000)}[/]", *damaged)

@@ -168,6 +168,8 @@ def check_superblock(file: Bytes) -> int:
         If the file ends before the length in its superblock.
     """
     head, path = file.read(0, 64), file.path
+    if not head:
+        raise UnrecognisedFileError("the file is empty", where=path)
     if head[:8] != SIGNATURE:
         raise UnrecognisedFileError("not an HDF5 file", details={"begins": repr(head[:8])}, where=path)
     end = _end_of_file(head)

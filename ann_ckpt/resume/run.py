@@ -18,7 +18,7 @@ from ann_ckpt.adapters.protocol import Records
 from ann_ckpt.adapters.simulators import SIMULATORS
 from ann_ckpt.api import load, save
 from ann_ckpt.api import open as open_checkpoint
-from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, SimulatorError
+from ann_ckpt.errors import CheckpointError, MismatchError, ObjectNotFoundError, OptionError, SimulatorError
 from ann_ckpt.model import NetworkState, PopulationState, ProjectionState
 from ann_ckpt.report import LoadReport
 
@@ -53,15 +53,23 @@ def _traceback(error: Exception) -> str:
     return "".join(whole.format())
 
 
+def _named(module: ModuleType, name: str) -> Any:
+    """Return what a script calls so."""
+    present = [n for n in vars(module) if not n.startswith("_")]
+    if not hasattr(module, name):
+        raise ObjectNotFoundError.among("the script", "function", name, present, label="has")
+    return getattr(module, name)
+
+
 class _Model:
     """The network of a script, and what takes it forward: simulated time, or calls of a function."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         module = _module(Path(given["script"]))
-        made = getattr(module, given["function"])
+        made = _named(module, given["function"])
         network = made(**given["arguments"]) if callable(made) else made
         self.network: Any = SIMULATORS.prepare(network, given["directory"])
-        self._run = getattr(module, given["run"]) if given["run"] else None
+        self._run = _named(module, given["run"]) if given["run"] else None
         self._unrecorded: dict[str, str] = {}
 
     @property

@@ -341,7 +341,13 @@ def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> Any:
     if done.returncode != 0:
         raise SimulatorError(
             f"the {kind} run of the model failed with status {done.returncode}",
-            details={"printed": printable((done.stdout + done.stderr)[-_TAIL:], _TAIL)},
+            details={"printed": _tail(done.stdout + done.stderr)},
             where=printable(arguments["script"], 400),
         )
     return json.loads(answer.read_text())
+
+
+def _tail(text: str) -> str:
+    """Return the last lines of what a model printed, in which its error is."""
+    lines = [printable(line, 400) for line in text.rstrip()[-_TAIL:].split("\n")]
+    return "\n".join(lines) if len(lines) < 2 else "\n".join(["", *(f"    {line}" for line in lines)])

@@ -229,8 +229,21 @@ class StoreFolder:
             return inodes_in(folder)
         except FileMissingError as error:
             if not self.exists():
-                raise FileMissingError("the store does not exist", where=printable(self.path, 400)) from error
+                raise self._missing() from error
             return {}
+
+    def _missing(self) -> FileMissingError:
+        """Return the error that there is no store here, which says what there is instead."""
+        where = printable(self.path, 400)
+        if self.path.is_dir():
+            inside = self.checkpoints.is_dir() or self.objects.is_dir()
+            found = "a folder that has no store.json"
+            details = {"found": found} | ({"hint": "it may be a copy that is not complete"} if inside else {})
+        elif self.path.exists():
+            details = {"found": "a file"}
+        else:
+            return FileMissingError("the store does not exist", where=where)
+        return FileMissingError("the path is not a store", details=details, where=where)
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those named after one step."""
@@ -388,7 +401,7 @@ class StoreFolder:
         try:
             text = read_small(self.settings_path, _SETTINGS_BYTES)
         except FileMissingError as error:
-            raise FileMissingError("the store does not exist", where=where) from error
+            raise self._missing() from error
         return parse_settings(text, where)
 
 

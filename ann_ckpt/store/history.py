@@ -17,11 +17,37 @@ from ann_ckpt.markup import card, table
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
 
-__all__ = ["AttributeHistory", "evenly", "history", "in_notebook", "series", "sizes"]
+__all__ = ["AttributeHistory", "Checkpoints", "evenly", "history", "in_notebook", "series", "sizes"]
 
 _AT = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST = 60
 """Checkpoints that a picture looks at, or bars that it has, at most."""
+_LISTED = 40
+"""Checkpoints that are listed where text stands for the list; the newest."""
+
+
+class Checkpoints(list[CheckpointInfo]):
+    """Summaries of the checkpoints of a store, oldest first, and how they are shown.
+
+    Parameters
+    ----------
+    infos : sequence of CheckpointInfo
+    path : str
+        The store.
+    """
+
+    def __init__(self, infos: Sequence[CheckpointInfo], path: str) -> None:
+        super().__init__(infos)
+        self._path = path
+
+    def __repr__(self) -> str:
+        lines = [repr(info) for info in (self if len(self) <= _LISTED else self[-_LISTED:])]
+        if len(self) > _LISTED:
+            lines.insert(0, f"{len(self) - _LISTED:,} older")
+        return "[" + ",\n ".join(lines) + "]"
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self._path, self)
 
 
 def evenly(infos: Sequence[CheckpointInfo], at_most: int) -> list[CheckpointInfo]:

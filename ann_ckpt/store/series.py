@@ -28,7 +28,7 @@ from ann_ckpt.single import write_single
 from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.catalog import Catalog
 from ann_ckpt.store.folder import StoreFolder
-from ann_ckpt.store.history import in_notebook
+from ann_ckpt.store.history import Checkpoints, in_notebook
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.names import STEP_DIGITS, Slot, is_step
 from ann_ckpt.store.summary import CheckpointInfo, added_bytes, open_inside
@@ -208,7 +208,7 @@ class SeriesView:
     @property
     def checkpoints(self) -> list[CheckpointInfo]:
         """Summaries of all checkpoints, oldest first."""
-        return self._catalog.all()
+        return Checkpoints(self._catalog.all(), self.path)
 
     @property
     def latest(self) -> Checkpoint:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ann_ckpt.errors import CheckpointError, FileMissingError
+from ann_ckpt.errors import CheckpointError, FileMissingError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
 from ann_ckpt.remote import RemoteBytes
@@ -18,7 +18,7 @@ from ann_ckpt.store.names import Slot
 __all__ = ["CheckpointInfo", "added_bytes", "info_of", "open_inside"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckpointInfo:
     """Summary of one checkpoint of a store."""
 
@@ -33,10 +33,18 @@ class CheckpointInfo:
     """UTC, ISO 8601."""
     file_bytes: int
     """Size of the checkpoint file itself."""
-    objects: Mapping[str, int] = field(repr=False)
+    objects: Mapping[str, int]
     """Size of each object that it refers to."""
     problem: str | None = None
     """Why its file cannot be read; everything but name, path and size is unknown then."""
+
+    def __repr__(self) -> str:
+        said = [f"step {self.time_step}"] if self.time_step is not None else []
+        said += [f"{self.time_ms:g} ms"] if self.time_ms is not None else []
+        said += [repr(printable(self.tag))] if self.tag is not None else []
+        said += [f"written {self.created[:19].replace('T', ' ')}"] if self.created else []
+        said += [printable(self.problem)] if self.problem is not None else []
+        return f"<checkpoint {self.name}: {', '.join(said)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, ready for JSON."""

@@ -85,8 +85,9 @@ def test_no_command_shows_the_help(run: Run) -> None:
 def test_an_unknown_command_is_wrong_usage(run: Run) -> None:
     answer = run("shwo")
     assert answer.status == 2
-    assert "No such command 'shwo'" in answer.err
+    assert "No such command 'shwo'. Did you mean 'show'?" in answer.err
     assert answer.out == ""
+    assert "mean" not in run("xyzzy").err
 
 
 def test_an_unknown_topic_lists_the_topics(run: Run) -> None:

@@ -76,10 +76,18 @@ def test_log_says_why_a_checkpoint_was_saved(run: Run, store_folder: Path) -> No
 
 
 def test_log_of_what_is_no_store_says_so(run: Run, demo_file: Path, store_folder: Path) -> None:
-    for place in (demo_file, f"{store_folder}@5", "absent.ckpt"):
+    places = {
+        demo_file: "found:   a file",
+        f"{store_folder}@5": "the store does not exist",
+        "absent.ckpt": "the store does not exist",
+        demo_file.parent: "no store.json",
+    }
+    for place, said in places.items():
         answer = run("log", place)
         assert answer.status == 3
-        assert "the store does not exist" in answer.err
+        assert said in answer.err
+    (store_folder / "store.json").unlink()
+    assert "not complete" in run("log", store_folder).err
 
 
 # --- diff -------------------------------------------------------------------------
@@ -366,10 +374,10 @@ def test_a_lock_that_changes_hands_while_somebody_is_asked_stays(
 
 
 def test_unlock_of_what_is_no_store_says_so(run: Run, demo_file: Path) -> None:
-    for place in (demo_file, "absent.ckpt"):
+    for place, said in ((demo_file, "the path is not a store"), ("absent.ckpt", "the store does not exist")):
         answer = run("unlock", place)
         assert answer.status == 3
-        assert "the store does not exist" in answer.err
+        assert said in answer.err
 
 
 def test_unlock_survives_a_lock_that_is_none(run: Run, store_folder: Path) -> None:

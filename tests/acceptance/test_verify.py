@@ -82,3 +82,11 @@ def test_the_progress_bar_shows_on_a_terminal_only(demo_file: Path) -> None:
     os.close(terminal)
     assert b"verifying" in os.read(controller, 1 << 16)
     os.close(controller)
+
+
+def test_damage_that_is_at_no_array_is_said_without_a_path(run: Run, demo_file: Path) -> None:
+    with demo_file.open("rb+") as file:
+        file.truncate(demo_file.stat().st_size - 1)
+    answer = run("verify", demo_file)
+    assert answer.status == 5
+    assert answer.out.splitlines()[1].startswith("  the trailer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,19 @@ def test_a_store_lists_its_checkpoints_and_reads_no_values(store: Path) -> None:
     assert "3 checkpoints" in page.text
     assert "000000000010" in page.text
     assert page.tags.count("svg") == 1
+
+
+def test_the_list_of_checkpoints_is_shown_as_the_store_shows_it(store: Path) -> None:
+    opened = CheckpointStore(store)
+    listed = opened.checkpoints
+    assert listed._repr_html_() == opened._repr_html_()  # type: ignore[attr-defined]
+    lines = repr(listed).split("\n")
+    assert len(lines) == len(listed)
+    for line, info in zip(lines, listed, strict=True):
+        assert f"<checkpoint {info.name}: step {info.time_step}, " in line
+    assert all(part == listed for part in (copy.copy(listed), pickle.loads(pickle.dumps(listed))))
+    many = type(listed)([*listed] * 100, "run.ckpt")
+    assert repr(many).startswith(f"[{100 * len(listed) - 40:,} older,\n <checkpoint ")
 
 
 def test_reports_and_differences_are_shown(store: Path, tmp_path: Path) -> None:

@@ -99,6 +99,20 @@ def test_a_row_says_what_opening_the_run_says(sweep: Path) -> None:
     ]
 
 
+def test_a_tag_that_several_checkpoints_have_is_named_once(sweep: Path) -> None:
+    with ann_ckpt.CheckpointStore(sweep / "run-2.ckpt", "a") as store:
+        for tag in ("late", "early", "late"):
+            store.save(state(2, 30), tag=tag)
+    assert ann_ckpt.runs(sweep)[1].tags == ("early", "late")
+
+
+def test_a_run_that_cannot_be_read_says_why_whatever_kind_of_error_it_is(sweep: Path) -> None:
+    (sweep / "run-2.ckpt" / "checkpoints" / "000000000099.h5").mkdir()
+    found = {run.name: run.problem for run in ann_ckpt.runs(sweep)}
+    assert found["run-2.ckpt"] == "not a regular file"
+    assert found["run-3.ckpt"] is None
+
+
 def test_what_is_remembered_is_what_would_be_read(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def same() -> Runs:
         remembered = ann_ckpt.runs(sweep, columns=COLUMNS)

@@ -377,7 +377,9 @@ def test_what_a_model_raises_is_shown(script: Path) -> None:
     with pytest.raises(SimulatorError, match="no such model") as caught:
         verify_resume(f"{script}:broken", at=1.0, duration=1.0)
     printed = str(caught.value.details["printed"])
-    assert printed.startswith("Traceback")
+    assert printed.lstrip().startswith("Traceback")
+    assert "\n" in printed
+    assert "\\n" not in printed, "it is read by people"
     assert str(script) in printed
     assert "run.py" not in printed, "frames of our own say nothing about the script"
 

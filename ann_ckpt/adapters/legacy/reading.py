@@ -72,6 +72,7 @@ def oldest_python(traits: frozenset[str]) -> str:
 UNFORESEEN = "reading the file failed unexpectedly"
 """What an error says that nobody thought of; the fuzz tests look for it."""
 
+_HDF5 = b"\x89HDF\r\n"
 _StrPath = str | os.PathLike[str]
 
 
@@ -171,9 +172,11 @@ def _document(
     elif container is Container.MAT:
         content = read_matlab(file, name, budget)
     else:
+        head = _head(file)[:16]
+        hint = {"hint": "it is HDF5, and a checkpoint needs no converting: ann-ckpt info shows it"}
         raise UnrecognisedFileError(
             "the file is not a pickle, gzip file, .npz archive or MATLAB file",
-            details={"found": f"first bytes {printable(_head(file)[:16])}"},
+            details={"found": f"first bytes {printable(head)}"} | (hint if head.startswith(_HDF5) else {}),
             where=name,
         )
     return OldDocument(content, container.value, traits)
