@@ -26,7 +26,7 @@ _REMEMBERED_BYTES = 1 << 20
 class Bytes(Protocol):
     """What reading asks of a file, wherever it lies.
 
-    :class:`FileBytes` is one on a disk, :class:`ann_ckpt.remote.RemoteBytes` one behind a network.
+    :class:`FileBytes` is one on a disk, :class:`ann_ckpt.remote_bytes.RemoteBytes` one behind a network.
     Any thread may read at any time. The bytes never change while they are open.
     """
 

@@ -48,7 +48,7 @@ from ann_ckpt.format.shared.links import check_shared_link
 from ann_ckpt.format.shared.objects import OpenObjects
 from ann_ckpt.format.shared.surroundings import Elsewhere, OnDisk, Surroundings
 from ann_ckpt.paths import absolute, address_of
-from ann_ckpt.remote import RemoteBytes
+from ann_ckpt.remote_bytes import RemoteBytes
 
 __all__ = [
     "FileReader",

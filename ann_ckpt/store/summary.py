@@ -11,7 +11,7 @@ from typing import Any
 from ann_ckpt.errors import CheckpointError, FileMissingError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import address_of
-from ann_ckpt.remote import RemoteBytes
+from ann_ckpt.remote_bytes import RemoteBytes
 from ann_ckpt.store.inside import check_file
 from ann_ckpt.store.names import Slot
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ann_ckpt
-from ann_ckpt import paths, remote
+from ann_ckpt import paths, remote_bytes
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import (
     ClosedCheckpointError,
@@ -153,20 +153,20 @@ def test_threads_read_at_the_same_time_and_fetch_nothing_twice(server, folder):
 
 
 def test_what_is_kept_is_bounded_and_read_again(server, monkeypatch):
-    monkeypatch.setattr(remote, "_KEPT", 1 << 20)
+    monkeypatch.setattr(remote_bytes, "_KEPT", 1 << 20)
     with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
         array = checkpoint.arrays[WEIGHTS]
         assert np.asarray(array).tobytes() == network().projections["ff"].variables["w"].values.tobytes()
-        assert remote._PAGES._bytes <= 1 << 20
-    assert remote._PAGES._bytes == sum(map(len, remote._PAGES._pages.values()))
+        assert remote_bytes._PAGES._bytes <= 1 << 20
+    assert remote_bytes._PAGES._bytes == sum(map(len, remote_bytes._PAGES._pages.values()))
 
 
 def test_what_is_closed_is_closed_and_forgotten(server):
     checkpoint = ann_ckpt.open(f"{server.url}/net.h5")
     array = checkpoint.arrays[WEIGHTS]
-    before = remote._PAGES._bytes
+    before = remote_bytes._PAGES._bytes
     checkpoint.close()
-    assert remote._PAGES._bytes < before
+    assert remote_bytes._PAGES._bytes < before
     with pytest.raises(ClosedCheckpointError):
         array[:10]
 

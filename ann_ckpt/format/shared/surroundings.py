@@ -11,7 +11,8 @@ from ann_ckpt.errors import FileMissingError, NotReadableError, UnsafeFileError,
 from ann_ckpt.format import layout
 from ann_ckpt.format.bytes import Bytes, FileBytes
 from ann_ckpt.format.shared.array import StoredObject
-from ann_ckpt.remote import RemoteBytes, is_there, open_objects
+from ann_ckpt.remote import is_there
+from ann_ckpt.remote_bytes import RemoteBytes, open_objects
 
 __all__ = ["Elsewhere", "OnDisk", "Surroundings", "open_plain"]
 
