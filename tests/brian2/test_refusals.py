@@ -308,6 +308,32 @@ def test_delays_that_are_no_whole_steps_come_back_in_every_bit(saved):
         assert np.array_equal(ours, theirs)
 
 
+def test_one_delay_among_many_comes_back(saved):
+    def network(seventh):
+        group = neurons()
+        synapses = Synapses(group, group, on_pre="v_post += 1*mV", name="synapses")
+        synapses.connect(j="i")
+        synapses.delay = 1 * ms
+        synapses.delay[7] = seventh * ms
+        return Network(group, synapses)
+
+    one, other = network(2), network(1)
+    ann_ckpt.load(saved(one), network=other)
+    assert np.array_equal(other["synapses"].delay_[:], one["synapses"].delay_[:])
+
+
+def test_a_time_between_two_steps_comes_back(saved):
+    one, other = NETWORKS["clocks"](1), NETWORKS["clocks"](2)
+    one.run(0.25 * ms)
+    other.run(1 * ms)
+    ann_ckpt.load(saved(one), network=other)
+    assert one.t_ % one["reference"].clock.dt_ > 0
+    assert other.t_ == one.t_
+    for name in ("reference", "fast", "slow", "slow_kick"):
+        here, there = (network[name].clock for network in (other, one))
+        assert (here.t_, here.timestep[:].tolist()) == (there.t_, there.timestep[:].tolist())
+
+
 @pytest.mark.parametrize(
     ("where", "value", "said"),
     [
