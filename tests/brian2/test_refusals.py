@@ -341,6 +341,7 @@ def test_a_time_between_two_steps_comes_back(saved):
         ("projections/synapses/dynamics/pre.queue.sizes", -1, "sizes that say otherwise"),
         ("populations/neurons/dynamics/_spikespace", 99, "_spikespace names neurons"),
         ("dynamics/random.twister", 2**32 - 1, "not the state of a Mersenne twister"),
+        ("dynamics/t.rest", -1.0, "t.rest is more than a step"),
     ],
 )
 def test_indices_that_compiled_code_would_follow_anywhere_are_refused(saved, where, value, said):
@@ -351,9 +352,20 @@ def test_indices_that_compiled_code_would_follow_anywhere_are_refused(saved, whe
     *path, _, name = where.split("/")
     for part in path:
         owner = owner[part] if isinstance(owner, dict) else getattr(owner, part)
-    owner.dynamics[name][-1] = value
+    owner.dynamics[name].reshape(-1)[-1] = value
     ann_ckpt.write(state, file)
     assert any(said in problem for problem in refused(file, plastic(2)))
+
+
+@pytest.mark.parametrize("neuron", [-1, 15])
+def test_spikes_of_neurons_that_do_not_exist_are_refused(saved, neuron):
+    file = saved(plastic(1))
+    state = ann_ckpt.read(file)
+    spikes = state.populations["neurons"].dynamics["_spikespace"]
+    assert spikes.size == 15 + 1
+    spikes[0], spikes[-1] = neuron, 1
+    ann_ckpt.write(state, file)
+    assert any("_spikespace names neurons" in problem for problem in refused(file, plastic(2)))
 
 
 def test_a_network_in_standalone_mode_is_refused(monkeypatch):

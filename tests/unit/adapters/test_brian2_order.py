@@ -69,7 +69,9 @@ def test_all_to_all_connections_are_a_table(sources, targets):
     np.testing.assert_array_equal(back, values)
 
 
-def test_long_orders_are_followed_in_parts():
+@pytest.mark.parametrize("whole", [0, 1 << 30])
+def test_long_orders_are_followed_in_parts(monkeypatch, whole):
+    monkeypatch.setattr(module, "_WHOLE_BYTES", whole)
     rng = np.random.default_rng(2)
     own = rng.permutation(200_000).astype(np.int32)
     order = np.empty_like(own)
