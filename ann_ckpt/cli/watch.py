@@ -280,7 +280,12 @@ def _mean(found: Sample | str) -> str:
     if not found.values.size:
         return "no number" if found.of else "empty"
     with np.errstate(over="ignore", invalid="ignore"):
-        return f"{found.values.mean():.4g} ± {found.values.std():.3g}"
+        return f"{found.values.mean():.4g} {'+-' if _plain() else '±'} {found.values.std():.3g}"
+
+
+def _plain() -> bool:
+    """Whether the terminal may not know more than ASCII."""
+    return not (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def _picture(run: _Run) -> RenderableType:
@@ -300,7 +305,6 @@ def _picture(run: _Run) -> RenderableType:
     )
     back = run.infos[-_BACK:]
     history = [run.measured(info) for info in reversed(back)][::-1]
-    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
     values = table(
         "attribute", "mean and spread", f"mean of the last {count(len(back), 'checkpoint')}", "", right=()
     )
@@ -311,7 +315,7 @@ def _picture(run: _Run) -> RenderableType:
             [s.values.mean() if isinstance(s, Sample) and s.values.size else np.nan for s in samples]
         )
         notes = now.note() if isinstance(now, Sample) else ""
-        values.add_row(safe(path), _mean(now), spark(means, plain=plain), f"[dim]{notes}[/]")
+        values.add_row(safe(path), _mean(now), spark(means, plain=_plain()), f"[dim]{notes}[/]")
     return Group(lines, "", values) if run.chosen else lines
 
 

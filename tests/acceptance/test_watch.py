@@ -69,6 +69,13 @@ def test_once_says_how_things_stand(run: Run, store_folder: Path) -> None:
     assert files(store_folder) == before
 
 
+def test_a_terminal_without_utf_8_gets_its_columns_aligned(shell: Run, store_folder: Path) -> None:
+    answer = shell(f"PYTHONIOENCODING=ascii ann-ckpt watch '{store_folder}' --once")
+    assert answer.status == 0
+    assert " +- " in answer.out.splitlines()[-1]
+    assert "\\x" not in answer.out
+
+
 def test_once_for_a_script(run: Run, store_folder: Path) -> None:
     answer = run("watch", store_folder, "populations/layer/r", "--once", "--json")
     assert answer.out.count("\n") == 1
