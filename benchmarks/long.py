@@ -13,7 +13,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState
 from benchmarks.harness import Case, Contender, Goal, Role, Scale
 
-__all__ = ["cases"]
+__all__ = ["cases", "make_history"]
 
 _LENGTHS = {"tiny": (8,), "small": (50, 500), "full": (100, 1_000, 10_000)}
 _NOTED = "ann_ckpt"
@@ -56,14 +56,14 @@ def _contenders(ask: Callable[[Path], object], length: int, folder: Path) -> lis
             name,
             partial(ask, folder / place),
             role=Role.OURS,
-            prepare=partial(_make, folder / place, length, noted=noted),
+            prepare=partial(make_history, folder / place, length, noted=noted),
             memory=False,
         )
         for name, place, noted in ((_NOTED, "noted.ckpt", True), (_NOT_NOTED, "bare.ckpt", False))
     ]
 
 
-def _make(path: Path, length: int, *, noted: bool) -> None:
+def make_history(path: Path, length: int, *, noted: bool = True) -> None:
     """Make a store of many checkpoints, most of which are copies of one file."""
     with CheckpointStore(path, "a") as store:
         store.save(_state(1), tag="oldest")

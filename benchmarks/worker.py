@@ -22,6 +22,8 @@ from typing import Any
 
 from benchmarks.harness import SCALES, Case, Contender, Measured, size_of
 
+__all__ = ["Worker", "peak", "start_of_peak"]
+
 _ACCOUNT = Path("/proc/self/io")
 _STATUS = Path("/proc/self/status")
 _CLAIMED_AT_ONCE = 64 << 20
@@ -67,7 +69,7 @@ class Worker:
         """
         contender = self._contenders[name]
         with self._around(contender):
-            resident = _start_of_peak()
+            resident = start_of_peak()
             read, written = _transferred()
             calls = 0
             began = time.perf_counter()
@@ -78,7 +80,7 @@ class Worker:
                 if once or seconds >= self._turn:
                     break
                 del result
-            memory = _peak() - resident
+            memory = peak() - resident
             if isinstance(result, Measured):
                 seconds, calls = result.seconds, 1
                 memory = max(memory, result.memory)
@@ -148,20 +150,21 @@ def _grown(before: int | None, after: int | None, calls: int) -> int | None:
     return None if before is None or after is None else (after - before) // calls
 
 
-def _start_of_peak() -> int:
+def start_of_peak() -> int:
     """Forget the peak so far, where the system can; return resident bytes from which it will grow."""
     if not _FORGET_PEAK.exists():
-        return _peak()
+        return peak()
     _FORGET_PEAK.write_text("5")
     return _status("VmRSS")
 
 
-def _peak() -> int:
+def peak() -> int:
+    """Return the most bytes that were resident since :func:`start_of_peak`."""
     # Linux hands the parent's peak on to ru_maxrss of a child; VmHWM is this process's own.
     if _STATUS.exists():
         return _status("VmHWM")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _status(field: str) -> int:
