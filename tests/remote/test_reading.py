@@ -142,6 +142,18 @@ def test_scattered_entries_come_in_few_requests(server):
         assert requests <= rows.size + 2
 
 
+def test_what_is_there_is_not_fetched_with_what_is_missing(server):
+    with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:
+        file = checkpoint._reader._file.file
+        middle = file.size // 2
+        file.read(middle, 1)
+        server.spent()
+        file.read(middle - 10_000, 1)
+        (asked,) = server.asked
+        assert asked.start + asked.count == middle // remote_bytes._PAGE * remote_bytes._PAGE
+        assert asked.count == remote_bytes._LEAST
+
+
 def test_threads_read_at_the_same_time_and_fetch_nothing_twice(server, folder):
     size = (folder / "net.h5").stat().st_size
     with ann_ckpt.open(f"{server.url}/net.h5") as checkpoint:

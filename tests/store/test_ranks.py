@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -258,6 +260,28 @@ def test_processes_of_the_start_before_are_refused(path, monkeypatch):
         again = stack.enter_context(CheckpointStore(path, "a", rank=0, ranks=2))
         again.save(state(0))
         assert len(fresh) == 1
+
+
+HOLDS = """
+import sys
+from ann_ckpt import CheckpointStore
+store = CheckpointStore(sys.argv[1], "a", rank=1, ranks=2)
+print("holds", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_who_comes_back_after_it_was_killed_begins_the_next_start(path):
+    with CheckpointStore(path, "a", rank=0, ranks=2) as other:
+        command = [sys.executable, "-c", HOLDS, str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+            assert killed.stdout.readline() == "holds\n"
+            killed.kill()
+        with (
+            CheckpointStore(path, "a", rank=1, ranks=2),
+            pytest.raises(LockedError, match="started again without this one"),
+        ):
+            other.save(state(0))
 
 
 def test_who_saves_together_and_who_saves_alone_exclude_each_other(path, run):
