@@ -284,6 +284,22 @@ def test_who_comes_back_after_it_was_killed_begins_the_next_start(path):
             other.save(state(0))
 
 
+def test_who_prunes_waits_for_each_rank_that_saves(path):
+    with ExitStack() as stack:
+        for store in opened(stack, path, 2):
+            store.save(state(0))
+        with FileLock(path / "shards" / "lock.change.1", "saves") as saving:
+            saving.acquire()
+            with (
+                CheckpointStore(path, "prune", wait=0.1) as pruner,
+                pytest.raises(LockedError),
+            ):
+                pruner.gc()
+        with CheckpointStore(path, "prune") as pruner:
+            pruner.gc()
+        assert not list(differences(ann_ckpt.read(path), state(0)))
+
+
 def test_who_saves_together_and_who_saves_alone_exclude_each_other(path, run):
     with ExitStack() as stack:
         opened(stack, path, 2)
