@@ -376,3 +376,7 @@ def test_a_rise_makes_errors_larger(excitation, inhibition, rise):
     trace[0, 1:3] = 0.0
     silent, alone = errors((*names, "dg_ex", "dg_in"), trace, CELLS)[0]
     assert silent < 1e-12 < alone
+    # A rise that lasts is felt by the potential only, through the conductance.
+    slow = {**CELLS, "tau_syn_ex": np.full(2, 1e6)}
+    silent, alone = errors((*names, "dg_ex", "dg_in"), trace, slow)[0]
+    assert alone > 10 * silent + 1e-13
