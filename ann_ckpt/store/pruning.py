@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from ann_ckpt.durable import fsync_folder
@@ -130,9 +131,17 @@ def needed_by(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> set[str
 def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
     """Return the objects in the folder that none of ``staying`` refers to, with their sizes in bytes.
 
-    Raises as :func:`needed_by` does.
+    Raises as :func:`needed_by` does, and CorruptFileError where the folder of checkpoints is gone: they may
+    have been moved, or not be copied yet, and need every object.
     """
-    return folder.unneeded(needed_by(folder, staying))
+    found = folder.unneeded(needed_by(folder, staying))
+    if found and not folder.distant and not os.path.lexists(folder.checkpoints):
+        raise CorruptFileError(
+            "the store has objects, and no folder of checkpoints that may need them",
+            details={"hint": "copy or move it here; if there were none, make an empty one"},
+            where=printable(folder.checkpoints, 400),
+        )
+    return found
 
 
 def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:
@@ -222,7 +231,7 @@ class Upkeep(SeriesView):
         else:
             self._folder = BucketFolder.of(address, writable=writable)
             super().__init__(self._folder.bucket)
-        if wait is not None and not wait >= 0:
+        if wait is not None and not (isinstance(wait, Real) and wait >= 0):
             raise OptionError("wait is a number of seconds, 0 or more", details={"given": printable(wait)})
         self._writable = writable
         self._patience = _PATIENCE if wait is None else wait

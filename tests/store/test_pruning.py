@@ -180,3 +180,23 @@ def test_an_array_that_shrank_and_stays_gives_its_space_back(store, path):
     save(65_536, 2)
     assert save(65_536, 3) < 2 * 65_536 * 8
     assert store.verify().ok
+
+
+def test_objects_stay_while_the_folder_of_checkpoints_is_elsewhere(path, tmp_path):
+    with CheckpointStore(path, "a") as store:
+        store.save(state(30))
+    (path / "checkpoints").rename(tmp_path / "elsewhere")
+    with CheckpointStore(path, "prune") as store:
+        for dry_run in (True, False):
+            with pytest.raises(CorruptFileError, match="no folder of checkpoints"):
+                store.gc(dry_run=dry_run)
+    (tmp_path / "elsewhere").rename(path / "checkpoints")
+    with CheckpointStore(path) as store:
+        assert not list(differences(store.latest.state(), state(30)))
+
+
+@pytest.mark.parametrize("wait", ["1", -1.0, float("nan")])
+def test_a_wait_is_a_number_of_seconds(path, wait):
+    with pytest.raises(OptionError, match="wait is a number of seconds"):
+        CheckpointStore(path, "a", wait=wait)
+    assert not path.exists()
