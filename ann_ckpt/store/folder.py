@@ -279,6 +279,21 @@ class StoreFolder:
             with contextlib.suppress(FileMissingError):
                 check_folder(folder)
 
+    def check_checkpoints(self) -> None:
+        """Raise if the folder of checkpoints is gone: moved, or not copied yet, and they need the objects.
+
+        Raises
+        ------
+        CorruptFileError
+            If there are objects, and no folder of checkpoints.
+        """
+        if not os.path.lexists(self.checkpoints) and next(self.object_files(), None) is not None:
+            raise CorruptFileError(
+                "the store has objects, and no folder of checkpoints that may need them",
+                details={"hint": "copy or move it here; if there were none, make an empty one"},
+                where=printable(self.checkpoints, 400),
+            )
+
     def exists(self) -> bool:
         """Whether there is a store here.
 

@@ -131,17 +131,11 @@ def needed_by(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> set[str
 def unneeded(folder: StoreFolder, staying: Iterable[CheckpointInfo]) -> dict[str, int]:
     """Return the objects in the folder that none of ``staying`` refers to, with their sizes in bytes.
 
-    Raises as :func:`needed_by` does, and CorruptFileError where the folder of checkpoints is gone: they may
-    have been moved, or not be copied yet, and need every object.
+    Raises as :func:`needed_by` and :meth:`StoreFolder.check_checkpoints` do.
     """
-    found = folder.unneeded(needed_by(folder, staying))
-    if found and not folder.distant and not os.path.lexists(folder.checkpoints):
-        raise CorruptFileError(
-            "the store has objects, and no folder of checkpoints that may need them",
-            details={"hint": "copy or move it here; if there were none, make an empty one"},
-            where=printable(folder.checkpoints, 400),
-        )
-    return found
+    if not folder.distant:
+        folder.check_checkpoints()
+    return folder.unneeded(needed_by(folder, staying))
 
 
 def remove(folder: StoreFolder, doomed: Sequence[CheckpointInfo]) -> None:

@@ -14,6 +14,7 @@ from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import (
     CheckpointError,
     ClosedCheckpointError,
+    CorruptFileError,
     FileMissingError,
     ObjectNotFoundError,
     OptionError,
@@ -362,6 +363,11 @@ class SeriesView:
         checked: set[str] = set()
         damaged: list[Note] = []
         meter = Meter(progress, total)
+        if isinstance(self._series, StoreFolder):
+            try:
+                self._series.check_checkpoints()
+            except CorruptFileError as error:
+                damaged.append(Note("checkpoints", error.fact))
         for info in infos:
             try:
                 with open_inside(info.path, info.file_bytes) as checkpoint:

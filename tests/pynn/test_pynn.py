@@ -125,6 +125,10 @@ def test_several_synapses_between_two_neurons(tmp_path):
         ann_ckpt.load(tmp_path / "net.h5", network=network)
     alike(changed, state(network))
     alike(there, state(ann_ckpt.pynn.build(tmp_path / "net.h5")))
+    prepare(sim)  # in whatever order they were made, they stand in that of delays and weights
+    cells = sim.Population(3, sim.IF_curr_exp())
+    made = sim.Projection(cells, cells, sim.FromListConnector(table[::-1], column_names=("weight", "delay")))
+    alike(there, state(ann_ckpt.pynn.network(sim, {"cells": cells}, {"many": made})))
 
 
 def test_what_the_backend_refuses_changes_nothing(tmp_path):

@@ -190,8 +190,11 @@ def test_objects_stay_while_the_folder_of_checkpoints_is_elsewhere(path, tmp_pat
         for dry_run in (True, False):
             with pytest.raises(CorruptFileError, match="no folder of checkpoints"):
                 store.gc(dry_run=dry_run)
+        (damage,) = store.verify().damaged
+        assert "no folder of checkpoints" in damage.text
     (tmp_path / "elsewhere").rename(path / "checkpoints")
     with CheckpointStore(path) as store:
+        assert store.verify().ok
         assert not list(differences(store.latest.state(), state(30)))
 
 
