@@ -366,8 +366,8 @@ class SeriesView:
         if isinstance(self._series, StoreFolder):
             try:
                 self._series.check_checkpoints()
-            except CorruptFileError as error:
-                damaged.append(Note("checkpoints", error.fact))
+            except CorruptFileError as gone:
+                damaged.append(Note("checkpoints", gone.fact))
         for info in infos:
             try:
                 with open_inside(info.path, info.file_bytes) as checkpoint:
