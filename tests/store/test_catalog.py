@@ -36,7 +36,7 @@ def opened(monkeypatch):
     """Names of the checkpoint files that were opened to look at their headers."""
     seen: list[str] = []
     real = summary.open_inside
-    monkeypatch.setattr(summary, "open_inside", lambda path: seen.append(Path(path).stem) or real(path))
+    monkeypatch.setattr(summary, "open_inside", lambda path, *_: seen.append(Path(path).stem) or real(path))
     return seen
 
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_read_back_is_not_noted_as_if_it_needed_nothing(path, mon
         assert store.verify().ok
 
 
-def _refuse(path):
+def _refuse(path, *_):
     raise NotReadableError("cannot read: Input/output error", where=path)
 
 

@@ -198,7 +198,7 @@ def test_finding_one_of_many_opens_no_more_files_than_it_has_to(path, monkeypatc
             store.save(state(step), tag="early" if step == 10 else f"at {step}")
     opened: list[str] = []
     monkeypatch.setattr(
-        series, "open_inside", lambda path: opened.append(Path(path).stem) or ann_ckpt.Checkpoint(path)
+        series, "open_inside", lambda path, *_: opened.append(Path(path).stem) or ann_ckpt.Checkpoint(path)
     )
     for which, looked_at in (
         ("20", ["000000000020-1"]),
