@@ -60,7 +60,7 @@ class _Ranges(ABC):
 
     @property
     def quick(self) -> bool:
-        """Whether reading it again takes less time than memory for keeping it would."""
+        """Whether to read it twice, not keep it: it is large, uncompressed and not behind an address."""
         return False
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -115,9 +115,9 @@ class CheckedArray(_Ranges):
 
     @property
     def quick(self) -> bool:
-        """Whether reading it again takes less time than memory for keeping it would.
+        """Whether to read it twice, not keep it: it is large, uncompressed and not behind an address.
 
-        It is a large array that lies near, as it is, and any part of it is checked.
+        Every part that is read is checked against the digest of its blocks, so both reads are.
         """
         raw = self._stored.chunk_length == 1 and not self._stored.distant
         return raw and self._blocks is not None and math.prod(self.shape) * self.dtype.itemsize > _SMALL_BYTES

@@ -94,7 +94,7 @@ class LazyArray(NDArrayOperatorsMixin):
 
     @property
     def quick(self) -> bool:
-        """Whether reading it again takes less time than memory for keeping it would."""
+        """Whether to read it twice, not keep it: it is large, uncompressed and not behind an address."""
         return self._stored.quick
 
     @property

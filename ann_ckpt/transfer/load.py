@@ -57,8 +57,8 @@ def load_into(
     reading : Reading
         What to load; arrays may be lazy. A small one is checked by being read whole, and
         what was read is set. A large one that has a method ``verify()``, yielding the
-        bytes that it checked, is checked by it, any other by being read through. So is one
-        that says that it is ``quick`` to read.
+        bytes that it checked, is checked by it, any other by being read through. So is an array
+        with a true attribute ``quick``, which is read again to be set.
     selection : Selection
         Which populations and projections.
     strict : bool
@@ -189,7 +189,7 @@ def _checked(array: Array) -> Iterator[int]:
 
 
 def _quick(array: Array) -> bool:
-    """Whether reading it twice takes less time than keeping it would."""
+    """Whether the array asks to be read twice rather than kept."""
     return bool(getattr(array, "quick", False))
 
 
