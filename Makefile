@@ -103,15 +103,20 @@ docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a link that l
 gallery: $(VENV)/.dev  ## draw the pictures of docs/pictures/ anew: neurons that learnt edges, and the demo network
 	$(IN) python -m docs.gallery
 
-bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others
-	$(IN) python -m benchmarks --json build/bench.jsonl
-	$(if $(wildcard $(BRIAN)/bin/python),$(call within,$(BRIAN)) python -m benchmarks brian2 --json build/bench-brian2.jsonl)
-	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m benchmarks nest --json build/bench-nest.jsonl)
+# Cases of Brian2 and NEST run where those are installed, after the others: $1 are options, $2 the beginning of the JSON files' names.
+define benchmarks
+	$(IN) python -m benchmarks $1 --json build/$2.jsonl
+	$(if $(wildcard $(BRIAN)/bin/python),$(call within,$(BRIAN)) python -m benchmarks brian2 $1 --json build/$2-brian2.jsonl)
+	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m benchmarks nest $1 --json build/$2-nest.jsonl)
+endef
+
+bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others; ten minutes
+	$(call benchmarks,,bench)
 	$(IN) python -m benchmarks.requests
 
 bench-full: $(VENV)/.bench  ## the same at 1 GiB and more, about two hours; writes docs/benchmarks.md; RESUME=1 goes on
-	$(IN) python -m benchmarks --scale full --json build/bench-full.jsonl $(if $(RESUME),--resume)
-	$(IN) python -m benchmarks.report build/bench-full.jsonl
+	$(call benchmarks,--scale full $(if $(RESUME),--resume),bench-full)
+	$(IN) python -m benchmarks.report $$(ls build/bench-full.jsonl build/bench-full-*.jsonl 2>/dev/null)
 
 bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare COMMIT=HEAD~5 CASES='full-save'
 	$(IN) python -m benchmarks.compare $(COMMIT) $(CASES)

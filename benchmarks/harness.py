@@ -26,8 +26,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,8 @@ class Measured:
     seconds: float
     memory: int = 0
     """Bytes, with those of other processes; the peak of this one counts if it is higher."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """Other seconds of the same run, by what they are: each gets a column of its own."""
 
 
 @dataclass(frozen=True, slots=True)

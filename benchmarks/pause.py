@@ -1,7 +1,7 @@
 """How long a simulation stands still for a checkpoint, while everything changes from step to step.
 
-Each case comes three times: how long the call takes, how long until the checkpoint is on disk while the
-simulation goes on, with the memory that takes on top, and how long a step takes meanwhile.
+The time of a contender is that of the call. Beside it: how long until the checkpoint is on disk while the
+simulation goes on, the memory that takes on top, and how long a step takes meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ALONE = 1.0
 """Seconds of steps without a save, beside which the others stand."""
 
 _FORK = "limit: fork"
-_NO_SAVE = "limit: no save"
+"""A child that ends at once; the steps after it are those while nothing is saved."""
 _PLAIN = ours.NAMES["auto"]
 _FORKED = "ann_ckpt in the background, forked"
 _COPYING = "ann_ckpt in the background, copying"
@@ -135,39 +135,41 @@ class Brian:
 def cases(scale: Scale) -> list[Case]:
     """Pauses of arrays, and of live networks by synapses, compiled plainly and with our bindings."""
     sizes, goals = scale.synapses, scale.name == "full"
-    found = _three(
-        "pause",
-        f"arrays-{scale.nbytes >> 20}-MiB",
-        "arrays",
-        lambda _: Arrays(scale.nbytes),
-        scale.nbytes,
-        (),
-        goal=goals,
-    )
-    for how in ("plain", "instrumented"):
-        for threads in (1, 2):
-            for synapses in sizes if threads == 2 else sizes[2:]:  # one thread: of the largest, at full scale
-                found += _three(
-                    "pause",
-                    f"{how}-{synapses}-synapses-{threads}-threads",
-                    f"ANNarchy, {how}, {synapses:,} synapses, threads: {threads}",
-                    partial(_live, synapses, how == "instrumented", threads),
-                    16 * synapses,
-                    ("ANNarchy",),
-                    goal=goals and how == "instrumented" and synapses == max(sizes),
-                    series=f"{how}, threads: {threads}",
-                    x=synapses,
-                )
-    for synapses in sizes:
-        if synapses <= _MOST_OF_BRIAN:
-            found += _three(
-                "brian2-pause",
-                f"{synapses}-synapses",
-                f"Brian2, {synapses:,} synapses",
-                partial(_brian, synapses),
-                32 * synapses,
-                ("brian2",),
-            )
+    found = [
+        _case(
+            f"pause/arrays-{scale.nbytes >> 20}-MiB",
+            "arrays",
+            lambda _: Arrays(scale.nbytes),
+            nbytes=scale.nbytes,
+            goal=goals,
+        )
+    ]
+    found += [
+        _case(
+            f"pause/{how}-{synapses}-synapses-{threads}-threads",
+            f"ANNarchy, {how}, {synapses:,} synapses, threads: {threads}",
+            partial(_live, synapses, how == "instrumented", threads),
+            ("ANNarchy",),
+            nbytes=16 * synapses,
+            goal=goals and how == "instrumented" and synapses == max(sizes),
+            series=f"{how}, threads: {threads}",
+            x=synapses,
+        )
+        for how in ("plain", "instrumented")
+        for threads in (1, 2)
+        for synapses in (sizes if threads == 2 else sizes[2:])  # one thread: of the largest, at full scale
+    ]
+    found += [
+        _case(
+            f"brian2-pause/{synapses}-synapses",
+            f"Brian2, {synapses:,} synapses",
+            partial(_brian, synapses),
+            ("brian2",),
+            nbytes=32 * synapses,
+        )
+        for synapses in sizes
+        if synapses <= _MOST_OF_BRIAN
+    ]
     return found
 
 
@@ -179,42 +181,33 @@ def _brian(synapses: int, _: Path) -> Simulation:
     return Brian(synapses)
 
 
-def _three(
-    group: str,
+def _case(
     key: str,
     title: str,
     make: Callable[[Path], Simulation],
-    nbytes: int,
-    needs: tuple[str, ...],
+    needs: tuple[str, ...] = (),
     *,
+    nbytes: int,
     goal: bool = False,
     series: str = "",
     x: float | None = None,
-) -> list[Case]:
+) -> Case:
+    heading = "How long the simulation stands still"
     twentieth = Goal(text="at most a twentieth of the plain save", what=_FORKED, over=_PLAIN, at_most=0.05)
-    return [
-        Case(
-            f"{group}/{what}/{key}",
-            f"{heading}: {title}, everything changes",
-            partial(_contenders, make, what, needs),
-            nbytes=nbytes,
-            writes=True,
-            goals=(twentieth,) if what == "stall" and goal else (),
-            series=f"{heading}: {series}" if series else "",
-            axis="synapses" if series else "",
-            x=x,
-        )
-        for what, heading in (
-            ("stall", "How long the simulation stands still"),
-            ("durable", "Until it is on disk, while the simulation goes on"),
-            ("steps", "A step meanwhile"),
-        )
-    ]
+    return Case(
+        key,
+        f"{heading}: {title}, everything changes",
+        partial(_contenders, make, needs),
+        nbytes=nbytes,
+        writes=True,
+        goals=(twentieth,) if goal else (),
+        series=f"{heading}: {series}" if series else "",
+        axis="synapses" if series else "",
+        x=x,
+    )
 
 
-def _contenders(
-    make: Callable[[Path], Simulation], what: str, needs: tuple[str, ...], folder: Path
-) -> list[Contender]:
+def _contenders(make: Callable[[Path], Simulation], needs: tuple[str, ...], folder: Path) -> list[Contender]:
     made = cache(lambda: make(folder))
     store = cache(lambda: CheckpointStore(folder / "run.ckpt", "a"))
     pickled = folder / "pickled"
@@ -234,14 +227,17 @@ def _contenders(
         pickles()
         return lambda: True
 
-    ways: dict[str, tuple[Role, Callable[[], Ended], tuple[str, ...]]] = {
-        _FORK: (Role.LIMIT, partial(_forked, lambda: None), ("stall",)),
-        _NO_SAVE: (Role.LIMIT, _nothing, ("steps",)),
-        _PLAIN: (Role.OURS, partial(saves, None), ("stall", "durable")),
-        _FORKED: (Role.OURS, partial(saves, "fork"), ("stall", "durable", "steps")),
-        _COPYING: (Role.OURS, partial(saves, "copy"), ("stall", "durable", "steps")),
-        _PICKLE: (Role.PEER, plain_pickle, ("stall", "durable")),
-        _FORK_PICKLE: (Role.PEER, partial(_forked, pickles), ("stall", "durable", "steps")),
+    def fork() -> Ended:
+        ended, until = _forked(lambda: None), time.perf_counter() + _ALONE
+        return lambda: time.perf_counter() >= until and ended()
+
+    ways: dict[str, tuple[Role, Callable[[], Ended]]] = {
+        _FORK: (Role.LIMIT, fork),
+        _PLAIN: (Role.OURS, partial(saves, None)),
+        _FORKED: (Role.OURS, partial(saves, "fork")),
+        _COPYING: (Role.OURS, partial(saves, "copy")),
+        _PICKLE: (Role.PEER, plain_pickle),
+        _FORK_PICKLE: (Role.PEER, partial(_forked, pickles)),
     }
 
     def before() -> None:
@@ -257,20 +253,19 @@ def _contenders(
     return [
         Contender(
             name,
-            lambda way=way: _measured(way, made(), what),
+            lambda way=way: _measured(way, made()),
             role=role,
             before=before,
             after=after,
             needs=needs,
-            memory=what == "durable",
+            memory=name != _FORK,
         )
-        for name, (role, way, where) in ways.items()
-        if what in where
+        for name, (role, way) in ways.items()
     ]
 
 
-def _measured(way: Callable[[], Ended], simulation: Simulation, what: str) -> Measured:
-    """Save while the simulation goes on; return what the case is about."""
+def _measured(way: Callable[[], Ended], simulation: Simulation) -> Measured:
+    """Save while the simulation goes on."""
     resident = most = _memory()
     began = time.perf_counter()
     ended = way()
@@ -280,16 +275,11 @@ def _measured(way: Callable[[], Ended], simulation: Simulation, what: str) -> Me
         begins = time.perf_counter()
         simulation.step()
         steps.append(time.perf_counter() - begins)
-        if what == "durable":
-            most = max(most, _memory())
-    seconds = {"stall": stall, "durable": time.perf_counter() - began}
-    seconds["steps"] = sum(steps) / max(1, len(steps))
-    return Measured(seconds[what], most - resident)
-
-
-def _nothing() -> Ended:
-    until = time.perf_counter() + _ALONE
-    return lambda: time.perf_counter() >= until
+        most = max(most, _memory())
+    beside = {"until on disk": time.perf_counter() - began}
+    if steps:
+        beside["a step meanwhile"] = sum(steps) / len(steps)
+    return Measured(stall, most - resident, beside)
 
 
 def _forked(work: Callable[[], None]) -> Ended:

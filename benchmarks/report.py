@@ -42,9 +42,10 @@ until what others freed has gone back. Reading finds the file in the page cache.
 process of its own; a load counts the arrays that it returns. `read` and `written` are bytes that
 went through system calls; what a library reads through a memory map does not show there.
 
-Of pauses, everything changes between two saves and again while one runs in the background. The limit of
-a pause is a fork, whose child ends at once; that of a step, a step while nothing is saved. Memory is that of
-the process and its children together, pages that they share counted once.
+Of pauses, everything changes between two saves and again while one runs in the background: the time is that
+of the call, *until on disk* ends when the checkpoint is durable, and *a step meanwhile* is the mean of the
+steps in between. The limit is a fork, whose child ends at once; the steps in its line are those while
+nothing is saved. Memory is that of the process and its children together, pages that they share counted once.
 """
 
 

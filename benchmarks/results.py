@@ -34,6 +34,8 @@ class Row:
     role: Role
     seconds: list[float | None] = field(default_factory=list)
     """One entry a turn; None where it warmed up, or sat out because it had taken its time already."""
+    beside: dict[str, list[float]] = field(default_factory=dict)
+    """Other seconds of the turns that count, by what they are."""
     memory: int | None = None
     """Bytes of resident memory at the peak above those before the call."""
     file: int | None = None

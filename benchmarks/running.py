@@ -195,19 +195,23 @@ def take_turn(
     Returns
     -------
     float
-        Seconds that it took.
+        Seconds that it took, with what it went on doing in the background.
     """
     if row.problem:
         return 0.0
     answer = _take(worker, row, "run", check=check, once=alone)
     if row.problem:
         return 0.0
-    taken: float = answer["seconds"]
-    row.seconds.append(taken if counts or taken > long else None)
+    whole = max([answer["seconds"], *answer["beside"].values()])
+    counts = counts or whole > long
+    row.seconds.append(answer["seconds"] if counts else None)
+    if counts:
+        for what, seconds in answer["beside"].items():
+            row.beside.setdefault(what, []).append(seconds)
     row.file, row.read, row.written = (answer[what] for what in ("file", "read", "written"))
     if alone:
         row.memory = answer["memory"]
-    return taken
+    return whole
 
 
 def _able(rows: Mapping[str, Row]) -> Iterator[Row]:

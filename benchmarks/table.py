@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.harness import Role
 from benchmarks.results import Outcome, Result, Row, Spread
 
-__all__ = ["COLUMNS", "cells", "figure", "goal_line", "human", "markdown", "seconds", "text"]
+__all__ = ["COLUMNS", "cells", "columns", "figure", "goal_line", "human", "markdown", "seconds", "text"]
 
 COLUMNS = ("", "median", "from - to", "turns", "x limit", "x best peer", "memory", "file", "read", "written")
 """``memory`` is the peak above what was there before; ``read`` and ``written`` go through system calls."""
 
 
+def columns(result: Result) -> tuple[str, ...]:
+    """Return :data:`COLUMNS`, and what else the contenders of a result have taken the time of."""
+    return (*COLUMNS, *dict.fromkeys(what for row in result.rows.values() for what in row.beside))
+
+
 def cells(result: Result) -> list[tuple[str, ...]]:
-    """Return one line for each contender, one text for each of :data:`COLUMNS`."""
+    """Return one line for each contender, one text for each of :func:`columns`, two if not measured."""
     return [_cells(result, row) for row in result.rows.values()]
 
 
 def text(result: Result) -> str:
     """Return a result as an aligned table, with its goals below."""
     size = f" ({human(result.nbytes)})" if result.nbytes else ""
-    lines = [COLUMNS, *cells(result)]
-    widths = [max(len(line[i]) for line in lines if len(line) > 2) for i in range(len(COLUMNS))]
+    heads = columns(result)
+    lines = [heads, *cells(result)]
+    widths = [max(len(line[i]) for line in lines if len(line) > 2) for i in range(len(heads))]
     widths[0] = max(len(line[0]) for line in lines)
     shown = [f"{result.key}  {result.title}{size}"]
     for line in lines:
@@ -36,9 +44,10 @@ def text(result: Result) -> str:
 
 def markdown(result: Result) -> str:
     """Return a result as a Markdown table."""
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|---|{'---:|' * (len(COLUMNS) - 1)}"]
+    heads = columns(result)
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for name, *rest in cells(result):
-        shown = rest if len(rest) > 1 else [*rest, *[""] * (len(COLUMNS) - 2)]
+        shown = rest if len(rest) > 1 else [*rest, *[""] * (len(heads) - 2)]
         bold = f"**{name}**" if result.rows[name].role is Role.OURS else name
         lines.append(f"| {' | '.join([bold, *shown])} |")
     return "\n".join(lines)
@@ -82,7 +91,13 @@ def _cells(result: Result, row: Row) -> tuple[str, ...]:
         human(row.file),
         human(row.read),
         human(row.written),
+        *(_median(row.beside.get(what, ())) for what in columns(result)[len(COLUMNS) :]),
     )
+
+
+def _median(values: Sequence[float]) -> str:
+    spread = Spread.of(values)
+    return seconds(spread.median) if spread else "-"
 
 
 def _ratio(ratio: Spread | None) -> str:

@@ -81,8 +81,9 @@ class Worker:
                     break
                 del result
             memory = peak() - resident
+            beside: dict[str, float] = {}
             if isinstance(result, Measured):
-                seconds, calls = result.seconds, 1
+                seconds, calls, beside = result.seconds, 1, dict(result.beside)
                 memory = max(memory, result.memory)
             read_after, written_after = _transferred()
             grown = _grown(written, written_after, 1)
@@ -94,6 +95,7 @@ class Worker:
             size = size_of(contender.product) if contender.product is not None else None
         return {
             "seconds": seconds / calls,
+            "beside": beside,
             "memory": memory,
             "file": size,
             "read": _grown(read, read_after, calls),

@@ -80,6 +80,16 @@ def test_tables_have_a_line_for_each_contender_and_a_cell_for_each_column() -> N
     assert all(row.count("|") == len(COLUMNS) + 1 for row in markdown(made()).splitlines())
 
 
+def test_what_a_run_has_timed_beside_gets_a_column() -> None:
+    result = made()
+    result.rows["ours"].beside = {"until on disk": [3.0, 5.0, 4.0]}
+    lines = {line[0]: line for line in cells(result)}
+    assert (lines["ours"][-1], lines["limit"][-1]) == ("4.00 s", "-")
+    for shown in (text(result), markdown(result)):
+        assert "until on disk" in shown
+    assert len({row.count("|") for row in markdown(result).splitlines()}) == 1
+
+
 def test_results_survive_json() -> None:
     result = made(Goal(text="fast", what="ours", over="limit", at_most=1.05))
     assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
