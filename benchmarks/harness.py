@@ -74,7 +74,7 @@ SCALES = {
         Scale(
             "full",
             1 << 30,
-            (1 << 20, 16 << 20, 256 << 20, 1 << 30, 4 << 30),
+            (1 << 20, 16 << 20, 256 << 20, 1 << 30, 2 << 30),
             _ALL_KINDS,
             (1_000_000, 4_000_000, 16_000_000),
             3,
@@ -94,7 +94,8 @@ class Measured:
 
     seconds: float
     memory: int = 0
-    """Bytes, with those of other processes; the peak of this one counts if it is higher."""
+    """Bytes, with those of other processes; the peak of this one counts if it is higher. No run in a
+    process of its own is needed then."""
     beside: Mapping[str, float] = field(default_factory=dict)
     """Other seconds of the same run, by what they are: each gets a column of its own."""
 

@@ -258,7 +258,7 @@ def _contenders(make: Callable[[Path], Simulation], needs: tuple[str, ...], fold
             before=before,
             after=after,
             needs=needs,
-            memory=name != _FORK,
+            memory=False,
         )
         for name, (role, way) in ways.items()
     ]

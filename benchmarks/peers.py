@@ -124,10 +124,6 @@ def _write_npz(path: Path, arrays: Arrays) -> None:
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_compressed_npz(path: Path, arrays: Arrays) -> None:
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
 def _read_npz(path: Path, names: Names) -> Arrays:
     with np.load(path) as file:
         return {name: file[name] for name in (file.files if names is None else names)}
@@ -334,7 +330,6 @@ PEERS: Mapping[str, Peer] = {
     for peer in (
         Peer("pickle 5", ".pkl", _write_pickle, _read_pickle),
         Peer("numpy savez", ".npz", _write_npz, _read_npz),
-        Peer("numpy savez_compressed", ".npz", _write_compressed_npz, _read_npz),
         _with_h5py("h5py contiguous", {}),
         _with_h5py("h5py gzip+shuffle", {"compression": "gzip", "shuffle": True}),
         Peer(

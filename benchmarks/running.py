@@ -209,8 +209,8 @@ def take_turn(
         for what, seconds in answer["beside"].items():
             row.beside.setdefault(what, []).append(seconds)
     row.file, row.read, row.written = (answer[what] for what in ("file", "read", "written"))
-    if alone:
-        row.memory = answer["memory"]
+    if alone or answer["measured"]:
+        row.memory = max(row.memory or 0, answer["memory"])
     return whole
 
 

@@ -65,7 +65,8 @@ class Worker:
     def run(self, name: str, *, check: bool = False, once: bool = False) -> dict[str, Any]:
         """One turn: a timed run, or as many as fill a while if they are brief and not wanted once.
 
-        ``memory`` in the answer is that of this contender only in a process where no other ran.
+        ``memory`` in the answer is that of this contender only in a process where no other ran, or where it
+        is ``measured`` by the run itself.
         """
         contender = self._contenders[name]
         with self._around(contender):
@@ -81,8 +82,8 @@ class Worker:
                     break
                 del result
             memory = peak() - resident
-            beside: dict[str, float] = {}
-            if isinstance(result, Measured):
+            itself, beside = isinstance(result, Measured), {}
+            if itself:
                 seconds, calls, beside = result.seconds, 1, dict(result.beside)
                 memory = max(memory, result.memory)
             read_after, written_after = _transferred()
@@ -96,6 +97,7 @@ class Worker:
         return {
             "seconds": seconds / calls,
             "beside": beside,
+            "measured": itself,
             "memory": memory,
             "file": size,
             "read": _grown(read, read_after, calls),
