@@ -25,6 +25,8 @@ from benchmarks.live import LiveNetwork
 __all__ = ["cases"]
 
 _ARRAYS = 8
+_MANY = 1 << 30
+"""Bytes of arrays at full scale, at the least."""
 _MOST_OF_BRIAN = 4_000_000
 _MOST_STEPS = 100
 """So often the weights of the live network change by more than a rounding error."""
@@ -135,12 +137,13 @@ class Brian:
 def cases(scale: Scale) -> list[Case]:
     """Pauses of arrays, and of live networks by synapses, compiled plainly and with our bindings."""
     sizes, goals = scale.synapses, scale.name == "full"
+    nbytes = max(scale.nbytes, _MANY if goals else 0)
     found = [
         _case(
-            f"pause/arrays-{scale.nbytes >> 20}-MiB",
+            f"pause/arrays-{nbytes >> 20}-MiB",
             "arrays",
-            lambda _: Arrays(scale.nbytes),
-            nbytes=scale.nbytes,
+            lambda _: Arrays(nbytes),
+            nbytes=nbytes,
             goal=goals,
         )
     ]
