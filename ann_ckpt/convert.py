@@ -30,7 +30,7 @@ __all__ = [
 StrPath = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ConvertReport(Report):
     """Report of converting one old file."""
 

@@ -152,7 +152,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         if final.is_dir() and any(final.iterdir()):
             raise OSError(errno.ENOTEMPTY, "the folder is not empty")
         if os.path.lexists(final) and not final.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            raise NotADirectoryError(errno.ENOTDIR, "the path is not a folder")
         make_folders(final.parent)
         temporary = final.parent / _temporary_name(final.name)
         temporary.mkdir()

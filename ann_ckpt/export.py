@@ -43,7 +43,7 @@ class ExportFormat(StrEnum):
     """All neurons and synapses as one graph."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ExportReport(Report):
     """Report of an export."""
 

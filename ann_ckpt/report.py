@@ -111,6 +111,9 @@ class Report:
         """Return plain lists, numbers and strings, ready for JSON."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
+
     def _repr_html_(self) -> str:
         return card(self.headline(), preformatted("\n".join(str(self).split("\n")[1:])))
 
@@ -130,7 +133,7 @@ def _listed(title: str, notes: Sequence[Note]) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SaveReport(Report):
     """Report of a save."""
 
@@ -151,7 +154,7 @@ class SaveReport(Report):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoadReport(Report):
     """Report of a load: what changed in the live network and what did not."""
 
@@ -187,7 +190,7 @@ class LoadReport(Report):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VerifyReport(Report):
     """Report of a verification."""
 

@@ -30,6 +30,7 @@ from ann_ckpt.markup import card, table
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.paths import absolute, is_file
 from ann_ckpt.report import Note, Progress, count, human_bytes
+from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.series import SeriesView
 from ann_ckpt.store.summary import added_bytes
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Runs", "runs"]
 
 _SUFFIXES = frozenset({".h5", ".hdf5"})
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _SHOWN = 50
 """Runs that a notebook lists."""
 _SETTLED_NS = 2 * 10**9
@@ -338,10 +339,14 @@ def _row(root: Path, path: Path, kind: str, columns: Sequence[str], memory: _Mem
 
 
 def _mark(path: Path, kind: str) -> list[int]:
-    """Return what changes whenever the run does."""
+    """Return when the run changed last, and what changes whenever it does."""
     # The folder of checkpoints changes with every name in it, and no file changes under its name.
-    status = (path / "checkpoints" if kind == "store" else path).stat()
-    return [status.st_ino, status.st_mtime_ns, status.st_size]
+    files = [path / "checkpoints", path / "store.json"] if kind == "store" else [path]
+    found = [file.stat() for file in files]
+    return [
+        max(status.st_mtime_ns for status in found),
+        *(n for s in found for n in (s.st_ino, s.st_mtime_ns, s.st_size)),
+    ]
 
 
 def _facts_of_file(path: Path, columns: Sequence[str]) -> dict[str, Any]:
@@ -352,6 +357,7 @@ def _facts_of_file(path: Path, columns: Sequence[str]) -> dict[str, Any]:
 
 
 def _facts_of_store(path: Path, columns: Sequence[str]) -> dict[str, Any]:
+    StoreFolder(path).settings()  # raises if it cannot be opened
     series = SeriesView(path)
     infos = series.checkpoints
     facts = {
@@ -435,7 +441,7 @@ class _Memory:
 
     def put(self, name: str, mark: list[int], facts: dict[str, Any]) -> None:
         """Remember a run, unless it changed just now: its next change might leave the same time."""
-        if time.time_ns() - mark[1] > _SETTLED_NS:
+        if time.time_ns() - mark[0] > _SETTLED_NS:
             self._now[name] = {"mark": mark, "facts": facts}
             self._changed = True
 

@@ -235,7 +235,7 @@ class Simulators:
             fact = "no network was given, and no imported simulator has a global one"
         else:
             kind = type(search.network)
-            fact = f"no registered simulator accepts a {kind.__module__}.{kind.__qualname__}"
+            fact = f"no registered simulator accepts an object of type {kind.__module__}.{kind.__qualname__}"
         details = {"known": ", ".join(self.names) or "none"}
         for who, why in search.failures.items():
             details[who] = printable(

@@ -27,6 +27,16 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read arguments as click does; where one is missing, a whole command line is shown."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            if not self.examples:
+                raise
+            said = f"For example: {self.examples[0][0]}"
+            raise click.MissingParameter(said, ctx=error.ctx, param=error.param) from None
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples below the options."""
         with formatter.section("Examples"):

@@ -8,6 +8,7 @@ from ann_ckpt.cli.command import Command, complete_files, json_option
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
 from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.cli.views import complete_names
+from ann_ckpt.errors import OptionError
 from ann_ckpt.export import ExportFormat
 from ann_ckpt.export import export as export_network
 from ann_ckpt.format.chunking import Compression
@@ -77,6 +78,11 @@ def export(
     several projections a folder, which has to be empty or absent. Synapses are written
     block by block. What has no place in the format is said.
     """
+    if target == "-":
+        raise OptionError(
+            "cannot write to standard output",
+            details={"expected": "a file or folder", "hint": "a file called - is ./-"},
+        )
     if format in (None, "checkpoint") and target.endswith((".h5", ".hdf5")):
         check_checkpoint_target(target, source=None if address_of(source) else source)
     with progress_bar("writing") as progress:

@@ -67,7 +67,7 @@ class SynapseChange:
         return f"{printable(self.path, 200)}: {', '.join(parts)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StateDiff(Report):
     """Differences between two networks, from ``a`` to ``b``."""
 

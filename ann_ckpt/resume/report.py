@@ -21,7 +21,7 @@ _SEEDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ResumeReport(Report):
     """Report of comparing the runs."""
 

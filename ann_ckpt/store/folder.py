@@ -24,6 +24,7 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.format.shared.objects import is_whole
+from ann_ckpt.paths import is_folder
 from ann_ckpt.store.inside import check_folder, inodes_in, read_small
 from ann_ckpt.store.names import Slot, step_text
 from ann_ckpt.store.owners.lock import FileLock
@@ -232,13 +233,18 @@ class StoreFolder:
                 raise self._missing() from error
             return {}
 
+    @property
+    def holds_some(self) -> bool:
+        """Whether checkpoints or objects may lie here, with settings or without."""
+        return is_folder(self.checkpoints) or is_folder(self.objects)
+
     def _missing(self) -> FileMissingError:
         """Return the error that there is no store here, which says what there is instead."""
         where = printable(self.path, 400)
         if self.path.is_dir():
-            inside = self.checkpoints.is_dir() or self.objects.is_dir()
-            found = "a folder that has no store.json"
-            details = {"found": found} | ({"hint": "it may be a copy that is not complete"} if inside else {})
+            details = {"found": "a folder that has no store.json"}
+            if self.holds_some:
+                details["hint"] = "it may be a copy that is not complete"
         elif self.path.exists():
             details = {"found": "a file"}
         else:

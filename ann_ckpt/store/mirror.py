@@ -42,7 +42,7 @@ _PATIENCE = 600.0
 _POLL = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TransferReport(Report):
     """Report of :func:`push` and :func:`pull`."""
 

@@ -11,6 +11,7 @@ from ann_ckpt.adapters.formats import ForeignFormat, examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.errors import (
     FileMissingError,
+    NotReadableError,
     UnknownFormatError,
     printable,
 )
@@ -108,7 +109,12 @@ def foreign_file(
 def _open_any(path: PathLike) -> Checkpoint:
     place = place_in_store(path)
     if place is None:
-        return Checkpoint(path)
+        try:
+            return Checkpoint(path)
+        except NotReadableError:
+            if address_of(path) is None and (whole := StoreFolder(absolute(path))).holds_some:
+                whole.settings()  # says what is missing in it
+            raise
     folder, which = place
     series = SeriesView(folder if isinstance(folder, Bucket) else folder.path)
     return series.latest if which is None else series[which]

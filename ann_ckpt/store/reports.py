@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StorePlan(Report):
     """Plan of a save to a store."""
 
@@ -37,7 +37,7 @@ class StorePlan(Report):
         return "\n".join([self.headline(), *(f"  {array}" for array in self.arrays)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StoreReport(SaveReport):
     """Report of a save to a store; ``path`` is the checkpoint file."""
 
@@ -79,7 +79,7 @@ class StoreReport(SaveReport):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PruneReport(Report):
     """Report of pruning a store."""
 

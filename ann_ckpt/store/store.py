@@ -117,6 +117,11 @@ class CheckpointStore(Autosaving):
             raise OptionError(f"mode={printable(mode)!r} is unknown", details={"known": known})
         if compression is not None:
             chunking.compression(compression)
+        if retention is not None and not isinstance(retention, Retention):
+            raise OptionError(
+                f"retention={printable(repr(retention), 40)}",
+                details={"expected": "a Retention, such as Retention(keep_last=3)"},
+            )
         if together is not None and mode != "a":
             raise OptionError(f"rank= and ranks= are for mode='a', not {mode!r}")
         self._ranks: RankFolder | BucketRank | None = None

@@ -8,8 +8,10 @@ from pathlib import Path
 import h5py
 import pytest
 
+import ann_ckpt
 from ann_ckpt import errors
 from ann_ckpt.cli import main as entry
+from ann_ckpt.demo import DemoNetwork
 from tests.acceptance.conftest import Run
 
 
@@ -103,6 +105,24 @@ def test_rows_that_are_not_there_are_an_error(run: Run, demo_file: Path, path: s
     answer = run("show", demo_file, path, "--rows", rows)
     assert answer.status == 2
     assert answer.err.startswith("error[invalid-option]: ")
+
+
+def test_where_an_argument_is_missing_a_whole_command_is_shown(run: Run) -> None:
+    for command in ("show", "plot"):
+        answer = run(command, "run.ckpt@5")
+        assert answer.status == 2
+        assert f"Missing argument 'PATH'. For example: ann-ckpt {command} " in answer.err
+
+
+def test_a_store_without_its_settings_is_called_one(run: Run, tmp_path: Path) -> None:
+    store = tmp_path / "half.ckpt"
+    ann_ckpt.save(store, network=DemoNetwork(seed=1))
+    (store / "store.json").unlink()
+    for command in ("info", "verify"):
+        answer = run(command, str(store))
+        assert answer.status == 3
+        assert "a folder that has no store.json" in answer.err
+        assert "a copy that is not complete" in answer.err
 
 
 def test_ctrl_c_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

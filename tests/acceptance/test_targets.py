@@ -148,3 +148,19 @@ def test_every_command_refuses_schemes_by_name(run: Run, here: Path, command: tu
     assert answer.status != 0
     assert re.search("the scheme '(s3|hf)' is not supported", answer.err + answer.out)
     assert sorted(here.iterdir()) == names
+
+
+def test_standard_output_is_no_target_of_an_export(run: Run, here: Path) -> None:
+    names = sorted(here.iterdir())
+    for more in ((), ("--format", "csv", "--projections", "lateral")):
+        answer = run("export", "a.h5", "-", *more)
+        assert answer.status == 2
+        assert "cannot write to standard output" in answer.err
+    assert sorted(here.iterdir()) == names
+
+
+def test_a_folder_cannot_be_written_where_a_device_is(run: Run, here: Path) -> None:
+    answer = run("export", "a.h5", "/dev/full", "--format", "sonata")
+    assert answer.status == 9
+    assert "the path is not a folder" in answer.err
+    assert "/dev/full" in answer.err

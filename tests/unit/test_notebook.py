@@ -234,3 +234,8 @@ def test_the_size_of_a_checkpoint_in_a_store_is_what_it_stands_for(store: Path) 
         assert sum(ckpt.objects.values()) > 0
         assert ann_ckpt.report.human_bytes(total) in repr(ckpt)
         assert ann_ckpt.report.human_bytes(total) in parsed(ckpt).text
+
+
+def test_a_report_is_one_line_where_no_notebook_shows_it(store: Path) -> None:
+    report = ann_ckpt.verify(store)
+    assert repr(report) == f"<VerifyReport: {report.headline()}>"

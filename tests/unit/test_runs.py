@@ -113,6 +113,12 @@ def test_a_run_that_cannot_be_read_says_why_whatever_kind_of_error_it_is(sweep: 
     assert found["run-3.ckpt"] is None
 
 
+def test_a_store_whose_settings_are_damaged_says_so_remembered_or_not(sweep: Path) -> None:
+    assert ann_ckpt.runs(sweep)[1].problem is None
+    (sweep / "run-2.ckpt" / "store.json").write_text("{")
+    assert [run.problem for run in ann_ckpt.runs(sweep)] == [None, "store.json is not JSON", None]
+
+
 def test_what_is_remembered_is_what_would_be_read(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def same() -> Runs:
         remembered = ann_ckpt.runs(sweep, columns=COLUMNS)

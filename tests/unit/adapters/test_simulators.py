@@ -46,7 +46,7 @@ def test_a_name_is_given_once() -> None:
 
 
 def test_a_stranger_is_named_in_the_error() -> None:
-    with pytest.raises(SimulatorError, match=r"no registered simulator accepts a .*\.Brain") as caught:
+    with pytest.raises(SimulatorError, match=r"accepts an object of type .*\.Brain") as caught:
         simulator_for(Brain())
     assert "ANNarchy" in caught.value.details["known"]
     assert "network=" in caught.value.details["hint"]

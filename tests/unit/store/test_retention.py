@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann_ckpt import Retention
+from ann_ckpt import CheckpointStore, Retention
 from ann_ckpt.errors import OptionError
 from ann_ckpt.reports import CheckpointInfo
 from ann_ckpt.store.names import Slot
@@ -90,3 +92,10 @@ def test_pruning_twice_is_pruning_once_and_the_newest_always_stays(entries, last
 def test_a_number_of_checkpoints_or_steps_is_whole(rule, number):
     with pytest.raises(OptionError, match=f"(?s){rule}=.*a whole number"):
         Retention(**{rule: number})
+
+
+@pytest.mark.parametrize("rules", [3, "keep_last=3", {"keep_last": 3}])
+def test_a_store_takes_nothing_else_for_rules(tmp_path: Path, rules: object) -> None:
+    with pytest.raises(OptionError, match=r"Retention\(keep_last=3\)"):
+        CheckpointStore(tmp_path / "run.ckpt", "a", retention=rules)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
