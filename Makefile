@@ -31,7 +31,7 @@ PYTHON_NEWEST ?= $(lastword $(shell command -v python3.13) \
 
 COMMIT   ?= HEAD
 
-.PHONY: help demo setup docs environments test test-core test-5.0 test-4.8 test-brian2 test-nest brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
+.PHONY: help demo setup docs environments test test-core test-unit test-5.0 test-4.8 test-brian2 test-nest brian2-all test-minimum test-newest lint types check format api gallery bench bench-full bench-compare
 .PHONY: bench-profile torture fuzz batch models test-sonata test-h5web test-azurite clean
 
 help:
@@ -48,6 +48,9 @@ test: test-core test-5.0 test-4.8 test-brian2 $(if $(HAS_NEST),test-nest)  ## in
 
 test-core: $(VENV)/.dev $(VENV)/.tools  ## all tests that compile no network, with numpy 2
 	$(IN) python -m pytest $(COMPILED:%=--ignore=%) $(WITH_BRIAN:%=--ignore=%) $(WITH_NEST:%=--ignore=%)
+
+test-unit: $(VENV)/.dev  ## the unit tests alone, on all cores: to be run while working
+	$(IN) python -m pytest -n auto tests/unit
 
 test-5.0: $(VENV)/.dev $(VENV)/.tools  ## the tests that do, with ANNarchy 5.0
 	$(IN) python -m pytest $(COMPILED)
