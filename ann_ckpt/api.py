@@ -231,7 +231,7 @@ def save(
             raise OptionError(
                 fact,
                 details={"hint": "save to a file that ends in .h5, or to a store"},
-                where=printable(filename, 400),
+                where=filename,
             )
     reading, origin = live_reading(
         network,
@@ -276,7 +276,7 @@ def _is_pickled(filename: PathLike) -> bool:
         raise NotWritableError(
             "the file that is there is not one that ANNarchy wrote",
             details={"hint": "give the new file the extension .h5, or another name"},
-            where=printable(final, 400),
+            where=final,
         )
     return True
 

@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Self
 
-from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, NotWritableError, printable
+from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, NotWritableError
 from ann_ckpt.paths import local_path
 from ann_ckpt.threads import Threads
 
@@ -57,7 +57,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     NotReadableError
         If it is a folder, a pipe or a device, or the system does not let us read it.
     """
-    where = printable(local_path(path), 400)
+    where = local_path(path)
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -337,7 +337,7 @@ def not_writable(path: str | os.PathLike[str], error: OSError) -> NotWritableErr
     wrapped = NotWritableError(
         f"cannot write: {reason}",
         details={"kept": "whatever was there before is untouched"},
-        where=printable(path, 400),
+        where=path,
     )
     wrapped.errno = error.errno
     return wrapped

@@ -14,6 +14,7 @@ A message has up to three parts: the fact, what was there instead, and where::
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 _LISTED = 12
+_LONGEST = 1000
+"""Characters of where something is; paths in a file stand behind the file's own."""
 
 
 def printable(text: object, limit: int = 120) -> str:
@@ -76,18 +79,20 @@ class CheckpointError(Exception):
         What is wrong, in one sentence without a final full stop.
     details : mapping of str to str, optional
         Labelled lines below the fact, such as ``stored``, ``expected``, ``hint``.
-    where : str, optional
-        File and HDF5 path, byte offset, or live object concerned.
+    where : str or path-like, optional
+        File and HDF5 path, byte offset, or live object concerned; escaped as :func:`printable` does.
     """
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = 1
 
-    def __init__(self, fact: str, *, details: dict[str, str] | None = None, where: str | None = None) -> None:
+    def __init__(
+        self, fact: str, *, details: dict[str, str] | None = None, where: str | os.PathLike[str] | None = None
+    ) -> None:
         super().__init__(fact)
         self.fact = fact
         self.details = dict(details or {})
-        self.where = where
+        self.where = None if where is None else printable(where, _LONGEST)
 
     def __str__(self) -> str:
         lines = [self.fact, *(f"  {k + ':':<8} {v}" for k, v in self.details.items())]
@@ -155,7 +160,7 @@ class NotFoundError(CheckpointError, KeyError):
         present: Iterable[str],
         *,
         label: str = "stored",
-        where: str | None = None,
+        where: str | os.PathLike[str] | None = None,
     ) -> NotFoundError:
         """Make the error that ``owner`` has no ``noun`` called ``name``, listing what it has as ``label``."""
         names = [str(p) for p in present]

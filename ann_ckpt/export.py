@@ -159,7 +159,7 @@ def _format(target: PathLike, given: str | None) -> ExportFormat:
             raise OptionError(
                 "the extension is not one of a format",
                 details={"known": ", ".join(_EXTENSIONS), "hint": f"or format=, one of {known}"},
-                where=printable(os.fspath(target), 400),
+                where=target,
             )
         return _EXTENSIONS[suffix]
     try:
@@ -210,6 +210,6 @@ def _only_one(state: NetworkState, target: PathLike) -> ProjectionState:
                 "hint": "choose one by projections=, or give a folder",
                 "stored": ", ".join(state.projections),
             },
-            where=printable(os.fspath(target), 400),
+            where=target,
         )
     return next(iter(state.projections.values()))

@@ -109,7 +109,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
         raise OptionError(
             "the address does not name an object",
             details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
-            where=printable(text, 400),
+            where=text,
         )
     return Address(scheme, root, key.rstrip("/"), query)
 
@@ -128,8 +128,7 @@ def _refuse_unusable(text: str) -> None:
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        where = printable(text, 400)
-        raise OptionError("the path contains a character that is not allowed in file names", where=where)
+        raise OptionError("the path contains a character that is not allowed in file names", where=text)
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -161,7 +160,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         raise OptionError(
             f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
             details={"expected": "a path on this machine", "hint": hint},
-            where=printable(text.partition("?")[0], 400),
+            where=text.partition("?")[0],
         )
     return text
 
@@ -183,7 +182,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         raise OptionError(
             f"relative path, but the working directory cannot be determined: {error.strerror}",
             details={"hint": "pass an absolute path"},
-            where=printable(given, 400),
+            where=given,
         ) from error
 
 

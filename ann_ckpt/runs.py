@@ -268,10 +268,9 @@ def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:
     """Return stores and checkpoint files by path with their kind, and how many files only look like one."""
 
     def refuse(error: OSError) -> None:
-        where = printable(error.filename, 400)
         missing = isinstance(error, FileNotFoundError)
         raise (FileMissingError if missing else NotReadableError)(
-            f"cannot list the folder: {error.strerror}", where=where
+            f"cannot list the folder: {error.strerror}", where=error.filename
         ) from error
 
     found, others = [], 0

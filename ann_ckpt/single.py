@@ -115,6 +115,6 @@ def check_single(path: str | os.PathLike[str]) -> None:
                 "known": ".h5, .hdf5; run.ckpt or run.ckpt@tag for a store; "
                 "ANNarchy's .data, .txt, .gz, .npz, .mat"
             },
-            where=printable(path, 400),
+            where=path,
         )
     check_target(path)

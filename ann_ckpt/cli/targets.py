@@ -13,7 +13,6 @@ from ann_ckpt.errors import (
     NotWritableError,
     OptionError,
     UnknownFormatError,
-    printable,
 )
 from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
@@ -75,7 +74,7 @@ def _size(target: str) -> int:
 
 def _refuse_source(target: str, source: str) -> None:
     if same_file(local_path(target), local_path(source)) and not is_folder(source):
-        raise OptionError("the output would overwrite the input", where=printable(target, 400))
+        raise OptionError("the output would overwrite the input", where=target)
 
 
 def _is_checkpoint(path: str) -> bool:
@@ -99,6 +98,4 @@ def _is_foreign(path: str) -> bool:
 
 
 def _refusal(target: str, fact: str) -> NotWritableError:
-    return NotWritableError(
-        fact, details={"hint": "remove it first, or choose another name"}, where=printable(target, 400)
-    )
+    return NotWritableError(fact, details={"hint": "remove it first, or choose another name"}, where=target)

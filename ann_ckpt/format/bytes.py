@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from ann_ckpt.errors import ClosedCheckpointError, NotReadableError, printable
+from ann_ckpt.errors import ClosedCheckpointError, NotReadableError
 
 __all__ = ["Bytes", "FileBytes", "NewFile"]
 
@@ -99,7 +99,7 @@ class FileBytes:
             self.size = os.fstat(descriptor).st_size
             """Bytes of the file when it was opened."""
         except OSError as error:
-            raise NotReadableError(f"cannot read: {error.strerror}", where=printable(path, 400)) from error
+            raise NotReadableError(f"cannot read: {error.strerror}", where=path) from error
 
     @property
     def closed(self) -> bool:
@@ -136,7 +136,7 @@ class FileBytes:
             raise NotReadableError(
                 f"cannot read: {error.strerror}",
                 details={"offset": str(offset + done)},
-                where=printable(self.path, 400),
+                where=self.path,
             ) from error
         return done
 
@@ -150,13 +150,12 @@ class FileBytes:
         except FileNotFoundError:
             return False
         except OSError as error:
-            where = printable(os.fspath(path), 400)
-            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+            raise NotReadableError(f"cannot read: {error.strerror}", where=path) from error
 
     def _open_file(self) -> _Descriptor:
         found = self._descriptor
         if found is None:
-            raise ClosedCheckpointError("the checkpoint is closed", where=printable(self.path, 400))
+            raise ClosedCheckpointError("the checkpoint is closed", where=self.path)
         return found
 
 

@@ -140,8 +140,7 @@ def first_bytes(path: str | os.PathLike[str], most: int) -> bytes:
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
-        where = printable(os.fspath(path), 400)
-        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+        raise NotReadableError(f"cannot read: {error.strerror}", where=path) from error
 
 
 def begins_like_hdf5(path: str | os.PathLike[str]) -> bool:

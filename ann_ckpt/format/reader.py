@@ -133,7 +133,7 @@ class FileReader:
         raise ChangedFileError(
             "the file is not the one that was pickled",
             details={"expected": f"index digest {digest}", "found": self._index_digest},
-            where=printable(self.path, 400),
+            where=self.path,
         )
 
     @property

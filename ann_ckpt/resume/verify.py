@@ -307,10 +307,10 @@ def _place(build: Callable[..., Any] | str) -> tuple[Path, str]:
             raise OptionError(f"{printable(function)} is not defined at the top level of a script")
     path = absolute(script)
     if not is_file(path):
-        raise FileMissingError("the script does not exist", where=printable(path, 400))
+        raise FileMissingError("the script does not exist", where=path)
     # Python goes by the name; asked here, because a run that fails answers with all that it printed.
     if importlib.util.spec_from_file_location("_model", path) is None:
-        raise OptionError("the file is not a Python script", where=printable(path, 400))
+        raise OptionError("the file is not a Python script", where=path)
     return path, function
 
 
@@ -342,7 +342,7 @@ def _run(kind: str, folder: Path, arguments: dict[str, Any]) -> Any:
         raise SimulatorError(
             f"the {kind} run of the model failed with status {done.returncode}",
             details={"printed": _tail(done.stdout + done.stderr)},
-            where=printable(arguments["script"], 400),
+            where=arguments["script"],
         )
     return json.loads(answer.read_text())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, printable
+from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError
 from ann_ckpt.format.checked import reading_threads
 from ann_ckpt.store.buckets.bucket import Bucket
 from ann_ckpt.store.folder import FileMark, StoreFolder
@@ -119,8 +119,7 @@ class Catalog:
         except CheckpointError:
             raise
         except OSError as error:
-            where = printable(path, 400)
-            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+            raise NotReadableError(f"cannot read: {error.strerror}", where=path) from error
 
 
 def _is_of(entry: tuple[object, CheckpointInfo], inode: int) -> bool:

@@ -240,7 +240,6 @@ class StoreFolder:
 
     def _missing(self) -> FileMissingError:
         """Return the error that there is no store here, which says what there is instead."""
-        where = printable(self.path, 400)
         if self.path.is_dir():
             details = {"found": "a folder that has no store.json"}
             if self.holds_some:
@@ -248,8 +247,8 @@ class StoreFolder:
         elif self.path.exists():
             details = {"found": "a file"}
         else:
-            return FileMissingError("the store does not exist", where=where)
-        return FileMissingError("the path is not a store", details=details, where=where)
+            return FileMissingError("the store does not exist", where=self.path)
+        return FileMissingError("the path is not a store", details=details, where=self.path)
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those named after one step."""
@@ -297,7 +296,7 @@ class StoreFolder:
             raise CorruptFileError(
                 "the store has objects, and no folder of checkpoints that may need them",
                 details={"hint": "copy or move it here; if there were none, make an empty one"},
-                where=printable(self.checkpoints, 400),
+                where=self.checkpoints,
             )
 
     def exists(self) -> bool:
@@ -315,8 +314,7 @@ class StoreFolder:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return False
-            where = printable(self.settings_path, 400)
-            raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+            raise NotReadableError(f"cannot read: {error.strerror}", where=self.settings_path) from error
 
     def create(self, settings: dict[str, Any]) -> None:
         """Make an empty store, durably, or complete one whose creation was interrupted.
@@ -400,7 +398,7 @@ class StoreFolder:
         elif not os.path.lexists(self.path) or (self.path.is_symlink() and not self.path.exists()):
             return
         raise NotWritableError(
-            "the path exists and is not a store", details={"found": found}, where=printable(self.path, 400)
+            "the path exists and is not a store", details={"found": found}, where=self.path
         )
 
     def _listed(self, name: str) -> list[str]:
@@ -418,12 +416,11 @@ class StoreFolder:
         UnsafeFileError, NotReadableError
             If ``store.json`` is a link, larger than any, or no file at all.
         """
-        where = printable(self.path, 400)
         try:
             text = read_small(self.settings_path, _SETTINGS_BYTES)
         except FileMissingError as error:
             raise self._missing() from error
-        return parse_settings(text, where)
+        return parse_settings(text, self.path)
 
 
 def settings_text(settings: dict[str, Any]) -> str:
@@ -431,7 +428,7 @@ def settings_text(settings: dict[str, Any]) -> str:
     return json.dumps({"format": _FORMAT, "version": _VERSION, **settings}, indent=2) + "\n"
 
 
-def parse_settings(text: bytes, where: str) -> dict[str, Any]:
+def parse_settings(text: bytes, where: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what ``store.json`` says; raises as :meth:`StoreFolder.settings` does."""
     try:
         found = json.loads(text.decode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ann_ckpt.errors import CheckpointError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, OptionError
 from ann_ckpt.looking.choice import shown
 from ann_ckpt.looking.pictures import LARGEST, Bars, Curve
 from ann_ckpt.looking.sampling import BUDGET, Sample, quantiles, sample
@@ -164,7 +164,7 @@ def series(
     if not label:
         if reason is not None:
             raise reason
-        raise OptionError("the store has no checkpoint that can be read", where=printable(path, 400))
+        raise OptionError("the store has no checkpoint that can be read", where=path)
     return AttributeHistory(path, label, tuple(chosen), len(infos), tuple(found))
 
 

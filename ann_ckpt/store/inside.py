@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from ann_ckpt.errors import FileMissingError, NotReadableError, UnsafeFileError, printable
+from ann_ckpt.errors import FileMissingError, NotReadableError, UnsafeFileError
 
 __all__ = ["check_file", "check_folder", "inodes_in", "names_in", "read_small"]
 
@@ -32,7 +32,7 @@ def check_file(path: Path) -> os.stat_result:
         raise NotReadableError(
             "not a regular file",
             details={"found": _kind(found.st_mode), "expected": "a file of a store"},
-            where=printable(path, 400),
+            where=path,
         )
     return found
 
@@ -44,7 +44,7 @@ def check_folder(path: Path) -> None:
         raise NotReadableError(
             "not a folder",
             details={"found": _kind(found.st_mode), "expected": "a folder of a store"},
-            where=printable(path, 400),
+            where=path,
         )
 
 
@@ -89,7 +89,7 @@ def read_small(path: Path, limit: int) -> bytes:
         raise UnsafeFileError(
             "the file is larger than the format allows",
             details={"expected": f"at most {limit} bytes"},
-            where=printable(path, 400),
+            where=path,
         )
     return content
 
@@ -100,17 +100,14 @@ def _look(path: Path) -> os.stat_result:
     except (OSError, ValueError) as error:
         raise _refused(path, error) from error
     if stat.S_ISLNK(found.st_mode):
-        raise UnsafeFileError(
-            "symbolic link inside a store; links could lead out of it", where=printable(path, 400)
-        )
+        raise UnsafeFileError("symbolic link inside a store; links could lead out of it", where=path)
     return found
 
 
 def _refused(path: Path, error: Exception) -> FileMissingError | NotReadableError:
-    where = printable(path, 400)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return FileMissingError("the store has no such file", where=where)
-    return NotReadableError(f"cannot read: {getattr(error, 'strerror', None) or error}", where=where)
+        return FileMissingError("the store has no such file", where=path)
+    return NotReadableError(f"cannot read: {getattr(error, 'strerror', None) or error}", where=path)
 
 
 def _kind(mode: int) -> str:

@@ -156,7 +156,7 @@ def pull(source: PathLike, target: PathLike, *, progress: Progress | None = None
         raise OptionError(
             "nothing is fetched from there",
             details={"expected": "the address of a store: s3://bucket/run.ckpt"},
-            where=printable(source, 400),
+            where=source,
         )
     bucket, which = place
     settings = bucket.settings()
@@ -275,7 +275,7 @@ def _target(target: PathLike) -> tuple[Address, Bucket]:
         raise OptionError(
             "nothing is sent there",
             details={"expected": "the address of a store: s3://bucket/run.ckpt"},
-            where=printable(target, 400),
+            where=target,
         )
     return address, place[0]
 
@@ -284,7 +284,7 @@ def _chosen(source: PathLike) -> tuple[StoreFolder, list[CheckpointInfo], list[C
     """Return a store, all its checkpoints, and those that are meant."""
     place = split_store_path(source)
     if place is None:
-        raise FileMissingError("the store does not exist", where=printable(source, 400))
+        raise FileMissingError("the store does not exist", where=source)
     folder, which = place
     folder.settings()
     infos = Catalog(folder).all()

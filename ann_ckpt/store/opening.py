@@ -140,7 +140,7 @@ def place_in_store(path: PathLike) -> tuple[StoreFolder | Bucket, str | None] | 
                 details={
                     "hint": f"'@' selects a checkpoint of a store, and {printable(head, 200)} is not a store"
                 },
-                where=printable(text, 400),
+                where=text,
             )
     return place
 

@@ -194,7 +194,7 @@ def _remove(doomed: Sequence[Path]) -> None:
                 "kept": "every checkpoint that is there is complete",
                 "hint": "gc, or the next save, removes what is left",
             },
-            where=printable(where, 400),
+            where=where,
         )
         raised.errno = first.errno
         raise raised from first

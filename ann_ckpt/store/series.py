@@ -68,7 +68,7 @@ class WaitingCheckpoint(Checkpoint):
 
     def _open(self) -> None:
         if self._ended:
-            raise ClosedCheckpointError("the checkpoint was closed", where=printable(self.path, 400))
+            raise ClosedCheckpointError("the checkpoint was closed", where=self.path)
         before = dict(self.__dict__)
         try:
             if address_of(self.path) is None:
@@ -79,7 +79,7 @@ class WaitingCheckpoint(Checkpoint):
             self.__dict__.update(before)
             if isinstance(error, FileMissingError):
                 raise PrunedError(
-                    "the checkpoint was pruned before it was opened", where=printable(self.path, 400)
+                    "the checkpoint was pruned before it was opened", where=self.path
                 ) from error
             raise
         self._waits = False
@@ -127,15 +127,14 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
                 if _fits(checkpoint, which):
                     return checkpoint
                 checkpoint.close()
-    where = printable(folder.path, 400)
     if isinstance(which, int):
-        raise FileMissingError("the checkpoint is listed, but its file is missing", where=where)
+        raise FileMissingError("the checkpoint is listed, but its file is missing", where=folder.path)
     raise ObjectNotFoundError.among(
         printable(Path(folder.path).name, 80),
         "checkpoint",
         which,
         _names(Catalog(folder).all(sure=True)),
-        where=where,
+        where=folder.path,
     )
 
 
@@ -223,9 +222,7 @@ class SeriesView:
         try:
             return self[-1]
         except IndexError:
-            raise FileMissingError(
-                "the store has no checkpoints yet", where=printable(self.path, 400)
-            ) from None
+            raise FileMissingError("the store has no checkpoints yet", where=self.path) from None
 
     def __len__(self) -> int:
         return len(self._series.slots())
@@ -314,7 +311,7 @@ class SeriesView:
         raise ObjectNotFoundError(
             f"the store has no checkpoint at {when}",
             details={"nearest": shown},
-            where=printable(self.path, 400),
+            where=self.path,
         )
 
     def export(

@@ -261,7 +261,7 @@ def _mismatch(plan: LoadPlan, path: str, seconds: float) -> MismatchError:
     error = MismatchError(
         f"the stored state does not fit the network: {count}, nothing was changed",
         details=details | {"hint": hint if plan.renaming else "strict=False loads what fits"},
-        where=printable(path, 400) or None,
+        where=path or None,
     )
     error.report = _report(plan, path, (), 0, seconds)
     return error

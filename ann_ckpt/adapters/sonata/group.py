@@ -189,7 +189,7 @@ def open_root(path: str | os.PathLike[str]) -> Iterator[Group]:
     CorruptFileError
         If it is no HDF5 file, or damaged.
     """
-    where = printable(os.fspath(path), 400)
+    where = os.fspath(path)
     file = FileBytes(open_regular(path), where)
     try:
         guard.check_superblock(file)

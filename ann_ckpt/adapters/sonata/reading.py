@@ -88,7 +88,7 @@ def examine(
     """
     kind = detect(path)
     if kind is None:
-        raise UnrecognisedFileError("not a SONATA file", where=printable(os.fspath(path), 400))
+        raise UnrecognisedFileError("not a SONATA file", where=path)
     found = _Found(dt)
     if kind == "config":
         files = _files_of(Path(path), found)
@@ -366,9 +366,7 @@ def _circuit(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
 def _text(path: str | os.PathLike[str]) -> str:
     data = first_bytes(path, _TEXT_BYTES + 1)
     if len(data) > _TEXT_BYTES:
-        raise CorruptFileError(
-            f"a text of more than {_TEXT_BYTES} bytes", where=printable(os.fspath(path), 400)
-        )
+        raise CorruptFileError(f"a text of more than {_TEXT_BYTES} bytes", where=path)
     return data.decode()
 
 

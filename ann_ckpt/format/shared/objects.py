@@ -23,7 +23,6 @@ from ann_ckpt.errors import (
     OutsideStoreError,
     PrunedError,
     UnsafeFileError,
-    printable,
 )
 from ann_ckpt.format import guard, h5, layout
 from ann_ckpt.format.bytes import Bytes, FileBytes, NewFile
@@ -299,8 +298,9 @@ class OpenObjects:
                 details={"missing": f"object {item.name}"},
             ) from found
         self.check_place()
-        where = printable(self._place.object_path(item), 400)
-        raise CorruptFileError(f"the object {item.name} is missing", where=where) from found
+        raise CorruptFileError(
+            f"the object {item.name} is missing", where=self._place.object_path(item)
+        ) from found
 
 
 class _OpenObject:
@@ -311,7 +311,7 @@ class _OpenObject:
         self._lock = threading.RLock()  # a signal handler may read in the middle of a read
         self._values: StoredArray | None = None
         self._file = OpenFile(file, count=count)
-        self._where = printable(file.path, 400)
+        self._where = file.path
         if self._file.file.size != item.size and not self._file.is_complete():
             self.close()
             raise CorruptFileError(

@@ -119,18 +119,17 @@ def open_plain(path: str) -> int:
     UnsafeFileError, NotReadableError
         If it is not an ordinary file, or the system does not let us read it.
     """
-    where = printable(path, 400)
     folder = os.path.dirname(path)  # noqa: PTH120  (dozens of objects are opened)
     if any(map(os.path.islink, (path, folder, os.path.dirname(folder)))):  # noqa: PTH120
-        raise UnsafeFileError("symbolic link in place of an object", where=where)
+        raise UnsafeFileError("symbolic link in place of an object", where=path)
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(*error.args) from error
     except OSError as error:
-        raise NotReadableError(f"cannot read: {error.strerror}", where=where) from error
+        raise NotReadableError(f"cannot read: {error.strerror}", where=path) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise NotReadableError("the path is a folder, a pipe or a device, not an object", where=where)
+        raise NotReadableError("the path is a folder, a pipe or a device, not an object", where=path)
     return descriptor

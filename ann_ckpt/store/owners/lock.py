@@ -291,7 +291,7 @@ class FileLock:
         return LockedError(
             f"another process {found.purpose or self._purpose}: {found.name}",
             details={"hint": advice},
-            where=printable(self._path, 400),
+            where=self._path,
         )
 
 
@@ -383,7 +383,7 @@ def break_lock(holder: Holder) -> None:
         raise LockedError(
             "the lock was taken by another process just now",
             details={"holder": found.name},
-            where=printable(holder.path, 400),
+            where=holder.path,
         )
     try:
         holder.path.unlink(missing_ok=True)

@@ -161,7 +161,7 @@ def check_no_ranks(folder: StoreFolder) -> None:
             raise LockedError(
                 f"several processes save to the store together; rank {rank} is {holder.name}",
                 details={"hint": "ann-ckpt unlock shows who holds which lock"},
-                where=printable(folder.path, 400),
+                where=folder.path,
             )
 
 
@@ -270,7 +270,7 @@ class RankFolder(StoreFolder):
             if alone is not None and alone.alive is not False:
                 raise LockedError(
                     f"another process saves to the store alone: {alone.name}",
-                    where=printable(self.path, 400),
+                    where=self.path,
                 )
             known = _read(self.shards / "start.json")
             start = self._to_join(known, died=died)
@@ -301,7 +301,7 @@ class RankFolder(StoreFolder):
                 raise LockedError(
                     f"{count} processes save to the store together; rank {rank} is {holder.name}",
                     details={"given": f"ranks={self.ranks}"},
-                    where=printable(self.path, 400),
+                    where=self.path,
                 )
             return None
         again = died and self._note_of(self.rank).get("start") == start
@@ -333,7 +333,7 @@ class RankFolder(StoreFolder):
             raise LockedError(
                 "the processes that save to this store were started again without this one",
                 details={"found": f"rank {self.rank} of {self.ranks}"},
-                where=printable(self.path, 400),
+                where=self.path,
             )
 
     def discard_shards(self, *, before: Slot | None, of_others: bool = False) -> None:

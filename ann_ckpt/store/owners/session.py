@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NoReturn, Protocol
 
-from ann_ckpt.errors import BusyError, FileMissingError, LockedError, printable
+from ann_ckpt.errors import BusyError, FileMissingError, LockedError
 from ann_ckpt.store.folder import StoreFolder
 
 __all__ = ["Session"]
@@ -38,7 +38,7 @@ class Session:
 
     def __init__(self, folder: StoreFolder) -> None:
         self._path = folder.path
-        self._where = printable(folder.path, 400)
+        self._where = folder.path
         self._lock = folder.writing_lock()
         self._members: set[object] = set()
         self._writers: weakref.WeakSet[_Remembers] = weakref.WeakSet()
@@ -61,7 +61,7 @@ class Session:
         try:
             status = folder.path.stat()
         except OSError as error:
-            raise FileMissingError("the store does not exist", where=printable(folder.path, 400)) from error
+            raise FileMissingError("the store does not exist", where=folder.path) from error
         key = (status.st_dev, status.st_ino, *folder.share)
         with _AT_WORK:
             found = _SESSIONS.get(key)

@@ -85,7 +85,7 @@ def load_newest(
         raise CorruptFileError(
             "no checkpoint of the store can be loaded",
             details={note.path: note.text for note in passed},
-            where=printable(where, 400),
+            where=where,
         )
     return None
 
@@ -106,7 +106,7 @@ def _refuse_another_run(
         raise MismatchError(
             "the newest checkpoint is of another run",
             details=found | {"hint": "another_run=True resumes from it all the same"},
-            where=printable(where, 400),
+            where=where,
         )
 
 
