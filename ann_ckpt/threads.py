@@ -17,7 +17,7 @@ import selectors
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -81,12 +81,14 @@ class Threads(Executor):
         What they are called, with a number behind it.
     """
 
+    _closed = True  # until it is made, which ^C may prevent
+
     def __init__(self, workers: int, name: str) -> None:
         self._workers = workers
         self._name = name
-        self._closed = False
         self._begin()
         _POOLS.add(self)
+        self._closed = False
 
     def _begin(self) -> None:
         # A SimpleQueue may be used in a signal handler that interrupted it, unlike a Queue.
@@ -99,10 +101,8 @@ class Threads(Executor):
         if not tasks.empty() or threading.current_thread() in threads:
             return
         self._begin()
-        for _ in threads:
-            tasks.put(None)
-        for thread in threads:
-            thread.join()
+        tasks.put(None)
+        _join(threads)
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Submit work; run immediately in the caller if no thread can be started.
@@ -131,11 +131,11 @@ class Threads(Executor):
         thread = threading.Thread(
             target=_work, args=(self._tasks,), name=f"{self._name}_{len(self._threads)}", daemon=True
         )
+        self._threads.append(thread)  # before ^C may come, which leaves a thread that runs
         try:
             thread.start()
         except RuntimeError:
-            return
-        self._threads.append(thread)
+            self._threads.remove(thread)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down after the submitted work is done; without effect the second time."""
@@ -146,11 +146,9 @@ class Threads(Executor):
             with contextlib.suppress(Empty):
                 if (task := self._tasks.get_nowait()) is not None:
                     task.cancel()
-        for _ in self._threads:
-            self._tasks.put(None)
+        self._tasks.put(None)
         if wait:
-            for thread in self._threads:
-                thread.join()
+            _join(self._threads)
 
     def __del__(self) -> None:
         self.shutdown(wait=False)
@@ -199,6 +197,13 @@ def _work(tasks: SimpleQueue[_Task[Any] | None]) -> None:
     while (task := tasks.get()) is not None:
         task.run()
         del task  # an idle thread keeps nothing alive
+    tasks.put(None)  # for the next one, however many there are
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    for thread in threads:
+        if thread.ident is not None:  # else it was never started
+            thread.join()
 
 
 def _begin_anew_in_child() -> None:

@@ -362,8 +362,8 @@ class Upkeep(SeriesView):
         lock_ranks(self._folder, cleanup, wait=wait)
 
     def _lock(self, lock: FileLock, cleanup: ExitStack, wait: float) -> None:
+        cleanup.callback(lock.release)  # first: ^C may come as soon as it is held
         died = lock.acquire(wait=wait, durable=not self._marked)
-        cleanup.callback(lock.release)
         self._folder.check_folders()
         self._unclean |= died or os.path.lexists(self._folder.unswept)
 

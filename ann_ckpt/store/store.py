@@ -402,10 +402,11 @@ class CheckpointStore(Autosaving):
     ) -> BackgroundSave:
         """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
         pending = BackgroundSave()
-        with ExitStack() as entering:
+        # The caller may be interrupted anywhere in here: who lets go of locks is in this stack all the time.
+        with ExitStack() as cleanup:
             if self._assembly is not None:
-                entering.callback(self._retain_together, self._assembly)
-            self._enter_change(entering)
+                cleanup.callback(self._retain_together, self._assembly)
+            self._enter_change(cleanup)
             self._check_commit()  # another thread may have closed it meanwhile
             notes = self._sweep() if self._assembly is None else ()
             if self._assembly is None and background is None and not self._noted:
@@ -414,34 +415,37 @@ class CheckpointStore(Autosaving):
                     self._catalog.note()
                 self._noted = True
             forked = self._fork(writer, snapshot, simulator, background, pending)
-            cleanup = entering.pop_all()
-        if background is not None:  # what is on its way is not saved a second time
-            self.saved_step = snapshot.reading.state.time_step
-            cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
+            if background is not None:  # what is on its way is not saved a second time
+                self.saved_step = snapshot.reading.state.time_step
+                cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
 
-        def finish(report: StoreReport) -> None:
-            pruned: tuple[str, ...] = ()
-            more: tuple[Note, ...] = ()
-            if self._assembly is None:
-                pruned, more = self._retained(self.retention)
-            else:
-                self._assembly.complete(report.name, wait=self._patience)
-            self.saved_step = report.time_step
-            pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
+            def finish(report: StoreReport) -> None:
+                pruned: tuple[str, ...] = ()
+                more: tuple[Note, ...] = ()
+                if self._assembly is None:
+                    pruned, more = self._retained(self.retention)
+                else:
+                    self._assembly.complete(report.name, wait=self._patience)
+                self.saved_step = report.time_step
+                pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
-        executor = executor_for(background, cleanup, self._session.entered)
-        with executor:
-            if forked is not None:
-                executor.do(lambda: finish(self._result_of(forked)))
-            else:
-                writer.save(
-                    snapshot,
-                    executor,
-                    cleanup,
-                    progress=progress,
-                    check=self._check_commit,
-                    finish=finish,
-                )
+            executor = executor_for(background, cleanup, self._session.entered)
+            try:
+                if forked is not None:
+                    executor.do(lambda: finish(self._result_of(forked)))
+                else:
+                    writer.save(
+                        snapshot,
+                        executor,
+                        cleanup,
+                        progress=progress,
+                        check=self._check_commit,
+                        finish=finish,
+                    )
+                executor.close()
+            except BaseException as error:
+                executor.give_up(error)  # before anything that it works on is let go
+                raise
         # What failed up to here was raised to the caller; what fails later waits for the next call.
         if isinstance(executor, BackgroundExecutor):
             pending.executor = executor

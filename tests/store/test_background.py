@@ -144,9 +144,9 @@ def test_whoever_waited_for_a_failure_is_not_told_again(path):
 
 
 def test_what_waits_is_bounded_and_the_caller_waits_for_what_goes_beyond():
-    executor = BackgroundExecutor(ExitStack(), at_most=100)
     gate, done = threading.Event(), []
-    with executor:
+    with ExitStack() as cleanup:
+        executor = BackgroundExecutor(cleanup, at_most=100)
         executor.do(lambda: gate.wait(60), 60)
         executor.do(lambda: done.append("second"), 40)
         blocked = threading.Thread(target=lambda: executor.do(lambda: done.append("third"), 1))
@@ -156,28 +156,30 @@ def test_what_waits_is_bounded_and_the_caller_waits_for_what_goes_beyond():
         gate.set()
         blocked.join(60)
         assert not blocked.is_alive()
+        executor.close()
     assert executor.wait() is None
     assert done == ["second", "third"]
 
 
 def test_a_single_job_larger_than_the_bound_is_taken_when_nothing_else_waits():
     done = []
-    with BackgroundExecutor(ExitStack(), at_most=10) as executor:
+    with ExitStack() as cleanup:
+        executor = BackgroundExecutor(cleanup, at_most=10)
         executor.do(lambda: done.append(1), 1000)
         executor.do(lambda: done.append(2), 1000)
+        executor.close()
     assert executor.wait() is None
     assert done == [1, 2]
 
 
 def test_jobs_after_one_that_failed_are_not_done_and_cleanup_learns_of_it():
     done, left = [], []
-    cleanup = ExitStack()
-    cleanup.push(lambda kind, error, trace: left.append(kind))
-    executor = BackgroundExecutor(cleanup)
-    executor.do(lambda: 1 / 0)
-    while executor.busy:
-        pass
-    with pytest.raises(ZeroDivisionError), executor:
+    with pytest.raises(ZeroDivisionError), ExitStack() as cleanup:
+        cleanup.push(lambda kind, error, trace: left.append(kind))
+        executor = BackgroundExecutor(cleanup)
+        executor.do(lambda: 1 / 0)
+        while executor.busy:
+            pass
         executor.do(lambda: done.append(1))
     assert done == []
     assert left == [ZeroDivisionError]

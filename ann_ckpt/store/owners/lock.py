@@ -181,12 +181,12 @@ class FileLock:
                         if _leads_to(self._path, descriptor):
                             self._path.unlink()
                     raise
+                self._descriptor = descriptor
             except BaseException as error:
                 _close(descriptor)
                 if isinstance(error, OSError) and not isinstance(error, CheckpointError):
                     raise not_writable(self._path, error) from error
                 raise
-            self._descriptor = descriptor
             _HELD.add(self)
             return left
 

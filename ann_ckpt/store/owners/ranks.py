@@ -144,8 +144,8 @@ def lock_ranks(folder: StoreFolder, cleanup: ExitStack, *, wait: float) -> None:
     wanted += sorted(folder.shards / f"lock.change.{n[5:]}" for n in _names(folder) if n.startswith("rank."))
     for path in wanted:
         lock = FileLock(path, "changes the store")
-        lock.acquire(wait=wait)
         cleanup.callback(lock.release)
+        lock.acquire(wait=wait)
 
 
 def check_no_ranks(folder: StoreFolder) -> None:

@@ -166,8 +166,8 @@ class Session:
                 },
                 where=self._where,
             )
-        self._inside.add(thread)
         try:
+            self._inside.add(thread)
             yield
         finally:
             self._inside.discard(thread)
@@ -175,8 +175,9 @@ class Session:
     def take_turn(self, cleanup: ExitStack) -> None:
         """Wait for other threads; the turn lasts until ``cleanup`` ends, in whichever thread."""
         turn = self._turn
-        turn.acquire()
-        cleanup.callback(turn.release)
+        taken: list[bool] = []
+        cleanup.callback(lambda: turn.release() if taken else None)
+        taken.extend(map(type(turn).acquire, (turn,)))  # one call, so that no ^C comes before it is noted
 
     # --- Building upon what was saved ---------------------------------------------
 

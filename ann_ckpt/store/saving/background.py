@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -33,6 +33,8 @@ __all__ = [
 
 BACKGROUND_BYTES = 256 << 20
 """How much may wait to be written in the background; the caller waits for what goes beyond."""
+_LOOKS_AGAIN = 1.0
+"""Seconds after which a thread that waits for jobs looks by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class InBackground:
 
 
 class SaveExecutor(Protocol):
-    """Runs write jobs in order, then cleans up; jobs are submitted inside its context."""
+    """Runs write jobs in order."""
 
     def keep(self, values: Array) -> Array:
         """Return values that do not change until their job is done."""
@@ -98,26 +100,15 @@ class SaveExecutor(Protocol):
             Whatever a job raised; no job after it is done.
         """
 
-    def __enter__(self) -> Self:
-        """Begin."""
+    def close(self) -> None:
+        """Take no more jobs; raises as :meth:`do`."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take no more jobs; after an exception, do none either."""
+    def give_up(self, error: BaseException) -> None:
+        """Do no more jobs, because of an error of the caller; the one that is being done ends."""
 
 
 class InlineExecutor:
-    """Runs every job immediately.
-
-    Parameters
-    ----------
-    cleanup : ExitStack
-        Left at the end, with the exception if there was one.
-    """
-
-    def __init__(self, cleanup: ExitStack) -> None:
-        self._cleanup = cleanup
+    """Runs every job immediately."""
 
     def keep(self, values: Array) -> Array:
         """Return the values themselves."""
@@ -127,22 +118,24 @@ class InlineExecutor:
         """Run the job."""
         job()
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Do nothing: all is done."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._cleanup.__exit__(kind, error, trace)
+    def give_up(self, error: BaseException) -> None:
+        """Do nothing: no job waits."""
 
 
 class BackgroundExecutor:
-    """Runs its jobs on a thread.
+    """Runs its jobs on a thread, and cleans up behind them.
+
+    Until :meth:`close` the cleaning up is the caller's, who may fail, or be interrupted, anywhere: the thread
+    has ended before ``cleanup`` lets go of what was there when it was made.
 
     Parameters
     ----------
     cleanup : ExitStack
-        Left by the thread at the end, with the exception if there was one.
+        That the caller is within; :meth:`close` hands it to the thread, which leaves it at the end, with the
+        exception if there was one.
     around : callable, optional
         Makes the context in which the thread works.
     at_most : int
@@ -151,7 +144,7 @@ class BackgroundExecutor:
     Raises
     ------
     RuntimeError
-        If no thread can be started; ``cleanup`` is still the caller's.
+        If no thread can be started.
     """
 
     def __init__(
@@ -160,16 +153,19 @@ class BackgroundExecutor:
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
         at_most: int = BACKGROUND_BYTES,
     ) -> None:
-        self._cleanup = cleanup
+        self._callers = cleanup
+        self._own: ExitStack | None = None
         self._around = around
         self._at_most = at_most
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # left in one step, which leaving a condition is not: ^C may come
+        self._changed = threading.Condition(self._lock)
         self._jobs: deque[tuple[Callable[[], None], int]] = deque()
         self._waiting = 0
         self._closed = False
         self._error: BaseException | None = None
         # No daemon: an interpreter that ends waits until what it was told to save is saved.
         self._thread = threading.Thread(target=self._work_inside, name="ann_ckpt-save")
+        cleanup.push(self._callers_end)
         self._thread.start()
 
     @property
@@ -183,7 +179,7 @@ class BackgroundExecutor:
 
     def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
         """Submit a job to the thread, once there is room for it."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(
                 lambda: self._error or not self._waiting or self._waiting + nbytes <= self._at_most
             )
@@ -193,24 +189,34 @@ class BackgroundExecutor:
             self._waiting += nbytes
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Hand the cleaning up to the thread, which ends when it has done its jobs."""
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            self._closed = True
+            try:
+                self._own = self._callers.pop_all()
+            finally:
+                self._changed.notify_all()
+
     def wait(self) -> BaseException | None:
         """Wait for the thread; return the exception of a job, if any."""
         self._thread.join()
         return self._error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._fail(error)
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if error is not None:
+    def give_up(self, error: BaseException) -> None:
+        """Do no more jobs, and wait for the one that is being done."""
+        self._fail(error)
+        if self._thread.ident is not None:  # else it was never started
             self._thread.join()
+
+    def _callers_end(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Give up if the caller fails; the thread itself comes by here at its own end."""
+        if error is not None and threading.current_thread() is not self._thread:
+            self.give_up(error)
 
     def _work_inside(self) -> None:
         with self._around():
@@ -223,25 +229,31 @@ class BackgroundExecutor:
                 job()
             except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
                 self._fail(error)
-            with self._changed:
+            with self._lock:
                 self._waiting -= nbytes
                 self._changed.notify_all()
+        if self._own is None:
+            return
         try:
-            self._cleanup.__exit__(None if self._error is None else type(self._error), self._error, None)
+            self._own.__exit__(None if self._error is None else type(self._error), self._error, None)
         except BaseException as error:  # noqa: BLE001  (handed to the caller, whatever it is)
             self._fail(error)
 
     def _next(self) -> tuple[Callable[[], None], int] | None:
         """Wait for a job; None when there will be no more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
+        with self._lock:
+            # Who was interrupted in the middle of notifying does not do it again.
+            while not self._changed.wait_for(self._has_news, _LOOKS_AGAIN):
+                pass
             return self._jobs.popleft() if self._jobs else None
 
+    def _has_news(self) -> bool:
+        return bool(self._jobs) or self._error is not None or (self._closed and self._own is not None)
+
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._error = self._error or error
             self._jobs.clear()
-            self._closed = True
             self._changed.notify_all()
 
 
@@ -262,7 +274,7 @@ def executor_for(
     if background is not None and not interpreter_ends():
         with suppress(RuntimeError):
             return BackgroundExecutor(cleanup, around, background.waiting_bytes)
-    return InlineExecutor(cleanup)
+    return InlineExecutor()
 
 
 _UNHEARD: set[BackgroundSave] = set()

@@ -185,7 +185,7 @@ class SeriesWriter:
         executor : SaveExecutor
             Does everything that touches the disk.
         cleanup : ExitStack
-            What the executor leaves at the end.
+            Left when the executor has done everything.
         check : callable
             Raises if this process may no longer commit; called just before it does.
         finish : callable
@@ -281,11 +281,10 @@ class SeriesWriter:
     ) -> StoreReport:
         """Write one checkpoint as :meth:`save` does, in this thread; return the report."""
         reports: list[StoreReport] = []
-        cleanup = contextlib.ExitStack()
-        with InlineExecutor(cleanup) as executor:
+        with contextlib.ExitStack() as cleanup:
             self.save(
                 snapshot,
-                executor,
+                InlineExecutor(),
                 cleanup,
                 progress=None,
                 check=check,
