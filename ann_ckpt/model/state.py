@@ -323,12 +323,27 @@ def _by_name(group: str, given: Any, cls: type[Any]) -> Mapping[str, Any]:
 
 
 def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
-    """Yield the path of everything that differs: ``projections/ff/variables/w``, ...
+    """Return the path of everything that differs: ``projections/ff/variables/w``, ...
 
     Metadata, types and the order of populations and projections count too, the order
-    of attributes does not. Nothing is yielded exactly when the two states say the same.
+    of attributes does not. There is none exactly when the two states say the same.
     How much differs, in files and between networks too, says :func:`ann_ckpt.diff`.
+
+    Raises
+    ------
+    StateError
+        If one of them is something else, such as an open checkpoint, whose ``state()`` is one.
     """
+    for given in (a, b):
+        if not isinstance(given, NetworkState):
+            raise StateError(
+                f"{type(given).__name__} where a NetworkState was expected",
+                details={"hint": "state() of a checkpoint returns one; diff() compares files and networks"},
+            )
+    return _differences(a, b)
+
+
+def _differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
     for scalar in ("time_step", "dt", "seed", "metadata", "resume", "reseeded"):
         if getattr(a, scalar) != getattr(b, scalar):
             yield scalar

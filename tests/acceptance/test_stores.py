@@ -344,6 +344,14 @@ def test_unlock_takes_a_lock_from_the_living_by_force_only(run: Run, store_folde
             store.plan(store.latest)
 
 
+def test_a_store_that_is_moved_while_it_is_open_is_called_that(store_folder: Path, tmp_path: Path) -> None:
+    with CheckpointStore(store_folder, "a") as store:
+        state = store.latest.state()
+        store_folder.rename(tmp_path / "elsewhere.ckpt")
+        with pytest.raises(LockedError, match="was moved or removed while it was open"):
+            store.save(state)
+
+
 @pytest.mark.parametrize(("agreed", "status"), [(True, 0), (False, 10)])
 def test_unlock_asks_on_a_terminal(
     run: Run, store_folder: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool, status: int

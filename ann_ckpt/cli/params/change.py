@@ -59,7 +59,11 @@ _arrays_option = click.option(
 @checkpoint_option(required=True)
 @output_option("The new checkpoint.")
 @click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
-@click.option("--in-place", is_flag=True, help="Replace the checkpoint itself instead of writing another.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Replace the checkpoint file; a store gets one more checkpoint, with the same tag.",
+)
 @global_only_option()
 def apply(
     file: str, *, checkpoint: str, output: str | None, dry_run: bool, in_place: bool, global_only: bool

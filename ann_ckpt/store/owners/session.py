@@ -38,7 +38,6 @@ class Session:
 
     def __init__(self, folder: StoreFolder) -> None:
         self._path = folder.path
-        self._where = folder.path
         self._lock = folder.writing_lock()
         self._members: set[object] = set()
         self._writers: weakref.WeakSet[_Remembers] = weakref.WeakSet()
@@ -134,10 +133,13 @@ class Session:
 
     def refuse_lost(self) -> NoReturn:
         """Raise because the lock was taken away."""
+        moved = not os.path.lexists(self._path)
         raise LockedError(
-            "the lock of this store was removed while it was open, and another process may save now",
-            details={"hint": "open the store again"},
-            where=self._where,
+            "the store was moved or removed while it was open"
+            if moved
+            else "the lock of this store was removed while it was open, and another process may save now",
+            details={"hint": "open it where it is now" if moved else "open the store again"},
+            where=self._path,
         )
 
     # --- Turns --------------------------------------------------------------------
@@ -164,7 +166,7 @@ class Session:
                     "hint": "in a signal handler or a callback only take note; "
                     "save when the call has returned (on_signal does so)"
                 },
-                where=self._where,
+                where=self._path,
             )
         try:
             self._inside.add(thread)

@@ -469,3 +469,10 @@ def test_a_rank_is_an_integer_that_the_population_has(tmp_path, lazily):
     assert repr(ff.rows(0, 1)) == "<2 synapses, w>"
     if lazily:
         opened.close()
+
+
+@pytest.mark.parametrize("other", [None, {}, "net.h5"])
+def test_what_is_no_state_is_refused_before_anything_is_compared(other) -> None:
+    for pair in ((NetworkState(), other), (other, NetworkState())):
+        with pytest.raises(StateError, match="where a NetworkState was expected"):
+            differences(*pair)
