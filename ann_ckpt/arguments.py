@@ -11,7 +11,7 @@ import numpy as np
 
 from ann_ckpt.errors import OptionError, printable
 
-__all__ = ["check_flags", "duration", "named"]
+__all__ = ["check_flags", "duration", "named", "number"]
 
 
 def check_flags(*, hint: str | None = None, **flags: object) -> None:
@@ -81,3 +81,22 @@ def duration(name: str, value: object) -> float:
     if not 0 <= ms < math.inf:
         raise OptionError(f"{name}= takes a number of ms from 0, not {ms}")
     return ms
+
+
+def number(name: str, value: Any) -> Any:
+    """Return a number as it is, since an int64 may be no float; it may be infinite.
+
+    Raises
+    ------
+    OptionError
+        If it is something else, or NaN.
+    """
+    try:
+        found = np.asarray(value)
+    except ValueError:  # lists in lists of different lengths
+        found = np.empty(0)
+    if found.shape or found.dtype.kind not in "iuf":
+        raise OptionError(f"{name}= takes a number, not a {type(value).__name__}")
+    if np.isnan(found):
+        raise OptionError(f"{name}= takes a number, not NaN")
+    return found[()]
