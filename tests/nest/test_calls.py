@@ -305,11 +305,20 @@ def test_no_more_can_be_kept_than_there_is_a_number_for(duration):
     assert network.keeping is None
 
 
-def test_a_network_of_a_kernel_that_was_reset_is_not_simulated():
+def test_a_network_of_a_kernel_that_was_reset_is_refused():
+    """The time is that of other nodes by now, and so is what would be simulated."""
     network = small()
+    simulator = simulator_for(network)
     small(seed=6)
-    with pytest.raises(SimulatorError, match="the kernel was reset"):
-        network.simulate(1.0)
+    for call in (
+        lambda: network.simulate(1.0),
+        lambda: network.time,
+        lambda: network.step,
+        simulator.read,
+        simulator.clock,
+    ):
+        with pytest.raises(SimulatorError, match="the kernel was reset"):
+            call()
     assert nest.biological_time == 0.0
 
 

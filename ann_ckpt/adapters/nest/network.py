@@ -110,6 +110,7 @@ class NestNetwork:
     @property
     def step(self) -> int:
         """Steps that the network was simulated for, in kernels before this one too."""
+        self.check_alive()
         return self.kernel_step + self.offset
 
     @property
