@@ -286,7 +286,7 @@ def test_names_that_make_no_sense_are_refused(populations, words):
         ann_ckpt.nest.network(populations(a, b))
 
 
-@pytest.mark.parametrize("duration", ["a", None, np.nan, np.inf, -1.0, 0.05, 0.25, 1e30])
+@pytest.mark.parametrize("duration", ["a", None, np.nan, np.inf, -1.0, 0.05, 0.25, 1e30, 100 * 2.0**60])
 def test_a_duration_that_nest_cannot_simulate_leaves_the_kernel_as_it_was(duration):
     """NEST itself would leave it prepared, and never simulate again."""
     network = small()

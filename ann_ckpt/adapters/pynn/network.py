@@ -111,11 +111,11 @@ class PynnNetwork:
     def check_alive(self) -> None:
         """Raise an error if the backend was set up anew since: numbers of neurons are those of others then.
 
-        Each population enters its recorder in the backend's state, and ``setup`` empties that.
+        Each population enters its recorder in the backend's state, and ``setup`` empties that. Projections
+        are between populations that have names.
         """
         there = self.sim.simulator.state.recorders
-        ends = (end for one in self.projections.values() for end in (one.pre, one.post))
-        if any(one.recorder not in there for one in (*self.populations.values(), *ends)):
+        if any(one.recorder not in there for one in self.populations.values()):
             raise SimulatorError(
                 f"{self.sim.__name__} was set up anew, and the populations that the network names are gone",
                 details={"hint": "make them again; ann_ckpt.pynn.network names new ones"},

@@ -329,7 +329,7 @@ def test_the_clock_stays_where_only_a_part_fits(change: str) -> None:
             populations=[population("layer"), strange["x"]], time_step=777, dt=1.0
         ),
     }[change]
-    state = replace(state, constants={name: a + 1.0 for name, a in live.read().state.constants.items()})
+    state = replace(state, constants={name: np.int32(9) for name in live.read().state.constants})
     before = captured(live.read().state)
     report = load_into(live, Reading(state), strict=False)
     now = captured(live.read().state)
@@ -343,6 +343,7 @@ def test_the_clock_stays_where_only_a_part_fits(change: str) -> None:
         for key, values in mine.dynamics.items():
             assert np.array_equal(now.populations[name].dynamics[key], values, equal_nan=True), key
     assert not [path for path in report.loaded if path.startswith(("time_step", "constants"))]
+    assert not [note for note in report.cast if note.path.startswith("constants")]
 
 
 def test_a_clock_that_moves_is_told() -> None:
