@@ -16,6 +16,7 @@ from ann_ckpt.adapters.formats import ANNARCHY, format_of, write_nameless, write
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Builds, Reading
 from ann_ckpt.adapters.simulators import SIMULATORS, clock_of, simulator_for
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
@@ -201,6 +202,7 @@ def save(
         If the file cannot be written, or would be pickled in place of one that ANNarchy did not
         write. An older one is untouched.
     """
+    check_flags(barrier=barrier, monitors=monitors)
     # Before anything happens to the network: a barrier reseeds it.
     metadata = {} if metadata is None else plain_metadata(metadata)
     target = store_target(filename)
@@ -333,7 +335,8 @@ def load(
         The live network; default is the simulator's global one.
     strict : bool
         True: any problem raises one error that lists them all, and nothing changes.
-        False: what fits is loaded, the rest is in the report.
+        False: what fits is loaded, the rest is in the report. If a population or projection is among the
+        rest, the time step, constants and dynamics stay as they are.
     attributes : str, list of str or mapping, optional
         Parameters and variables to load, as for :func:`save`; the others stay as they are.
     names : mapping of str to str, optional
@@ -354,6 +357,7 @@ def load(
     MismatchError
         If ``strict`` and something does not fit; nothing was changed.
     """
+    check_flags(strict=strict, monitors=monitors)
     simulator = simulator_for(network, net_id)
     selection = Selection(populations, projections, attributes, rows)
     with stored_reading(filename, selection, dt=lambda: clock_of(simulator).dt) as stored:
@@ -409,6 +413,7 @@ def build(
     MismatchError
         If ``strict`` and something does not fit.
     """
+    check_flags(strict=strict)
     make = simulator.build if isinstance(simulator, Builds) else SIMULATORS.builder(simulator)
     with stored_reading(filename, Selection(populations, projections)) as reading:
         network = make(reading.state)

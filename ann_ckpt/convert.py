@@ -12,6 +12,7 @@ from pathlib import Path
 from ann_ckpt.adapters.formats import examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import check_savable, write
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import is_folder, local_path, same_file
@@ -123,6 +124,7 @@ def convert(
     >>> import ann_ckpt
     >>> print(ann_ckpt.convert("2016.data", "2016.h5", dt=0.5))     # doctest: +SKIP
     """
+    check_flags(isolate=isolate)
     began = time.perf_counter()
     _refuse_same(local_path(src), local_path(dst))
     check_savable(dst)

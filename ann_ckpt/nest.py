@@ -19,6 +19,7 @@ from typing import Any
 
 from ann_ckpt.adapters.nest import NestNetwork, adapt
 from ann_ckpt.adapters.nest import build as _built
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.selection import EVERYTHING
 from ann_ckpt.store.opening import PathLike, stored_reading
 
@@ -38,11 +39,11 @@ def network(populations: Mapping[str, Any], *, devices: Mapping[str, Any] | None
     Raises
     ------
     OptionError
-        If something is not a NodeCollection, is empty, or stands under two names.
+        If a name is no text, or something is not a NodeCollection, is empty, or stands under two names.
     MissingExtraError
         Without NEST, which the extra ``nest`` brings.
     """
-    return NestNetwork(populations, devices or {})
+    return NestNetwork(populations, {} if devices is None else devices)
 
 
 def build(filename: PathLike, *, replay: bool = True) -> NestNetwork:
@@ -70,5 +71,6 @@ def build(filename: PathLike, *, replay: bool = True) -> NestNetwork:
     CorruptFileError
         If the file is damaged.
     """
+    check_flags(replay=replay)
     with stored_reading(filename, EVERYTHING) as reading:
         return _built(reading.state, replay=replay)

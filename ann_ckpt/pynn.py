@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from ann_ckpt.adapters.pynn import PynnNetwork, adapt, built
+from ann_ckpt.adapters.pynn import PynnNetwork, adapt, built, check_backend
 from ann_ckpt.selection import EVERYTHING
 from ann_ckpt.store.opening import PathLike, stored_reading
 
@@ -41,9 +41,12 @@ def network(
     Raises
     ------
     OptionError
-        If something is of another kind or backend, or a projection begins or ends at what has no name.
+        If something is of another kind or backend, or stands under two names, or a projection begins or ends
+        at what has no name.
+    SimulatorError
+        If the backend was set up anew since something was made.
     """
-    return PynnNetwork(sim, populations, projections or {})
+    return PynnNetwork(sim, populations, {} if projections is None else projections)
 
 
 def build(filename: PathLike, sim: ModuleType | None = None, **setup: Any) -> PynnNetwork:
@@ -66,6 +69,8 @@ def build(filename: PathLike, sim: ModuleType | None = None, **setup: Any) -> Py
 
     Raises
     ------
+    OptionError
+        If ``sim`` is no backend.
     SimulatorError
         If the file is not of a network of PyNN, or the backend lacks a model, refuses it, or makes something
         else of it.
@@ -74,5 +79,7 @@ def build(filename: PathLike, sim: ModuleType | None = None, **setup: Any) -> Py
     CorruptFileError
         If the file is damaged.
     """
+    if sim is not None:
+        check_backend(sim)
     with stored_reading(filename, EVERYTHING) as reading:
         return built(reading.state, sim, setup)

@@ -176,6 +176,8 @@ class LoadReport(Report):
     bytes_read: int
     """Bytes of values handed to the network."""
     seconds: float
+    moved: tuple[int | None, int] | None = None
+    """Time step before and after, where it was set to another one."""
 
     @property
     def problems(self) -> tuple[Note, ...]:
@@ -184,9 +186,12 @@ class LoadReport(Report):
 
     def headline(self) -> str:
         """Return the report in one line."""
+        attributes = sum("/" in path for path in self.loaded)  # and not the time step or a seed
+        clock = "" if self.moved is None else ", time step {} -> {}".format(*self.moved)
         return (
-            f"loaded {count(len(self.loaded), 'attribute')} from {printable(self.path)}: "
+            f"loaded {count(attributes, 'attribute')} from {printable(self.path)}: "
             f"{human_bytes(self.bytes_read)} in {self.seconds:.2f} s, {count(len(self.problems), 'problem')}"
+            f"{clock}"
         )
 
 

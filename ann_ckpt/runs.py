@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ann_ckpt._version import __version__
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import (
     CheckpointError,
@@ -241,6 +242,7 @@ def runs(
     OptionError
         If a column is none.
     """
+    check_flags(cache=cache)
     for column in columns:
         _check_column(column)
     root = absolute(folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import ObjectNotFoundError, OptionError, printable
 
 __all__ = ["EVERYTHING", "Attributes", "Rows", "Selection", "Which"]
@@ -94,6 +95,7 @@ class Selection:
         ObjectNotFoundError
             If ``strict`` and a name or glob matches no object, or no attribute of those that it is for.
         """
+        check_flags(strict=strict)
         given = self.attributes
         found: dict[str, set[str]] = {}
         assert given is None or isinstance(given, Mapping)  # noqa: S101  (see __post_init__)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import CorruptFileError, ObjectNotFoundError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.bytes import Bytes
@@ -271,6 +272,7 @@ class Checkpoint:
         lazy : bool
             Keep the large arrays in the file; they work until the checkpoint is closed.
         """
+        check_flags(lazy=lazy)
         with self._reader.reporting_corruption(""):
             populations = selection.pick("populations", self.populations)
             projections = selection.pick("projections", self.projections)

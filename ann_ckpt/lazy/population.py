@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy import notebook
@@ -73,6 +74,7 @@ class LazyPopulation(PopulationState):
 
     def state(self, *, lazy: bool = False) -> PopulationState:
         """Return the population as a state, every attribute checked, its arrays read or still lazy."""
+        check_flags(lazy=lazy)
         attributes, arrays = (dict, dict) if lazy else (attributes_in_memory, arrays_in_memory)
         return PopulationState(
             self.name,

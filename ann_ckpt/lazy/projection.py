@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import AttributeNotFoundError, CorruptFileError, printable
 from ann_ckpt.format import h5, layout
 from ann_ckpt.format.reader import FileReader
@@ -210,6 +211,7 @@ class LazyProjection(RowAccess):
 
     def state(self, *, lazy: bool = False) -> ProjectionState:
         """Return the projection as a state, its arrays read or still lazy."""
+        check_flags(lazy=lazy)
         with self._reader.reporting_corruption(self._path):
             attributes, arrays = (dict, dict) if lazy else (attributes_in_memory, arrays_in_memory)
             delays, order = self.delays, self.order

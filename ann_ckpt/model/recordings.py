@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.arguments import number
 from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import Array, as_array, identical_values, in_memory, is_lazy, nbytes
@@ -104,9 +105,12 @@ class Series:
         ------
         StateError
             If the simulator did not say when the records were made.
+        OptionError
+            If ``start`` or ``stop`` is no number.
         """
         if self.times is None:
             raise StateError("the series has no times")
+        start, stop = number("start", start), number("stop", stop)
         return self[_first_at(self.times, start) : _first_at(self.times, stop)]
 
     def in_memory(self) -> Series:
@@ -128,6 +132,8 @@ class Series:
 
         Raises
         ------
+        OptionError
+            If ``start`` or ``stop`` is no number.
         MissingExtraError
             Without pandas, which the extra ``frames`` brings.
         """

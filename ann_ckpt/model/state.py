@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import ObjectNotFoundError, StateError, printable
 from ann_ckpt.model import parts
 from ann_ckpt.model.arrays import Array, identical_values
@@ -139,6 +140,7 @@ class NetworkState:
         strict : bool
             Whether it is an error to name what is not there.
         """
+        check_flags(strict=strict)
         objects = {f"populations/{n}": list(p) for n, p in self.populations.items()}
         objects |= {f"projections/{n}": list(p) for n, p in self.projections.items()}
         kept = selection.pick_attributes(objects, strict=strict)

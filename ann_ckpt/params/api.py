@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import CheckpointError, ParameterFileError, printable
 from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.model import NetworkState
@@ -105,6 +106,7 @@ def validate(
     >>> print(*params.validate(file, net))
     params.json:1:18: error[P102] unknown population 'inptu' (did you mean 'input'?)
     """
+    check_flags(global_only=global_only)
     checker = Checker(schema_of(target), engine=engine)
     return Findings(checker.check(file_of(file), global_only=global_only, limit=limit).findings)
 
@@ -150,6 +152,7 @@ def apply(
     ParameterFileError
         If anything is wrong; nothing is changed.
     """
+    check_flags(global_only=global_only, strict=strict)
     live = live_of(network)
     state = state_of(network) if live is None else live.read().state
     file = file_of(file)

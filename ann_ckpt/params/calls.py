@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.durable import atomic_write, check_target
 from ann_ckpt.errors import MissingExtraError, OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
@@ -251,6 +252,7 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None, in
     OptionError
         If ``initial`` and the network keeps no initial values.
     """
+    check_flags(initial=initial)
     check_target(filename)
     extracted = extract(describe_initial(network, net_id) if initial else describe(state_of(network, net_id)))
     text = text_for(filename, extracted.data)
@@ -308,11 +310,8 @@ def load_parameters(
     OptionError
         If ``global_only`` is not True or False.
     """
-    if not isinstance(global_only, bool | int):
-        raise OptionError(
-            f"global_only= takes True or False, not a {type(global_only).__name__}",
-            details={"hint": "pass network=net"},
-        )
+    check_flags(hint="pass network=net", global_only=global_only)
+    check_flags(verbose=verbose, strict=strict)
     live = live_of(network, net_id)
     state = state_of(network, net_id) if live is None else live.read().state
     file = load(filename)

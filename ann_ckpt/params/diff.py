@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.model.arrays import identical_values
 from ann_ckpt.params.checking.units import in_model_units
@@ -108,6 +109,7 @@ def diff(a: Any, b: Any, *, overlay: bool = False) -> list[Difference]:
     ParameterFileError
         If a file is not well formed.
     """
+    check_flags(overlay=overlay)
     first, second = _side(a), _side(b)
     left, right = first.leaves(second), second.leaves(first)
     found = _differences(left, right)

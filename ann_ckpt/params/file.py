@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.text.document import LARGEST, Document, Members, Place, Problems, SourceText, decode
@@ -131,6 +132,7 @@ class ParameterFile:
         >>> file.place("network", "seed"), file.place("network", "seed", key=True).column
         (Place(line=2, column=11, end_column=12), 3)
         """
+        check_flags(key=key)
         if self.document is None:
             return Place(1, 1, 2)
         return self.source.place(*self.document.span_of(path, key=key))

@@ -21,6 +21,7 @@ from typing import Any, overload
 
 from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read, write
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import absolute, is_file
@@ -132,6 +133,7 @@ def verify_resume(
     FileMissingError, OptionError
         If the script does not exist, it is no Python, or ``build`` cannot be found again in a new process.
     """
+    check_flags(barrier=barrier)
     script, function = _place(build)
     times = [at] if isinstance(at, int | float) else list(at)
     if not (times and all(time >= 0 for time in times) and duration > 0):

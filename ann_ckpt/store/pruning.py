@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.durable import fsync_folder
 from ann_ckpt.errors import (
     BusyError,
@@ -256,11 +257,13 @@ class Upkeep(SeriesView):
         CorruptFileError
             If a checkpoint that stays cannot be read; nothing was removed.
         """
+        check_flags(keep_tags=keep_tags, dry_run=dry_run)
         rules = Retention(keep_last=keep_last, keep_every=keep_every, keep_tags=keep_tags, keep=keep)
         return self._prune(rules, dry_run=dry_run)
 
     def gc(self, *, dry_run: bool = False) -> PruneReport:
         """Remove what no checkpoint needs: objects of interrupted saves, temporary files."""
+        check_flags(dry_run=dry_run)
         return self._prune(None, dry_run=dry_run)
 
     def _prune(self, rules: Retention | None, *, dry_run: bool) -> PruneReport:

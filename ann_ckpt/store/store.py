@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, cast
 from ann_ckpt.adapters.live import live_reading
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.adapters.simulators import simulator_for
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import (
     CheckpointError,
     LockedError,
@@ -110,6 +111,7 @@ class CheckpointStore(Autosaving):
         rank: int | None = None,
         ranks: int | None = None,
     ) -> None:
+        check_flags(monitors=monitors)
         together = check_ranks(rank, ranks)
         super().__init__(path, writable=mode != "r", wait=wait)
         if mode not in _MODES:
@@ -344,6 +346,8 @@ class CheckpointStore(Autosaving):
         progress: Progress | None,
     ) -> BackgroundSave:
         # Before anything happens to the network: a barrier reseeds it.
+        monitors = self.monitors if monitors is None else monitors
+        check_flags(barrier=barrier, monitors=monitors)
         metadata = {} if metadata is None else plain_metadata(metadata)
         tag = None if tag is None else check_tag(tag)
         with self._entered() as writer:
@@ -353,7 +357,7 @@ class CheckpointStore(Autosaving):
                 selection,
                 barrier=barrier,
                 metadata=metadata,
-                monitors=self.monitors if monitors is None else monitors,
+                monitors=monitors,
             )
             snapshot = Snapshot(self._share(reading), now(), provenance(origin) | self._circumstances(), tag)
             simulator = None

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, Simulat
 from ann_ckpt.model import Array, PopulationState, blocks, nbytes
 from ann_ckpt.report import LoadReport, Meter, Note, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
+from ann_ckpt.transfer.actions import SetTimeStep
 from ann_ckpt.transfer.fitting import Cast
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
 
@@ -119,7 +121,10 @@ def load_into(
     with finishing(_WHOLE, _PARTLY):
         _execute(plan, simulator, kept, meter if progress else None)
     loaded = tuple(p for action in plan.actions for p in action.loads)
-    return _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
+    report = _report(plan, path, loaded, plan.nbytes, time.perf_counter() - began)
+    steps = [action.time_step for action in plan.actions if isinstance(action, SetTimeStep)]
+    before = live.state.time_step
+    return replace(report, moved=(before, steps[-1])) if steps and steps[-1] != before else report
 
 
 def _own_part(reading: Reading, live: Reading) -> Reading:

@@ -176,7 +176,8 @@ def plan_load(
         All of the live network, or all of the selected part.
     selection : Selection
         Which populations and projections; what it leaves out is not a problem. The time
-        step and the constants belong to the whole network and are set only with it.
+        step and the constants belong to the whole network and are set only with it: not if
+        a population or projection is left out, by the selection or because it does not fit.
     refusal : callable
         The simulator's answer to synapses and delays that differ from its own.
     exact : ExactSimulator, optional
@@ -237,23 +238,35 @@ class _Planner:
     monitors: bool = False
 
     def run(self) -> None:
-        """Look at the whole network first, then at each selected object."""
+        """Look at each selected object; what belongs to the whole network is set if all of it is loaded."""
         same_clock = self._dt()
-        if self.selection.is_whole and not self._is_one_of_many:
+        whole = self.selection.is_whole and not self._is_one_of_many
+        if whole:
             self._constants()
-            self._populations()
-            self._projections(same_clock=same_clock)
+        constants = len(self.findings.actions)
+        self._populations()
+        self._projections(same_clock=same_clock)
+        if whole and not self._some_are_left:
             self._time_step(same_clock=same_clock)
             if not self.findings.mismatched:
                 plan_dynamics(self.findings, self.stored, self.live, self.exact)
             if isinstance(self.offers, Records) and self.monitors:
                 self._recordings(self.offers)
         else:
-            self._populations()
-            self._projections(same_clock=same_clock)
+            del self.findings.actions[:constants]
+            self.findings.cast = [n for n in self.findings.cast if not n.path.startswith("constants/")]
             self.findings.note("", "only a part is loaded: time step and constants stay as they are")
             if self.monitors:
                 self.findings.mismatch("recordings", "only a part is loaded: monitors stay as they are")
+
+    @property
+    def _some_are_left(self) -> bool:
+        """Whether a population or projection of either side is not loaded at all, so that only a part is."""
+        found = self.findings
+        problems = (*found.missing_in_file, *found.missing_in_network, *found.mismatched)
+        objects = {f"populations/{name}" for s in (self.stored, self.live) for name in s.populations}
+        objects |= {f"projections/{name}" for s in (self.stored, self.live) for name in s.projections}
+        return any(problem.path in objects for problem in problems)
 
     def _dt(self) -> bool:
         """Whether a step means the same on both sides, as far as is known."""

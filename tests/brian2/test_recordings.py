@@ -152,6 +152,7 @@ def test_a_file_without_recordings_says_so_and_one_with_them_too(tmp_path):
     assert not [note for note in report.skipped if "recorded" in note.text]
     report = ann_ckpt.load(tmp_path / "with.h5", network=network)
     assert any("monitors=True loads it" in note.text for note in report.notes)
+    assert not [note for note in report.notes if "recorded is not saved" in note.text]
 
 
 def test_an_event_count_of_its_own_and_a_pause_are_kept(tmp_path):

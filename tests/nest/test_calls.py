@@ -122,16 +122,21 @@ def test_other_synapses_are_refused_with_the_reason(tmp_path):
     assert by_key() == before
 
 
-def test_delays_that_a_running_kernel_does_not_take_are_refused(tmp_path):
-    """It has settled on the shortest and the longest one."""
+@pytest.mark.parametrize("simulated", [True, False])
+def test_delays_that_a_kernel_does_not_take_are_refused(tmp_path, simulated):
+    """Once simulated it has settled on the shortest and the longest one; before, the script can choose."""
     network = small()
-    network.simulate(1.0)
+    if simulated:
+        network.simulate(1.0)
     state = simulator_for(network).read().state.in_memory()
     name = "cells_to_cells.static_synapse"
     far = replace(state.projections[name], delays=np.asarray(state.projections[name].delays) + 40)
     ann_ckpt.write(replace(state, projections={**state.projections, name: far}), tmp_path / "net.h5")
     before = by_key()
-    with pytest.raises(MismatchError, match="a kernel takes no others"):
+    why = (
+        "a kernel takes no others than its 10 to 40 once" if simulated else "the kernel are 10 to 40; connect"
+    )
+    with pytest.raises(MismatchError, match=why):
         ann_ckpt.load(tmp_path / "net.h5", network=network)
     assert by_key() == before
 
@@ -271,12 +276,50 @@ def test_devices_are_on_when_they_would_be(tmp_path):
         (lambda a, b: {"a": a, "b": a[1:]}, "is in 'a' and in 'b'"),
         (lambda a, b: {"a": [1, 2]}, "list, no NodeCollection"),
         (lambda a, b: {"a": a + b}, "several models"),
+        (lambda a, b: {1: a}, "the name 1 is of the type int"),
+        (lambda a, b: [a, b], "a mapping of names to NodeCollections, not a list"),
     ],
 )
 def test_names_that_make_no_sense_are_refused(populations, words):
     a, b = nest.Create("iaf_psc_delta", 3), nest.Create("iaf_psc_exp", 3)
     with pytest.raises(OptionError, match=words):
         ann_ckpt.nest.network(populations(a, b))
+
+
+@pytest.mark.parametrize("duration", ["a", None, np.nan, np.inf, -1.0, 0.05, 0.25, 1e30, 100 * 2.0**60])
+def test_a_duration_that_nest_cannot_simulate_leaves_the_kernel_as_it_was(duration):
+    """NEST itself would leave it prepared, and never simulate again."""
+    network = small()
+    with pytest.raises(OptionError, match="duration= takes"):
+        network.simulate(duration)
+    network.simulate(np.float64(0.1))
+    network.simulate(0.1 + 0.2)
+    assert network.kernel_step == 4
+
+
+@pytest.mark.parametrize("duration", ["a", None, np.nan, np.inf, -1.0, 0.0])
+def test_no_more_can_be_kept_than_there_is_a_number_for(duration):
+    network = small()
+    with pytest.raises(OptionError, match=r"duration= takes|at least one step"):
+        network.keep(duration)
+    assert network.keeping is None
+
+
+def test_a_network_of_a_kernel_that_was_reset_is_refused():
+    """The time is that of other nodes by now, and so is what would be simulated."""
+    network = small()
+    simulator = simulator_for(network)
+    small(seed=6)
+    for call in (
+        lambda: network.simulate(1.0),
+        lambda: network.time,
+        lambda: network.step,
+        simulator.read,
+        simulator.clock,
+    ):
+        with pytest.raises(SimulatorError, match="the kernel was reset"):
+            call()
+    assert nest.biological_time == 0.0
 
 
 def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):

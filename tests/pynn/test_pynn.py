@@ -190,7 +190,14 @@ def test_names_that_make_no_sense_are_refused():
     prepare(sim)
     network = small(sim)
     given = network.projections["given"]
+    cells = network.populations["cells"]
     for populations, projections, words in (
+        ({**network.populations, "same": cells}, {}, "'cells' and 'same' are the same Population"),
+        (network.populations, {"a": given, "b": given}, "'a' and 'b' are the same Projection"),
+        ({"part": cells[2:4]}, {}, "name the whole population"),
+        ({"all": sim.Assembly(cells)}, {}, "no Population of pyNN.nest"),
+        ({1: cells}, {}, "the name 1 is of the type int, not str"),
+        ([cells], {}, "takes a mapping of names to Populations, not a list"),
         ({"cells": network.populations["cells"]}, {"given": given}, "which has no name here"),
         ({"cells": given}, {}, "no Population of pyNN.nest"),
         (network.populations, {"given": 3}, "no Projection of pyNN.nest"),
@@ -199,3 +206,38 @@ def test_names_that_make_no_sense_are_refused():
             ann_ckpt.pynn.network(sim, populations, projections)
     with pytest.raises(OptionError, match=r"no Population of pyNN\.neuron"):
         ann_ckpt.pynn.network(SIMULATORS["neuron"], network.populations)
+    for wrong in ("pyNN.nest", {"cells": cells}, np):
+        with pytest.raises(OptionError, match="takes a backend of PyNN"):
+            ann_ckpt.pynn.network(wrong, network.populations)
+        with pytest.raises(OptionError, match="takes a backend of PyNN"):
+            ann_ckpt.pynn.build("no-such.h5", wrong)
+    for wrong in ("a", np.nan, np.inf, -1.0):
+        with pytest.raises(OptionError, match="duration= takes a number of ms"):
+            network.simulate(wrong)
+
+
+def test_a_network_from_before_another_setup_is_refused(sim, tmp_path):
+    """The numbers of its neurons are those of others by now, whose values nobody asked for."""
+    network = small(sim)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    simulator = simulator_for(network)
+    prepare(sim)
+    other = small(sim, seed=5)
+    before = state(other).in_memory()
+    cells = network.populations["cells"]
+    for call in (
+        lambda: ann_ckpt.save(tmp_path / "other.h5", network=network),
+        lambda: ann_ckpt.load(tmp_path / "net.h5", network=network),
+        lambda: network.simulate(1.0),
+        lambda: network.step,
+        lambda: network.time,
+        simulator.read,
+        simulator.clock,
+        lambda: simulator.set_population_attribute("cells", "tau_m", np.full(cells.size, 7.0)),
+        lambda: ann_ckpt.pynn.network(sim, network.populations, network.projections),
+        lambda: ann_ckpt.pynn.network(sim, {**other.populations, "old": cells}),
+    ):
+        with pytest.raises(SimulatorError, match="was set up anew"):
+            call()
+    assert not (tmp_path / "other.h5").exists()
+    alike(before, state(other))

@@ -149,8 +149,10 @@ class BrianSimulator:
         from brian2 import Network
 
         content = self._content
-        for name in () if self._records else content.monitors:
-            yield Note(f"monitors/{name}", "what a monitor has recorded is not saved")
+        for name, monitor in {} if self._records else content.monitors.items():
+            can = self._tested and BrianMonitor.knows(monitor)
+            said = "saved with monitors=True only" if can else "not saved"
+            yield Note(f"monitors/{name}", f"what a monitor has recorded is {said}")
         others = [n for n in Network.__instances__() if n() is not None and n() is not self._network]
         if self._tested and any(network().t_ > 0 for network in others):
             yield Note("", "random numbers are of the process; another network in it draws from them too")

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.nest.keeping import Keeping
 from ann_ckpt.adapters.nest.kernel import kernel, node_ids, slice_steps
+from ann_ckpt.arguments import duration as in_ms
+from ann_ckpt.arguments import named
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 
 __all__ = ["Given", "NestNetwork"]
@@ -42,9 +44,9 @@ class NestNetwork:
     """
 
     def __init__(self, populations: Mapping[str, Any], devices: Mapping[str, Any]) -> None:
-        self.populations: dict[str, Any] = dict(populations)
+        self.populations: dict[str, Any] = named("populations", populations, "NodeCollection")
         """NodeCollections by name."""
-        self.devices: dict[str, Any] = dict(devices)
+        self.devices: dict[str, Any] = named("devices", devices, "NodeCollection")
         """NodeCollections of generators and recorders by name."""
         self.offset = 0
         """Steps that the network had been simulated for when the kernel began."""
@@ -63,8 +65,8 @@ class NestNetwork:
             raise OptionError(f"{printable(min(both))!r} names a population and a device")
         taken: dict[str, NDArray[np.int64]] = {}
         for name, nodes in self.nodes.items():
-            if not isinstance(name, str) or not isinstance(nodes, nest.NodeCollection):
-                raise OptionError(f"{printable(str(name))!r} is a {type(nodes).__name__}, no NodeCollection")
+            if not isinstance(nodes, nest.NodeCollection):
+                raise OptionError(f"{printable(name)!r} is a {type(nodes).__name__}, no NodeCollection")
             if not len(nodes):
                 raise OptionError(f"{printable(name)!r} is an empty NodeCollection")
             models = set(nodes.get("model")) if len(nodes) > 1 else {nodes.get("model")}
@@ -108,6 +110,7 @@ class NestNetwork:
     @property
     def step(self) -> int:
         """Steps that the network was simulated for, in kernels before this one too."""
+        self.check_alive()
         return self.kernel_step + self.offset
 
     @property
@@ -121,7 +124,14 @@ class NestNetwork:
         Parameters
         ----------
         duration : float
-            In ms.
+            In ms; whole steps.
+
+        Raises
+        ------
+        OptionError
+            If it is no number, not finite, negative, or no whole number of steps; nothing is simulated.
+        SimulatorError
+            If the kernel was reset since the network was named.
 
         Notes
         -----
@@ -131,7 +141,14 @@ class NestNetwork:
         each call, are simulated in single steps.
         """
         nest = kernel()
-        steps = round(duration / nest.resolution)
+        self.check_alive()
+        duration = in_ms("duration", duration)
+        # Of what NEST itself refuses, the kernel would stay prepared, and not be simulated any more.
+        steps, rest = divmod(round(duration * nest.tics_per_ms), int(nest.tics_per_step))
+        if rest or duration > nest.T_max:
+            raise OptionError(
+                f"duration= takes whole steps of {nest.resolution:g} ms, not {duration:g} ms",
+            )
         if not self._calls and self.keeping is None:
             nest.Simulate(duration)
             return
@@ -166,9 +183,9 @@ class NestNetwork:
         Raises
         ------
         OptionError
-            If it is less than one step.
+            If it is no finite number, or less than one step.
         """
-        self.keeping = Keeping(self, round(duration / kernel().resolution))
+        self.keeping = Keeping(self, round(in_ms("duration", duration) / kernel().resolution))
 
     def _next_border(self, now: int) -> int:
         """Return the first border of slices at which something is due."""

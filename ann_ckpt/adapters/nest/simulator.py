@@ -68,6 +68,7 @@ class NestSimulator:
     def read(self, selection: Selection = EVERYTHING) -> Reading:
         """Return the selected part of the network, with notes on what is not saved."""
         network, nest = self.network, kernel()
+        network.check_alive()
         nodes = {name: NestNodes(network, name) for name in network.nodes}
         synapses, unnamed = live_synapses(network) if selection.projections else ({}, 0)
         self._read, self._read_at = synapses, kernel().biological_time

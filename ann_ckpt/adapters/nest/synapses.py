@@ -182,9 +182,12 @@ class NestSynapses:
         steps = np.asarray(stored.delays)
         low, high = (round(d / nest.resolution) for d in (nest.min_delay, nest.max_delay))
         if steps.size and not low <= steps.min() <= steps.max() <= high:
+            its = f"it has delays of {steps.min()} to {steps.max()} steps"
+            if nest.biological_time:
+                return f"{its}, and a kernel takes no others than its {low} to {high} once it was simulated"
             return (
-                f"it has delays of {steps.min()} to {steps.max()} steps, and a kernel takes "
-                f"no others than its {low} to {high} once it was simulated"
+                f"{its}, and those of the kernel are {low} to {high}; connect with such delays, or let "
+                "ann_ckpt.nest.build make the network anew from the file"
             )
         return None
 

@@ -58,20 +58,28 @@ class PynnSimulator:
     Raises
     ------
     SimulatorError
-        With several MPI processes, each of which sees its own neurons.
+        If the backend was set up anew since the network was named, or with several MPI processes, each of
+        which sees its own neurons.
     """
 
     def __init__(self, network: PynnNetwork) -> None:
+        network.check_alive()
         if (processes := int(network.sim.num_processes())) > 1:
             raise SimulatorError(
                 f"PyNN runs with {processes} MPI processes, each of which sees its own neurons"
             )
-        self.network = network
+        self._network = network
+
+    @property
+    def network(self) -> PynnNetwork:
+        """The network, which is looked at each time: whoever holds it may set the backend up anew."""
+        self._network.check_alive()
+        return self._network
 
     @property
     def label(self) -> str:
         """Names and version, such as ``PyNN 0.13.0 on NEST``."""
-        return f"PyNN {pynn('pyNN').__version__} on {self.network.sim.simulator.name}"
+        return f"PyNN {pynn('pyNN').__version__} on {self._network.sim.simulator.name}"
 
     # --- reading ------------------------------------------------------------------------
 

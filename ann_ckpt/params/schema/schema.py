@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.file import read_bounded
 from ann_ckpt.params.findings import Finding
@@ -130,6 +131,7 @@ class Schema:
         values : bool
             Whether to take in current values.
         """
+        check_flags(values=values)
         found: dict[Path, Any] = {}
         known: dict[tuple[int, ...], dict[str, Any]] = {}
         for section in ("populations", "projections", "constants"):

@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn, Self
 
 from ann_ckpt.adapters.protocol import CallsBack, Simulator
 from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 from ann_ckpt.report import LoadReport
 from ann_ckpt.store.owners.job import LEAD, duration, environment_seconds
@@ -244,6 +245,7 @@ class Autosaving(Upkeep, ABC):
             If the network is another one, or the run is and ``another_run`` does not allow it; nothing
             was changed.
         """
+        check_flags(another_run=another_run)
         self.settle()
         simulator = simulator_for(network, net_id)
         found = load_newest(

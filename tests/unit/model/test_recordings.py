@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ann_ckpt import NetworkState, PopulationState, Recording, Selection, Series, differences
-from ann_ckpt.errors import AttributeNotFoundError, StateError
+from ann_ckpt.errors import AttributeNotFoundError, OptionError, StateError
 from tests import strategies
 
 
@@ -73,6 +73,29 @@ def test_other_keys_than_slices_are_refused():
             spikes()[key]
     with pytest.raises(StateError, match="no times"):
         Series(values=np.zeros(3)).between(0, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a", None, [1], [[1], [1, 2]], True, 1j, np.nan, np.datetime64("2020-01-01")]
+)
+@pytest.mark.parametrize("of", ["start", "stop"])
+def test_between_takes_numbers(of, wrong):
+    """Anything else would compare with times in a way of its own, or fail in numpy."""
+    with pytest.raises(OptionError, match=f"{of}= takes a number, not"):
+        spikes().between(**{"start": 0, "stop": 3, of: wrong})
+    if wrong is not None:
+        with pytest.raises(OptionError, match=f"{of}= takes a number, not"):
+            spikes().to_frame(**{of: wrong})
+
+
+@pytest.mark.parametrize("one", [1, 1.0, np.int32(1), np.float32(1), np.uint64(1), np.array(1)])
+def test_between_takes_every_number(one):
+    assert len(spikes().between(one, np.inf)) == len(spikes()) - 3
+
+
+def test_between_tells_steps_apart_that_no_float_does():
+    steps = 2**53 + np.arange(4)
+    assert len(Series(times=steps).between(2**53 + 1, 2**53 + 3)) == 2
 
 
 def test_frames():

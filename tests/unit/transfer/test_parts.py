@@ -307,3 +307,51 @@ def test_attributes_and_dendrites_are_chosen_together(tmp_path: Path) -> None:
     found = rows_of(live.read().state, "lateral")
     assert found[2] == wanted[2]
     assert found[3] != wanted[3]
+
+
+PART = "only a part is loaded: time step and constants stay as they are"
+
+
+@pytest.mark.parametrize(
+    "change", ["one unknown", "two unknown", "one more", "one less", "one of another size"]
+)
+def test_the_clock_stays_where_only_a_part_fits(change: str) -> None:
+    """Whatever the reason and however many: delay queues and constants of a network are those of its time."""
+    live = demo(1, 20)
+    state = captured(demo(2).read().state)
+    strange = {n: population(n) for n in ("x", "y")}
+    state = {
+        "one unknown": NetworkState(populations=[strange["x"]], time_step=777, dt=1.0),
+        "two unknown": NetworkState(populations=list(strange.values()), time_step=777, dt=1.0),
+        "one more": replace(state, populations={**state.populations, "x": strange["x"]}, time_step=777),
+        "one less": replace(state, projections={}, time_step=777),
+        "one of another size": NetworkState(
+            populations=[population("layer"), strange["x"]], time_step=777, dt=1.0
+        ),
+    }[change]
+    state = replace(state, constants={name: np.int32(9) for name in live.read().state.constants})
+    before = captured(live.read().state)
+    report = load_into(live, Reading(state), strict=False)
+    now = captured(live.read().state)
+    assert report.problems
+    assert (now.time_step, report.moved) == (20, None)
+    assert PART in {note.text for note in report.notes}
+    assert {n: float(np.asarray(a)) for n, a in now.constants.items()} == {
+        n: float(np.asarray(a)) for n, a in before.constants.items()
+    }
+    for name, mine in before.populations.items():
+        for key, values in mine.dynamics.items():
+            assert np.array_equal(now.populations[name].dynamics[key], values, equal_nan=True), key
+    assert not [path for path in report.loaded if path.startswith(("time_step", "constants"))]
+    assert not [note for note in report.cast if note.path.startswith("constants")]
+
+
+def test_a_clock_that_moves_is_told() -> None:
+    live = demo(1, 20)
+    state = captured(live.read().state)
+    report = load_into(live, Reading(replace(state, time_step=777)))
+    assert report.moved == (20, 777)
+    assert report.headline().endswith("0 problems, time step 20 -> 777")
+    again = load_into(live, Reading(replace(state, time_step=777)))
+    assert again.moved is None
+    assert again.headline().endswith("0 problems")
