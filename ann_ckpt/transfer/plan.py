@@ -177,7 +177,7 @@ def plan_load(
     selection : Selection
         Which populations and projections; what it leaves out is not a problem. The time
         step and the constants belong to the whole network and are set only with it: not if
-        a population or projection is left out, by the selection or because it does not fit.
+        others are selected, or none of the file's populations and projections fits.
     refusal : callable
         The simulator's answer to synapses and delays that differ from its own.
     exact : ExactSimulator, optional
@@ -238,7 +238,7 @@ class _Planner:
     monitors: bool = False
 
     def run(self) -> None:
-        """Look at each selected object; what belongs to the whole network is set if all of it is loaded."""
+        """Look at each selected object; what belongs to the whole network is set with the whole file."""
         same_clock = self._dt()
         whole = self.selection.is_whole and not self._is_one_of_many
         if whole:
@@ -246,7 +246,7 @@ class _Planner:
         constants = len(self.findings.actions)
         self._populations()
         self._projections(same_clock=same_clock)
-        if whole and not self._some_are_left:
+        if whole and not self._nothing_fits:
             self._time_step(same_clock=same_clock)
             if not self.findings.mismatched:
                 plan_dynamics(self.findings, self.stored, self.live, self.exact)
@@ -255,18 +255,18 @@ class _Planner:
         else:
             del self.findings.actions[:constants]
             self.findings.cast = [n for n in self.findings.cast if not n.path.startswith("constants/")]
-            self.findings.note("", "only a part is loaded: time step and constants stay as they are")
+            what = "none of its populations and projections fits" if whole else "only a part is loaded"
+            self.findings.note("", f"{what}: time step and constants stay as they are")
             if self.monitors:
-                self.findings.mismatch("recordings", "only a part is loaded: monitors stay as they are")
+                self.findings.mismatch("recordings", f"{what}: monitors stay as they are")
 
     @property
-    def _some_are_left(self) -> bool:
-        """Whether a population or projection of either side is not loaded at all, so that only a part is."""
-        found = self.findings
-        problems = (*found.missing_in_file, *found.missing_in_network, *found.mismatched)
-        objects = {f"populations/{name}" for s in (self.stored, self.live) for name in s.populations}
-        objects |= {f"projections/{name}" for s in (self.stored, self.live) for name in s.projections}
-        return any(problem.path in objects for problem in problems)
+    def _nothing_fits(self) -> bool:
+        """Whether the file has populations or projections, and none is loaded: it is of another network."""
+        problems = {note.path for note in (*self.findings.missing_in_network, *self.findings.mismatched)}
+        objects = {f"populations/{name}" for name in self.stored.populations}
+        objects |= {f"projections/{name}" for name in self.stored.projections}
+        return bool(objects) and objects <= problems
 
     def _dt(self) -> bool:
         """Whether a step means the same on both sides, as far as is known."""

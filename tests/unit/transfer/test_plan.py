@@ -101,7 +101,7 @@ def test_equal_states_set_everything_and_the_clock_last() -> None:
 
 def test_a_plan_prints() -> None:
     text = str(plan(network(), network(populations=[population(), population("z")])))
-    assert "5 actions, 1 problem" in text  # without the time step and the constant: only a part is loaded
+    assert "7 actions, 1 problem" in text
     assert "set projections/ff/w (float64 (6,))" in text
     assert "problem: populations/z: the file has no population 'z'" in text
 
