@@ -323,7 +323,7 @@ def load_parameters(
     """
     if not isinstance(global_only, bool | int):
         raise OptionError(
-            f"global_only= takes True or False, not a {type(global_only).__name__}",
+            f"global_only= takes True or False, not what is of type {type(global_only).__name__}",
             details={"hint": "pass network=net"},
         )
     live = live_of(network, net_id)

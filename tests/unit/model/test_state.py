@@ -469,3 +469,11 @@ def test_a_rank_is_an_integer_that_the_population_has(tmp_path, lazily):
     assert repr(ff.rows(0, 1)) == "<2 synapses, w>"
     if lazily:
         opened.close()
+
+
+def test_a_dendrite_says_itself_what_it_has_not():
+    ff = ProjectionState(
+        "ff", "a", "b", "exc", Connectivity.from_rows([3], [[0, 1]]), variables={"w": [1.0, 2.0]}
+    )
+    with pytest.raises(AttributeNotFoundError, match="the dendrite of neuron 3 has no attribute 'x'"):
+        ff.dendrite(3)["x"]

@@ -16,6 +16,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.errors import (
+    CheckpointError,
     NotWritableError,
     ObjectNotFoundError,
     OptionError,
@@ -147,7 +148,7 @@ def test_a_misspelt_section_is_refused(params: Any) -> None:
     with pytest.raises(ParameterFileError, match="did you mean 'populations'"):
         load_parameters(path, network=Live(), strict=True)
     live = Live()
-    with pytest.warns(UnknownNameWarning, match="unknown section 'population'"):
+    with pytest.warns(UnknownNameWarning, match=r"(?s): 1 place of the file.*unknown section 'population'"):
         load_parameters(path, network=live)
     assert live.log == [("", "K")]
 
@@ -331,6 +332,18 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotWritableError):
         save_parameters(tmp_path / "file" / "p.json", network=network())
+
+
+@pytest.mark.parametrize("name", [".", "missing.json"])
+def test_files_that_cannot_be_read_are_errors_of_ours(tmp_path: Path, name: str) -> None:
+    for call in (
+        lambda: load_parameters(tmp_path / name, network=network()),
+        lambda: validate({}, tmp_path / name),
+    ):
+        with pytest.raises(OSError, match=r"no such file|not a regular file") as caught:
+            call()
+        assert isinstance(caught.value, CheckpointError)
+        assert str(tmp_path) in str(caught.value.where)
 
 
 @pytest.mark.parametrize("name", ["net.h5", "net.json", "net"])
