@@ -174,6 +174,7 @@ NUMBERS = [
 @given(st.one_of(NUMBERS), st.one_of(NUMBERS))
 @example(np.array([2**64 - 1], np.uint64), np.array([2.0**64]))
 @example(np.array([2**63 - 1]), np.array([2.0**63]))
+@example(np.array([-(2**53) - 1]), np.array([-(2.0**53)]))
 def test_numbers_are_compared_exactly_whatever_their_types(a, b):
     one, other = a.tolist(), b.tolist()
     expected = [x == y or (math.isnan(x) and math.isnan(y)) for x, y in zip(one, other, strict=True)]
