@@ -11,11 +11,12 @@ from pathlib import Path
 
 from ann_ckpt.adapters.formats import examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile
+from ann_ckpt.adapters.sonata.names import CONFIG
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import NotReadableError, OptionError, printable
 from ann_ckpt.model import NetworkState
-from ann_ckpt.paths import is_folder, local_path, same_file
+from ann_ckpt.paths import is_file, is_folder, local_path, same_file
 from ann_ckpt.report import Note, Progress, Report, SaveReport, count, human_bytes
 from ann_ckpt.store.names import check_tag
 from ann_ckpt.store.opening import store_target
@@ -27,6 +28,8 @@ __all__ = [
     "convert",
     "plan_folder",
 ]
+
+_OF_FILES = (".h5", ".hdf5")
 
 StrPath = str | os.PathLike[str]
 
@@ -204,10 +207,20 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     ------
     NotReadableError
         If ``src`` is not a folder, or a file in it cannot be opened.
+    OptionError
+        If ``dst`` is called as a checkpoint or a store is, and is no folder yet.
     """
     root, target = Path(local_path(src)), Path(local_path(dst))
     if not is_folder(root):
         raise NotReadableError("the path is not a folder", where=os.fspath(src))
+    if store_target(dst) is not None or (target.suffix in _OF_FILES and not is_folder(target)):
+        circuit = root / CONFIG
+        hint = f"a circuit is one file: {printable(circuit, 200)}" if is_file(circuit) else "such as new/"
+        raise OptionError(
+            "many files cannot be converted to one checkpoint",
+            details={"expected": "the name of a folder", "hint": hint},
+            where=target,
+        )
     for folder, _, names in os.walk(root):
         here = Path(folder)
         old = sorted(name for name in names if _is_old(here / name))

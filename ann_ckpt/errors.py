@@ -38,6 +38,7 @@ __all__ = [
     "OptionError",
     "OutsideStoreError",
     "ParameterFileError",
+    "PlaceNotFoundError",
     "PrunedError",
     "SchemaUnusableError",
     "SimulatorError",
@@ -47,6 +48,7 @@ __all__ = [
     "UnsafeFileError",
     "WorkerCrashedError",
     "WorkerTimeoutError",
+    "WrongTypeError",
     "printable",
 ]
 
@@ -136,6 +138,12 @@ class OptionError(CheckpointError, ValueError):
     exit_status = 2
 
 
+class WrongTypeError(OptionError, TypeError):
+    """An argument is of a type that this call does not accept."""
+
+    code = "wrong-type"
+
+
 class MissingExtraError(CheckpointError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
 
@@ -181,6 +189,12 @@ class ObjectNotFoundError(NotFoundError):
     """No population, projection or constant has that name."""
 
     code = "object-not-found"
+
+
+class PlaceNotFoundError(ObjectNotFoundError, IndexError):
+    """A store has not that many checkpoints."""
+
+    code = "place-not-found"
 
 
 class AttributeNotFoundError(NotFoundError):

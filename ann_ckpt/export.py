@@ -14,7 +14,7 @@ from typing import Any
 from ann_ckpt.adapters import sonata
 from ann_ckpt.adapters.edges import TABLES, column_notes, write_graphml
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.durable import atomic_folder, atomic_write
+from ann_ckpt.durable import atomic_folder
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format.layout import escape
 from ann_ckpt.model import NetworkState, ProjectionState
@@ -24,6 +24,7 @@ from ann_ckpt.report import Note, Progress, Report, count, human_bytes
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.single import write_single
 from ann_ckpt.store.opening import PathLike, open_checkpoint
+from ann_ckpt.texts import text_file
 
 __all__ = ["ExportFormat", "ExportReport", "export"]
 
@@ -185,12 +186,12 @@ def _write(state: NetworkState, target: PathLike, wanted: ExportFormat) -> list[
             return sonata.write(state, folder)
     notes = [_ONLY_SYNAPSES, *column_notes(state.projections.values())]
     if wanted is ExportFormat.GRAPHML:
-        with atomic_write(target) as temporary:
+        with text_file(target, what="a graph") as temporary:
             write_graphml(state, temporary)
         return notes
     write = TABLES[wanted]
     if Path(target).suffix == f".{wanted}":
-        with atomic_write(target) as temporary:
+        with text_file(target, what="a table") as temporary:
             write(_only_one(state, target), temporary)
         return notes
     with atomic_folder(target) as folder:

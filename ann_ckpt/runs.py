@@ -16,7 +16,6 @@ import numpy as np
 
 from ann_ckpt._version import __version__
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import (
     CheckpointError,
     FileMissingError,
@@ -37,6 +36,7 @@ from ann_ckpt.store.summary import added_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
+from ann_ckpt.texts import text_file
 
 __all__ = ["Run", "Runs", "runs"]
 
@@ -143,7 +143,7 @@ class Runs(Sequence[Run]):
         """
         table = optional("pyarrow", "frames").Table.from_pandas(self.to_frame())
         parquet = optional("pyarrow.parquet", "frames")
-        with atomic_write(path) as temporary:
+        with text_file(path, what="a table") as temporary:
             parquet.write_table(table, os.fspath(temporary))
 
     def to_ro_crate(self) -> dict[str, Any]:

@@ -155,7 +155,8 @@ def _listed(group: str, which: Any) -> list[Any]:
         return [which]
     if not isinstance(which, Iterable):
         raise OptionError(
-            f"{group}= takes {_WHICH}, not a {type(which).__name__}", details={"hint": "pass network=net"}
+            f"{group}= takes {_WHICH}, not what is of type {type(which).__name__}",
+            details={"hint": "pass network=net"},
         )
     return list(which)
 

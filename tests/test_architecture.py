@@ -70,6 +70,13 @@ def test_imports_go_down_the_layers() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_who_writes_no_network_writes_through_texts() -> None:
+    """Which leaves checkpoints alone."""
+    free = ("durable.py", "texts.py", "single.py", "store/", "adapters/legacy/")
+    writers = {m for m in modules() if "ann_ckpt.durable.atomic_write" in imported_names(m)}
+    assert {m for m in writers if not m.startswith(free)} == set()
+
+
 def test_the_page_names_every_layer() -> None:
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0][
         "layers"

@@ -180,7 +180,7 @@ class Simulators:
             return network
         if not isinstance(net_id, int | np.integer):
             raise OptionError(
-                f"net_id= takes a number, not a {type(net_id).__name__}",
+                f"net_id= takes a number, not what is of type {type(net_id).__name__}",
                 details={"hint": "pass network=net"},
             )
         search = _Search(network, int(net_id))

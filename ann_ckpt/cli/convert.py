@@ -72,7 +72,14 @@ def convert(
         return 0
     if is_file(target):
         raise OptionError("IN is a folder and OUT is a file", where=target)
-    for conversion in _watched(list(plan_folder(source, target)), as_json=as_json):
+    planned = list(plan_folder(source, target))
+    if not planned:
+        raise UnrecognisedFileError(
+            "no file below the folder is one that can be converted",
+            details={"expected": "files of ANNarchy, Brian2 or SONATA"},
+            where=source,
+        )
+    for conversion in _watched(planned, as_json=as_json):
         batch.run(conversion)
     if as_json:
         print_json(batch.documents)
@@ -117,7 +124,8 @@ class _Batch:
             if report.partial:
                 emit(f"[yellow]partial[/]  {safe(report.path, 400)}", *_lines(report.lost))
         common = Counter(note.text for report in self.reports for note in set(report.notes) if not note.path)
-        emit(*(f"[dim]{count} files: {safe(text, 400)}[/]" for text, count in common.most_common(_NOTES)))
+        for text, count in common.most_common(_NOTES):
+            emit(f"[dim]{count} file{'s' if count != 1 else ''}: {safe(text, 400)}[/]")
         partial = sum(report.partial for report in self.reports)
         whole = len(self.reports) - partial
         colour = "red" if self.refused else "yellow" if partial else "green"

@@ -46,9 +46,20 @@ def population_table(rows: Sequence[_Document]) -> list[RenderableType]:
     return _listing("population", rows, _OF_POPULATIONS)
 
 
-def projection_table(rows: Sequence[_Document]) -> list[RenderableType]:
+def projection_table(
+    rows: Sequence[_Document], populations: Sequence[_Document] = ()
+) -> list[RenderableType]:
     """Return a table of projections with a blank line before it; nothing if there are none."""
+    if any(
+        not population["name"] for population in populations
+    ):  # else an empty name says that none is known
+        rows = [row | {end: row[end] or "''" for end in ("pre", "post")} for row in rows]
     return _listing("projection", rows, _OF_PROJECTIONS)
+
+
+def _tables(found: _Document) -> list[RenderableType]:
+    populations, projections = found["populations"], found["projections"]
+    return [*population_table(populations), *projection_table(projections, populations)]
 
 
 def time_line(time_step: int | None, dt: float | None) -> str:
@@ -259,7 +270,7 @@ def _types(checkpoint: Checkpoint) -> list[_Document]:
 def _page(found: dict[str, Any]) -> RenderableType:
     version = ".".join(str(v) for v in found["format_version"])
     heading = f"[bold]{safe(found['path'], 400)}[/]  checkpoint, format {version}"
-    listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
+    listings = _tables(found)
     return Group(heading, "", _summary(found), *listings, *_type_blocks(found["types"]))
 
 
@@ -377,7 +388,7 @@ def foreign_page(found: dict[str, Any]) -> RenderableType:
     """Return a page from what :func:`describe_foreign` says."""
     container = _CONTAINERS.get(found["container"], found["container"])
     heading = f"[bold]{safe(found['path'], 400)}[/]  {safe(found['kind'])} in a {safe(container)}"
-    listings = (*population_table(found["populations"]), *projection_table(found["projections"]))
+    listings = _tables(found)
     return Group(
         heading,
         "",

@@ -13,9 +13,7 @@ from ann_ckpt import plot as drawing
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument
 from ann_ckpt.cli.output import emit, safe
-from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.cli.views import complete_paths
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format.layout import escape
 from ann_ckpt.looking.choice import pictures
@@ -25,6 +23,7 @@ from ann_ckpt.report import count
 from ann_ckpt.store.history import history
 from ann_ckpt.store.opening import split_store_path
 from ann_ckpt.store.store import CheckpointStore
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = ["plot"]
 
@@ -86,7 +85,7 @@ def plot(file: str, path: str, *, output: str | None) -> None:
             emit("", *(safe(line, 400) for line in drawn(picture, plain=plain)))
         return
     figure = drawing.figure(made, title=f"{file}: {path}")
-    with atomic_write(Path(output)) as temporary:
+    with text_file(Path(output), what="a picture") as temporary:
         figure.savefig(temporary, format=Path(output).suffix[1:].lower())
     emit(f"{count(len(made), 'picture')} in {safe(output, 400)}")
 

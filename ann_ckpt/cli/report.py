@@ -11,13 +11,12 @@ import click
 
 from ann_ckpt.cli.command import Command, complete_files
 from ann_ckpt.cli.output import emit, safe
-from ann_ckpt.cli.targets import check_text_target
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.page.report import report_page
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.opening import split_store_path
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = ["report"]
 
@@ -79,7 +78,7 @@ def _newest(folder: StoreFolder) -> list[tuple[str, int]]:
 
 def _write(source: str, output: str, compare: str | None) -> None:
     page = report_page(source, compare=compare).encode()
-    with atomic_write(Path(output)) as temporary:
+    with text_file(Path(output), what="a page") as temporary:
         temporary.write_bytes(page)
     emit(f"{safe(output, 400)}: {human_bytes(len(page))}")
     sys.stdout.flush()  # who follows a run in a pipe hears of each page

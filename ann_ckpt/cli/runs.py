@@ -9,10 +9,10 @@ import click
 
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, number, print_json, progress_bar, safe, table
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.runs import Run
 from ann_ckpt.runs import runs as list_runs
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = ["runs"]
 
@@ -49,13 +49,18 @@ def runs(
 
     A store stands by its newest checkpoint. Only headers are read, and the columns asked for.
     """
+    crate = Path(folder, "ro-crate-metadata.json")
+    if parquet is not None:
+        check_text_target(parquet, what="a table")
+    if ro_crate:
+        check_text_target(crate)
     wanted = [column.strip() for column in columns.split(",") if column.strip()]
     with progress_bar("listing", of_bytes=False) as progress:
         found = list_runs(folder, columns=wanted, cache=cache, progress=progress)
     if parquet is not None:
         found.to_parquet(parquet)
     if ro_crate:
-        with atomic_write(Path(folder, "ro-crate-metadata.json")) as temporary:
+        with text_file(crate) as temporary:
             temporary.write_text(json.dumps(found.to_ro_crate(), indent=2), encoding="utf-8")
     if as_json:
         print_json(found.to_dict())

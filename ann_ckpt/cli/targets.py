@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ann_ckpt.adapters.formats import format_of, writer_for
 from ann_ckpt.api import check_savable
-from ann_ckpt.durable import check_target
 from ann_ckpt.errors import (
     CheckpointError,
     FormatVersionError,
@@ -14,15 +13,11 @@ from ann_ckpt.errors import (
     OptionError,
     UnknownFormatError,
 )
-from ann_ckpt.format.guard import SIGNATURE
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.paths import exists, is_folder, local_path, same_file
 from ann_ckpt.store.opening import store_target
 
-__all__ = [
-    "check_checkpoint_target",
-    "check_text_target",
-]
+__all__ = ["check_checkpoint_target"]
 
 
 def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
@@ -50,22 +45,6 @@ def check_checkpoint_target(target: str, *, source: str | None = None) -> None:
             known, what = _is_foreign(target), "a file that ANNarchy wrote"
         if not known:
             raise _refusal(target, f"the file that is there is not {what}")
-
-
-def check_text_target(target: str, *, what: str = "a text") -> None:
-    """Refuse an output path for a text, or a picture, where a checkpoint would be overwritten.
-
-    Raises
-    ------
-    NotWritableError
-        If it cannot be written, or holds a checkpoint.
-    """
-    check_target(target)
-    if _size(target):
-        with Path(target).open("rb") as file:
-            begins = file.read(len(SIGNATURE))
-        if begins == SIGNATURE:
-            raise _refusal(target, f"the file that is there is an HDF5 file, not {what}")
 
 
 def _size(target: str) -> int:

@@ -13,12 +13,11 @@ import click
 from ann_ckpt.api import verify as verify_file
 from ann_ckpt.cli.command import Command, complete_files, json_option, report_error
 from ann_ckpt.cli.output import emit, print_json, progress_bar, safe
-from ann_ckpt.cli.targets import check_text_target
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import CheckpointError, CorruptFileError, OptionError, printable
 from ann_ckpt.report import VerifyReport
 from ann_ckpt.resume.report import ResumeReport, junit
 from ann_ckpt.resume.verify import verify_resume
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = [
     "verify",
@@ -143,7 +142,7 @@ def verify_resume_command(
                 restarts=restarts,
             )
     if junit_file is not None:
-        with atomic_write(junit_file) as temporary:
+        with text_file(junit_file) as temporary:
             temporary.write_text(junit(reports), encoding="utf-8")
     if as_json:
         documents = [{"ok": report.ok, **report.to_dict()} for report in reports]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.diffing.report import ValueChange
 from ann_ckpt.model import Array, Connectivity
-from ann_ckpt.model.arrays import BLOCK_BYTES
+from ann_ckpt.model.arrays import BLOCK_BYTES, distances, equal_numbers
 from ann_ckpt.model.units import reworded
 
 __all__ = [
@@ -195,6 +195,7 @@ class ChangeCounter:
         self._path = path
         self._unit = unit
         self._retyped = before.dtype != after.dtype
+        self._only: tuple[Any, Any] | None = None
         self._texts = [f"type {before.dtype} became {after.dtype}"] if self._retyped else []
         self._compared = self._changed = self._finite = 0
         self._total = self._largest = 0.0
@@ -203,20 +204,17 @@ class ChangeCounter:
         """Count values that are known to be equal."""
         self._compared += count
 
-    def say(self, text: str) -> None:
-        """Add a remark for the report."""
-        self._texts.append(text)
-
     def add(self, before: NDArray[Any], after: NDArray[Any]) -> None:
         """Compare values of the same shape: bit for bit, or as numbers where the types differ."""
         a, b = before.reshape(-1), after.reshape(-1)
         self._compared += a.size
-        differ = ~((a == b) | (np.isnan(a) & np.isnan(b))) if self._retyped else _bits(a) != _bits(b)
+        if a.size == 1:
+            self._only = a[0], b[0]
+        differ = ~equal_numbers(a, b) if self._retyped else _bits(a) != _bits(b)
         if not differ.any():
             return
         self._changed += int(np.count_nonzero(differ))
-        with np.errstate(all="ignore"):
-            sizes = np.abs(b[differ].astype(np.float64) - a[differ].astype(np.float64))
+        sizes = distances(a[differ], b[differ])
         sizes = sizes[np.isfinite(sizes)]
         self._finite += sizes.size
         self._total += float(sizes.sum())
@@ -227,7 +225,11 @@ class ChangeCounter:
         if not (self._changed or self._retyped):
             return None
         largest, mean = (self._largest, self._total / self._finite) if self._finite else (None, None)
-        text = ", ".join(self._texts)
+        texts = list(self._texts)
+        if self._compared == 1 and self._only is not None:
+            told = (reworded(f"{value!s} {self._unit}".strip()) for value in self._only)
+            texts.append(" became ".join(told))
+        text = ", ".join(texts)
         return ValueChange(self._path, self._compared, self._changed, largest, mean, text, self._unit)
 
 
@@ -241,10 +243,7 @@ def compare_values(path: str, a: Array, b: Array, unit: str = "") -> ValueChange
         return ValueChange(path, 0, 0, None, None, f"shape {a.shape} became {b.shape}")
     change = ChangeCounter(path, a, b, unit)
     if not a.shape:
-        before, after = np.asarray(a), np.asarray(b)
-        change.add(before, after)
-        told = (reworded(f"{value[()]!s} {unit}".strip()) for value in (before, after))
-        change.say(" became ".join(told))
+        change.add(np.asarray(a), np.asarray(b))
         return change.result()
     left = a.shape[0]
     for start, stop in _unequal(a, b):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import ClosedCheckpointError, printable
+from ann_ckpt.errors import ClosedCheckpointError, OptionError, printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.checked import PARALLEL_BYTES, CheckedArray, SharedReader, reading_threads
 from ann_ckpt.format.dataset import Storage
@@ -208,9 +208,19 @@ class LazyArray(NDArrayOperatorsMixin):
         ------
         MissingExtraError
             Without dask, which the extra ``dask`` brings.
+        OptionError
+            If no array of this shape has such chunks.
         """
         dask_array = exchange.optional("dask.array", "dask")
         self._check_open()
+        try:
+            dask_array.core.normalize_chunks(chunks, self.shape, dtype=self.dtype)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise OptionError(
+                f"chunks={printable(repr(chunks))} does not suit an array of shape {self.shape}",
+                details={"found": printable(error)},
+                where=self._reader.where(self._path),
+            ) from error
         return dask_array.from_array(self, chunks, asarray=True, meta=np.empty((0,) * self.ndim, self.dtype))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:

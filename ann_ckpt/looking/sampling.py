@@ -145,7 +145,7 @@ def synapses(projection: RowAccess, values: Array | None = None, budget: int = B
     else:
         ptr, posts = np.asarray(pointers[:]), np.asarray(projection.post_ranks[:])
         left = max(budget - ptr.nbytes - posts.nbytes, _RUN)
-        run = n if n * each <= left else max(1, _RUN // each)
+        run = max(1, n if n * each <= left else _RUN // each)
         pieces = (
             _piece(projection, values, ptr, posts, a, b) for a, b in _runs(n, run, left // (2 * run * each))
         )

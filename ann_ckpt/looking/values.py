@@ -62,11 +62,17 @@ def _edges(low: float, high: float, bins: int) -> Floats:
 
 def rate_map(array: Array, label: str, title: str, *, budget: int = BUDGET) -> Picture:
     """Return the values of a population over its geometry: a line, a map, or slices of more axes."""
+    tiles: tuple[Tile, ...]
     if len(array.shape) == 1:
         return _line(array, label, title, budget)
-    if len(array.shape) == 2:
+    if 0 in array.shape:
+        # One field without a value: a picture of no fields has no size.
+        values, note, tiles = np.full((1, 1), np.nan), "no neurons", ()
+        extent = (-0.5, 0.5, -0.5, 0.5)
+        labels = ("last axis", "last axis but one")
+    elif len(array.shape) == 2:
         values, note = binned_means(array, budget)
-        tiles: tuple[Tile, ...] = ()
+        tiles = ()
         extent = (-0.5, array.shape[1] - 0.5, -0.5, array.shape[0] - 0.5)
         labels = ("second axis [neuron]", "first axis [neuron]")
     else:

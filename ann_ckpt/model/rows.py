@@ -62,7 +62,7 @@ class Synapses:
             If there is none of that name.
         """
         if attribute not in self.values:
-            raise AttributeNotFoundError.among("the synapses", "attribute", attribute, self.values)
+            raise AttributeNotFoundError.among(self._called, "attribute", attribute, self.values)
         return self.values[attribute]
 
     def __contains__(self, attribute: object) -> bool:
@@ -81,6 +81,10 @@ class Synapses:
     def __repr__(self) -> str:
         return f"<{self._contents()}>"
 
+    @property
+    def _called(self) -> str:
+        return "the table of synapses"
+
     def _contents(self) -> str:
         """Say how many synapses there are, and which attributes."""
         return ", ".join([count(len(self), "synapse"), *(printable(name, 40) for name in self.values)])
@@ -91,6 +95,10 @@ class Dendrite(Synapses):
     """All synapses onto one post-synaptic neuron."""
 
     post_rank: int = field(kw_only=True)
+
+    @property
+    def _called(self) -> str:
+        return f"the dendrite of neuron {self.post_rank}"
 
     def __repr__(self) -> str:
         return f"<Dendrite of neuron {self.post_rank}: {self._contents()}>"

@@ -25,6 +25,7 @@ from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import MOST_PROBLEMS
 from ann_ckpt.paths import address_of
+from ann_ckpt.report import count
 from ann_ckpt.store.opening import open_checkpoint, place_in_store
 
 __all__ = [
@@ -239,7 +240,8 @@ def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
         raise _refusal(findings, errors)
     # The caller of the function that called this one is who wrote the file's name.
     if names:
-        fact = f"passed over, because they name no parameters of the network: {len(names)} places of the file"
+        places = count(len(names), "place")
+        fact = f"passed over, because no parameter of the network is called so: {places} of the file"
         warnings.warn(_listed(fact, names), UnknownNameWarning, stacklevel=4)
     doubts = [f for f in findings if f.severity is Severity.WARNING]
     if doubts:

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.durable import atomic_write, check_target
-from ann_ckpt.errors import MissingExtraError, OptionError, printable
+from ann_ckpt.errors import MissingExtraError, NotWritableError, OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
 from ann_ckpt.params.description import (
     NetworkDescription,
@@ -35,6 +34,7 @@ from ann_ckpt.params.file import load
 from ann_ckpt.params.plan import Change, change_live, shown
 from ann_ckpt.params.schema.generate import IGNORE
 from ann_ckpt.paths import is_file
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = [
     "Extract",
@@ -153,6 +153,11 @@ def text_for(
         The sections.
     schema : str, optional
         The schema to name instead.
+
+    Raises
+    ------
+    NotWritableError
+        If another kind of file stands there, under a name that says neither JSON nor YAML.
     """
     head, network, modeline = _standing(path)
     if schema is not None:
@@ -177,6 +182,13 @@ def _standing(
         file = load(path)
     except (OSError, MissingExtraError):
         return {}, None, None
+    named_ours = Path(path).suffix.lower() in {".json", *_SUFFIXES}
+    if not named_ours and file.document is None and file.source.text.strip():
+        raise NotWritableError(
+            "the file that is there is not a parameter file",
+            details={"hint": "remove it first, or choose another name", "expected": "JSON, or .yaml"},
+            where=path,
+        )
     head = {name: file.data[name] for name in _HEAD if name in file.data}
     network = file.data.get("network")
     return (
@@ -248,15 +260,16 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None, in
     Raises
     ------
     NotWritableError
-        If the file cannot be written.
+        If the file cannot be written, or there is an HDF5 file, or a file of another kind under a name
+        that says neither JSON nor YAML.
     OptionError
         If ``initial`` and the network keeps no initial values.
     """
     check_flags(initial=initial)
-    check_target(filename)
+    check_text_target(filename)
     extracted = extract(describe_initial(network, net_id) if initial else describe(state_of(network, net_id)))
     text = text_for(filename, extracted.data)
-    with atomic_write(filename) as temporary:
+    with text_file(filename) as temporary:
         temporary.write_text(text, encoding="utf-8")
     if extracted.left_out:
         names = ", ".join(printable(n, 80) for n in extracted.left_out)

@@ -240,8 +240,12 @@ def _same(a: Any, b: Any) -> bool:
 
 def _holds(parameter: ParameterDescription, given: Any) -> bool:
     """Whether a parameter has the values that a file gives it."""
+    values = np.asarray(parameter.values)
+    if values.dtype.kind != "f":  # which filled() rounds, as the network does
+        one_each = given if isinstance(given, list) else [given] * values.size
+        return _equal(_flattened(one_each), values.reshape(-1).tolist())
     try:
-        return bool(np.array_equal(filled(given, parameter), np.asarray(parameter.values)))
+        return bool(np.array_equal(filled(given, parameter), values))
     except (TypeError, ValueError, OverflowError):
         return False  # another length, or no number at all
 

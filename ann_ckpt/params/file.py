@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.errors import OptionError, printable
+from ann_ckpt.errors import FileMissingError, NotReadableError, OptionError, printable
 from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.text.document import LARGEST, Document, Members, Place, Problems, SourceText, decode
 from ann_ckpt.params.text.document import Path as Path_
@@ -145,8 +145,8 @@ def load(path: str | os.PathLike[str]) -> ParameterFile:
 
     Raises
     ------
-    OSError
-        If the file is missing, cannot be read or is not a regular file.
+    FileMissingError, NotReadableError
+        If the file is missing, cannot be read or is not a regular file; also an :class:`OSError`.
     MissingExtraError
         If it is YAML and PyYAML is not installed.
     """
@@ -230,10 +230,15 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file, at most one more than :func:`parse` takes."""
     path = local_path(path)
     # A pipe or a device would block, or never end.
-    if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise OSError(None, "not a regular file", os.fspath(path))
-    with Path(path).open("rb") as file:
-        return file.read(LARGEST + 1)
+    try:
+        if stat.S_ISREG(Path(path).stat().st_mode):
+            with Path(path).open("rb") as file:
+                return file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise FileMissingError("no such file", where=path) from error
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        raise NotReadableError(getattr(error, "strerror", None) or str(error), where=path) from error
+    raise NotReadableError("not a regular file", where=path)
 
 
 def _notation_of(path: str, text: str) -> str:

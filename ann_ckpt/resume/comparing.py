@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.model import Array, NetworkState, Recording, Series, blocks, differences
+from ann_ckpt.model.arrays import distances
 from ann_ckpt.report import Note
 
 __all__ = ["Unlike", "count_arrays", "unlike"]
@@ -137,9 +138,7 @@ def _size(a: Array | None, b: Array | None) -> str:
         if not differ.size:
             continue
         count += differ.size
-        one, other = (values.reshape(-1)[differ].astype(np.float64) for values in (x, y))
-        with np.errstate(all="ignore"):
-            apart = np.abs(one - other)
+        apart = distances(*(values.reshape(-1)[differ] for values in (x, y)))
         apart[np.isnan(apart)] = np.inf  # nothing is further apart than a number and none
         if apart.max() > largest:
             largest = float(apart.max())

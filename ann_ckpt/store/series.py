@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 import os
 import threading
@@ -18,7 +19,9 @@ from ann_ckpt.errors import (
     FileMissingError,
     ObjectNotFoundError,
     OptionError,
+    PlaceNotFoundError,
     PrunedError,
+    WrongTypeError,
     printable,
 )
 from ann_ckpt.format.shared.array import BlockLocation
@@ -111,11 +114,15 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
 
     Raises
     ------
-    IndexError
+    PlaceNotFoundError
         If there are not that many.
     ObjectNotFoundError
         If none is called so.
+    WrongTypeError
+        If ``which`` is neither a text nor an integer.
     """
+    if not isinstance(which, str):
+        which = _integer(which, "a place in the series", folder)
     looked_at: list[Slot] | None = None
     # What is found may be pruned before it is open; then another one may be meant by now.
     # And where nothing fits by what is noted of the files, they are asked themselves.
@@ -138,10 +145,30 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
     )
 
 
+def _integer(given: Any, what: str, folder: StoreFolder | Bucket) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise _wrong_type(given, what, "an integer", folder) from None
+
+
+def _wrong_type(given: Any, what: str, expected: str, folder: StoreFolder | Bucket) -> WrongTypeError:
+    return WrongTypeError(
+        f"{printable(repr(given))} is not {what}", details={"expected": expected}, where=folder.path
+    )
+
+
 def _candidates(folder: StoreFolder | Bucket, which: int | str, *, sure: bool) -> list[Slot]:
     """Where to look, newest first."""
     if isinstance(which, int):
-        return [folder.slots()[which]]
+        slots = folder.slots()
+        if not -len(slots) <= which < len(slots):
+            raise PlaceNotFoundError(
+                f"the store has no checkpoint number {which}",
+                details={"stored": count(len(slots), "checkpoint")},
+                where=folder.path,
+            )
+        return [slots[which]]
     if not is_step(which):
         if isinstance(folder, Bucket):  # each header costs a request
             return folder.slots()[::-1]
@@ -254,14 +281,14 @@ class SeriesView:
 
         Raises
         ------
-        IndexError
-            If there are not that many.
+        PlaceNotFoundError
+            If there are not that many; also an :class:`IndexError`.
         ObjectNotFoundError
             If none is called so; also a :class:`KeyError`.
-        TypeError
-            If ``which`` is neither a text nor an integer.
+        WrongTypeError
+            If ``which`` is neither a text nor an integer; also a :class:`TypeError`.
         """
-        return open_one(self._series, which if isinstance(which, str) else operator.index(which))
+        return open_one(self._series, which)
 
     def at(self, *, step: int | None = None, time_ms: float | None = None) -> Checkpoint:
         """Open the checkpoint of exactly that time step, or simulated time.
@@ -281,12 +308,14 @@ class SeriesView:
             If there is none; the message names the nearest.
         OptionError
             If not exactly one of the two is given.
-        TypeError
-            If the step is not an integer.
+        WrongTypeError
+            If the step is not an integer, or the time not a number; also a :class:`TypeError`.
         """
         if step is not None and time_ms is None:
-            return open_one(self._series, self._at_step(operator.index(step)).name)
+            return open_one(self._series, self._at_step(_integer(step, "a step", self._series)).name)
         if time_ms is not None and step is None:
+            if not isinstance(time_ms, numbers.Real):
+                raise _wrong_type(time_ms, "a time in ms", "a number", self._series)
             return open_one(self._series, self._nearest(time_ms, "time_ms").name)
         raise OptionError("at() takes either a step or a time in ms", details={"given": f"{step}, {time_ms}"})
 
@@ -307,10 +336,10 @@ class SeriesView:
             if found is not None and self._catalog.look(found.slot) == found:
                 return found
         when = f"step {wanted}" if field == "time_step" else f"{wanted} ms"
-        shown = ", ".join(str(getattr(info, field)) for info in known[:_NEAREST]) or "nothing"
+        near = list(dict.fromkeys(str(getattr(info, field)) for info in known))[:_NEAREST]
         raise ObjectNotFoundError(
             f"the store has no checkpoint at {when}",
-            details={"nearest": shown},
+            details={"nearest": ", ".join(near) or "nothing"},
             where=self.path,
         )
 

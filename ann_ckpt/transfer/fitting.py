@@ -22,6 +22,7 @@ from ann_ckpt.model import (
     TypeInfo,
     blocks,
 )
+from ann_ckpt.model.arrays import equal_numbers
 from ann_ckpt.report import Note
 from ann_ckpt.transfer.actions import Action
 
@@ -99,19 +100,10 @@ def _overflows(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
 
 
 def _differs(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
-    """Where converting there and back changes a value."""
-    outside = np.zeros(block.shape, np.bool_)
-    if dtype.kind in "iu":
-        # The bounds as Python numbers: an int64 bound has no exact float to compare with.
-        low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-        if block.dtype.kind == "f":
-            outside = ~((block >= low) & (block < high + 1))
-        elif block.dtype.kind != "b":
-            outside = (block < low) | (block > high) if block.dtype.kind == "i" else block > high
+    """Where converting changes a value."""
     with np.errstate(invalid="ignore", over="ignore"):
-        back = np.where(outside, 0, block).astype(dtype).astype(block.dtype)
-    lost: NDArray[np.bool_] = outside | (back != np.where(outside, 0, block))
-    return lost
+        cast = block.astype(dtype)
+    return ~equal_numbers(block, cast)
 
 
 @dataclass(slots=True)

@@ -166,6 +166,25 @@ def test_a_circuit_goes_out_and_comes_back(run: Run, demo_file: Path) -> None:
     assert run("info", folder / "edges.h5").status == 0
 
 
+@pytest.mark.parametrize("target", ["out.h5", "out.ckpt", "out.ckpt@tag"])
+def test_many_files_do_not_become_one_checkpoint(run: Run, demo_file: Path, target: str) -> None:
+    folder = demo_file.parent / "circuit"
+    run("export", demo_file, folder, "--format", "sonata")
+    names = sorted(demo_file.parent.iterdir())
+    answer = run("convert", folder, demo_file.parent / target)
+    assert answer.status == 2
+    assert "many files cannot be converted to one checkpoint" in answer.err
+    assert str(folder / "circuit_config.json") in answer.err
+    assert sorted(demo_file.parent.iterdir()) == names
+
+
+def test_a_folder_with_nothing_to_convert_is_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    answer = run("convert", tmp_path / "old", tmp_path / "new")
+    assert (answer.status, answer.out) == (4, "")
+    assert "no file below the folder" in answer.err
+
+
 def test_a_table_of_one_projection(run: Run, demo_file: Path) -> None:
     table = demo_file.parent / "lateral.csv"
     answer = run("export", demo_file, table, "--projections", "lat*", "--json")

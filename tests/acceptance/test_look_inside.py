@@ -28,6 +28,20 @@ def test_info_names_every_object_and_where_the_file_comes_from(run: Run, demo_fi
     assert f"ann_ckpt {ann_ckpt.__version__}" in answer.out
 
 
+def test_info_shows_populations_with_an_empty_name(run: Run, tmp_path: Path) -> None:
+    synapses = ann_ckpt.Connectivity.from_rows([0], [[0]])
+    ann_ckpt.write(
+        ann_ckpt.NetworkState(
+            populations=[ann_ckpt.PopulationState("", (1,))],
+            projections=[ann_ckpt.ProjectionState("q", "", "", "exc", synapses)],
+        ),
+        tmp_path / "net.h5",
+    )
+    out = run("info", tmp_path / "net.h5").out
+    assert "'' -> ''" in out
+    assert "not known" not in next(line for line in out.splitlines() if "exc" in line)
+
+
 def test_info_as_json_agrees_with_the_library(run: Run, demo_file: Path) -> None:
     found = run("info", demo_file, "--json").json
     with ann_ckpt.open(demo_file) as checkpoint:

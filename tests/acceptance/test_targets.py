@@ -68,6 +68,38 @@ def test_files_of_another_kind_are_not_replaced(run: Run, here: Path, command: s
     assert Path(target).read_bytes() == before
 
 
+TEXTS = (
+    "params table a.h5 -o V.h5",
+    "params extract a.h5 -o V.h5",
+    "params schema --checkpoint a.h5 -o V.h5",
+    "params validate p.json --output V.h5",
+    "params validate p.json --report json=V.h5",
+    "params validate p.json --report human=good.txt --report junit=V.h5",
+    "params validate p.json --write-baseline V.h5",
+    "export a.h5 V.h5 --format graphml",
+    "export a.h5 V.graphml",
+    "export a.h5 V.csv --projections lateral",
+    "export a.h5 V.parquet --projections lateral",
+    "plot a.h5 populations/layer/r -o V.png",
+    "report a.h5 -o V.h5",
+    "runs . --parquet V.h5",
+    "verify-resume no.py:model --at 1s --for 2s --junit V.xml",
+)
+
+
+@pytest.mark.parametrize("line", TEXTS)
+def test_no_text_and_no_picture_replaces_a_checkpoint(run: Run, here: Path, line: str) -> None:
+    name = next(word.rpartition("=")[2] for word in line.split() if "V." in word)
+    Path(name).write_bytes(Path("a.h5").read_bytes())
+    names = sorted(here.iterdir())
+    answer = run(*line.split())
+    assert answer.status in (3, 9)
+    assert "the file that is there is an HDF5 file" in answer.err
+    assert name in answer.err
+    assert Path(name).read_bytes() == Path("a.h5").read_bytes()
+    assert sorted(here.iterdir()) == names
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("before", ["nothing", "an empty file", "one of the kind"])
 def test_files_of_the_kind_and_empty_ones_are_replaced(

@@ -176,6 +176,9 @@ def test_dask_reads_whole_blocks_when_it_computes(checkpoint, state):
     assert made.sum().compute() == pytest.approx(values.sum())
     np.testing.assert_array_equal(lazy.to_dask(chunks=100)[::-3].compute(scheduler="threads"), values[::-3])
     assert lazy.to_dask().name == lazy.to_dask().name
+    for chunks in (0, {0: 0}, (1, 2, 3), "x"):
+        with pytest.raises(OptionError, match="does not suit an array of shape"):
+            lazy.to_dask(chunks=chunks)
     assert lazy.to_dask().name != checkpoint.projections["ff"].pre_ranks.to_dask().name
     np.testing.assert_array_equal(
         dask.array.from_array(checkpoint.populations["grid"]["v"]), state.populations["grid"]["v"]

@@ -175,8 +175,26 @@ def test_a_place_is_an_integer_of_any_kind_and_nothing_else(store):
         store.save(state(step))
     assert store[np.int64(-1)].time_step == 100
     for which in (1.0, None, slice(0, 2)):
-        with pytest.raises(TypeError, match="integer"):
+        with pytest.raises(TypeError, match="integer") as caught:
             store[which]
+        assert isinstance(caught.value, OptionError)
+    for moment in ({"step": "5"}, {"step": 5.0}, {"time_ms": "5"}):
+        with pytest.raises(TypeError, match="expected") as caught:
+            store.at(**moment)
+        assert caught.value.where == store.path
+    for place in (2, -3, 99):
+        with pytest.raises(IndexError, match=f"has no checkpoint number {place}") as caught:
+            store[place]
+        assert caught.value.details == {"stored": "2 checkpoints"}
+        assert caught.value.where == store.path
+
+
+def test_the_nearest_steps_are_named_once_each(store):
+    for step in (10, 10, 12, 20):
+        store.save(state(step))
+    with pytest.raises(ObjectNotFoundError) as caught:
+        store.at(step=11)
+    assert caught.value.details["nearest"] == "10, 12, 20"
 
 
 def test_a_name_means_that_checkpoint_however_many_are_at_its_step(store, tmp_path):

@@ -99,3 +99,8 @@ def test_what_is_looked_at_step_by_step_is_of_a_kind_and_a_shape() -> None:
     kinds = [np.zeros(4, np.int32), np.zeros(4, np.float32), np.zeros((2, 2), np.int32), np.zeros(2)]
     assert len({_digest(values) for values in kinds}) == len(kinds)
     assert _digest(np.arange(8)[::2]) == _digest(np.array([0, 2, 4, 6]))
+
+
+def test_large_integers_that_differ_are_apart() -> None:
+    a, b = (network(constants={"g": np.array(2**53 + more)}) for more in (0, 1))
+    assert notes(a, b) == ["1 values differ, the largest difference is 1"]

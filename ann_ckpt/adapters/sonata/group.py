@@ -182,7 +182,7 @@ class Group:
 
 @contextlib.contextmanager
 def open_root(path: str | os.PathLike[str]) -> Iterator[Group]:
-    """Open an HDF5 file and yield its root.
+    """Open an HDF5 file and yield its root; what HDF5 finds wrong inside of the block is said, too.
 
     Raises
     ------
@@ -195,9 +195,9 @@ def open_root(path: str | os.PathLike[str]) -> Iterator[Group]:
         guard.check_superblock(file)
         with guard.reporting_corruption(where):
             opened = h5.open_file(file)
-        try:
-            yield Group(h5py.Group(h5py.h5g.open(opened, b"/")), file.size, f"{where}:")
-        finally:
-            opened.close()
+            try:
+                yield Group(h5py.Group(h5py.h5g.open(opened, b"/")), file.size, f"{where}:")
+            finally:
+                opened.close()
     finally:
         file.close()

@@ -137,7 +137,7 @@ class _Found:
         )
 
     def add(self, file: _File) -> None:
-        with open_root(file.path) as root, reporting_corruption(str(file.path)):
+        with open_root(file.path) as root:
             self.version = self.version or ".".join(map(str, root.version()))
             for name, group in root.groups(file.kind):
                 made = names.from_file(name)

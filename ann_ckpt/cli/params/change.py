@@ -10,6 +10,7 @@ from ann_ckpt.api import write
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
     STDIN,
+    check_output,
     checkpoint_option,
     global_only_option,
     load_any,
@@ -18,7 +19,7 @@ from ann_ckpt.cli.params.common import (
     print_human,
     write_text,
 )
-from ann_ckpt.cli.targets import check_checkpoint_target, check_text_target
+from ann_ckpt.cli.targets import check_checkpoint_target
 from ann_ckpt.errors import NotWritableError, printable
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.calls import Extract, text_for
@@ -116,9 +117,8 @@ def extract(checkpoint: str, *, output: str | None, schema: str | None, arrays: 
     JSON, or YAML if F ends in .yaml. A parameter file that stands there keeps the schema
     that it names, its version and its section network.
     """
+    check_output(output)
     path = None if output == STDIN else output
-    if path is not None:
-        check_text_target(path)
     with open_checkpoint(checkpoint) as opened:
         content = _extracted(describe(opened.state(lazy=True)), arrays=arrays)
         write_text(text_for(path, content.data, schema=schema), output)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import click
 
 from ann_ckpt.api import open as open_checkpoint
-from ann_ckpt.durable import atomic_write
 from ann_ckpt.errors import (
     CheckpointError,
     MissingExtraError,
@@ -23,10 +22,12 @@ from ann_ckpt.params.file import ParameterFile, load, parse
 from ann_ckpt.params.reports.human import human
 from ann_ckpt.params.text.document import LARGEST
 from ann_ckpt.paths import is_file, is_folder
+from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = [
     "FINDINGS",
     "STDIN",
+    "check_output",
     "checkpoint_option",
     "coloured",
     "global_only_option",
@@ -109,10 +110,16 @@ def print_human(checked: Sequence[Checked]) -> None:
     click.echo(human(checked, colour=coloured()), nl=False, color=coloured())
 
 
+def check_output(output: str | None) -> None:
+    """Refuse what :func:`write_text` would, before anything is read that is to be written."""
+    if output is not None and output != STDIN:
+        check_text_target(output)
+
+
 def write_text(text: str, output: str | None) -> None:
     """Write to a file, which appears whole or not at all, or to standard output."""
     if output is None or output == STDIN:
         click.echo(text, nl=False)
         return
-    with atomic_write(output) as temporary:
+    with text_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -13,13 +13,13 @@ from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
     FINDINGS,
     STDIN,
+    check_output,
     checkpoint_option,
     load_any,
     open_checkpoint,
     output_option,
     write_text,
 )
-from ann_ckpt.cli.targets import check_text_target
 from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.api import refuse, schema_of
 from ann_ckpt.params.checking.checker import Checker
@@ -84,8 +84,8 @@ def schema(
         raise click.UsageError("pass one of --checkpoint, --from-params, --model and --general")
     if check and output is None:
         raise click.UsageError("--check needs the file to compare with: -o F")
-    if output is not None and output != STDIN and not check:
-        check_text_target(output)
+    if not check:
+        check_output(output)
     made = _schema(checkpoint, from_params, model, draft)
     if check and output is not None:
         return _compare(Path(output), Schema.trusted(made), values=values)

@@ -17,6 +17,7 @@ from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import print_json
 from ann_ckpt.cli.params.common import (
     FINDINGS,
+    check_output,
     coloured,
     is_checkpoint,
     load_any,
@@ -232,6 +233,7 @@ def table(checkpoint: str, *, file: str | None, style: str, output: str | None) 
     Many values are shown by their range. A parameter file is checked first; if anything
     is wrong with it, nothing is written.
     """
+    check_output(output)
     with open_checkpoint(checkpoint) as opened:
         state = opened.state(lazy=True)
         changes = () if file is None else plan_for(load_any(file), state, global_only=False, strict=True)

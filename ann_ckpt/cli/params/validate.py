@@ -10,6 +10,7 @@ import click
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
     STDIN,
+    check_output,
     checkpoint_option,
     coloured,
     global_only_option,
@@ -118,6 +119,7 @@ def validate(
     if schema is not None and checkpoint is not None:
         raise click.UsageError("--schema and --checkpoint exclude each other")
     outputs = _outputs(style, output, reports)
+    check_output(write_baseline)
     settings = _settings(config, no_config=no_config, strict=strict)
     if follow_schemas:
         named = [f for f in files if f.endswith(SCHEMA_SUFFIX)]
@@ -164,6 +166,8 @@ def _outputs(style: str, output: str | None, reports: tuple[str, ...]) -> list[t
         asked.append((form, target))
     if not asked or output is not None or style != "human":
         asked.append((style, output))
+    for _, place in asked:
+        check_output(place)
     if sum(target in {None, STDIN} for _, target in asked) > 1:
         raise click.UsageError("only one report can go to standard output")
     return asked

@@ -58,8 +58,8 @@ class Schema:
 
         Raises
         ------
-        OSError
-            If the file is missing or cannot be read.
+        FileMissingError, NotReadableError
+            If the file is missing or cannot be read; also an :class:`OSError`.
         SchemaUnusableError
             If it cannot be used; ``findings`` says where and why.
         """

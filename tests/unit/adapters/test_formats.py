@@ -1,5 +1,6 @@
 """A reader of another program's files is one row: every call that opens files takes them then."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -120,3 +121,17 @@ def test_what_no_row_knows_is_refused(old, tmp_path):
     assert formats.format_of(other) is None
     with pytest.raises(UnrecognisedFileError, match="not a pickle"):
         ann_ckpt.load(other, network=DemoNetwork(side=4))
+
+
+@pytest.mark.parametrize("signature", [b"HEAP", b"SNOD", b"TREE"])
+def test_what_hdf5_finds_wrong_in_a_file_is_said_in_our_words(tmp_path, signature):
+    """Also where it is looked at only to tell whose file it is."""
+    path = tmp_path / "net.h5"
+    ann_ckpt.save(path, network=DemoNetwork(side=4))
+    whole = path.read_bytes()
+    at = whole.index(signature)
+    for damaged in range(at, at + 24, 4):
+        path.write_bytes(whole[:damaged] + b"\xff" * 4 + whole[damaged + 4 :])
+        for look in (formats.format_of, ann_ckpt.read, ann_ckpt.open):
+            with contextlib.suppress(CheckpointError):
+                look(path)

@@ -358,3 +358,37 @@ def test_values_that_are_arrays_follow_their_synapses():
         "projections/ff/pathway_delays/pre",
         "projections/ff/pathway_delays/post",
     )
+
+
+def of_values(values) -> NetworkState:
+    return NetworkState(populations=[PopulationState("p", (len(values),), variables={"v": values})])
+
+
+def test_one_changed_value_is_told_whatever_the_shape_of_its_array():
+    report = diff(of_values(np.array([1.0])), of_values(np.array([2.0])))
+    assert str(report.changed[0]) == "populations/p/v: 1.0 became 2.0"
+    one = further(row=[], variables={"x": np.arange(4).reshape(2, 2)}, order=None)
+    assert all(str(change).partition(": ")[2] for change in diff(one, further()).changed)
+
+
+@given(pairs_of_networks())
+def test_every_change_says_something(pair):
+    assert all(str(change).partition(": ")[2] for change in diff(*pair).changed)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed", "largest"),
+    [
+        (np.array([2**53] * 3), np.array([2**53 + 1] * 3), 3, 1.0),
+        (np.array([2**64 - 1, 0], np.uint64), np.array([2**64 - 3, 0], np.uint64), 1, 2.0),
+        (np.array([2**53 + 1, 5]), np.array([2.0**53, 5.0]), 1, 1.0),
+        (np.array([2**63, 7], np.uint64), np.array([-1, 7]), 1, 2.0**63),
+        (np.array([2**63 - 1, 0]), np.array([2.0**63, 0.0]), 1, 1.0),
+        (np.array([5, 6]), np.array([5.0, 6.0]), 0, None),
+    ],
+)
+def test_large_integers_are_compared_exactly(before, after, changed, largest):
+    (change,) = diff(of_values(before), of_values(after)).changed
+    assert (change.changed, change.largest) == (changed, largest)
+    if changed:
+        assert change.mean == pytest.approx(change.largest)

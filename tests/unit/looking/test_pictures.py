@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import ann_ckpt
-from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState
+from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState, plot
 from ann_ckpt.errors import ConnectivityError, NotFoundError, OptionError
 from ann_ckpt.looking import choice, values, wiring
 from ann_ckpt.looking.pictures import Bars, Curve, Grid, Picture, Points
 from ann_ckpt.looking.sampling import Sample, paired, sample, synapses
 from ann_ckpt.looking.svg import palette, svg, ticks
 from ann_ckpt.looking.text import drawn
+from ann_ckpt.page.report import report_page
 from tests.counting import bytes_read
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
@@ -310,6 +311,62 @@ def test_maps_of_every_geometry(shape: tuple[int, ...]) -> None:
     shown = made.y if isinstance(made, Curve) else made.values
     assert np.nanmean(shown) == pytest.approx(array.mean(), rel=0.2)
     check(svg(made))
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan])
+@pytest.mark.parametrize(
+    ("geometry", "rows"),
+    [
+        ((0,), []),
+        ((3,), []),
+        ((3,), [[], []]),
+        ((1,), [[0]]),
+        ((0, 3), []),
+        ((3, 0), []),
+        ((2, 0, 2), []),
+        ((2, 2), [[]]),
+        ((2, 2), [[0], []]),
+    ],
+)
+def test_there_are_pictures_of_next_to_nothing(
+    geometry: tuple[int, ...], rows: list[list[int]], value: float, tmp_path: Path
+) -> None:
+    synapses = Connectivity.from_rows(list(range(len(rows))), rows)
+    n, size = synapses.n_synapses, int(np.prod(geometry))
+    ann_ckpt.write(
+        NetworkState(
+            populations=[PopulationState("p", geometry, variables={"r": np.full(geometry, value)})],
+            projections=[
+                ProjectionState(
+                    "q",
+                    "p",
+                    "p",
+                    "exc",
+                    synapses,
+                    pre_size=size,
+                    post_size=size,
+                    variables={"w": np.full(n, value)},
+                    delays=np.ones(n, np.int32),
+                )
+            ],
+        ),
+        tmp_path / "net.h5",
+    )
+    assert report_page(tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as ckpt:
+        for each in (ckpt, ckpt.populations["p"], ckpt.projections["q"], ckpt.projections["q"]["w"]):
+            assert each._repr_html_()
+        for path in ("populations/p/r", "projections/q", "projections/q/w", "projections/q/delays"):
+            if path.endswith("w") and len(geometry) > 1 and not rows:
+                with pytest.raises(OptionError, match="no dendrites"):
+                    choice.pictures(ckpt, path)
+                continue
+            for budget in (1, 1 << 20):
+                made = choice.pictures(ckpt, path, budget)
+                for picture in made:
+                    ET.fromstring(svg(picture))
+                    assert len(drawn(picture)) > 1
+            plot.figure(made).savefig(tmp_path / "net.png", dpi=20)
 
 
 def test_pictures_are_as_fine_as_asked() -> None:

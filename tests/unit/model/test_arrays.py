@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import ann_ckpt
 from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
 from ann_ckpt.errors import StateError
 from ann_ckpt.model import as_array, blocks
+from ann_ckpt.model.arrays import distances, equal_numbers
 
 MASKED = np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
 RANKS = np.ma.array([0, 2, 1], mask=[False, True, False])
@@ -149,3 +156,34 @@ def test_tables_are_taken_by_position(dtype):
     values = population(variables={"r": Series([1.0, 2.0, 3.0], dtype)})["r"]
     assert type(values) is np.ndarray
     assert values.tolist() == [1, 2, 3]
+
+
+NUMBERS = [
+    hnp.arrays(dtype, 5, elements=st.sampled_from(some) | hnp.from_dtype(np.dtype(dtype)))
+    for dtype, some in {
+        "i8": [2**53, 2**53 + 1, 2**63 - 1, -(2**63), -(2**53) - 1, 0],
+        "u8": [2**53, 2**53 + 1, 2**63, 2**64 - 1, 0],
+        "i1": [-128, 127],
+        "?": [False, True],
+        "f8": [2.0**53, 2.0**63, -(2.0**63), 2.0**64, 0.5, -0.0, np.nan, np.inf],
+        "f4": [2.0**24, 0.5, -0.0, np.nan],
+    }.items()
+]
+
+
+@given(st.one_of(NUMBERS), st.one_of(NUMBERS))
+@example(np.array([2**64 - 1], np.uint64), np.array([2.0**64]))
+@example(np.array([2**63 - 1]), np.array([2.0**63]))
+@example(np.array([-(2**53) - 1]), np.array([-(2.0**53)]))
+def test_numbers_are_compared_exactly_whatever_their_types(a, b):
+    one, other = a.tolist(), b.tolist()
+    expected = [x == y or (math.isnan(x) and math.isnan(y)) for x, y in zip(one, other, strict=True)]
+    assert equal_numbers(a, b).tolist() == expected
+    for x, y, same in zip(a, b, expected, strict=True):
+        assert equal_numbers(np.asarray(x), np.asarray(y)) == same
+    for x, y, found in zip(one, other, distances(a, b).tolist(), strict=True):
+        if not (np.isfinite(x) and np.isfinite(y)):
+            assert not np.isfinite(found)
+        elif max(abs(x), abs(y)) < 2**64:
+            assert found == pytest.approx(float(abs(Fraction(x) - Fraction(y))), rel=1e-15)
+            assert (found == 0) == (x == y)

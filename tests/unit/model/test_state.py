@@ -476,3 +476,11 @@ def test_what_is_no_state_is_refused_before_anything_is_compared(other) -> None:
     for pair in ((NetworkState(), other), (other, NetworkState())):
         with pytest.raises(StateError, match="where a NetworkState was expected"):
             differences(*pair)
+
+
+def test_a_dendrite_says_itself_what_it_has_not():
+    ff = ProjectionState(
+        "ff", "a", "b", "exc", Connectivity.from_rows([3], [[0, 1]]), variables={"w": [1.0, 2.0]}
+    )
+    with pytest.raises(AttributeNotFoundError, match="the dendrite of neuron 3 has no attribute 'x'"):
+        ff.dendrite(3)["x"]

@@ -16,6 +16,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.errors import (
+    CheckpointError,
     NotWritableError,
     ObjectNotFoundError,
     OptionError,
@@ -28,6 +29,7 @@ from ann_ckpt.params import (
     NotWrittenWarning,
     UnknownNameWarning,
     apply,
+    load,
     load_parameters,
     parse,
     save_parameters,
@@ -146,7 +148,7 @@ def test_a_misspelt_section_is_refused(params: Any) -> None:
     with pytest.raises(ParameterFileError, match="did you mean 'populations'"):
         load_parameters(path, network=Live(), strict=True)
     live = Live()
-    with pytest.warns(UnknownNameWarning, match="unknown section 'population'"):
+    with pytest.warns(UnknownNameWarning, match=r"(?s): 1 place of the file.*unknown section 'population'"):
         load_parameters(path, network=live)
     assert live.log == [("", "K")]
 
@@ -330,6 +332,54 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotWritableError):
         save_parameters(tmp_path / "file" / "p.json", network=network())
+
+
+@pytest.mark.parametrize("name", [".", "missing.json"])
+def test_files_that_cannot_be_read_are_errors_of_ours(tmp_path: Path, name: str) -> None:
+    for call in (
+        lambda: load_parameters(tmp_path / name, network=network()),
+        lambda: validate({}, tmp_path / name),
+    ):
+        with pytest.raises(OSError, match=r"no such file|not a regular file") as caught:
+            call()
+        assert isinstance(caught.value, CheckpointError)
+        assert str(tmp_path) in str(caught.value.where)
+
+
+@pytest.mark.parametrize("name", ["net.h5", "net.json", "net"])
+def test_no_checkpoint_is_replaced(tmp_path: Path, name: str) -> None:
+    ann_ckpt.write(network(), tmp_path / "net.h5")
+    before = (tmp_path / "net.h5").read_bytes()
+    (tmp_path / "net.h5").rename(tmp_path / name)
+    with pytest.raises(NotWritableError, match="HDF5 file"):
+        save_parameters(tmp_path / name, network=network())
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "replaced"),
+    [
+        ("p.toml", "[project]\nname = 'precious'\n", False),
+        ("p.txt", "precious", False),
+        ("p.txt", "", True),
+        ("p.txt", "{}", True),
+        ("p.txt", "<a></a>", True),
+        ("p.json", "{broken", True),
+        ("p.yaml", "- a", True),
+    ],
+)
+def test_files_of_another_kind_are_replaced_under_names_of_parameter_files_only(
+    tmp_path: Path, name: str, text: str, replaced: bool
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    if replaced:
+        save_parameters(path, network=network())
+        assert load(path).section("constants")
+    else:
+        with pytest.raises(NotWritableError, match="not a parameter file"):
+            save_parameters(path, network=network())
+        assert path.read_text() == text
 
 
 def test_the_fake_network_is_a_simulator() -> None:

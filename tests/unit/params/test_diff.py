@@ -124,3 +124,11 @@ def test_a_file_that_cannot_be_read_cannot_be_compared() -> None:
 def test_names_are_escaped() -> None:
     (difference,) = diff(file({}), file({"network": {"\x1b[2J": 1}}))
     assert str(difference) == "+ network/\\x1b[2J: 1"
+
+
+@pytest.mark.parametrize("given", [[2, 2.5, 2], 2.5, True, [2**53 + 1, 2, 2], [2, 2]])
+def test_numbers_that_an_integer_cannot_have_are_no_numbers_of_it(given: Any) -> None:
+    state = NetworkState(populations=[PopulationState("p", (3,), parameters={"n": np.array([2, 2, 2])})])
+    assert diff(file({"populations": {"p": {"n": given}}}), state)
+    for same in ([2, 2.0, 2], 2, 2.0):
+        assert not diff(file({"populations": {"p": {"n": same}}}), state)

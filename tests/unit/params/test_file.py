@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ann_ckpt.errors import OptionError
+from ann_ckpt.errors import CheckpointError, OptionError
 from ann_ckpt.params import load, parse
 from ann_ckpt.params.text.document import LARGEST
 from tests.legacy.truth import SHARED
@@ -66,8 +66,12 @@ def test_what_is_no_file_is_an_os_error(tmp_path: Path, kind: str) -> None:
         os.mkfifo(path)
     elif kind == "device":
         path = Path("/dev/zero")
-    with pytest.raises(OSError, match="No such file" if kind == "missing" else "not a regular file"):
+    with pytest.raises(OSError, match="no such file" if kind == "missing" else "not a regular file"):
         load(path)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.where == str(path)
+    assert isinstance(caught.value, FileNotFoundError) == (kind == "missing")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from ann_ckpt.model import Array
 from ann_ckpt.transfer.fitting import Cast, cast_refusal
 
-TYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "u1", "i1", "i2", "?")]
+TYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "u8", "u1", "i1", "i2", "?")]
 
 
 @given(st.sampled_from(TYPES), st.sampled_from(TYPES), st.data())
@@ -46,6 +46,11 @@ def test_what_is_accepted_comes_out_equal_or_rounded(
         ([1e300], "f4", "1e+300 cannot be represented as float32"),
         ([2**24 + 1], "f4", "16777217 cannot be represented as float32"),
         ([2**53 + 1], "f8", "9007199254740993 cannot be represented as float64"),
+        ([2**63 - 1], "f8", "9223372036854775807 cannot be represented as float64"),
+        ([2**64 - 1], "f8", "18446744073709551615 cannot be represented as float64"),
+        ([2**64 - 1], "i8", "18446744073709551615 cannot be represented as int64"),
+        ([-1], "u8", "-1 cannot be represented as uint64"),
+        ([2.0**64], "u8", "1.8446744073709552e+19 cannot be represented as uint64"),
     ],
 )
 def test_what_would_change_is_refused(values: list[float], live: str, reason: str) -> None:
