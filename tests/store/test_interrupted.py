@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.torture
 @pytest.mark.parametrize("way", ["caller", "copy", "fork"])
 def test_a_save_may_be_interrupted_at_any_line(tmp_path: Path, rounds: int, way: str) -> None:
-    times = 40 if rounds == 1 else 200 * rounds
+    times = 24 if rounds == 1 else 200 * rounds
     ended = subprocess.run(
         [sys.executable, "-m", "tests.store.interrupting", str(tmp_path / "run.ckpt"), way, str(times)],
         cwd=ROOT,
