@@ -335,8 +335,8 @@ def load(
         The live network; default is the simulator's global one.
     strict : bool
         True: any problem raises one error that lists them all, and nothing changes.
-        False: what fits is loaded, the rest is in the report. If a population or projection is among the
-        rest, the time step, constants and dynamics stay as they are.
+        False: what fits is loaded, the rest is in the report. If none of the file's populations and
+        projections fits, the time step, constants and dynamics stay as they are.
     attributes : str, list of str or mapping, optional
         Parameters and variables to load, as for :func:`save`; the others stay as they are.
     names : mapping of str to str, optional

@@ -146,9 +146,8 @@ class NestNetwork:
         # Of what NEST itself refuses, the kernel would stay prepared, and not be simulated any more.
         steps, rest = divmod(round(duration * nest.tics_per_ms), int(nest.tics_per_step))
         if rest or duration > nest.T_max:
-            raise OptionError(
-                f"duration= takes whole steps of {nest.resolution:g} ms, not {duration:g} ms",
-            )
+            expected = f"whole steps of {nest.resolution:g} ms" if rest else f"at most {nest.T_max:g} ms"
+            raise OptionError(f"duration= takes {expected}, not {duration:g} ms")
         if not self._calls and self.keeping is None:
             nest.Simulate(duration)
             return
