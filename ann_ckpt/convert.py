@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ann_ckpt.adapters.formats import examine, format_of
+from ann_ckpt.adapters.formats import ANNARCHY, ForeignFormat, examine, format_of
 from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.adapters.sonata.names import CONFIG
 from ann_ckpt.api import check_savable, write
@@ -194,7 +194,8 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     """Yield every old file below a folder, recognised by content, with the path of its checkpoint.
 
     ``a/net.data`` becomes ``a/net.h5``; where two files of a folder would meet there,
-    ``a/net.data.h5`` and ``a/net.npz.h5``. Files of other kinds are passed over.
+    ``a/net.data.h5`` and ``a/net.npz.h5``. Files of other kinds are passed over, and so are those that
+    are read with another one, such as the nodes and edges of a circuit.
 
     Parameters
     ----------
@@ -221,20 +222,22 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
             details={"expected": "the name of a folder", "hint": hint},
             where=target,
         )
-    for folder, _, names in os.walk(root):
-        here = Path(folder)
-        old = sorted(name for name in names if _is_old(here / name))
-        stems = Counter(_stem(name) for name in old)
-        for name in old:
-            stem = _stem(name) if stems[_stem(name)] == 1 else name
-            yield Conversion(here / name, target / here.relative_to(root) / f"{stem}.h5")
+    old = [Path(folder, name) for folder, _, names in os.walk(root) for name in sorted(names)]
+    formats = {path: found for path in old if (found := _format(path)) is not None}
+    members = {os.path.realpath(each) for path, found in formats.items() for each in found.members(path)}
+    sources = [path for path in formats if os.path.realpath(path) not in members]
+    stems = Counter(path.with_name(_stem(path.name)) for path in sources)
+    for path in sources:
+        stem = path.with_name(_stem(path.name))
+        name = path.name if stems[stem] > 1 else stem.name
+        yield Conversion(path, target / path.parent.relative_to(root) / f"{name}.h5")
 
 
-def _is_old(path: Path) -> bool:
+def _format(path: Path) -> ForeignFormat | None:
     try:
-        return format_of(path) is not None
+        return format_of(path)
     except NotReadableError:
-        return not path.is_fifo()  # so that converting it says why
+        return None if path.is_fifo() else ANNARCHY  # so that converting it says why
 
 
 def _stem(name: str) -> str:

@@ -51,6 +51,8 @@ _OPTIONS = (
 """Options of connections that the environment may set, each with what :data:`_CREDENTIALS` lists in front."""
 _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
 """What environment variables begin with that obstore reads."""
+_ROLES = ("/latest/api/token", "/computeMetadata/", "/metadata/identity/")
+"""Where obstore asks clouds for the role of the machine, having no credentials: S3, Google, Azure."""
 
 
 class Listed(NamedTuple):
@@ -221,6 +223,10 @@ def _translated(error: Exception, address: Address, *, opened: bool) -> Checkpoi
             known = NotReadableError("the server does not give ranges of bytes", details=hint, where=where)
         case exceptions.InvalidPathError():
             known = OptionError("the address does not name an object", details=found, where=where)
+        case _ if any(role in str(error) for role in _ROLES):
+            found["hint"] = "credentials come from the environment, see docs/remote.md"
+            fact = f"no credentials for {address.scheme}://, and this machine has no role"
+            known = NotReadableError(fact, details=found, where=where)
         case _:
             late = "kind: Timeout" in str(error)
             fact = "the server does not answer in time" if late else "the server does not give the object"

@@ -8,7 +8,7 @@ in ``WRITERS``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,13 +72,15 @@ class ForeignFormat:
     examine: Examine
     examine_isolated: Examine
     """The same in a process of its own, with limits on memory and time."""
+    members: Callable[[str | os.PathLike[str]], Collection[Path]] = lambda _path: ()
+    """Other files that are read together with one of these."""
 
 
 ANNARCHY = ForeignFormat("ANNarchy", legacy.detect, legacy.examine, examine_isolated)
 
 BRIAN2 = ForeignFormat("Brian2", brian2.detect, brian2.examine, partial(examine_isolated, program="Brian2"))
 
-SONATA = ForeignFormat("SONATA", sonata.detect, sonata.examine, sonata.examine)
+SONATA = ForeignFormat("SONATA", sonata.detect, sonata.examine, sonata.examine, sonata.members)
 """Nothing but HDF5, JSON and tables, of which only numbers and names are taken: it needs no other process."""
 
 FORMATS = (BRIAN2, ANNARCHY, SONATA)

@@ -21,6 +21,9 @@ __all__ = ["Bytes", "FileBytes", "NewFile"]
 
 _REMEMBERED_BYTES = 1 << 20
 """After a failed write, smaller writes are kept in memory: HDF5 may read its own structures again."""
+_GATHERED_BYTES = 1 << 20
+_GATHERED_SIZES = range(16 << 10, 256 << 10)
+"""Smaller writes are structures of HDF5, which it reads again; larger ones are worth a call of the system."""
 
 
 class Bytes(Protocol):
@@ -162,6 +165,9 @@ class FileBytes:
 class NewFile(io.RawIOBase):
     """A file that HDF5 writes through; it stores the first error and reports success to HDF5.
 
+    Chunks that follow one another are gathered, and written by one call of the system: at each one, the
+    threads that compress the next ones get Python, and this one has to wait for it.
+
     Parameters
     ----------
     path : str
@@ -183,6 +189,8 @@ class NewFile(io.RawIOBase):
         self._size = 0
         self._error: OSError | None = None
         self._lost: dict[int, bytes] = {}
+        self._gathered = bytearray()
+        self._gathered_at = 0
 
     def check(self) -> None:
         """Raise the first write error.
@@ -205,6 +213,7 @@ class NewFile(io.RawIOBase):
     def close(self) -> None:
         """Close the file; errors remain available to :meth:`check`."""
         if not self.closed:
+            self._write_gathered()
             try:
                 os.close(self._descriptor)
             except OSError as error:  # NFS reports here what it could not write
@@ -222,6 +231,7 @@ class NewFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read into ``buffer``; bytes that were never written are zeros."""
+        self._write_gathered()
         view = memoryview(buffer).cast("B")
         done = 0
         try:
@@ -240,18 +250,20 @@ class NewFile(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Write at the current position; after an error, only keep what HDF5 may read back."""
         view = memoryview(data).cast("B")
-        self._refuse_in_child()
-        if self._error is None:
-            self._write(view)
-        if self._error is not None and len(view) < _REMEMBERED_BYTES:
-            self._lost.pop(self._at, None)  # the last write to a place wins
-            self._lost[self._at] = bytes(view)
+        if self._at != self._gathered_at + len(self._gathered) or not self._gathers(len(view)):
+            self._write_gathered()
+        if self._gathers(len(view)):
+            self._gathered_at = self._at - len(self._gathered)
+            self._gathered += view
+        else:
+            self._write(view, self._at)
         self._at += len(view)
         self._size = max(self._size, self._at)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         """Set the size of the file."""
+        self._write_gathered()
         self._size = self._at if size is None else size
         self._refuse_in_child()
         if self._error is None:
@@ -269,10 +281,23 @@ class NewFile(io.RawIOBase):
         if self._error is None and os.getpid() != self._process:
             self._error = OSError(errno.EPERM, "the file is being written by the parent process")
 
-    def _write(self, view: memoryview) -> None:
+    def _gathers(self, size: int) -> bool:
+        """Whether so many bytes more are gathered."""
+        return size in _GATHERED_SIZES and len(self._gathered) + size <= _GATHERED_BYTES
+
+    def _write_gathered(self) -> None:
+        if self._gathered:
+            self._write(memoryview(self._gathered), self._gathered_at)
+            self._gathered = bytearray()
+
+    def _write(self, view: memoryview, at: int) -> None:
+        self._refuse_in_child()
         done = 0
         try:
-            while done < len(view):
-                done += os.pwrite(self._descriptor, view[done:], self._at + done)
+            while self._error is None and done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], at + done)
         except OSError as error:
             self._error = error
+        if self._error is not None and len(view) <= _REMEMBERED_BYTES:
+            self._lost.pop(at, None)  # the last write to a place wins
+            self._lost[at] = bytes(view)

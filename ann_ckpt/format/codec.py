@@ -35,6 +35,7 @@ __all__ = [
     "encode_fast",
     "patterned",
     "unpack",
+    "unpack_into",
     "zlib_stream",
 ]
 
@@ -276,10 +277,31 @@ def unpack(
     if DEFLATE in applied:
         data = _inflate(data, expected)
     if BLOSC in applied:
-        data = _from_blosc(data, expected)
+        packed, data = data, bytearray(expected)
+        _from_blosc([(packed, np.frombuffer(data, np.uint8))])
     if len(data) != expected:
         raise CorruptFileError(f"a chunk holds {len(data)} bytes instead of {expected}")
     return Unpacked(data, itemsize, SHUFFLE in applied)
+
+
+def unpack_into(
+    chunks: Sequence[tuple[memoryview, int, NDArray[Any]]],
+    filters: tuple[int, ...],
+) -> None:
+    """Decompress whole chunks to where their elements belong.
+
+    Parameters
+    ----------
+    chunks : sequence of (bytes-like, int, array)
+        Each as stored, its filter mask, and an array of shape ``(n,)`` that it fills; see :func:`unpack`.
+    filters : tuple of int
+        As for :func:`unpack`.
+    """
+    if filters != (BLOSC,):
+        for data, mask, out in chunks:
+            unpack(data, filters, mask, count=len(out), itemsize=out.itemsize).copy_to(out)
+        return
+    _from_blosc([(data, out.view(np.uint8)) for data, _, out in chunks])
 
 
 def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
@@ -295,14 +317,17 @@ def _inflate(data: bytes | bytearray | memoryview, expected: int) -> bytes:
     return out
 
 
-def _from_blosc(data: bytes | bytearray | memoryview, expected: int) -> memoryview:
-    sizes = _BLOSC_HEAD.unpack_from(data)[4:] if len(data) >= _BLOSC_HEAD.size else (0, 0, 0)
-    if (sizes[0], sizes[2]) != (expected, len(data)):
-        raise CorruptFileError(f"a chunk does not decompress to {expected} bytes")
-    blosc, out = _blosc(), np.empty(expected, np.uint8)
+def _from_blosc(chunks: Sequence[tuple[bytes | bytearray | memoryview, NDArray[np.uint8]]]) -> None:
+    """Decompress chunks, one call directly after the other: others wait for Python in between."""
+    for data, out in chunks:
+        sizes = _BLOSC_HEAD.unpack_from(data)[4:] if len(data) >= _BLOSC_HEAD.size else (0, 0, 0)
+        if (sizes[0], sizes[2]) != (out.size, len(data)):
+            raise CorruptFileError(f"a chunk does not decompress to {out.size} bytes")
+    blosc = _blosc()
+    decompress = blosc.decompress
     try:
         with _on_this_thread(blosc):
-            blosc.decompress(data, out)
+            for data, out in chunks:
+                decompress(data, out)
     except (RuntimeError, ValueError) as error:
         raise CorruptFileError(f"a chunk cannot be decompressed: {error}") from error
-    return out.data

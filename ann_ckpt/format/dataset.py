@@ -30,8 +30,8 @@ __all__ = [
     "read_ranges",
 ]
 
-_RAW_BYTES = 4 << 20
-"""Raw chunks are joined up to this size."""
+_JOINED_BYTES = 4 << 20
+"""Up to this size, chunks that are neighbours in the file are one read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,15 @@ class ReadRange:
     raw: bool
     """Whether the bytes are the values themselves; otherwise it is one whole chunk, to be decoded."""
 
+    @property
+    def end(self) -> int:
+        """Of the file, behind the last byte to read."""
+        return self.offset + self.size
+
     def joined(self, after: ReadRange) -> ReadRange | None:
         """Return this range and the one that follows as one, if one read covers both."""
         size = self.size + after.size
-        if not (self.raw and after.raw) or self.offset + self.size != after.offset or size > _RAW_BYTES:
+        if not (self.raw and after.raw) or self.end != after.offset or size > _JOINED_BYTES:
             return None
         return ReadRange(self.start, after.stop, self.offset, size, self.chunk, self.mask, raw=True)
 
@@ -97,6 +102,25 @@ def _read_range(layout: DatasetLayout, place: Location, first: int, low: int, hi
         return ReadRange(low, high, offset, size, first, mask, raw=False)
     skipped, wanted = (low - first) * layout.entry_bytes, (high - low) * layout.entry_bytes
     return ReadRange(low, high, offset + skipped, wanted, first, mask, raw=True)
+
+
+def _runs(
+    parts: Iterable[tuple[ReadRange, NDArray[Any]]],
+) -> Iterator[list[tuple[ReadRange, NDArray[Any]]]]:
+    """Group parts whose packed chunks one read gets; what is raw comes alone."""
+    run: list[tuple[ReadRange, NDArray[Any]]] = []
+    for each in parts:
+        part = each[0]
+        if run:
+            first, last = run[0][0], run[-1][0]
+            same = part.chunk == last.chunk
+            near = part.offset == last.end and part.end - first.offset <= _JOINED_BYTES
+            if part.raw or last.raw or not (same or near):
+                yield run
+                run = []
+        run.append(each)
+    if run:
+        yield run
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,33 +266,39 @@ class StoredArray:
     def _read_parts(self, parts: Iterable[tuple[ReadRange, NDArray[Any]]]) -> int:
         """Fill each array with its part; return how many bytes of the file that took."""
         taken = 0
-        chunk: codec.Unpacked | None = None
-        unpacked = -1
-        for part, out in parts:
-            if part.raw:
-                taken += self._pread_into(out, part.offset)
+        for run in _runs(parts):
+            first, out = run[0]
+            if first.raw:
+                taken += self._pread_into(out, first.offset)
                 continue
-            if chunk is None or unpacked != part.chunk:
-                chunk, unpacked = self._unpack(part), part.chunk
-                taken += part.size
-            first = (part.start - part.chunk) * math.prod(self.shape[1:])
-            chunk.copy_to(out.reshape(-1), start=first)
+            data = np.empty(run[-1][0].end - first.offset, np.uint8)
+            taken += self._pread_into(data, first.offset)
+            try:
+                self._unpack(data, first.offset, run)
+            except CorruptFileError as error:
+                error.where = self._where
+                raise
         return taken
 
-    def _unpack(self, part: ReadRange) -> codec.Unpacked:
-        data = np.empty(part.size, np.uint8)
-        self._pread_into(data, part.offset)
-        try:
-            return codec.unpack(
-                data.data,
-                self._layout.filters,
-                part.mask,
-                count=math.prod(self._layout.chunk),
-                itemsize=self.dtype.itemsize,
-            )
-        except CorruptFileError as error:
-            error.where = self._where
-            raise
+    def _unpack(
+        self, data: NDArray[np.uint8], offset: int, run: Sequence[tuple[ReadRange, NDArray[Any]]]
+    ) -> None:
+        """Fill each array with its part of the chunks in ``data``, which begins at ``offset`` of the file."""
+        filters, count = self._layout.filters, math.prod(self._layout.chunk)
+        whole = []
+        chunk: codec.Unpacked | None = None
+        unpacked = -1
+        for part, out in run:
+            packed, flat = data[part.offset - offset : part.end - offset].data, out.reshape(-1)
+            if len(flat) == count:
+                whole.append((packed, part.mask, flat))
+                continue
+            if chunk is None or unpacked != part.chunk:
+                itemsize = self.dtype.itemsize
+                chunk = codec.unpack(packed, filters, part.mask, count=count, itemsize=itemsize)
+                unpacked = part.chunk
+            chunk.copy_to(flat, start=(part.start - part.chunk) * math.prod(self.shape[1:]))
+        codec.unpack_into(whole, filters)
 
     def _pread_into(self, out: NDArray[Any], offset: int) -> int:
         view = out.reshape(-1).view(np.uint8).data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -78,6 +79,17 @@ def test_trouble_at_any_request(server, trouble):
             break
     else:
         raise AssertionError
+
+
+def test_without_credentials_that_is_said(server, monkeypatch):
+    """obstore asks the machine for its role then, here a server that has none to give."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", server.url)
+    server.trouble = servers.denying
+    with pytest.raises(NotReadableError, match="no credentials for s3://") as caught:
+        ann_ckpt.open("s3://bucket/net.h5")
+    assert "credentials come from the environment" in str(caught.value)
 
 
 @pytest.fixture(autouse=True)

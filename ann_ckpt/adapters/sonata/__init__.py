@@ -4,7 +4,7 @@ Written after the SONATA guide, https://github.com/AllenInstitute/sonata/blob/ma
 and what libsonata, bluepysnap and bmtk read.
 """
 
-from ann_ckpt.adapters.sonata.reading import detect, examine
+from ann_ckpt.adapters.sonata.reading import detect, examine, members
 from ann_ckpt.adapters.sonata.writing import write
 
-__all__ = ["detect", "examine", "write"]
+__all__ = ["detect", "examine", "members", "write"]

@@ -36,7 +36,7 @@ from ann_ckpt.model import (
 )
 from ann_ckpt.report import Loss, Note
 
-__all__ = ["detect", "examine"]
+__all__ = ["detect", "examine", "members"]
 
 _TEXT_BYTES = 16 << 20
 """More has no configuration, and no table of types."""
@@ -385,6 +385,16 @@ def _files_of(path: Path, found: _Found) -> list[_File]:
                 table = _types(_place(types, config, path), f"{kind[:4]}_type_id") if types else {}
                 files.append(_File(kind, _place(entry[f"{kind}_file"], config, path), table))
         return files
+
+
+def members(path: str | os.PathLike[str]) -> frozenset[Path]:
+    """Return the files of nodes and edges that are read with a configuration; none for another file."""
+    if detect(path) != "config":
+        return frozenset()
+    try:
+        return frozenset(file.path for file in _files_of(Path(path), _Found(None)))
+    except CheckpointError:
+        return frozenset()  # whoever reads it says what is wrong with it
 
 
 def _place(text: str, config: Mapping[str, Any], path: Path) -> Path:

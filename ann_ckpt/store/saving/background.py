@@ -155,13 +155,13 @@ class BackgroundExecutor:
     ) -> None:
         self._callers = cleanup
         self._own: ExitStack | None = None
+        """The cleaning up, once it was handed over; no job comes after that."""
         self._around = around
         self._at_most = at_most
         self._lock = threading.Lock()  # left in one step, which leaving a condition is not: ^C may come
         self._changed = threading.Condition(self._lock)
         self._jobs: deque[tuple[Callable[[], None], int]] = deque()
         self._waiting = 0
-        self._closed = False
         self._error: BaseException | None = None
         # No daemon: an interpreter that ends waits until what it was told to save is saved.
         self._thread = threading.Thread(target=self._work_inside, name="ann_ckpt-save")
@@ -194,7 +194,6 @@ class BackgroundExecutor:
         with self._lock:
             if self._error is not None:
                 raise self._error
-            self._closed = True
             try:
                 self._own = self._callers.pop_all()
             finally:
@@ -248,7 +247,7 @@ class BackgroundExecutor:
             return self._jobs.popleft() if self._jobs else None
 
     def _has_news(self) -> bool:
-        return bool(self._jobs) or self._error is not None or (self._closed and self._own is not None)
+        return bool(self._jobs) or self._error is not None or self._own is not None
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

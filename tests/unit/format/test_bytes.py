@@ -190,6 +190,7 @@ def hdf5_with_everything(path):
     for number in range(30):
         group = h5g.create(root, f"g{number}".encode())
         h5.write_whole(group, "contiguous", np.arange(2000.0), compact=False)
+        h5.write_whole(group, "gathered", np.arange(3000.0), compact=False)
         h5.write_whole(group, "compact", np.arange(20.0), compact=True)
     hdf5.close()
     file.close()
@@ -211,6 +212,43 @@ def test_whichever_write_fails_hdf5_goes_on_and_the_error_is_kept(tmp_path, monk
     assert met > 30
     with h5py.File(tmp_path / "x.h5") as whole:
         assert whole["g29/contiguous"][1999] == 1999.0
+
+
+def test_large_writes_that_follow_one_another_are_one_call(tmp_path, monkeypatch):
+    """Whatever comes between them, the file is as if each had been written at once."""
+    piece = 32 << 10
+    sizes = []
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda f, data, at: sizes.append(len(data)) or pwrite(f, data, at))
+    file = NewFile(str(tmp_path / "x"))
+    expected = bytearray(76 * piece)
+    rng = np.random.default_rng(0)
+
+    def put(number, size=piece):
+        data = rng.bytes(size)
+        file.seek(number * piece)
+        file.write(data)
+        expected[number * piece : number * piece + size] = data
+
+    for number in range(40):
+        put(number)
+    assert sizes == [32 * piece]
+    file.seek(39 * piece)
+    assert file.readinto(read := bytearray(piece)) == piece  # what waits is read back
+    assert read == expected[39 * piece : 40 * piece]
+    put(50)
+    put(40)  # not where the last one ended
+    put(41, 100)  # too small to wait
+    assert sizes == [32 * piece, 8 * piece, piece, piece, 100]
+    put(42)
+    put(43, 33 * piece)  # too large to wait
+    assert sizes[-2:] == [piece, 33 * piece]
+    put(5)
+    file.truncate(75 * piece)
+    put(75)
+    file.close()
+    file.check()
+    assert (tmp_path / "x").read_bytes() == expected
 
 
 @pytest.mark.parametrize("failing", range(12))

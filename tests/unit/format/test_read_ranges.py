@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CorruptFileError
-from ann_ckpt.format import chunk_locations, h5
+from ann_ckpt.format import chunk_locations, dataset, h5
 from ann_ckpt.format.bytes import FileBytes, NewFile
 from ann_ckpt.format.chunk_locations import HDF5Locations
 from ann_ckpt.format.chunking import Compression, chunk_stream
@@ -70,18 +71,63 @@ def mixtures(draw):
     return np.concatenate(parts)[: draw(st.integers(CHUNK, CHUNK * len(kinds)))]
 
 
-@given(values=mixtures(), data=st.data(), raw=st.booleans())
-def test_any_range_comes_back_in_order(tmp_path_factory, values, data, raw):
+KINDS = [Compression.NONE, Compression.AUTO, Compression.GZIP, Compression.FAST]
+
+
+@given(values=mixtures(), data=st.data(), compression=st.sampled_from(KINDS))
+def test_any_range_comes_back_in_order(tmp_path_factory, values, data, compression):
     path = tmp_path_factory.mktemp("x") / "x.h5"
-    make(path, values, Compression.NONE if raw else Compression.AUTO)
+    make(path, values, compression)
     start = data.draw(st.integers(0, len(values)))
     stop = data.draw(st.integers(start, len(values)))
     with opened(path) as (stored, _, counted):
         out = np.empty(stop - start, values.dtype)
         stored.read_into(out, start)
         np.testing.assert_array_equal(out, values[start:stop])
-        if raw:
+        if compression is Compression.NONE:
             assert sum(counted) == out.nbytes
+
+
+@given(values=mixtures(), data=st.data(), compression=st.sampled_from(KINDS))
+def test_chunks_that_several_parts_share_are_read_once(tmp_path_factory, values, data, compression):
+    path = tmp_path_factory.mktemp("x") / "x.h5"
+    make(path, values, compression)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), min_size=2, max_size=20)))
+    parts = [(a, np.empty(b - a, values.dtype)) for a, b in pairwise(cuts)]
+    with opened(path) as (stored, _, counted):
+        stored.gather(parts)
+        for start, out in parts:
+            np.testing.assert_array_equal(out, values[start : start + len(out)])
+        assert sum(counted) <= max(values.nbytes, stored.storage().stored_bytes)
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.FAST])
+@pytest.mark.parametrize(("limit", "reads"), [(1 << 20, 1), (1, 20)])
+def test_neighbouring_packed_chunks_are_one_read(tmp_path, monkeypatch, compression, limit, reads):
+    values = np.arange(20 * CHUNK)
+    make(tmp_path / "x.h5", values, compression)
+    asked = []
+    into = FileBytes.read_into
+    monkeypatch.setattr(FileBytes, "read_into", lambda *args: asked.append(args) or into(*args))
+    monkeypatch.setattr(dataset, "_JOINED_BYTES", limit)
+    with opened(tmp_path / "x.h5") as (stored, _, _):
+        np.testing.assert_array_equal(stored.read(0, len(values)), values)
+    assert len(asked) == reads
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.FAST])
+def test_a_damaged_chunk_among_others_is_damage(tmp_path, compression):
+    path = tmp_path / "x.h5"
+    values = np.arange(20 * CHUNK)
+    make(path, values, compression)
+    with opened(path) as (_, found, _):
+        place = cut(path, found, 7 * CHUNK, 8 * CHUNK)[0]
+    data = bytearray(path.read_bytes())
+    data[place.offset : place.end] = bytes(place.size)
+    path.write_bytes(data)
+    with opened(path) as (stored, _, _), pytest.raises(CorruptFileError, match="decompress") as caught:
+        stored.read(0, len(values))
+    assert caught.value.where == "x"
 
 
 @given(values=mixtures(), data=st.data())
