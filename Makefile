@@ -117,7 +117,7 @@ bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own f
 	$(call benchmarks,,bench)
 	$(IN) python -m benchmarks.requests
 
-bench-full: $(VENV)/.bench  ## the same at 512 MiB and more, less than two hours; writes docs/benchmarks.md; RESUME=1 goes on
+bench-full: $(VENV)/.bench  ## the same at 256 MiB and more, less than two hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(call benchmarks,--scale full $(if $(RESUME),--resume),bench-full)
 	$(IN) python -m benchmarks.report $$(ls build/bench-full.jsonl build/bench-full-*.jsonl 2>/dev/null)
 

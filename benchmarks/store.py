@@ -27,7 +27,7 @@ _SHARES = (0.0, 0.01, 0.1, 1.0)
 _HISTORY_BYTES = 128 << 20
 """States are no larger where a long history has to be written first."""
 _PRUNED = 10
-_HASHING_SHOWS = 512 << 20
+_HASHING_SHOWS = 256 << 20
 """Smaller states are hashed sooner than files are opened and locks taken."""
 _HISTORIES = {name: store for name, store in STORES.items() if name != VERSIONED}
 """Whoever wrote it, a file of versioned-hdf5 is the same; told what changed, it is written sooner."""
