@@ -156,19 +156,14 @@ def holes() -> Iterator[None]:
             return digest(values)
         return of_zeros.get(len(values)) or of_zeros.setdefault(len(values), digest(values))
 
-    def sparse(file: NewFile, view: memoryview) -> None:
+    def sparse(file: NewFile, view: memoryview, at: int) -> None:
         if len(view) != _CHUNK:
-            write(file, view)
+            write(file, view, at)
             return
-        at = file._at
         heads = np.frombuffer(view, np.uint8).reshape(-1, _PAGE)[:, :8]
         found = np.flatnonzero(heads.any(axis=1)).tolist()
-        try:
-            for page in found:
-                file._at = at + page * _PAGE
-                write(file, view[page * _PAGE : (page + 1) * _PAGE])
-        finally:
-            file._at = at
+        for page in found:
+            write(file, view[page * _PAGE : (page + 1) * _PAGE], at + page * _PAGE)
         os.ftruncate(file._descriptor, max(file._size, at + len(view)))
         _hidden.calls += 1 - len(found)
         _hidden.written += len(view) - len(found) * _PAGE
