@@ -109,7 +109,8 @@ def _commit(run: Mapping[str, Any]) -> str:
 def _not_reached(runs: Iterable[Mapping[str, Any]], results: Iterable[Result]) -> str:
     """Say which cases nobody came to, because a run was stopped."""
     reached = {result.key for result in results}
-    missing = [f"`{key}`" for run in runs for key in run.get("cases", ()) if key not in reached]
+    wanted = dict.fromkeys(key for run in runs for key in run.get("cases", ()))
+    missing = [f"`{key}`" for key in wanted if key not in reached]
     return f"\n\nNot reached: {', '.join(missing)}." if missing else ""
 
 
