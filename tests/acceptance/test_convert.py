@@ -171,13 +171,14 @@ def test_a_circuit_in_a_folder_is_one_network(run: Run, demo_file: Path, old_fil
     run("export", demo_file, old_files / "circuit", "--format", "sonata")
     edges = (old_files / "circuit" / "edges.h5").read_bytes()
     (old_files / "circuit" / "others.h5").write_bytes(edges)
-    answer = run("convert", old_files / "circuit", "new")
+    new, newer = old_files / "new", old_files / "newer"
+    answer = run("convert", old_files / "circuit", new)
     assert (answer.status, answer.err) == (0, "")
-    assert sorted(path.name for path in Path("new").iterdir()) == ["circuit_config.h5", "others.h5"]
+    assert sorted(path.name for path in new.iterdir()) == ["circuit_config.h5", "others.h5"]
     (old_files / "circuit" / "circuit_config.json").write_text('{"networks": {"nodes": [{}]}}')
-    answer = run("convert", old_files / "circuit", "newer")
+    answer = run("convert", old_files / "circuit", newer)
     assert answer.status == CorruptFileError.exit_status
-    assert sorted(path.name for path in Path("newer").iterdir()) == ["edges.h5", "nodes.h5", "others.h5"]
+    assert sorted(path.name for path in newer.iterdir()) == ["edges.h5", "nodes.h5", "others.h5"]
 
 
 @pytest.mark.parametrize("target", ["out.h5", "out.ckpt", "out.ckpt@tag"])

@@ -16,7 +16,7 @@ from numcodecs import blosc
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState, differences
 from ann_ckpt.errors import CorruptFileError, MissingExtraError
-from ann_ckpt.format.codec import BLOSC, encode_fast, unpack
+from ann_ckpt.format.codec import BLOSC, encode_fast, unpack, unpack_into
 from ann_ckpt.format.dataset import StoredArray
 from tests.strategies import values
 
@@ -75,6 +75,15 @@ def test_bytes_that_blosc_did_not_write_are_refused_or_read_as_so_many(patch, da
         assert back.size == array.size
     except CorruptFileError:
         pass
+
+
+@pytest.mark.parametrize("count", [1024, 4096])
+def test_a_frame_of_another_size_is_refused(count):
+    data, mask = pack(np.arange(2048))
+    with pytest.raises(CorruptFileError, match=f"decompress to {8 * count} bytes"):
+        unpacked(data, mask, np.dtype("i8"), count)
+    with pytest.raises(CorruptFileError, match=f"decompress to {8 * count} bytes"):
+        unpack_into([(memoryview(data), mask, np.empty(count, "i8"))], (BLOSC,))
 
 
 @pytest.mark.parametrize("cut", [1, 100])

@@ -115,6 +115,17 @@ def test_neighbouring_packed_chunks_are_one_read(tmp_path, monkeypatch, compress
     assert len(asked) == reads
 
 
+def test_packed_chunks_may_lie_in_any_order(tmp_path):
+    values = np.arange(20 * CHUNK)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_dataset("x", values.shape, "i8", chunks=(CHUNK,), compression=1, shuffle=True)
+        for number in np.random.default_rng(0).permutation(20):
+            made[number * CHUNK : (number + 1) * CHUNK] = values[number * CHUNK : (number + 1) * CHUNK]
+            file.flush()
+    with opened(tmp_path / "x.h5") as (stored, _, _):
+        np.testing.assert_array_equal(stored.read(0, len(values)), values)
+
+
 @pytest.mark.parametrize("compression", [Compression.GZIP, Compression.FAST])
 def test_a_damaged_chunk_among_others_is_damage(tmp_path, compression):
     path = tmp_path / "x.h5"
