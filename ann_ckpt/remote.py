@@ -51,6 +51,7 @@ _OPTIONS = (
 """Options of connections that the environment may set, each with what :data:`_CREDENTIALS` lists in front."""
 _CREDENTIALS = ("AWS_", "GOOGLE_", "AZURE_")
 """What environment variables begin with that obstore reads."""
+_HINT = "credentials come from the environment, see docs/remote.md"
 _ROLES = ("/latest/api/token", "/computeMetadata/", "/metadata/identity/")
 """Where obstore asks clouds for the role of the machine, having no credentials: S3, Google, Azure."""
 
@@ -216,7 +217,7 @@ def _translated(error: Exception, address: Address, *, opened: bool) -> Checkpoi
         case exceptions.PreconditionError():
             known = changed_object(address)
         case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
-            found["hint"] = "credentials come from the environment, see docs/remote.md"
+            found["hint"] = _HINT
             known = NotReadableError("the server denies access", details=found, where=where)
         case exceptions.NotSupportedError():
             hint = {"hint": "download the file, or put it on a server that does"}
@@ -224,7 +225,7 @@ def _translated(error: Exception, address: Address, *, opened: bool) -> Checkpoi
         case exceptions.InvalidPathError():
             known = OptionError("the address does not name an object", details=found, where=where)
         case _ if any(role in str(error) for role in _ROLES):
-            found["hint"] = "credentials come from the environment, see docs/remote.md"
+            found["hint"] = _HINT
             fact = f"no credentials for {address.scheme}://, and this machine has no role"
             known = NotReadableError(fact, details=found, where=where)
         case _:
