@@ -113,11 +113,11 @@ define benchmarks
 	$(if $(wildcard $(NEST)/bin/python),$(call within,$(NEST)) python -m benchmarks nest $1 --json build/$2-nest.jsonl)
 endef
 
-bench: $(VENV)/.bench  ## time and memory beside pickle, numpy, ANNarchy's own files and others; ten minutes
-	$(call benchmarks,,bench)
+bench: $(VENV)/.bench  ## time and bytes beside pickle, numpy, ANNarchy's own files and others; ten minutes
+	$(call benchmarks,--no-memory,bench)
 	$(IN) python -m benchmarks.requests
 
-bench-full: $(VENV)/.bench  ## the same at 256 MiB and more, less than two hours; writes docs/benchmarks.md; RESUME=1 goes on
+bench-full: $(VENV)/.bench  ## the same and memory, at 256 MiB and more, less than two hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(call benchmarks,--scale full $(if $(RESUME),--resume),bench-full)
 	$(IN) python -m benchmarks.report $$(ls build/bench-full.jsonl build/bench-full-*.jsonl 2>/dev/null)
 

@@ -70,7 +70,7 @@ SCALES = {
     scale.name: scale
     for scale in (
         Scale("tiny", 1 << 20, (1 << 20,), _ALL_KINDS, (2_500,), 2, 5.0),
-        Scale("small", 32 << 20, (1 << 20, 32 << 20), ("random", "mixed"), (250_000,), 3, 3.0),
+        Scale("small", 32 << 20, (1 << 20,), ("random",), (250_000,), 3, 1.0),
         Scale(
             "full",
             256 << 20,

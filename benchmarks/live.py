@@ -27,7 +27,7 @@ __all__ = ["LiveNetwork", "cases"]
 _ANNARCHY = ("ANNarchy",)
 _NATIVE = (".data", ".npz", ".txt.gz")
 """What ANNarchy itself writes, by extension."""
-_MOST_AS_TEXT = 1_000_000
+_MOST_AS_TEXT = 250_000
 """Synapses; more of them take minutes as text."""
 _PLAIN = "plain"
 _INSTRUMENTED = "instrumented"
@@ -60,6 +60,7 @@ def cases(scale: Scale) -> list[Case]:
                 ),
             )
             for kind, make in _RICH.items()
+            if scale.name != "small"  # a minute each
         ),
         *_moving(scale),
     ]

@@ -26,6 +26,8 @@ _OURS = (OURS, OURS_RAW)
 _SHARES = (0.0, 0.01, 0.1, 1.0)
 _HISTORY_BYTES = 128 << 20
 """States are no larger where a long history has to be written first."""
+_SAVES = {"tiny": (2, 20), "small": (10, 50), "full": (20, 200)}
+"""Checkpoints in what is called few and many."""
 _PRUNED = 10
 _HASHING_SHOWS = 256 << 20
 """Smaller states are hashed sooner than files are opened and locks taken."""
@@ -36,7 +38,7 @@ _HISTORIES = {name: store for name, store in STORES.items() if name != VERSIONED
 def cases(scale: Scale) -> list[Case]:
     """Saving, reading and pruning series of checkpoints."""
     nbytes = min(scale.nbytes, _HISTORY_BYTES)
-    few, many = (20, 200) if scale.nbytes > 1 << 20 else (2, 20)
+    few, many = _SAVES[scale.name]
     return [
         *(
             Case(
