@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ann_ckpt.errors import (
     UnrecognisedFileError,
     printable,
 )
-from ann_ckpt.format.guard import SIGNATURE, first_bytes, reporting_corruption
+from ann_ckpt.format.guard import begins_like_hdf5, first_bytes, reporting_corruption
 from ann_ckpt.model import (
     Attribute,
     AttributeInfo,
@@ -40,8 +40,13 @@ __all__ = ["detect", "examine", "members"]
 
 _TEXT_BYTES = 16 << 20
 """More has no configuration, and no table of types."""
+_BLANK = 64
+"""Most characters before a configuration begins."""
 _TOLERANCE = 1e-3
 """By how much of a step a delay in ms may miss a whole number of steps: they are written as float32, too."""
+
+_Types = Mapping[int, Mapping[str, str]]
+"""Rows of a table of types by ``node_type_id`` or ``edge_type_id``."""
 
 
 def detect(path: str | os.PathLike[str]) -> str | None:
@@ -52,9 +57,8 @@ def detect(path: str | os.PathLike[str]) -> str | None:
     FileMissingError, NotReadableError
         If the system does not give the file.
     """
-    begins = first_bytes(path, len(SIGNATURE))
-    if begins != SIGNATURE:
-        return "config" if begins.lstrip()[:1] == b"{" and _circuit(path) is not None else None
+    if not begins_like_hdf5(path):
+        return None if _circuit(path) is None else "config"
     try:
         return next(iter(_kinds(path)), None)
     except CheckpointError:
@@ -86,36 +90,43 @@ def examine(
     CorruptFileError, UnsafeFileError
         If a file is damaged, or asks for what numbers and names do not need.
     """
-    kind = detect(path)
+    config = _circuit(path)
+    kind = detect(path) if config is None else "config"
     if kind is None:
         raise UnrecognisedFileError("not a SONATA file", where=path)
-    found = _Found(dt)
-    if kind == "config":
-        files = _files_of(Path(path), found)
-    else:
-        files = [_File(each, Path(path), {}) for each in _kinds(path)]
-    for file in files:
-        found.add(file)  # nodes come first: edges refer to them
-    return ForeignFile(
-        path=os.fspath(path),
-        container="json" if kind == "config" else "hdf5",
-        kind="network" if kind == "config" or len(files) > 1 else kind,
-        file_bytes=sum(file.path.stat().st_size for file in files),
-        program="SONATA",
-        versions=found.version,
-        python="",
-        reading=Reading(found.state(), tuple(found.notes)),
-    )
+    with reporting_corruption(os.fspath(path)):
+        if config is None:
+            found, files = _Found(dt), [_File(each, Path(path)) for each in _kinds(path)]
+        else:
+            clock = _clock(config)
+            found = _Found(dt or clock.dt, clock.time_step)
+            files = list(_files_of(config, Path(path)))
+        for file in files:
+            found.add(file)  # nodes come first: edges refer to them
+        return ForeignFile(
+            path=os.fspath(path),
+            container="hdf5" if config is None else "json",
+            kind="network" if kind == "config" or len(files) > 1 else kind,
+            file_bytes=sum(file.path.stat().st_size for file in files),
+            program="SONATA",
+            versions=found.version,
+            python="",
+            reading=Reading(found.state(), tuple(found.notes)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of nodes or of edges, with the table of its types."""
+    """A file of nodes or of edges."""
 
     kind: str
     path: Path
-    types: Mapping[int, Mapping[str, str]]
-    """Rows of the table by ``node_type_id`` or ``edge_type_id``."""
+    table: Path | None = None
+    """Of its types."""
+
+    def types(self) -> _Types:
+        """Return the rows of the table."""
+        return {} if self.table is None else _types(self.table, f"{self.kind[:-1]}_type_id")
 
 
 @dataclass(slots=True)
@@ -137,6 +148,7 @@ class _Found:
         )
 
     def add(self, file: _File) -> None:
+        types = file.types()
         with open_root(file.path) as root:
             self.version = self.version or ".".join(map(str, root.version()))
             for name, group in root.groups(file.kind):
@@ -147,12 +159,14 @@ class _Found:
                         f"two populations of {file.kind} are called {printable(made)!r}", where=group.where
                     )
                 state = (
-                    self._nodes(made, group, file) if file.kind == "nodes" else self._edges(made, group, file)
+                    self._nodes(made, group, types)
+                    if file.kind == "nodes"
+                    else self._edges(made, group, types)
                 )
                 if state is not None:
                     into[made] = state  # type: ignore[assignment]
 
-    def _nodes(self, name: str, group: Group, file: _File) -> PopulationState | None:
+    def _nodes(self, name: str, group: Group, types: _Types) -> PopulationState | None:
         path = f"populations/{name}"
         kinds, ids = group.integers("node_type_id"), group.integers("node_id")
         if kinds is None and ids is None:
@@ -165,8 +179,8 @@ class _Found:
             self.ids[name] = ids
             self.notes.append(Note(path, "ids of nodes became ranks: their places in the file"))
         values = self._values(path, group, "node", size)
-        geometry = _geometry(self._from_types(path, values, kinds, file.types, size), size)
-        kind = self._type(name, values, kinds, file.types)
+        geometry = _geometry(self._from_types(path, values, kinds, types, size), size)
+        kind = self._type(name, values, kinds, types)
         shaped = {
             n: Attribute(
                 v.reshape(geometry) if v.shape else v, Locality.LOCAL if v.shape else Locality.GLOBAL
@@ -175,7 +189,7 @@ class _Found:
         }
         return PopulationState(name, geometry, parameters=shaped, neuron_type=kind)
 
-    def _edges(self, name: str, group: Group, file: _File) -> ProjectionState | None:
+    def _edges(self, name: str, group: Group, types: _Types) -> ProjectionState | None:
         path = f"projections/{name}"
         sides = {side: group.node_ids(side) for side in ("source", "target")}
         if None in sides.values():
@@ -188,7 +202,7 @@ class _Found:
         pre, post = self._ranks(source, pre, group), self._ranks(target, post, group)
         values = self._values(path, group, "edge", len(pre))
         kinds = group.integers("edge_type_id")
-        row = self._from_types(path, values, kinds, file.types, len(pre))
+        row = self._from_types(path, values, kinds, types, len(pre))
         order, rows = _rows(pre, post)
         if order is not None:
             self.notes.append(Note(path, "edges were put in the order of their targets"))
@@ -196,7 +210,7 @@ class _Found:
         if names.WEIGHT in values and "w" not in values:
             values["w"] = values.pop(names.WEIGHT)
         delays = self._delays(path, values)
-        kind = self._type(name, values, kinds, file.types)
+        kind = self._type(name, values, kinds, types)
         local = {n: Attribute(v, Locality.LOCAL if v.shape else Locality.GLOBAL) for n, v in values.items()}
         weight = {"w": local.pop("w")} if "w" in local else {}
         return ProjectionState(
@@ -267,7 +281,7 @@ class _Found:
         path: str,
         values: dict[str, NDArray[Any]],
         kinds: NDArray[np.int64] | None,
-        types: Mapping[int, Mapping[str, str]],
+        types: _Types,
         size: int,
     ) -> Mapping[str, str]:
         """Add numbers that the table of types has; return its row if all are of one type."""
@@ -289,7 +303,7 @@ class _Found:
         name: str,
         values: Mapping[str, Any],
         kinds: NDArray[np.int64] | None,
-        types: Mapping[int, Mapping[str, str]],
+        types: _Types,
     ) -> TypeInfo | None:
         """Return what the table of types says in words, and units that are known."""
         used = [] if kinds is None else np.unique(kinds).tolist()
@@ -354,12 +368,14 @@ def _kinds(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _circuit(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
-    """Return a configuration that names networks; None for any other text."""
+    """Return a configuration that names networks; None for any other file."""
+    if first_bytes(path, _BLANK + 1).lstrip()[:1] != b"{":
+        return None
     try:
         config = json.loads(_text(path))
     except (CorruptFileError, ValueError, RecursionError):
         return None
-    networks = config.get("networks") if isinstance(config, dict) else None
+    networks = config.get("networks")
     return config if isinstance(networks, dict) and ("nodes" in networks or "edges" in networks) else None
 
 
@@ -370,36 +386,48 @@ def _text(path: str | os.PathLike[str]) -> str:
     return data.decode()
 
 
-def _files_of(path: Path, found: _Found) -> list[_File]:
-    with reporting_corruption(str(path)):
-        config = _circuit(path)
-        if config is None:
-            raise UnrecognisedFileError("not a SONATA configuration", where=str(path))
-        ours = config.get(names.OURS, {})
-        found.dt = found.dt or ours.get("dt")
-        found.time_step = ours.get("time_step")
-        files = []
-        for kind in ("nodes", "edges"):
-            for entry in config["networks"].get(kind, []):
-                types = entry.get(f"{kind[:4]}_types_file")
-                table = _types(_place(types, config, path), f"{kind[:4]}_type_id") if types else {}
-                files.append(_File(kind, _place(entry[f"{kind}_file"], config, path), table))
-        return files
+def _clock(config: Mapping[str, Any]) -> NetworkState:
+    """Return an empty network with the length of a step and their number, as far as they are known."""
+    ours = config.get(names.OURS, {})
+    if not isinstance(ours, dict):
+        raise CorruptFileError(f"{names.OURS!r} is not an object")
+    return NetworkState(dt=ours.get("dt"), time_step=ours.get("time_step"))
+
+
+def _files_of(config: Mapping[str, Any], path: Path) -> Iterator[_File]:
+    """Yield the files that a configuration names, those of nodes first."""
+    for kind in ("nodes", "edges"):
+        entries, file, table = config["networks"].get(kind, []), f"{kind}_file", f"{kind[:-1]}_types_file"
+        if not isinstance(entries, list) or not all(
+            isinstance(entry, dict)
+            and isinstance(entry.get(file), str)
+            and isinstance(entry.get(table), str | None)
+            for entry in entries
+        ):
+            raise CorruptFileError(
+                f"networks.{kind} is not a list of files",
+                details={"expected": f"objects with a path {file!r}, and perhaps a path {table!r}"},
+            )
+        for entry in entries:
+            types = _place(entry[table], config, path) if entry.get(table) else None
+            yield _File(kind, _place(entry[file], config, path), types)
 
 
 def members(path: str | os.PathLike[str]) -> frozenset[Path]:
     """Return the files of nodes and edges that are read with a configuration; none for another file."""
-    if detect(path) != "config":
-        return frozenset()
+    config = _circuit(path)
     try:
-        return frozenset(file.path for file in _files_of(Path(path), _Found(None)))
+        return frozenset(file.path for file in _files_of(config or {"networks": {}}, Path(path)))
     except CheckpointError:
         return frozenset()  # whoever reads it says what is wrong with it
 
 
 def _place(text: str, config: Mapping[str, Any], path: Path) -> Path:
     """Return a path with the variables of the manifest put in, which may use each other."""
-    manifest = {"${configdir}": ".", "$configdir": ".", **config.get("manifest", {})}
+    given = config.get("manifest", {})
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise CorruptFileError("the manifest is not an object of texts")
+    manifest = {"${configdir}": ".", "$configdir": ".", **given}
     for _ in range(len(manifest) + 1):
         for name in sorted(manifest, key=len, reverse=True):
             text = text.replace(name, manifest[name])

@@ -309,18 +309,28 @@ def test_other_texts_are_not_taken_for_a_circuit(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "networks",
+    ("config", "message"),
     [
-        {"nodes": [{}]},
-        {"nodes": 3},
-        {"nodes": [{"nodes_file": "$X/nodes.h5"}]},
-        {"edges": [{"edges_file": 1}]},
+        ({"networks": {"nodes": [{}]}}, "networks.nodes is not a list of files"),
+        ({"networks": {"nodes": 3}}, "networks.nodes is not a list of files"),
+        ({"networks": {"nodes": "nodes.h5"}}, "networks.nodes is not a list of files"),
+        ({"networks": {"edges": [{"edges_file": 1}]}}, "networks.edges is not a list of files"),
+        (
+            {"networks": {"edges": [{"edges_file": "edges.h5", "edge_types_file": 1}]}},
+            "networks.edges is not a list of files",
+        ),
+        ({"networks": {"nodes": [{"nodes_file": "$X/nodes.h5"}]}}, "is not in the manifest"),
+        ({"networks": {"nodes": [{"nodes_file": "a"}]}, "manifest": ["a"]}, "the manifest is not"),
+        ({"networks": {"nodes": [{"nodes_file": "a"}]}, "manifest": {"$A": 1}}, "the manifest is not"),
+        ({"networks": {"nodes": []}, "ann_ckpt": 1}, "'ann_ckpt' is not an object"),
+        ({"networks": {"nodes": []}, "ann_ckpt": {"dt": "1 ms"}}, "the stored values are invalid"),
     ],
 )
-def test_a_wrong_configuration_is_refused(tmp_path, networks):
-    (tmp_path / "x.json").write_text(json.dumps({"networks": networks}))
-    with pytest.raises(CorruptFileError):
+def test_a_wrong_configuration_is_refused(tmp_path, config, message):
+    (tmp_path / "x.json").write_text(json.dumps(config))
+    with pytest.raises(CorruptFileError, match=message) as refused:
         sonata.examine(tmp_path / "x.json")
+    assert refused.value.where == str(tmp_path / "x.json")
 
 
 def test_checkpoints_are_not_taken_for_it(tmp_path):
