@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -22,6 +22,7 @@ from typing import Any, overload
 from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read, write
 from ann_ckpt.arguments import check_flags
+from ann_ckpt.arguments import duration as in_ms
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import absolute, is_file
@@ -135,17 +136,18 @@ def verify_resume(
     """
     check_flags(barrier=barrier)
     script, function = _place(build)
-    times = [at] if isinstance(at, int | float) else list(at)
-    if not (times and all(time >= 0 for time in times) and duration > 0):
+    times = [in_ms("at", time) for time in (at if isinstance(at, Iterable) else [at])]
+    duration = in_ms("duration", duration)
+    if not (times and duration):
         raise OptionError(f"at={at}, duration={duration}: expected times in ms, the second above 0")
     if run is not None and not (
-        run.isidentifier() and all(float(n).is_integer() for n in (*times, duration))
+        isinstance(run, str) and run.isidentifier() and all(n.is_integer() for n in (*times, duration))
     ):
         raise OptionError(
             f"run={printable(repr(run), 80)}, at={at}, duration={duration}: expected a function of the "
             "script, and numbers of calls"
         )
-    if inside is not None and not (run is not None and inside > 0):
+    if inside is not None and not (in_ms("inside", inside) and run is not None):
         raise OptionError(
             f"inside={inside}, run={run!r}: expected ms above 0, and a function that simulates them"
         )
@@ -153,7 +155,7 @@ def verify_resume(
         raise OptionError(
             f"copy={printable(repr(copy), 80)}: expected one of {', '.join(filter(None, _COPIES))}"
         )
-    if restarts < 1 or (run is not None and duration % restarts):
+    if not isinstance(restarts, int) or restarts < 1 or (run is not None and duration % restarts):
         raise OptionError(f"restarts={restarts}: expected at least 1, and as many calls for each")
     try:
         named, instead = (json.loads(json.dumps(dict(given or {}))) for given in (arguments, other))
@@ -304,9 +306,15 @@ def _place(build: Callable[..., Any] | str) -> tuple[Path, str]:
         if not (colon and script and function.isidentifier()):
             raise OptionError(f"{printable(build)!r} is not of the form script.py:function")
     else:
-        script, function = inspect.getsourcefile(build) or "", build.__qualname__
+        function = getattr(build, "__qualname__", "")
+        try:
+            script = inspect.getsourcefile(build) or ""
+        except TypeError:  # neither a function nor a class
+            script = ""
         if not script or not function.isidentifier():
-            raise OptionError(f"{printable(function)} is not defined at the top level of a script")
+            raise OptionError(
+                f"{printable(function or repr(build), 80)} is not defined at the top level of a script"
+            )
     path = absolute(script)
     if not is_file(path):
         raise FileMissingError("the script does not exist", where=path)

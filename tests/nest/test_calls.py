@@ -17,8 +17,9 @@ import ann_ckpt
 import ann_ckpt.nest
 from ann_ckpt.adapters.nest import building
 from ann_ckpt.adapters.nest.building import stable_order
+from ann_ckpt.adapters.nest.simulator import METADATA
 from ann_ckpt.adapters.simulators import simulator_for
-from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
+from ann_ckpt.errors import CorruptFileError, MismatchError, OptionError, SimulatorError
 from tests.nest.networks import cond_exp, moved, relative, reset, several
 
 pytestmark = pytest.mark.usefixtures("kernel")
@@ -286,6 +287,17 @@ def test_names_that_make_no_sense_are_refused(populations, words):
         ann_ckpt.nest.network(populations(a, b))
 
 
+def test_neurons_and_devices_are_named_apart():
+    """Else times of devices would not move with the network's clock, and neurons would not be replayed."""
+    cells, noise = nest.Create("iaf_psc_delta", 3), nest.Create("poisson_generator")
+    with pytest.raises(OptionError, match="'noise' stands in populations=, and poisson_generator belongs"):
+        ann_ckpt.nest.network({"cells": cells, "noise": noise})
+    with pytest.raises(OptionError, match="'cells' stands in devices=, and iaf_psc_delta belongs"):
+        ann_ckpt.nest.network({}, devices={"cells": cells})
+    with pytest.raises(OptionError, match="'spikes' stands in populations="):
+        ann_ckpt.nest.network({"spikes": nest.Create("spike_recorder")})
+
+
 @pytest.mark.parametrize("duration", ["a", None, np.nan, np.inf, -1.0, 0.05, 0.25, 1e30, 100 * 2.0**60])
 def test_a_duration_that_nest_cannot_simulate_leaves_the_kernel_as_it_was(duration):
     """NEST itself would leave it prepared, and never simulate again."""
@@ -331,6 +343,26 @@ def test_a_network_is_built_in_an_empty_kernel_only(tmp_path):
     reset()
     with pytest.raises(SimulatorError, match="was reset"):
         ann_ckpt.save(tmp_path / "net.h5", network=network)
+
+
+@pytest.mark.parametrize("spoil", ["values", "settings"])
+def test_a_file_that_cannot_be_built_leaves_the_kernel_empty(tmp_path, spoil):
+    ann_ckpt.save(tmp_path / "net.h5", network=small(), compression="none")
+    if spoil == "values":
+        weights = np.sort(nest.GetConnections().weight)[
+            -1:
+        ].tobytes()  # one of them, as it stands in the file
+        data = (tmp_path / "net.h5").read_bytes()
+        (tmp_path / "net.h5").write_bytes(data.replace(weights, bytes(8)))
+    else:
+        state = ann_ckpt.read(tmp_path / "net.h5")
+        about = dict(state.metadata[METADATA])
+        about["kernel"] = {**about["kernel"], "no_such_setting": 1.0}
+        ann_ckpt.write(replace(state, metadata={**state.metadata, METADATA: about}), tmp_path / "net.h5")
+    reset()
+    with pytest.raises(CorruptFileError if spoil == "values" else SimulatorError):
+        ann_ckpt.nest.build(tmp_path / "net.h5")
+    assert nest.network_size == 0
 
 
 @pytest.mark.parametrize("other", [False, True])

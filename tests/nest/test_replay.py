@@ -196,6 +196,42 @@ def test_a_store_is_resumed_exactly(tmp_path):
 
 
 @pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("kept", [8.0, 12.0])
+def test_a_script_that_keeps_what_a_built_network_keeps_already_changes_nothing(tmp_path, kept):
+    """Nor does it begin with another seed where it keeps more."""
+    network = make("izhikevich")
+    network.keep(8.0)
+    network.simulate(20.0)
+    seed = network.keeping.seed
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "net.h5")
+    network.simulate(20.0)
+    there = network.populations["E"].V_m
+    reset()
+    network = ann_ckpt.nest.build(tmp_path / "net.h5")
+    recorder = network.keeping.recorder
+    network.keep(kept)
+    network.simulate(20.0)
+    assert network.keeping.seed == seed
+    assert recorder is not None
+    assert network.keeping.recorder == recorder
+    assert kept != 8.0 or network.populations["E"].V_m == there
+
+
+@pytest.mark.usefixtures("kernel")
+def test_frozen_neurons_are_not_saved_and_the_file_says_so(tmp_path):
+    network = make("izhikevich")
+    network.keep(8.0)
+    network.populations["E"][:2].frozen = True
+    network.simulate(20.0)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    resume = ann_ckpt.read(tmp_path / "net.h5").populations["E"].resume
+    assert resume.exactness is Exactness.APPROXIMATE
+    assert resume.reasons == ("which of its nodes are frozen",)
+
+
+@pytest.mark.usefixtures("kernel")
 def test_what_goes_by_other_ways_is_not_called_exact(tmp_path):
     """A run that nobody watched, a part of the network, neurons without a name, another order of targets."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -346,7 +347,13 @@ def test_a_builder_takes_arguments_and_a_network_is_taken_as_it_is(script: Path,
         {"inside": 1.0},
         {"inside": 0.0, "run": "trial"},
         {"copy": "zipped"},
+        {"at": "30"},
+        {"at": None},
+        {"duration": "40"},
+        {"run": 5},
+        {"inside": "x", "run": "trial"},
         {"restarts": 0},
+        {"restarts": 1.5},
         {"restarts": 2, "run": "trial"},
     ],
 )
@@ -471,6 +478,9 @@ def test_a_script_has_to_be_found_again(tmp_path: Path) -> None:
         verify_resume("model.py", at=1.0, duration=1.0)
     with pytest.raises(OptionError, match="top level of a script"):
         verify_resume(lambda: None, at=1.0, duration=1.0)
+    for neither in (None, partial(print), 3):
+        with pytest.raises(OptionError, match="top level of a script"):
+            verify_resume(neither, at=1.0, duration=1.0)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="above 0"):
         verify_resume(f"{__file__}:test_a_script_has_to_be_found_again", at=1.0, duration=0.0)
 

@@ -15,7 +15,7 @@ from ann_ckpt.adapters.nest.nodes import POSITION, NestNodes, move
 from ann_ckpt.adapters.nest.replay import replay
 from ann_ckpt.adapters.nest.simulator import METADATA
 from ann_ckpt.adapters.nest.synapses import WEIGHT, differ
-from ann_ckpt.errors import SimulatorError, printable
+from ann_ckpt.errors import CheckpointError, SimulatorError, printable
 from ann_ckpt.model import Locality, NetworkState, PopulationState, ProjectionState
 
 __all__ = ["built", "stable_order"]
@@ -23,6 +23,8 @@ __all__ = ["built", "stable_order"]
 _AT_ONCE = 1 << 20
 """Synapses in one call of Connect, whose arrays are copied."""
 _EXTREMES = ("min_delay", "max_delay")
+_REFUSALS = (AttributeError, TypeError, KeyError, ValueError)
+"""What NEST's functions raise, besides its own errors, where names or values are not theirs."""
 _FAST = {"delay", "receptor_type", "weight"}
 """What NEST takes with each synapse, and not as a value of its model."""
 
@@ -68,15 +70,14 @@ def built(state: NetworkState, *, again: bool = True) -> NestNetwork:
             _connect(nest, nodes, model, projections)
         if again:
             _replay(network, state)
-    except (nest.NESTError, TypeError, KeyError, ValueError) as error:
-        nest.ResetKernel()
+    except BaseException as error:
+        nest.ResetKernel()  # half a network would be in the way of the next try
+        if isinstance(error, CheckpointError) or not isinstance(error, (*_REFUSALS, nest.NESTError)):
+            raise
         raise SimulatorError(
             f"NEST cannot make this network: {printable(str(error), 300)}",
             details={"kernel": "it is empty again"},
         ) from error
-    except SimulatorError:
-        nest.ResetKernel()
-        raise
     return network
 
 

@@ -72,6 +72,8 @@ class Certificates:
     def nodes(self, name: str) -> Resume:
         """Of a population or device."""
         one = self._nodes[name]
+        if one.frozen:
+            return _approximate("which of its nodes are frozen")
         if one.is_device:
             return self._of_a_device(one)
         if reasons := list(self._of_neurons(one)):

@@ -17,6 +17,9 @@ from ann_ckpt.errors import OptionError, SimulatorError, printable
 
 __all__ = ["Given", "NestNetwork"]
 
+_KINDS = {"neuron": "populations", "stimulator": "devices", "recorder": "devices"}
+"""Where nodes are named, by what NEST says they are: times of devices only follow the network's clock."""
+
 
 @dataclass(slots=True)
 class Given:
@@ -74,6 +77,11 @@ class NestNetwork:
                 raise OptionError(
                     f"{printable(name)!r} has neurons of several models: {', '.join(sorted(models))}",
                     details={"hint": "name those of each model apart"},
+                )
+            here = "devices" if name in self.devices else "populations"
+            if (there := _KINDS.get(nodes[0].get("element_type"), here)) != here:
+                raise OptionError(
+                    f"{printable(name)!r} stands in {here}=, and {min(models)} belongs into {there}="
                 )
             for other, ids in taken.items():
                 if (both_have := np.intersect1d(ids, node_ids(nodes))).size:
@@ -173,6 +181,7 @@ class NestNetwork:
 
         Use :meth:`simulate`, once all is connected. The last ``duration`` ms of each run, and before each
         checkpoint within it, are then simulated in single steps, reseeded from the seed and the step.
+        A network that keeps as much already, as one that was built from a file does, goes on as it is.
 
         Parameters
         ----------
@@ -184,7 +193,14 @@ class NestNetwork:
         OptionError
             If it is no finite number, or less than one step.
         """
-        self.keeping = Keeping(self, round(in_ms("duration", duration) / kernel().resolution))
+        steps = round(in_ms("duration", duration) / kernel().resolution)
+        before = self.keeping
+        if before is None:
+            self.keeping = Keeping(self, steps)
+        elif before.steps != steps:
+            # The kernel's seed is that of the last reseeding by now, and one recorder is enough.
+            self.keeping = Keeping(self, steps, before.seed)
+            self.keeping.recorder = before.recorder
 
     def _next_border(self, now: int) -> int:
         """Return the first border of slices at which something is due."""

@@ -118,6 +118,8 @@ class NestNodes:
         self.model = str(self._status["model"][0])
         self.base = base_model(self.model)
         self.is_device = self._status["element_type"][0] in ("stimulator", "recorder")
+        self.frozen = any(self._status["frozen"])
+        """Whether some are left out of the simulation, which is not saved."""
         self.records = "record_to" in self._status
         self.recordables = frozenset(self._status.get("recordables", ((),))[0])
         self._content = self._sorted()

@@ -40,6 +40,10 @@ __all__ = ["detect", "examine", "members"]
 
 _TEXT_BYTES = 16 << 20
 """More has no configuration, and no table of types."""
+_PATH = 1 << 16
+"""Most characters of a path, and of what stands for a part of it."""
+_VARIABLES = 100
+"""Most entries of a manifest: each may use all others."""
 _BLANK = 64
 """Most characters before a configuration begins."""
 _TOLERANCE = 1e-3
@@ -289,10 +293,14 @@ class _Found:
         rows = [types[kind] for kind in used if kind in types]
         if not rows or len(rows) < len(used):
             return {}
-        for column in rows[0]:
+        for column in dict.fromkeys(column for row in rows for column in row):
             name = names.from_file(column)
-            numbers = [_number(row[column]) for row in rows]
-            if name in values or column in _NO_ATTRIBUTES or None in numbers:
+            numbers = [_number(row.get(column, "")) for row in rows]
+            if name in values or column in _NO_ATTRIBUTES:
+                continue
+            if None in numbers:
+                if any(number is not None for number in numbers):
+                    self.notes.append(Note(f"{path}/{name}", "left out: some of the types have no number"))
                 continue
             array = np.asarray(numbers)
             values[name] = array[0] if len(used) == 1 else array[np.searchsorted(used, kinds)]  # type: ignore[arg-type]
@@ -427,12 +435,14 @@ def _place(text: str, config: Mapping[str, Any], path: Path) -> Path:
     given = config.get("manifest", {})
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise CorruptFileError("the manifest is not an object of texts")
+    if len(given) > _VARIABLES:
+        raise CorruptFileError(f"the manifest has {len(given)} entries, more than {_VARIABLES}")
     manifest = {"${configdir}": ".", "$configdir": ".", **given}
     for _ in range(len(manifest) + 1):
         for name in sorted(manifest, key=len, reverse=True):
+            if len(text) + text.count(name) * len(manifest[name]) > _PATH:
+                raise CorruptFileError(f"a path has more than {_PATH} characters")
             text = text.replace(name, manifest[name])
-        if len(text) > 1 << 16:
-            break
     if "$" in text:
         raise CorruptFileError(
             "a variable of a path is not in the manifest", details={"found": printable(text)}
@@ -442,13 +452,18 @@ def _place(text: str, config: Mapping[str, Any], path: Path) -> Path:
 
 def _types(path: Path, key: str) -> dict[int, dict[str, str]]:
     """Return the rows of a table of types by their id, without fields that are empty."""
+    rows = {}
     with reporting_corruption(str(path)):
         lines = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=" ", skipinitialspace=True)
-        rows = {}
-        for line in lines:
-            if key not in line:
-                raise CorruptFileError(f"a table of types has no column {key}")
-            rows[int(line[key])] = {
-                c: text for c, text in line.items() if isinstance(c, str) and text not in ("", "NULL", None)
-            }
-        return rows
+        try:
+            for line in lines:
+                if key not in line:
+                    raise CorruptFileError(f"a table of types has no column {key}")
+                rows[int(line[key])] = {
+                    c: text
+                    for c, text in line.items()
+                    if isinstance(c, str) and text not in ("", "NULL", None)
+                }
+        except csv.Error as error:
+            raise CorruptFileError(f"a table of types is invalid: {error}") from error
+    return rows

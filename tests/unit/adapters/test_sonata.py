@@ -233,6 +233,25 @@ def test_types_give_each_its_own_values(circuit):
     assert state.populations["in"].neuron_type.texts["8 model_template"] == "nrn: b"
 
 
+@pytest.mark.parametrize("rows", ["7 1.5 a\n8 NULL b\n", "7 NULL a\n8 1.5 b\n", "7 1.5 a\n8 fast b\n"])
+def test_what_some_of_the_types_have_no_number_of_is_left_out_and_told(circuit, rows):
+    with h5py.File(circuit / "nodes.h5", "r+") as file:
+        file["nodes/in/node_type_id"][...] = [7, 8, 8, 7]
+    (circuit / "node_types.csv").write_text(f"node_type_id size model_template\n{rows}101 NULL NULL\n")
+    reading = sonata.examine(circuit / "circuit_config.json").reading
+    assert "size" not in reading.state.populations["in"]
+    assert [(n.path, n.text) for n in reading.notes if "some of the types" in str(n)] == [
+        ("populations/in/size", "left out: some of the types have no number")
+    ]
+
+
+def test_a_table_of_types_that_is_no_table_is_refused(circuit):
+    (circuit / "node_types.csv").write_text('node_type_id size\n7 "' + "x" * (1 << 18))
+    with pytest.raises(CorruptFileError, match="a table of types is invalid") as refused:
+        sonata.examine(circuit / "circuit_config.json")
+    assert refused.value.where == str(circuit / "node_types.csv")
+
+
 def test_load_and_read_take_it(circuit):
     assert "ff" in ann_ckpt.read(circuit / "circuit_config.json").projections
     assert "ff" in ann_ckpt.read(circuit / "edges.h5").projections
@@ -322,6 +341,14 @@ def test_other_texts_are_not_taken_for_a_circuit(tmp_path, text):
         ({"networks": {"nodes": [{"nodes_file": "$X/nodes.h5"}]}}, "is not in the manifest"),
         ({"networks": {"nodes": [{"nodes_file": "a"}]}, "manifest": ["a"]}, "the manifest is not"),
         ({"networks": {"nodes": [{"nodes_file": "a"}]}, "manifest": {"$A": 1}}, "the manifest is not"),
+        (
+            {"networks": {"nodes": [{"nodes_file": "$A" * 2000}]}, "manifest": {"$A": "$A" * 10**6}},
+            "more than 65536 characters",
+        ),
+        (
+            {"networks": {"nodes": [{"nodes_file": "a"}]}, "manifest": {f"${n}": "" for n in range(101)}},
+            "101 entries",
+        ),
         ({"networks": {"nodes": []}, "ann_ckpt": 1}, "'ann_ckpt' is not an object"),
         ({"networks": {"nodes": []}, "ann_ckpt": {"dt": "1 ms"}}, "the stored values are invalid"),
     ],
