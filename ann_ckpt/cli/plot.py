@@ -19,6 +19,7 @@ from ann_ckpt.format.layout import escape
 from ann_ckpt.looking.choice import pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
+from ann_ckpt.paths import address_of
 from ann_ckpt.report import count
 from ann_ckpt.store.history import history
 from ann_ckpt.store.opening import split_store_path
@@ -92,7 +93,10 @@ def plot(file: str, path: str, *, output: str | None) -> None:
 
 def _over_time(file: str, path: str) -> list[Picture]:
     """Return the history of an attribute, if a whole store was named and it is an attribute."""
+    place = path.strip("/")
+    if address_of(file) is not None or place.startswith("recordings/") or place.count("/") < 2:
+        return []
     found = split_store_path(file)
-    if found is None or found[1] is not None or path.strip("/").count("/") < 2:
+    if found is None or found[1] is not None:
         return []
     return [history(CheckpointStore(file).checkpoints, path)]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from ann_ckpt.errors import CheckpointError
 from ann_ckpt.looking import values, wiring
 from ann_ckpt.looking.pictures import Picture, labelled
@@ -19,7 +17,7 @@ from ann_ckpt.looking.svg import figure
 from ann_ckpt.markup import card, details, facts, preformatted, table
 from ann_ckpt.model import Array, PopulationState, TypeInfo, nbytes
 from ann_ckpt.model.arrays import is_lazy
-from ann_ckpt.model.units import reworded, scaled
+from ann_ckpt.model.units import one_line, reworded, scaled
 from ann_ckpt.report import count, human_bytes
 
 __all__ = ["BUDGET", "of_array", "of_checkpoint", "of_objects", "of_population", "of_projection"]
@@ -79,7 +77,9 @@ def _checkpoint(checkpoint: Any) -> str:
     if checkpoint.resume is not None:
         lines["resuming"] = checkpoint.resume
     if checkpoint.constants:
-        lines["constants"] = ", ".join(f"{n} = {_value(v)}" for n, v in [*checkpoint.constants.items()][:12])
+        lines["constants"] = ", ".join(
+            f"{n} = {one_line(v)}" for n, v in [*checkpoint.constants.items()][:12]
+        )
     pictures = [_map(p, purse) for p in _first(checkpoint.populations, 3)]
     pictures += [_weights(p, purse) for p in _first(checkpoint.projections, 3)]
     return card(
@@ -234,7 +234,7 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
                 what = _times(found.values.shape)
             else:
                 shown, unit = scaled(found.values, unit)
-                what = _value(shown)
+                what = one_line(shown)
             rows.append([name, noun, str(found.locality), str(found.values.dtype), what, unit, said])
     columns = ["attribute", "kind", "locality", "type", "value or shape", "unit", "description"]
     # A column in which nothing stands only takes room.
@@ -282,12 +282,6 @@ def _figures(pictures: list[str]) -> str:
 
 def _first(objects: Mapping[str, Any], count: int) -> Iterator[Any]:
     return (objects[name] for name in [*objects][:count])
-
-
-def _value(value: Any) -> str:
-    return (
-        f"{np.asarray(value).item():.6g}" if np.asarray(value).dtype.kind == "f" else str(np.asarray(value))
-    )
 
 
 def _times(lengths: tuple[int, ...]) -> str:

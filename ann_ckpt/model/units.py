@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["labelled_unit", "quantity", "reworded", "scaled"]
+__all__ = ["labelled_unit", "one_line", "quantity", "reworded", "scaled"]
 
 _PREFIXES = ("y", "z", "a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y")
 _EXPONENTS = dict(zip(_PREFIXES, range(-24, 25, 3), strict=True))
@@ -21,6 +21,20 @@ _BASES = {symbol: (symbol, 0) for symbol in _SYMBOLS} | {"kg": ("g", 3), "mM": (
 """Units as files have them: the symbol that takes prefixes, and the power of ten that it has already."""
 _POWERED = re.compile(r"(\D+?)(?:\^([23]))?")
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf|nan)")
+
+
+def one_line(value: Any) -> str:
+    """Return a value in a few characters; of an array, how many it has.
+
+    Examples
+    --------
+    >>> one_line(0.1 + 0.2), one_line(3), one_line([[1, 2, 3]])
+    ('0.3', '3', '1 x 3 values')
+    """
+    found = np.asarray(value)
+    if found.shape:
+        return f"{' x '.join(map(str, found.shape))} values"
+    return f"{found.item():.6g}" if found.dtype.kind == "f" else str(found)
 
 
 def scaled(values: Any, unit: str) -> tuple[NDArray[Any], str]:

@@ -27,7 +27,7 @@ from ann_ckpt.looking.sampling import sample
 from ann_ckpt.looking.svg import figure
 from ann_ckpt.markup import escaped, facts, preformatted, table
 from ann_ckpt.model import Exactness, PopulationState, TypeInfo, nbytes
-from ann_ckpt.model.units import reworded, scaled
+from ann_ckpt.model.units import one_line, reworded, scaled
 from ann_ckpt.page.frame import document
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.history import series, sizes
@@ -199,7 +199,7 @@ def _network(page: _Page) -> str:
     lines["resuming"] = str(exactness or "not recorded") + (f": {'; '.join(reasons[:8])}" if reasons else "")
     parts = [facts(lines)]
     if checkpoint.constants:
-        rows = [[name, _value(value)] for name, value in _items(checkpoint.constants)]
+        rows = [[name, one_line(value)] for name, value in _items(checkpoint.constants)]
         parts.append(_scrolled("Constants", table(["constant", "value"], rows, right=["value"])))
     if checkpoint.metadata:
         notes = {k: json.dumps(v, ensure_ascii=False) for k, v in _items(checkpoint.metadata)}
@@ -357,7 +357,7 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
                 value = shape + " values"
             else:
                 shown, unit = scaled(found.values, unit)
-                value = _value(shown)
+                value = one_line(shown)
             rows.append([name, noun, str(found.locality), value, unit, said])
     columns = ["attribute", "kind", "locality", "value", "unit", "description"]
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
@@ -500,8 +500,3 @@ def _items(objects: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _some(objects: Mapping[str, Any]) -> Iterator[Any]:
     return (found for _, found in _items(objects))
-
-
-def _value(value: Any) -> str:
-    found = np.asarray(value)
-    return f"{found.item():.6g}" if found.dtype.kind == "f" else str(found)

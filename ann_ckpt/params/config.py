@@ -35,12 +35,15 @@ __all__ = [
     "find_config",
     "load_baseline",
     "load_config",
+    "may_be_ignored",
     "settled",
 ]
 
 _OWN, _SHARED = "ann-ckpt.toml", "pyproject.toml"
 _OFF = "off"
 _TARGETS = ("schema", "checkpoint")
+_ANY = ("*",)
+"""Globs of a set that names no files: it holds for whatever is checked, and asks for nothing to be."""
 
 _COMMENT = re.compile(r"#[ \t]*ann-ckpt:[ \t]*ignore(-file)?(?:\[([^\]\n]{0,200})\])?[ \t]*$", re.MULTILINE)
 
@@ -84,13 +87,14 @@ class Config:
     @property
     def files(self) -> list[str]:
         """Every glob of every set, as seen from the working directory."""
-        return [self.within(glob) for some in self.sets for glob in some.files]
+        return [self.within(glob) for some in self.sets if some.files != _ANY for glob in some.files]
 
     def set_for(self, path: str) -> FileSet | None:
         """Return the set that a file belongs to."""
         seen = os.path.relpath(path, self.folder).replace(os.sep, "/")
         for some in self.sets:
-            if any(fnmatchcase(seen, glob.replace("**/", "*")) for glob in some.files):
+            globs = (os.path.normpath(glob).replace(os.sep, "/") for glob in some.files)
+            if any(fnmatchcase(seen, glob.replace("**/", "*")) for glob in globs):
                 return some
         return None
 
@@ -165,7 +169,7 @@ def _config(path: Path, table: dict[str, Any]) -> Config:
     _check_keys(table, _KINDS)
     severity: dict[str, str] = {}
     for name, given in table.get("severity", {}).items():
-        if given not in {*Severity, _OFF}:
+        if not isinstance(given, str) or given not in {*Severity, _OFF}:
             raise OptionError(
                 f"the severity of {printable(name, 40)} is {printable(given, 40)!r}",
                 details={"expected": "error, warning or off"},
@@ -173,7 +177,7 @@ def _config(path: Path, table: dict[str, Any]) -> Config:
         severity[_rule(name)] = given
     severity |= {_rule(name): _OFF for name in table.get("ignore", [])}
     for rule, given in severity.items():
-        if given != Severity.ERROR and not _may_be_ignored(rule):
+        if given != Severity.ERROR and not may_be_ignored(rule):
             raise OptionError(
                 f"{rule} is always an error",
                 details={"reason": "without it, nothing of the file or network would have been checked"},
@@ -181,7 +185,7 @@ def _config(path: Path, table: dict[str, Any]) -> Config:
     sets = [_set(one) for one in table.get("sets", [])]
     if any(key in table for key in ("files", *_TARGETS)):
         sets.append(
-            _set({"files": table.get("files", ["*"])} | {k: table[k] for k in _TARGETS if k in table})
+            _set({"files": table.get("files", list(_ANY))} | {k: table[k] for k in _TARGETS if k in table})
         )
     return Config(
         path,
@@ -225,14 +229,14 @@ def _set(table: Any) -> FileSet:
 def _rule(given: Any) -> str:
     """Return the id of a rule that is named by its id or name."""
     for rule in RULES.values():
-        if given in {rule.id, rule.name}:
+        if given in (rule.id, rule.name):
             return rule.id
     raise OptionError(
         f"there is no rule {printable(given, 40)!r}", details={"list": "ann-ckpt params explain"}
     )
 
 
-def _may_be_ignored(rule: str) -> bool:
+def may_be_ignored(rule: str) -> bool:
     """Whether a file with a finding of this rule has been checked all the same."""
     return rule[1] in "1234" and rule in RULES
 
@@ -255,7 +259,7 @@ def settled(
         if (
             digest in baseline
             or severity == _OFF
-            or (_may_be_ignored(finding.rule) and in_file.covers(finding))
+            or (may_be_ignored(finding.rule) and in_file.covers(finding))
         ):
             continue
         if config.strict:
@@ -309,7 +313,7 @@ def dump_baseline(checked: Iterable[Checked]) -> str:
         {"rule": f.rule, "path": relative(f.path), "pointer": f.pointer, "fingerprint": digest}
         for file in checked
         for f, digest in fingerprinted(file.findings)
-        if _may_be_ignored(f.rule)
+        if may_be_ignored(f.rule)
     ]
     return json.dumps({"format_version": 1, "findings": entries}, indent=1) + "\n"
 

@@ -370,7 +370,7 @@ def load_model(named: str) -> Any:
         # What a model prints is not part of the schema that goes to standard output.
         with contextlib.redirect_stdout(sys.stderr):
             return runpy.run_path(str(path), run_name="ann_ckpt_model")[name]()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that exits has built nothing
         reason = printable(f"{type(error).__name__}: {error}", 300)
         raise OptionError("the model cannot be built", details={"reason": reason}, where=named) from error
     finally:

@@ -150,7 +150,9 @@ def _both_nan(a: Any, b: Any) -> bool:
 def _flat(value: Any) -> list[Any] | None:
     """Return the entries of an array in C order; None for a single value."""
     if isinstance(value, ParameterDescription):
-        found: list[Any] = np.asarray(value.values).reshape(-1).tolist()
+        flat = np.asarray(value.values).reshape(-1)
+        # A file has the shortest digits that are the float32, not those of the float64 that it becomes.
+        found: list[Any] = [float(str(v)) for v in flat] if flat.dtype == np.float32 else flat.tolist()
         return found if value.shape else None
     return _flattened(value) if isinstance(value, list) else None
 

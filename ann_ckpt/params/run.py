@@ -23,7 +23,7 @@ from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import GENERAL_ID, GENERAL_SCHEMA
 from ann_ckpt.params.schema.schema import Schema
-from ann_ckpt.params.text.document import Place
+from ann_ckpt.params.text.document import MOST_PROBLEMS, Place
 from ann_ckpt.paths import exists
 
 __all__ = [
@@ -149,14 +149,15 @@ class Checkers:
     def check(self, file: ParameterFile) -> Checked:
         """Check one file that was read."""
         checker, name, about = self._checker_for(file)
-        checked = checker.check(file, global_only=self._global_only, limit=self._limit)
+        checked = checker.check(file, global_only=self._global_only, limit=MOST_PROBLEMS)
         if file.is_schema:
             name = ""  # nothing was checked against it
         elif about is not None:
             # Against the general form there is still much to say.
             findings = sorted((about, *checked.findings), key=lambda f: (f.line, f.column))
             checked = replace(checked, findings=tuple(findings))
-        return settled(replace(checked, schema=name), file, self._config, self._baseline)
+        checked = settled(replace(checked, schema=name), file, self._config, self._baseline)
+        return checked.limited(self._limit)  # of what is left: what is passed over keeps nothing out
 
     def _checker_for(self, file: ParameterFile) -> tuple[Checker, str, Finding | None]:
         """Return what checks ``file``, what to call it, and what is wrong with the schema, if anything."""
@@ -170,7 +171,11 @@ class Checkers:
         named = file.schema
         if named is None or named == GENERAL_ID:
             return self._general, GENERAL_FORM, self._about_general(file, named)
-        if urlsplit(named).scheme or named.startswith("//"):
+        try:
+            fetched = urlsplit(named).scheme or named.startswith("//")
+        except ValueError as error:  # an address that is none
+            return self._settle(file, str(error), named)
+        if fetched:
             return self._settle(file, "nothing is fetched; name a file, or pass --schema", named)
         folder = Path(file.path).parent if exists(file.path) else Path()
         path = Path(os.path.normpath(folder / unquote(named)))

@@ -9,6 +9,7 @@ import click
 from ann_ckpt.api import write
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
+    FINDINGS,
     STDIN,
     check_output,
     checkpoint_option,
@@ -87,8 +88,8 @@ def apply(
         checked = Checker(schema_of(opened)).check(read, global_only=global_only)
         if checked.findings:
             print_human([checked])
-        if checked.errors:
-            return checked.exit_status
+        if checked.errors or checked.dropped:
+            return checked.exit_status or FINDINGS
         state = opened.state(lazy=True)
         content = {} if checked.document is None else checked.document.value
         changes = [c for c in plan_changes(content, describe(state)) if c.differs]

@@ -22,7 +22,14 @@ from ann_ckpt.cli.params.common import (
 from ann_ckpt.errors import CheckpointError, OptionError, SchemaUnusableError, printable
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked
-from ann_ckpt.params.config import Config, dump_baseline, find_config, load_baseline, load_config
+from ann_ckpt.params.config import (
+    Config,
+    dump_baseline,
+    find_config,
+    load_baseline,
+    load_config,
+    may_be_ignored,
+)
 from ann_ckpt.params.reports import REPORTS
 from ann_ckpt.params.reports.human import human
 from ann_ckpt.params.run import (
@@ -145,7 +152,12 @@ def validate(
     if write_baseline is not None:
         write_text(dump_baseline(checked), write_baseline)
         click.echo(f"wrote {printable(write_baseline, 400)}", err=True)
-        return 0
+        rest = [
+            replace(c, findings=tuple(f for f in c.findings if not may_be_ignored(f.rule))) for c in checked
+        ]
+        if rest := [one for one in rest if one.findings]:  # which no baseline can list
+            click.echo(human(rest), nl=False, err=True)
+        return max((one.exit_status for one in rest), default=0)
     for form, target in outputs:
         _write(form, checked, target)
     if all(target not in {None, STDIN} for _, target in outputs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -65,6 +65,14 @@ class Checked:
         """Exit status that the findings ask for."""
         return max((f.exit_status for f in self.findings), default=0)
 
+    def limited(self, limit: int) -> Checked:
+        """Return it with so many findings at most: errors before warnings, in the order of the file."""
+        urgent = sorted(
+            range(len(self.findings)), key=lambda i: self.findings[i].severity is not Severity.ERROR
+        )
+        kept = tuple(self.findings[i] for i in sorted(urgent[:limit]))
+        return replace(self, findings=kept, dropped=self.dropped + len(self.findings) - len(kept))
+
 
 class Checker:
     """Checks files against one schema.
@@ -113,14 +121,8 @@ class Checker:
             if self._rule_fault:
                 problems.add("P503", (0, 1), self._rule_fault)
             broken_rules(self._rules, document, self._schema, file.source, problems)
-        findings = problems.findings(file.source)
-        return Checked(
-            file.path,
-            findings[:limit],
-            file.source,
-            problems.dropped + max(0, len(findings) - limit),
-            document=document,
-        )
+        found = problems.findings(file.source)
+        return Checked(file.path, found, file.source, problems.dropped, document=document).limited(limit)
 
     def _check(self, document: Document, problems: Problems, *, global_only: bool) -> None:
         explainer = Explainer(document, self._schema, self._engine, problems)

@@ -30,7 +30,10 @@ _TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def _is_count(value: object) -> bool:
