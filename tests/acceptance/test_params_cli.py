@@ -552,7 +552,8 @@ def test_a_schema_from_a_model(run: Run) -> None:
     body = "def build():\n    print('noise')\n    return network()\n"
     write("model.py", f"from tests.unit.params.networks import network\n\n{body}")
     assert run("params", "schema", "--model", "model.py:build").json == schema_for(network())
-    for wrong in ("model.py:other", "gone.py:build", "model.py", "model.py:1"):
+    write("exits.py", f"import sys\n\n{body}\n\nsys.exit(0)\n")
+    for wrong in ("model.py:other", "gone.py:build", "model.py", "model.py:1", "exits.py:build"):
         assert run("params", "schema", "--model", wrong).status == 2
 
 
@@ -610,6 +611,74 @@ def test_a_baseline_on_the_command_line(run: Run) -> None:
     assert run(*arguments, "--write-baseline", "base.json").status == 0
     answer = run(*arguments, "--baseline", "base.json")
     assert (answer.status, answer.out.splitlines()[-1]) == (0, "1 file checked, no findings (1 ignored)")
+
+
+def test_a_baseline_says_what_it_cannot_list(run: Run) -> None:
+    """A file that could not be read has not been checked."""
+    files = (write("p.json", TYPO), write("broken.json", "{"), "missing.json")
+    answer = run("params", "validate", *files, "--checkpoint", "net.h5", "--write-baseline", "base.json")
+    assert answer.status == 3
+    assert "broken.json" in answer.err
+    assert "missing.json" in answer.err
+    assert "inpt" not in answer.err
+    assert "inpt" in Path("base.json").read_text()
+
+
+def test_an_error_is_never_what_the_limit_cuts(run: Run) -> None:
+    """Nor do findings that a project passes over keep one out."""
+    warnings = "".join(f"  k{n}: yes\n" for n in range(3))
+    path = write("p.yaml", f"network:\n{warnings}populations:\n  inpt: {{tau: 1}}\n")
+    limited = ("params", "validate", path, "--checkpoint", "net.h5", "--limit", "1")
+    answer = run(*limited)
+    assert answer.status == 1
+    assert "inpt" in answer.out
+    write("ann-ckpt.toml", 'ignore = ["P402"]\n')
+    answer = run(*limited)
+    assert answer.status == 1
+    assert "inpt" in answer.out
+    assert "over the limit" not in answer.out
+
+
+def test_apply_refuses_what_was_not_looked_at_to_the_end(run: Run) -> None:
+    many = "".join(f"  k{n}: yes\n" for n in range(1001))
+    path = write("p.yaml", f"network:\n{many}populations:\n  inp: {{tau: 5}}\n")
+    assert run("params", "apply", path, "--checkpoint", "net.h5", "-o", "new.h5").status == 1
+    assert not Path("new.h5").exists()
+
+
+def test_settings_that_name_no_files_ask_for_none_to_be_checked(run: Run) -> None:
+    write("p.json", TYPO)
+    write("ann-ckpt.toml", 'checkpoint = "net.h5"\n')
+    answer = run("params", "validate")
+    assert answer.status == 2
+    assert "name the files to check" in answer.err
+    assert run("params", "validate", "p.json").status == 1
+    write("ann-ckpt.toml", 'files = ["./p*.json"]\ncheckpoint = "net.h5"\n')
+    assert run("params", "validate").status == 1
+    assert run("params", "validate", "p.json").status == 1
+
+
+@pytest.mark.parametrize(
+    "text", ['severity = {P402 = ["off"]}', "severity = {P402 = {a = 1}}", 'ignore = [["P402"]]']
+)
+def test_settings_of_the_wrong_type_are_refused_in_words(run: Run, text: str) -> None:
+    write("ann-ckpt.toml", text)
+    answer = run("params", "validate", write("p.json", GOOD))
+    assert answer.status == 2
+    assert "P402" in answer.err
+
+
+def test_an_address_that_is_none_is_no_schema(run: Run) -> None:
+    answer = run("params", "validate", write("p.json", {"$schema": "http://[x"}), write("q.json", TYPO))
+    assert "P501" in answer.out
+    assert "q.json" in answer.out
+
+
+def test_a_bound_beyond_any_float_is_no_number(run: Run) -> None:
+    schema = write("s.json", '{"properties": {"a": {"minimum": 1' + "0" * 400 + "}}}")
+    answer = run("params", "validate", write("p.json", GOOD), "--schema", schema)
+    assert answer.status == 4
+    assert "a number" in answer.out + answer.err
 
 
 def test_settings_name_the_files(run: Run) -> None:

@@ -55,6 +55,14 @@ def test_what_can_be_drawn_is_said_where_there_is_nothing(
     assert "recordings" not in run("watch", store_folder, "nothing", "--once").err
 
 
+def test_a_recording_in_a_store_is_drawn(run: Run, tmp_path: Path) -> None:
+    recording = ann_ckpt.Recording("M", of="", series={"v": ann_ckpt.Series(values=np.arange(9.0))})
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        store.save(ann_ckpt.NetworkState(time_step=1, dt=1.0, recordings=[recording]))
+    answer = run("plot", tmp_path / "run.ckpt", "recordings/M/v")
+    assert (answer.status, answer.err) == (0, "")
+
+
 def test_of_a_store_its_history_too(run: Run, store_folder: Path) -> None:
     assert "simulated time [ms]" in run("plot", store_folder, "projections/forward/w").out
     assert "simulated time" not in run("plot", f"{store_folder}@5", "projections/forward/w").out

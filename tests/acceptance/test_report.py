@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import ann_ckpt
 from ann_ckpt.demo import DemoNetwork
 from tests.acceptance.conftest import Run
@@ -18,6 +20,15 @@ def test_a_page_is_written(run: Run, store_folder: Path, demo_file: Path, tmp_pa
     answer = run("report", demo_file, "-o", tmp_path / "demo.html", "--compare", f"{store_folder}@0")
     assert answer.status == 0
     assert "run.ckpt@0" in (tmp_path / "demo.html").read_text()
+
+
+def test_an_array_as_a_constant_is_shown_by_its_size(run: Run, tmp_path: Path) -> None:
+    constants = {"k": np.arange(3.0), "tau": 2.5}
+    ann_ckpt.write(ann_ckpt.NetworkState(constants=constants), tmp_path / "net.h5")
+    assert run("report", tmp_path / "net.h5", "-o", tmp_path / "net.html").status == 0
+    assert "3 values" in (tmp_path / "net.html").read_text()
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        assert "k = 3 values, tau = 2.5" in checkpoint._repr_html_()
 
 
 def test_no_checkpoint_is_overwritten(run: Run, demo_file: Path) -> None:

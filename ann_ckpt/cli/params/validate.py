@@ -152,12 +152,14 @@ def validate(
     if write_baseline is not None:
         write_text(dump_baseline(checked), write_baseline)
         click.echo(f"wrote {printable(write_baseline, 400)}", err=True)
-        rest = [
-            replace(c, findings=tuple(f for f in c.findings if not may_be_ignored(f.rule))) for c in checked
+        unlisted = [
+            replace(one, findings=left)
+            for one in checked
+            if (left := tuple(f for f in one.findings if not may_be_ignored(f.rule)))
         ]
-        if rest := [one for one in rest if one.findings]:  # which no baseline can list
-            click.echo(human(rest), nl=False, err=True)
-        return max((one.exit_status for one in rest), default=0)
+        if unlisted:
+            click.echo(human(unlisted), nl=False, err=True)
+        return max((one.exit_status for one in unlisted), default=0)
     for form, target in outputs:
         _write(form, checked, target)
     if all(target not in {None, STDIN} for _, target in outputs):

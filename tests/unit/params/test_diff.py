@@ -74,6 +74,17 @@ def test_a_file_and_a_network() -> None:
     ]
 
 
+def test_of_a_float32_array_only_what_differs_is_told() -> None:
+    """A file has the digits of the float32, not of the float64 that it becomes."""
+    state = NetworkState(
+        populations=[PopulationState("p", (3,), parameters={"x": np.array([0.1, 0.2, 0.3], np.float32)})]
+    )
+    data = extract(describe(state)).data
+    assert diff(file(data), state) == []
+    data["populations"]["p"]["x"] = [0.1, 0.25, 0.3]
+    assert lines(file(data), state) == ["~ populations/p/x: 1 of 3 values differ: [1] 0.25 -> 0.2"]
+
+
 def test_a_quantity_beside_a_network_is_a_number_in_the_unit_of_the_model() -> None:
     file = parse(
         '{"populations": {"inp": {"tau": "0.01 s"}, "out": {"tau": "0.03 s"}}, "network": {"a": "1 s"}}'
