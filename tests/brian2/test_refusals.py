@@ -334,6 +334,22 @@ def test_a_time_between_two_steps_comes_back(saved):
         assert (here.t_, here.timestep[:].tolist()) == (there.t_, there.timestep[:].tolist())
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_time_that_is_no_multiple_of_the_dt_before_is_set(saved, own):
+    def network():
+        brian2.defaultclock.dt = 0.1 * ms
+        group = neurons(dt=0.1 * ms if own else None)
+        group.clock.dt = 0.05 * ms
+        return Network(group)
+
+    one = network()
+    one.run(10.05 * ms)
+    path, other = saved(one), network()
+    ann_ckpt.load(path, network=other)
+    assert other["neurons"].clock.timestep == one["neurons"].clock.timestep == 201
+    assert other.t_ == one.t_
+
+
 @pytest.mark.parametrize(
     ("where", "value", "said"),
     [

@@ -266,6 +266,9 @@ class BrianSimulator:
         self._network.t_ = seconds
         for clock in {id(c): c for c in (self._content.reference, *self._content.clocks.values())}.values():
             if hasattr(clock, "_set_t_update_dt"):
+                # A dt that was set since the last run would have to divide the time as the one before
+                # did; the dt of the file is this one, and its time was never counted in the other.
+                clock._old_dt = None
                 clock._set_t_update_dt(target_t=seconds * second)
             else:
                 clock.set_interval(seconds * second, seconds * second)
