@@ -35,11 +35,11 @@ class LivePart:
     thing : brian2.Group
     exact : bool
         Whether this version of Brian2 was tested, so that what it keeps to itself can be moved too.
-    ignored : frozenset of int
-        Identities of contained objects that are no part of the model.
+    ignored : frozenset
+        Contained objects that are no part of the model.
     """
 
-    def __init__(self, thing: Any, *, exact: bool, ignored: frozenset[int] = frozenset()) -> None:
+    def __init__(self, thing: Any, *, exact: bool, ignored: frozenset[Any] = frozenset()) -> None:
         self.thing = thing
         self.exact = exact
         self._ignored = ignored
@@ -95,7 +95,7 @@ class LivePart:
 
     def contained(self) -> list[Any]:
         """Return what it contains, by names."""
-        found = [part for part in _contained(self.thing) if id(part) not in self._ignored]
+        found = [part for part in _contained(self.thing) if part not in self._ignored]
         return sorted(found, key=lambda part: str(part.name))
 
     # --- what it carries ----------------------------------------------------------------

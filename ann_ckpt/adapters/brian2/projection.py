@@ -47,7 +47,7 @@ class LiveSynapses(LivePart):
         Length of a step of the network in s.
     """
 
-    def __init__(self, thing: Any, *, exact: bool, dt: float, ignored: frozenset[int] = frozenset()) -> None:
+    def __init__(self, thing: Any, *, exact: bool, dt: float, ignored: frozenset[Any] = frozenset()) -> None:
         super().__init__(thing, exact=exact, ignored=ignored)
         self._dt = dt
         self._known: SynapsesInRows | None = None
