@@ -407,6 +407,24 @@ def gsl(seed):
     return Network(group)
 
 
+NAMES = ("j", "N_incoming", "N_outgoing", "free_space", "spike_time", "source", "group", "delay", "period")
+"""Of variables of a group; Brian, or we, have other things of these names elsewhere."""
+NAMES_OF_SYNAPSES = ("neuron_index", "spike_number", "record_variables", "queue", "start", "space")
+"""The same, of synapses."""
+
+
+def named(seed):
+    """Variables of names that mean something else elsewhere."""
+    rng = np.random.default_rng(seed)
+    of_cells, equations = ("\n".join(f"{n} : 1" for n in names) for names in (NAMES, NAMES_OF_SYNAPSES))
+    cells = NeuronGroup(3, of_cells, threshold="j > 2", dt=0.2 * ms, name="cells")
+    synapses = Synapses(cells, cells, equations, on_pre="queue += 1", name="synapses")
+    synapses.connect()
+    cells.set_states({name: 1 + rng.random(3) for name in NAMES}, units=False)
+    synapses.set_states({name: 1 + rng.random(9) for name in NAMES_OF_SYNAPSES}, units=False)
+    return Network(cells, brian2.Subgroup(cells, 1, 3, name="part"), synapses)
+
+
 NETWORKS = {
     made.__name__: made
     for made in (

@@ -13,6 +13,7 @@ import ann_ckpt
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError
 from ann_ckpt.model import Exactness
+from tests.brian2.networks import NAMES, NAMES_OF_SYNAPSES, named
 
 FOLDER = Path(__file__).parents[1] / "legacy" / "brian2"
 FILES = sorted(FOLDER.glob("*.pkl.gz"))
@@ -108,6 +109,17 @@ def test_a_file_goes_into_a_network_with_other_synapses_where_it_has_delays(tmp_
         return
     other.run(5 * ms)
     assert not [d for d in ann_ckpt.differences(state_of(other), later) if "metadata" not in d]
+
+
+def test_variables_may_have_names_that_brian_uses_elsewhere(tmp_path):
+    one, other = named(1), named(2)
+    path = tmp_path / "stored.pkl"
+    one.store(filename=str(path))
+    ann_ckpt.load(path, network=other)
+    for name, variables in (("cells", NAMES), ("synapses", NAMES_OF_SYNAPSES)):
+        for variable in variables:
+            here, there = (network[name].variables[variable].get_value() for network in (other, one))
+            assert np.array_equal(here, there), variable
 
 
 def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path):

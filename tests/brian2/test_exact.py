@@ -184,6 +184,46 @@ def test_python_code_in_a_network_makes_it_approximate(tmp_path):
     assert ann_ckpt.read(tmp_path / "net.h5").resume.exactness is Exactness.APPROXIMATE
 
 
+@pytest.mark.parametrize("base", [brian2.BrianObject, brian2.NeuronGroup])
+def test_python_code_of_a_users_own_class_makes_it_approximate(base, tmp_path):
+    class Drive(base):
+        """Keeps something that nobody can see."""
+
+        add_to_magic_network = True
+
+        def run(self):
+            """Count."""
+
+    drive = Drive(name="drive") if base is brian2.BrianObject else Drive(2, "v : 1", name="drive")
+    network = brian2.Network(neurons(), drive)
+    report = ann_ckpt.save(tmp_path / "net.h5", network=network)
+    assert any("what Python code in drive keeps" in str(note) for note in report.skipped)
+    state = ann_ckpt.read(tmp_path / "net.h5")
+    assert state.resume.exactness is Exactness.APPROXIMATE
+    assert ("drive" in state.populations) is (base is brian2.NeuronGroup)
+    drive.active = False
+    ann_ckpt.load(tmp_path / "net.h5", network=network)
+    assert drive.active
+
+
+def test_an_operation_that_is_no_longer_ours_is_in_the_checkpoint():
+    """Whether it is the same one or another at its address makes no difference."""
+    network = noisy(1)
+    there = set(network.objects)
+    simulator = simulator_for(network)
+    leave = simulator.call_every(1, lambda: None)
+    (operation,) = set(network.objects) - there
+    assert live(network).resume.exactness is Exactness.EXACT
+    leave()
+    network["neurons"].contained_objects.append(operation)
+    (reason,) = live(network).resume.reasons
+    assert reason == f"what Python code in {operation.name} keeps"
+    flags = [
+        s.read().state.populations["neurons"].dynamics["active"] for s in (simulator, simulator_for(network))
+    ]
+    assert flags[0].size == flags[1].size
+
+
 def test_a_barrier_makes_runs_of_two_seeds_the_same(tmp_path):
     network = noisy(1)
     network.run(5 * ms)

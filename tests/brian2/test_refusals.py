@@ -22,7 +22,15 @@ from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError, SimulatorError
 from ann_ckpt.testing import rewired
 from ann_ckpt.transfer import load_into
-from tests.brian2.networks import NETWORKS, neurons, noisy, plastic
+from tests.brian2.networks import (
+    NAMES,
+    NAMES_OF_SYNAPSES,
+    NETWORKS,
+    named,
+    neurons,
+    noisy,
+    plastic,
+)
 
 
 def small(n=3, unit="volt", *, name="cells", more="", dt=None):
@@ -332,6 +340,34 @@ def test_a_time_between_two_steps_comes_back(saved):
     for name in ("reference", "fast", "slow", "slow_kick"):
         here, there = (network[name].clock for network in (other, one))
         assert (here.t_, here.timestep[:].tolist()) == (there.t_, there.timestep[:].tolist())
+
+
+def test_variables_may_have_names_that_brian_uses_elsewhere(saved):
+    one, other = named(1), named(2)
+    path = saved(one)
+    state = ann_ckpt.read(path)
+    assert state.populations["cells"].variables.keys() == {*NAMES}
+    assert {*NAMES_OF_SYNAPSES} <= state.projections["synapses"].variables.keys()
+    assert state.projections["synapses"].post_view is None
+    report = ann_ckpt.load(path, network=other)
+    assert not [note for note in report.notes if note.path.startswith("monitors")]
+    assert not list(differences(state, simulator_for(other).read().state))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_time_that_is_no_multiple_of_the_dt_before_is_set(saved, own):
+    def network():
+        brian2.defaultclock.dt = 0.1 * ms
+        group = neurons(dt=0.1 * ms if own else None)
+        group.clock.dt = 0.05 * ms
+        return Network(group)
+
+    one = network()
+    one.run(10.05 * ms)
+    path, other = saved(one), network()
+    ann_ckpt.load(path, network=other)
+    assert other["neurons"].clock.timestep == one["neurons"].clock.timestep == 201
+    assert other.t_ == one.t_
 
 
 @pytest.mark.parametrize(

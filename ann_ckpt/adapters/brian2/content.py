@@ -23,7 +23,9 @@ class Content:
     projections: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, Any] = field(default_factory=dict)
     operations: dict[str, Any] = field(default_factory=dict)
-    """What runs Python code."""
+    """What has nothing but Python code and a flag that says whether it runs."""
+    python: list[str] = field(default_factory=list)
+    """Names of all that runs Python code of the user's."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """What has nothing but a flag that says whether it runs."""
     clocks: dict[str, Any] = field(default_factory=dict)
@@ -32,10 +34,10 @@ class Content:
     """The clock whose steps are the network's."""
 
     @classmethod
-    def of(cls, objects: Any, ignored: frozenset[int]) -> Content:
+    def of(cls, objects: Any, ignored: frozenset[Any]) -> Content:
         """Sort objects, all that they contain included."""
         content = cls()
-        everything = {id(thing): thing for thing in _all(objects) if id(thing) not in ignored}
+        everything = {id(thing): thing for thing in _all(objects) if thing not in ignored}
         things = sorted(everything.values(), key=lambda thing: str(thing.name))
         for thing in things:
             content._file(thing)
@@ -43,20 +45,31 @@ class Content:
         return content
 
     def _file(self, thing: Any) -> None:
-        from brian2 import NetworkOperation, PoissonInput, Synapses
+        from brian2 import (
+            EventMonitor,
+            NetworkOperation,
+            PoissonInput,
+            PopulationRateMonitor,
+            StateMonitor,
+            Synapses,
+        )
         from brian2.core.spikesource import SpikeSource
         from brian2.groups.subgroup import Subgroup
 
-        name = str(thing.name)
+        name, own_run = str(thing.name), isinstance(thing, NetworkOperation) or _is_of_users(type(thing).run)
+        if own_run:
+            self.python.append(name)
         if isinstance(thing, Synapses):
             self.projections[name] = thing
         elif isinstance(thing, SpikeSource) and not isinstance(thing, Subgroup):
             self.populations[name] = thing
-        elif isinstance(thing, NetworkOperation):
-            self.operations[name] = thing
         elif isinstance(thing, PoissonInput):
             self.inputs[name] = thing
-        elif "Monitor" in type(thing).__name__ or hasattr(thing, "record_variables"):
+        elif isinstance(thing, EventMonitor | StateMonitor | PopulationRateMonitor):
+            self.monitors[name] = thing
+        elif own_run:
+            self.operations[name] = thing
+        elif "Monitor" in type(thing).__name__:
             self.monitors[name] = thing
 
     def _find_clocks(self, things: list[Any]) -> None:
@@ -77,8 +90,14 @@ class Content:
 
 def _follows(thing: Any) -> bool:
     """Whether something runs on the clock of its group, which says the same."""
-    group = getattr(thing, "group", None)
-    return group is not None and thing.clock is group.clock
+    from brian2 import CodeRunner
+
+    return isinstance(thing, CodeRunner) and thing.clock is thing.group.clock
+
+
+def _is_of_users(method: Any) -> bool:
+    """Whether a method was not written by Brian, nor compiled by it."""
+    return str(getattr(method, "__module__", "")).split(".", maxsplit=1)[0] != "brian2"
 
 
 def _all(objects: Any) -> Iterator[Any]:

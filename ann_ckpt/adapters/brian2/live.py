@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.describe import own_arrays
-from ann_ckpt.adapters.brian2.mapping import Role, role_of
+from ann_ckpt.adapters.brian2.mapping import Kind, Role, event_space, role_of
 from ann_ckpt.model import Array, Attribute, Exactness, Locality, Resume, blocks
 
 __all__ = ["ACTIVE", "EXACT", "LivePart", "fill"]
@@ -35,11 +35,11 @@ class LivePart:
     thing : brian2.Group
     exact : bool
         Whether this version of Brian2 was tested, so that what it keeps to itself can be moved too.
-    ignored : frozenset of int
-        Identities of contained objects that are no part of the model.
+    ignored : frozenset
+        Contained objects that are no part of the model.
     """
 
-    def __init__(self, thing: Any, *, exact: bool, ignored: frozenset[int] = frozenset()) -> None:
+    def __init__(self, thing: Any, *, exact: bool, ignored: frozenset[Any] = frozenset()) -> None:
         self.thing = thing
         self.exact = exact
         self._ignored = ignored
@@ -58,7 +58,12 @@ class LivePart:
     def role(self, name: str) -> Role:
         """Return what one of its arrays is in a state."""
         v = self._arrays[name]
-        return role_of(name, constant=v.constant, scalar=v.scalar, length=self._length(v), size=self.size)
+        length, size = self._length(v), self.size
+        return role_of(name, self._kind, constant=v.constant, scalar=v.scalar, length=length, size=size)
+
+    @property
+    def _kind(self) -> Kind:
+        raise NotImplementedError
 
     def _length(self, variable: Any) -> int:
         return int(variable.get_value().size)
@@ -95,7 +100,7 @@ class LivePart:
 
     def contained(self) -> list[Any]:
         """Return what it contains, by names."""
-        found = [part for part in _contained(self.thing) if id(part) not in self._ignored]
+        found = [part for part in _contained(self.thing) if part not in self._ignored]
         return sorted(found, key=lambda part: str(part.name))
 
     # --- what it carries ----------------------------------------------------------------
@@ -141,7 +146,7 @@ class LivePart:
                 yield f"{name} is {array.dtype} in the file, {now.dtype} here"
             elif self._is_structure(variable) and not np.array_equal(np.asarray(array), now):
                 yield f"{name}, which says how the model is built, is another one in the file"
-            elif name.endswith("space") and not _is_event_space(np.asarray(array)):
+            elif event_space(name) and not _is_event_space(np.asarray(array)):
                 yield f"{name} names neurons that there are not"
 
     def _flag_faults(self, dynamics: Mapping[str, Array]) -> Iterator[str]:

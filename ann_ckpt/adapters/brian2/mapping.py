@@ -22,7 +22,9 @@ __all__ = [
     "RAND",
     "RANDN",
     "TWISTER",
+    "Kind",
     "Role",
+    "event_space",
     "invalid_queue",
     "invalid_random",
     "queue_arrays",
@@ -48,10 +50,21 @@ BUFFER = 20_000
 """Numbers that compiled code draws at once."""
 _WORDS = 624
 
-_NO_STATE = {"i", "j", "N", "_synaptic_pre", "_synaptic_post", "N_incoming", "N_outgoing"}
-"""What follows from sizes and synapses."""
+_NO_STATE = {"i", "N"}
+"""What follows from sizes; Brian gives nobody these names."""
+_OF_SYNAPSES = {"_synaptic_pre", "_synaptic_post", "N_incoming", "N_outgoing"}
+"""What follows from synapses; groups may have variables of two of these names."""
 _OF_GENERATORS = {"spike_number", "neuron_index", "spike_time"}
-"""Arrays of spikes to come, of whatever length."""
+"""Arrays of spikes to come, of whatever length; others may have variables of these names."""
+
+
+class Kind(StrEnum):
+    """Whose arrays they are, which decides what names are Brian's own."""
+
+    NEURONS = "neurons"
+    GENERATOR = "generator"
+    """A group with a list of spikes to come."""
+    SYNAPSES = "synapses"
 
 
 class Role(StrEnum):
@@ -64,13 +77,15 @@ class Role(StrEnum):
     """It follows from sizes and synapses."""
 
 
-def role_of(name: str, *, constant: bool, scalar: bool, length: int, size: int) -> Role:
+def role_of(name: str, kind: Kind, *, constant: bool, scalar: bool, length: int, size: int) -> Role:
     """Return what an array of a group or of synapses is in a state; delays, of pathways, are not asked for.
 
     Parameters
     ----------
     name : str
         As the group or the synapses have it.
+    kind : Kind
+        What has it.
     constant : bool
         Whether equations declare it so; a file that does not say has variables.
     scalar : bool
@@ -80,16 +95,28 @@ def role_of(name: str, *, constant: bool, scalar: bool, length: int, size: int) 
 
     Examples
     --------
-    >>> role_of("v", constant=False, scalar=False, length=10, size=10)
+    >>> role_of("v", Kind.NEURONS, constant=False, scalar=False, length=10, size=10)
     <Role.VARIABLE: 'variable'>
-    >>> role_of("_spikespace", constant=False, scalar=False, length=11, size=10)
+    >>> role_of("_spikespace", Kind.NEURONS, constant=False, scalar=False, length=11, size=10)
     <Role.DYNAMICS: 'dynamics'>
     """
-    if name in _NO_STATE:
+    if name in _NO_STATE or (kind is Kind.SYNAPSES and name in _OF_SYNAPSES):
         return Role.NOTHING
-    if name.startswith("_") or name in _OF_GENERATORS or not (scalar or length == size):
+    to_come = kind is Kind.GENERATOR and name in _OF_GENERATORS
+    if name.startswith("_") or to_come or not (scalar or length == size):
         return Role.DYNAMICS
     return Role.PARAMETER if constant else Role.VARIABLE
+
+
+def event_space(name: str) -> bool:
+    """Whether an array has the neurons with an event in the last step; users' names begin otherwise.
+
+    Examples
+    --------
+    >>> event_space("_spikespace"), event_space("free_space")
+    (True, False)
+    """
+    return name.startswith("_") and name.endswith("space")
 
 
 def rows_of(

@@ -117,8 +117,7 @@ class BrianMonitor:
     @property
     def _series(self) -> list[str]:
         """Variables that are recorded; events themselves by the name of the event."""
-        listed = [name for name in self._columns if name not in ("t", "i") or self._event is None]
-        listed = [name for name in listed if name != "t"]
+        listed = [name for name in self._columns if name != "t" and (name != "i" or self._event is None)]
         return [self._event, *listed] if self._event is not None and self._monitor.record else listed
 
     @property

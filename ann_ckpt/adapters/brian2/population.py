@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.brian2.describe import population_type
 from ann_ckpt.adapters.brian2.live import EXACT, LivePart
-from ann_ckpt.adapters.brian2.mapping import Role
+from ann_ckpt.adapters.brian2.mapping import Kind, Role, event_space
 from ann_ckpt.model import Array, PopulationState, Resume
 
 __all__ = ["LiveGroup"]
@@ -31,7 +31,13 @@ class LiveGroup(LivePart):
     @property
     def _generates(self) -> bool:
         """Whether it has a list of spikes to come, which Brian keeps in attributes too."""
-        return "spike_time" in self._arrays
+        from brian2 import SpikeGeneratorGroup
+
+        return isinstance(self.thing, SpikeGeneratorGroup)
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind.GENERATOR if self._generates else Kind.NEURONS
 
     def state(self, outside: Mapping[str, Any], resume: Resume = EXACT) -> PopulationState:
         """Return the population; its attributes are the live arrays."""
@@ -48,7 +54,7 @@ class LiveGroup(LivePart):
     def forget(self) -> None:
         """Drop the spikes of the last step, and where among the spikes to come it is."""
         for name, variable in self._arrays.items():
-            if name.endswith("space"):
+            if event_space(name):
                 variable.get_value()[-1] = 0
         if self._generates:
             self.thing._spikes_changed = True

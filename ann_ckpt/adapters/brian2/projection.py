@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.brian2.describe import synapse_type, target_of
 from ann_ckpt.adapters.brian2.live import EXACT, LivePart, fill
 from ann_ckpt.adapters.brian2.mapping import (
+    Kind,
     Role,
     invalid_queue,
     queue_arrays,
@@ -47,7 +48,7 @@ class LiveSynapses(LivePart):
         Length of a step of the network in s.
     """
 
-    def __init__(self, thing: Any, *, exact: bool, dt: float, ignored: frozenset[int] = frozenset()) -> None:
+    def __init__(self, thing: Any, *, exact: bool, dt: float, ignored: frozenset[Any] = frozenset()) -> None:
         super().__init__(thing, exact=exact, ignored=ignored)
         self._dt = dt
         self._known: SynapsesInRows | None = None
@@ -56,6 +57,10 @@ class LiveSynapses(LivePart):
     def size(self) -> int:
         """Number of synapses."""
         return int(self.thing.variables["N"].item())
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind.SYNAPSES
 
     @property
     def _pathways(self) -> dict[str, Any]:
@@ -310,9 +315,11 @@ class LiveSynapses(LivePart):
 
 def _end(group: Any) -> tuple[str, int | None, NDArray[np.int32] | None]:
     """Return name, size and view of one end; synapses have no lasting size."""
+    from brian2.groups.subgroup import Subgroup
+
     if hasattr(group, "_pathways"):
         return str(group.name), None, None
-    if hasattr(group, "source"):  # a part of a group
+    if isinstance(group, Subgroup):
         return (
             str(group.source.name),
             int(group.source.variables["N"].item()),

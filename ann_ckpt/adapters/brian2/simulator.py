@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import xxhash
@@ -38,8 +38,8 @@ TESTED = ((2, 9), (2, 11))
 
 _DT = "dt."
 _TIMES = "times."
-_CALLS: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
-"""Identities of the operations by which each network calls us."""
+_CALLS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+"""The operations by which each network calls us."""
 _RESEEDED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
 """Seed of the last barrier of a network, and the time of it."""
 
@@ -137,7 +137,7 @@ class BrianSimulator:
                 f"all but attributes: Brian2 {self._version} is none of the tested versions {low} to {high}"
             )
             return Resume(Exactness.APPROXIMATE, (what,))
-        reasons = [f"what Python code in {printable(name)} keeps" for name in content.operations]
+        reasons = [f"what Python code in {printable(name)} keeps" for name in content.python]
         left = [f"populations/{n}" for n in content.populations if n not in populations]
         left += [f"projections/{n}" for n in content.projections if n not in projections]
         if left:
@@ -266,6 +266,9 @@ class BrianSimulator:
         self._network.t_ = seconds
         for clock in {id(c): c for c in (self._content.reference, *self._content.clocks.values())}.values():
             if hasattr(clock, "_set_t_update_dt"):
+                # A dt that was set since the last run would have to divide the time as the one before
+                # did; the dt of the file is this one, and its time was never counted in the other.
+                clock._old_dt = None
                 clock._set_t_update_dt(target_t=seconds * second)
             else:
                 clock.set_interval(seconds * second, seconds * second)
@@ -374,8 +377,8 @@ class BrianSimulator:
 
         operation = NetworkOperation(perhaps, clock=reference, when="before_start", order=-(2**30))
         operation.add_to_magic_network = operation.invalidates_magic_network = False
-        _CALLS.setdefault(network, set()).add(id(operation))
-        self._ignored |= {id(operation)}
+        _CALLS.setdefault(network, WeakSet()).add(operation)
+        self._ignored |= {operation}
         self._parts.clear()
         # The magic network looks for its objects at each run, and for what they contain.
         magic = isinstance(network, MagicNetwork)
@@ -391,5 +394,7 @@ class BrianSimulator:
             elif operation in host.contained_objects:
                 host.contained_objects.remove(operation)
             operation.active = False
+            _CALLS[network].discard(operation)
+            self._ignored -= {operation}
 
         return leave

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ann_ckpt.adapters.brian2.mapping import (
     BUFFER,
     NETWORK_TIME,
+    Kind,
     Role,
     invalid_random,
     queue_arrays,
@@ -210,16 +211,17 @@ class _Snapshot:
         size = _array(table, "i").size
         variables: dict[str, Attribute] = {}
         dynamics = self._carried_by_parts(name)
-        if _CHANGED in table:
+        kind = Kind.GENERATOR if _CHANGED in table else Kind.NEURONS
+        if kind is Kind.GENERATOR:
             previous = table.get(_PREVIOUS_DT)
             dynamics[_CHANGED] = np.array(bool(_single(table[_CHANGED], _CHANGED)))
             dynamics[_PREVIOUS_DT] = np.array(
                 np.nan if previous is None else float(_single(previous, _PREVIOUS_DT))
             )
         for key, own in self._arrays(name, table).items():
-            role = role_of(key, constant=False, scalar=own.size == 1, length=own.size, size=size)
+            role = role_of(key, kind, constant=False, scalar=own.size == 1, length=own.size, size=size)
             if role is Role.DYNAMICS:
-                if not key.startswith("_") and "spike_time" not in table:
+                if not key.startswith("_") and kind is Kind.NEURONS:
                     raise _of_another_size(name, key, own, size)
                 dynamics[key] = own
             elif role is not Role.NOTHING:
@@ -240,7 +242,7 @@ class _Snapshot:
         dynamics = self._carried_by_parts(name)
         linked = {f"_{key}_{DELAY}" for key in pathways}  # those of the pathways once more
         for key, own in self._arrays(name, table).items():
-            role = role_of(key, constant=False, scalar=own.size == 1, length=own.size, size=n)
+            role = role_of(key, Kind.SYNAPSES, constant=False, scalar=own.size == 1, length=own.size, size=n)
             if role is Role.DYNAMICS:
                 if not key.startswith("_"):
                     raise _of_another_size(name, key, own, n)
