@@ -172,6 +172,7 @@ class CheckpointStore(Autosaving):
             self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
             try:
                 if self._ranks is None:
+                    check_no_ranks(self._folder)  # before anything that they have saved is removed
                     self._await_orphan()
                 if self.mode == "w":
                     self._empty(compression or "auto")
@@ -192,9 +193,8 @@ class CheckpointStore(Autosaving):
                 self._lock_change(cleanup)
 
     def _join(self, compression: Compression, wait: float) -> StoreFolder:
-        """Join those that save together, or see to it that there are none; return where to write."""
+        """Join those that save together, if this is one of them; return where to write."""
         if self._ranks is None:
-            check_no_ranks(self._folder)
             return self._folder
         self._assembly = Assembly.joined(self._ranks, compression, died=self._unclean, wait=wait)
         self._change = FileLock(self._ranks.change_lock, "changes the store")

@@ -314,6 +314,16 @@ def test_who_saves_together_and_who_saves_alone_exclude_each_other(path, run):
         opened(stack, path, 3)
 
 
+def test_who_begins_anew_is_refused_before_anything_is_removed(path):
+    with ExitStack() as stack:
+        for store in opened(stack, path, 2):
+            store.save(state(0))
+        with pytest.raises(LockedError, match="several processes save to the store together"):
+            CheckpointStore(path, "w")
+        assert not list(differences(ann_ckpt.read(path), state(0)))
+        assert ann_ckpt.verify(path).ok
+
+
 @pytest.mark.parametrize(("rank", "ranks"), [(0, None), (None, 2), (2, 2), (-1, 2), (True, 2), (0, 10**7)])
 def test_ranks_that_cannot_be(path, rank, ranks):
     with pytest.raises(OptionError, match="rank"):
