@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,60 @@ def test_a_signal_during_a_save_of_a_state_lets_it_finish_too(path):
         store.save(run_to(3), progress=lambda *_: ask())
         assert len(store) == 1
     assert steps(CheckpointStore(path)) == [3]
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda store, net: store.save(net, projections=False),
+        lambda store, net: store.save(net, projections=False, background=True),
+        lambda store, net: store.save(net, attributes={"layer": "r"}),
+        lambda store, net: store.save(net, rows={"forward": [0]}),
+        lambda store, net: store.save(DemoNetwork(side=5), background=True),
+        lambda store, net: store.save(run_to(0)),
+        lambda store, net: store.add(store.save(run_to(0)).path),
+    ],
+    ids=["part", "part in the background", "attributes", "rows", "another network", "a state", "a file"],
+)
+def test_what_else_was_saved_at_that_step_does_not_count(path, net, save):
+    with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
+        store.on_signal(network=net)
+        save(store, net)
+        ask()
+        store.checkpoint_if_asked()
+    newest = CheckpointStore(path).latest
+    assert newest.provenance["saved"] == "on SIGUSR1"
+    assert not list(differences(newest.state(), net.read().state))
+
+
+class Seen(DemoNetwork):
+    """Another simulator of a network that there is, as adapters make them for each call."""
+
+    def __init__(self, net: DemoNetwork) -> None:
+        self.__dict__ = net.__dict__
+
+    @property
+    def identity(self) -> object:
+        return self._calls
+
+
+def test_what_was_saved_through_another_simulator_of_the_network_counts(path, net):
+    with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
+        store.on_signal(network=Seen(net))
+        store.save(Seen(net))
+        ask()
+        store.checkpoint_if_asked()
+    assert steps(CheckpointStore(path)) == [0]
+
+
+def test_a_store_keeps_no_network_alive(path):
+    with CheckpointStore(path, "a") as store:
+        net = DemoNetwork(side=4)
+        store.save(net)
+        gone = weakref.ref(net)
+        del net
+        gc.collect()
+        assert gone() is None
 
 
 def test_a_signal_during_the_last_save_or_after_it_leaves_at_the_end(path, net, capsys):

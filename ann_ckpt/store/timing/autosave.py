@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -16,7 +17,7 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
 from ann_ckpt.adapters.protocol import CallsBack, Simulator
-from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.adapters.simulators import clock_of, identity_of, simulator_for
 from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 from ann_ckpt.report import LoadReport
@@ -43,6 +44,8 @@ class Autosaving(Upkeep, ABC):
         super().__init__(path, writable=writable, wait=wait)
         self.saved_step: int | None = None
         """Time step of what was saved or resumed last through this object."""
+        self._saved_of: Callable[[], object] | None = None
+        """Of which live network all was saved then, as long as there is that network."""
         self.monitors = False
         """Whether saves keep what monitors hold, and resuming lets them go on from there."""
         self.reason: str | None = None
@@ -212,6 +215,28 @@ class Autosaving(Upkeep, ABC):
         for watch in self._watches:
             watch.look()
 
+    def has_saved(self, simulator: Simulator, step: int | None) -> bool:
+        """Whether what was saved last is all of this network at this step."""
+        if step is None or step != self.saved_step or self._saved_of is None:
+            return False
+        return self._saved_of() is identity_of(simulator)
+
+    def _saved(self, step: int | None, simulator: Simulator | None) -> None:
+        """Take note of what was saved or resumed.
+
+        Parameters
+        ----------
+        simulator : Simulator or None
+            None if it was not all of a live network.
+        """
+        self.saved_step, self._saved_of = step, None
+        if simulator is not None:
+            network = identity_of(simulator)
+            try:
+                self._saved_of = weakref.ref(network)
+            except TypeError:  # made of what cannot be referred to weakly
+                self._saved_of = lambda: network
+
     def _know(self, simulator: Simulator) -> None:
         """Tell those who listen to signals which network there is to save."""
         for watch in self._watches:
@@ -257,7 +282,8 @@ class Autosaving(Upkeep, ABC):
         )
         report = None
         if found is not None:
-            report, self.saved_step = found
+            report, step = found
+            self._saved(step, simulator)
         self._know(simulator)
         return report
 
@@ -276,7 +302,7 @@ def _save_now(
         Seconds that the caller waited; None if there was nothing to do.
     """
     step = clock_of(simulator).time_step
-    if step is not None and step == store.saved_step:
+    if store.has_saved(simulator, step):
         store.settle()  # it may still be on its way
         return None
     began = time.perf_counter()
