@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -265,6 +267,70 @@ def test_two_watches_give_the_signals_back_in_order(path, net):
         with store.on_signal(network=net):
             net.simulate(3)
         store.on_signal()
+
+
+@pytest.fixture
+def heard():
+    """Signals that reach what was there before any watch."""
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGTERM, signal.SIGUSR1)}
+    yield came
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_watches_may_be_stopped_in_any_order(path, net, heard, order):
+    before = signal.getsignal(signal.SIGUSR1)
+    with CheckpointStore(path, "a") as store:
+        watches = [store.on_signal(network=net, exit_status=None, within=1.0) for _ in range(3)]
+        for count, number in enumerate(order):
+            net.simulate(2)
+            ask()
+            net.simulate(2)  # whoever listens saves in it
+            assert len(store) == count + 1
+            watches[number].stop()
+        store.on_signal(signal.SIGUSR1, signal.SIGUSR1, network=net).stop()
+        assert heard == []
+        assert signal.getsignal(signal.SIGUSR1) == before
+        ask()
+    assert heard == [signal.SIGUSR1]
+    assert len(CheckpointStore(path)) == 3
+
+
+def test_a_handler_that_was_set_after_a_watch_stays(path, net, heard):
+    with CheckpointStore(path, "a") as store:
+        watch = store.on_signal(network=net)
+        own = signal.getsignal(signal.SIGUSR1)
+        mine = lambda *given: own(*given)  # noqa: E731
+        signal.signal(signal.SIGUSR1, mine)
+        watch.stop()
+        assert signal.getsignal(signal.SIGUSR1) is mine
+        ask()
+    assert heard == [signal.SIGUSR1]
+
+
+def test_a_store_closed_in_another_thread_leaves_no_signal_unheard(path, net, heard):
+    store = CheckpointStore(path, "a")
+    watch = store.on_signal(network=net)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(store.close).result()
+    assert not watch.listening
+    ask()
+    assert heard == [signal.SIGUSR1]
+    with CheckpointStore(path, "a") as store:
+        store.on_signal(network=net, exit_status=None).stop()
+        ask()
+    assert heard == [signal.SIGUSR1] * 2
+
+
+def test_a_handler_that_is_not_pythons_is_replaced_by_the_default(path, net, monkeypatch):
+    with monkeypatch.context() as patch, CheckpointStore(path, "a") as store:
+        for name in ("getsignal", "signal"):
+            real = getattr(signal, name)
+            patch.setattr(signal, name, lambda *given, real=real: real(*given) or None)
+        store.on_signal(network=net)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
 def test_somebody_has_to_listen(path, net):

@@ -419,6 +419,14 @@ class Periodic:
             self._store.settle()
 
 
+def _in_use(handler: Any, number: int) -> Any:
+    """Return a handler, or, if it is that of a watch that has ended, what was there before it."""
+    while isinstance(watch := getattr(handler, "__self__", None), SignalWatch) and not watch.listening:
+        handler = watch._before[number]
+    # What C code has set can neither be called nor set again.
+    return signal.SIG_DFL if handler is None else handler
+
+
 class SignalWatch:
     """Listens to signals; see :meth:`CheckpointStore.on_signal`.
 
@@ -437,24 +445,36 @@ class SignalWatch:
         self._simulator: Simulator | None = None
         self._leave: Callable[[], None] | None = None
         self._process = os.getpid()
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[int, Any] = {}
+        """What each signal did before; None where that was not Python's."""
+        self._ended = False
         try:
-            for number in signals:
-                self._before[number] = signal.signal(number, self._note)
+            for number in dict.fromkeys(signals):
+                self._before[number] = _in_use(signal.getsignal(number), number)
+                signal.signal(number, self._note)
         except BaseException as error:
             self.stop()
             if isinstance(error, ValueError):
                 raise OptionError("only the main thread of a process can install signal handlers") from error
             raise
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a forked child does what it would have done without us
-            signal.signal(number, self._before.get(signal.Signals(number)) or signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # A forked child does what it would have done without us, and so does whoever comes after us.
+        if self._ended or os.getpid() != self._process:
+            self._pass_on(number, frame)
             return
         self._came = signal.Signals(number)
         if self._simulator is None and self._exit_status is not None and not self._store.busy:
             self.look()
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Do what the signal did before this watch."""
+        before = _in_use(self._before[number], number)
+        if callable(before):
+            before(number, frame)
+        elif before != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def attach(self, simulator: Simulator) -> None:
         """Take the network that may have to be saved, and look between its steps if it calls back."""
@@ -467,7 +487,7 @@ class SignalWatch:
     @property
     def listening(self) -> bool:
         """Whether it was not stopped."""
-        return bool(self._before)
+        return not self._ended
 
     @property
     def attached(self) -> bool:
@@ -499,11 +519,19 @@ class SignalWatch:
         raise SystemExit(self._exit_status)
 
     def stop(self) -> None:
-        """End the calls and restore the previous signal handlers; without effect the second time."""
+        """End the calls and restore the previous signal handlers; without effect the second time.
+
+        A handler that somebody has set after this watch stays. Where this one's own cannot be taken off, as in
+        another thread than the main one, it passes on what comes.
+        """
         self._unhook()
-        while self._before and os.getpid() == self._process:
-            number, before = self._before.popitem()
-            signal.signal(number, before)
+        if os.getpid() != self._process:
+            return
+        self._ended = True
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._note:
+                with suppress(ValueError):
+                    signal.signal(number, _in_use(before, number))
 
     def _unhook(self) -> None:
         if self._leave is not None:
