@@ -290,7 +290,8 @@ class Upkeep(SeriesView):
         if rules is not None and any(self._catalog.look(info.slot) != info for info in doomed):
             infos = self._catalog.all(sure=True)  # some file was changed in its place
             doomed = rules.doomed(infos)
-        staying = [info for info in infos if info not in doomed]
+        going = {info.slot for info in doomed}
+        staying = [info for info in infos if info.slot not in going]
         if self._folder.distant:  # what a checkpoint needed stays for a while after it
             objects = unneeded(self._folder, infos)
         elif everywhere:
@@ -375,7 +376,7 @@ class Upkeep(SeriesView):
         """Leave word to whoever changes the store next if something that was to go has stayed."""
         try:
             yield
-        except CheckpointError:
+        except BaseException:  # also ^C: nothing else tells of objects whose checkpoints are gone
             self._unclean = True
             self._folder.mark_unswept()
             raise
