@@ -573,8 +573,14 @@ class CheckpointStore(Autosaving):
         """Apply the retention, unless others save just now; whoever comes after them does it then."""
         if self.retention is None or not assembly.has_committed:
             return
-        with ExitStack() as cleanup, suppress(LockedError):
-            self._lock_all(cleanup, 0.0)
+        with ExitStack() as cleanup:
+            try:
+                self._lock_all(cleanup, 0.0)
+            except LockedError:
+                return
+            except CheckpointError as error:  # what was saved has been saved
+                _LOG.warning("%s: nothing was pruned: %s (%s)", self.path, error.fact, error.where)
+                return
             assembly.has_committed = False
             for note in self._retained(self.retention)[1]:
                 _LOG.warning("%s: %s", self.path, note.text)
@@ -629,10 +635,12 @@ class CheckpointStore(Autosaving):
             finally:
                 with ExitStack() as turn:
                     session.take_turn(turn)
-                    if self._assembly is not None:
-                        self._assembly.close()
-                        self._retain_together(self._assembly)
-                    if self._writer is not None:
-                        self._writer.close()
-                        self._writer = None
-                    self._leave()
+                    try:
+                        if self._assembly is not None:
+                            self._assembly.close()
+                            self._retain_together(self._assembly)
+                    finally:
+                        if self._writer is not None:
+                            self._writer.close()
+                            self._writer = None
+                        self._leave()
