@@ -50,7 +50,7 @@ class Retention:
     Raises
     ------
     OptionError
-        If no rule is given, or a number is below 1.
+        If no rule is given, a number is below 1, or ``keep`` is no function.
     """
 
     keep_last: int | None = None
@@ -75,6 +75,11 @@ class Retention:
                 ) from error
             if whole < 1:
                 raise OptionError(f"{name}={whole}; expected at least 1")
+        if self.keep is not None and not callable(self.keep):
+            raise OptionError(
+                f"keep={printable(repr(self.keep), 40)}",
+                details={"expected": "a function that says of each checkpoint whether it stays"},
+            )
         if self.keep_last is None and self.keep_every is None and self.keep is None:
             raise OptionError(
                 "no retention rule given", details={"expected": "keep_last, keep_every or keep"}

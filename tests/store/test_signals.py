@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -302,7 +303,7 @@ def test_a_handler_that_was_set_after_a_watch_stays(path, net, heard):
     with CheckpointStore(path, "a") as store:
         watch = store.on_signal(network=net)
         own = signal.getsignal(signal.SIGUSR1)
-        mine = lambda *given: own(*given)  # noqa: E731
+        mine = partial(own)
         signal.signal(signal.SIGUSR1, mine)
         watch.stop()
         assert signal.getsignal(signal.SIGUSR1) is mine

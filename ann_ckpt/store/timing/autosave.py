@@ -19,10 +19,12 @@ from typing import Any, Literal, NoReturn, Self
 from ann_ckpt.adapters.protocol import CallsBack, Simulator
 from ann_ckpt.adapters.simulators import clock_of, identity_of, simulator_for
 from ann_ckpt.arguments import check_flags
+from ann_ckpt.arguments import duration as milliseconds
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 from ann_ckpt.report import LoadReport
 from ann_ckpt.store.owners.job import LEAD, duration, environment_seconds
 from ann_ckpt.store.pruning import Upkeep
+from ann_ckpt.store.saving.background import InBackground
 from ann_ckpt.store.timing.pacing import Pace
 from ann_ckpt.store.timing.resuming import load_newest
 
@@ -131,6 +133,7 @@ class Autosaving(Upkeep, ABC):
                 "no time to save is given",
                 details={"expected": "a period, minutes=, overhead= or walltime="},
             )
+        InBackground.asked_for(background, None)
         seconds = None if walltime is None else duration(walltime)
         pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
         simulator = simulator_for(network, net_id)
@@ -176,7 +179,7 @@ class Autosaving(Upkeep, ABC):
         Raises
         ------
         OptionError
-            If this is not the main thread.
+            If this is not the main thread, or ``within`` is no number of ms.
         """
         self._check_writer()
         watch = SignalWatch(self, signals or (signal.SIGTERM, signal.SIGUSR1), within, exit_status)
@@ -347,7 +350,7 @@ class Periodic:
     SimulatorError
         If the simulator offers no callbacks.
     OptionError
-        If the period is shorter than a step.
+        If the period is shorter than a step, or it or ``within`` is no number of ms.
     """
 
     def __init__(
@@ -367,6 +370,9 @@ class Periodic:
         dt = clock_of(simulator).dt
         if period is not None and not isinstance(period, Real):
             raise OptionError("a period is a plain number of ms", details={"found": printable(period)})
+        if period is not None:
+            milliseconds("period", period)
+        within = milliseconds("within", within)
         if period is not None and dt is not None and period < dt:
             raise OptionError(f"a period of {period} ms is shorter than a step of {dt} ms")
         self._store = store
@@ -439,7 +445,7 @@ class SignalWatch:
         self, store: Autosaving, signals: Sequence[signal.Signals], within: float, exit_status: int | None
     ) -> None:
         self._store = store
-        self._within = within
+        self._within = milliseconds("within", within)
         self._exit_status = exit_status
         self._came: signal.Signals | None = None
         self._simulator: Simulator | None = None
@@ -521,8 +527,8 @@ class SignalWatch:
     def stop(self) -> None:
         """End the calls and restore the previous signal handlers; without effect the second time.
 
-        A handler that somebody has set after this watch stays. Where this one's own cannot be taken off, as in
-        another thread than the main one, it passes on what comes.
+        A handler that somebody has set after this watch stays. Where this one's own cannot be taken off, as
+        in another thread than the main one, it passes on what comes.
         """
         self._unhook()
         if os.getpid() != self._process:
