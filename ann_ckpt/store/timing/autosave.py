@@ -218,7 +218,7 @@ class Autosaving(Upkeep, ABC):
         for watch in self._watches:
             watch.look()
 
-    def has_saved(self, simulator: Simulator, step: int | None) -> bool:
+    def _has_saved(self, simulator: Simulator, step: int | None) -> bool:
         """Whether what was saved last is all of this network at this step."""
         if step is None or step != self.saved_step or self._saved_of is None:
             return False
@@ -305,7 +305,7 @@ def _save_now(
         Seconds that the caller waited; None if there was nothing to do.
     """
     step = clock_of(simulator).time_step
-    if store.has_saved(simulator, step):
+    if store._has_saved(simulator, step):
         store.settle()  # it may still be on its way
         return None
     began = time.perf_counter()
