@@ -419,7 +419,10 @@ class _Memory:
     """Rows of the last listing, kept in a file of the user's cache; never trusted over what it describes."""
 
     def __init__(self, root: Path) -> None:
-        base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        try:
+            base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        except RuntimeError:  # the user has no home, so nothing is remembered
+            base = os.devnull
         digest = hashlib.blake2b(os.fsencode(root), digest_size=16).hexdigest()
         self._path = Path(base, "ann_ckpt", "runs", f"{digest}.json")
         self._kept: dict[str, Any] = {}

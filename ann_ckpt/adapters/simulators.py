@@ -28,6 +28,7 @@ __all__ = [
     "Prepare",
     "Simulators",
     "clock_of",
+    "identity_of",
     "register",
     "simulator_for",
 ]
@@ -272,6 +273,11 @@ def clock_of(simulator: Simulator) -> Clock:
         return simulator.clock()
     state = simulator.read(Selection(populations=False, projections=False)).state
     return Clock(state.time_step, state.dt)
+
+
+def identity_of(simulator: Simulator) -> object:
+    """Return what all simulators of one live network have in common; else the simulator itself."""
+    return getattr(simulator, "identity", simulator)
 
 
 def register(name: str, adapt: Adapt, *, prepare: Prepare | None = None, build: Build | None = None) -> None:

@@ -111,8 +111,10 @@ class Catalog:
         path = self._folder.checkpoint_path(slot)
         try:
             mark, size = self._folder.status(slot)
-            if slot in self._known and self._known[slot][0] == mark:
-                return self._known[slot]
+            known = self._known.get(slot)
+            # What kept one from being read may have passed, and left the file as it was.
+            if known is not None and known[0] == mark and known[1].problem is None:
+                return known
             return mark, info_of(slot, os.fspath(path), size)
         except (FileNotFoundError, FileMissingError):
             return None

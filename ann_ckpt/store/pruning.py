@@ -50,7 +50,7 @@ class Retention:
     Raises
     ------
     OptionError
-        If no rule is given, or a number is below 1.
+        If no rule is given, a number is below 1, or ``keep`` is no function.
     """
 
     keep_last: int | None = None
@@ -75,6 +75,11 @@ class Retention:
                 ) from error
             if whole < 1:
                 raise OptionError(f"{name}={whole}; expected at least 1")
+        if self.keep is not None and not callable(self.keep):
+            raise OptionError(
+                f"keep={printable(repr(self.keep), 40)}",
+                details={"expected": "a function that says of each checkpoint whether it stays"},
+            )
         if self.keep_last is None and self.keep_every is None and self.keep is None:
             raise OptionError(
                 "no retention rule given", details={"expected": "keep_last, keep_every or keep"}
@@ -290,7 +295,8 @@ class Upkeep(SeriesView):
         if rules is not None and any(self._catalog.look(info.slot) != info for info in doomed):
             infos = self._catalog.all(sure=True)  # some file was changed in its place
             doomed = rules.doomed(infos)
-        staying = [info for info in infos if info not in doomed]
+        going = {info.slot for info in doomed}
+        staying = [info for info in infos if info.slot not in going]
         if self._folder.distant:  # what a checkpoint needed stays for a while after it
             objects = unneeded(self._folder, infos)
         elif everywhere:
@@ -375,7 +381,7 @@ class Upkeep(SeriesView):
         """Leave word to whoever changes the store next if something that was to go has stayed."""
         try:
             yield
-        except CheckpointError:
+        except BaseException:  # also ^C: nothing else tells of objects whose checkpoints are gone
             self._unclean = True
             self._folder.mark_unswept()
             raise

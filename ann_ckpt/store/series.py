@@ -17,6 +17,7 @@ from ann_ckpt.errors import (
     ClosedCheckpointError,
     CorruptFileError,
     FileMissingError,
+    NotReadableError,
     ObjectNotFoundError,
     OptionError,
     PlaceNotFoundError,
@@ -120,6 +121,8 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
         If none is called so.
     WrongTypeError
         If ``which`` is neither a text nor an integer.
+    NotReadableError
+        If the system does not let one be read that may be meant.
     """
     if not isinstance(which, str):
         which = _integer(which, "a place in the series", folder)
@@ -172,7 +175,9 @@ def _candidates(folder: StoreFolder | Bucket, which: int | str, *, sure: bool) -
     if not is_step(which):
         if isinstance(folder, Bucket):  # each header costs a request
             return folder.slots()[::-1]
-        return [info.slot for info in reversed(Catalog(folder).all(sure=sure)) if info.tag == which]
+        infos = reversed(Catalog(folder).all(sure=sure))
+        # One that could not be read may have the tag; opening it says why not.
+        return [info.slot for info in infos if info.tag == which or info.problem is not None]
     number, _, again = which.partition("-")
     if not _is_name(which):
         return folder.slots(step=int(number))[::-1]
@@ -197,6 +202,8 @@ def _open(folder: StoreFolder | Bucket, slot: Slot, which: int | str) -> Checkpo
         return open_inside(folder.checkpoint_path(slot))
     except FileMissingError:
         return None
+    except NotReadableError:  # it may have the tag, and be whole
+        raise
     except CheckpointError:
         if isinstance(which, int) or is_step(which):
             raise
@@ -272,6 +279,8 @@ class SeriesView:
             open_one(self._series, which).close()
         except ObjectNotFoundError:
             return False
+        except (NotReadableError, FileMissingError):
+            raise  # nobody knows
         except CheckpointError:
             return True  # damaged, but there
         return True
@@ -287,6 +296,8 @@ class SeriesView:
             If none is called so; also a :class:`KeyError`.
         WrongTypeError
             If ``which`` is neither a text nor an integer; also a :class:`TypeError`.
+        NotReadableError
+            If the system or the server does not let one be read that may be meant.
         """
         return open_one(self._series, which)
 

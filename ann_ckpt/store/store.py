@@ -172,6 +172,7 @@ class CheckpointStore(Autosaving):
             self._leave.atexit = False  # a session leaves by itself, after exit handlers that still save
             try:
                 if self._ranks is None:
+                    check_no_ranks(self._folder)  # before anything that they have saved is removed
                     self._await_orphan()
                 if self.mode == "w":
                     self._empty(compression or "auto")
@@ -192,9 +193,8 @@ class CheckpointStore(Autosaving):
                 self._lock_change(cleanup)
 
     def _join(self, compression: Compression, wait: float) -> StoreFolder:
-        """Join those that save together, or see to it that there are none; return where to write."""
+        """Join those that save together, if this is one of them; return where to write."""
         if self._ranks is None:
-            check_no_ranks(self._folder)
             return self._folder
         self._assembly = Assembly.joined(self._ranks, compression, died=self._unclean, wait=wait)
         self._change = FileLock(self._ranks.change_lock, "changes the store")
@@ -364,7 +364,14 @@ class CheckpointStore(Autosaving):
             if origin is not None and not isinstance(network, Checkpoint):
                 simulator = simulator_for(network, net_id)
                 self._know(simulator)
-            return self._write(writer, snapshot, simulator, background=background, progress=progress)
+            return self._write(
+                writer,
+                snapshot,
+                simulator,
+                whole=selection.is_whole and (monitors or not self.monitors),
+                background=background,
+                progress=progress,
+            )
 
     def _circumstances(self) -> dict[str, Any]:
         """Return in which job a checkpoint is saved, and why."""
@@ -393,7 +400,7 @@ class CheckpointStore(Autosaving):
                 checkpoint.provenance,
                 None if name is None else check_tag(name),
             )
-            return self._write(writer, snapshot, None, background=None, progress=progress).wait()
+            return self._write(writer, snapshot, None, whole=False, background=None, progress=progress).wait()
 
     def _write(
         self,
@@ -401,11 +408,19 @@ class CheckpointStore(Autosaving):
         snapshot: Snapshot,
         simulator: Simulator | None,
         *,
+        whole: bool,
         background: InBackground | None,
         progress: Progress | None,
     ) -> BackgroundSave:
-        """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's."""
+        """Write a checkpoint, or see to it that it is written; waiting for the result is the caller's.
+
+        Parameters
+        ----------
+        whole : bool
+            Whether all of the live network is in it, so that nothing of this step is unsaved then.
+        """
         pending = BackgroundSave()
+        network = simulator if whole else None
         # The caller may be interrupted anywhere in here: who lets go of locks is in this stack all the time.
         with ExitStack() as cleanup:
             if self._assembly is not None:
@@ -420,7 +435,7 @@ class CheckpointStore(Autosaving):
                 self._noted = True
             forked = self._fork(writer, snapshot, simulator, background, pending)
             if background is not None:  # what is on its way is not saved a second time
-                self.saved_step = snapshot.reading.state.time_step
+                self._saved(snapshot.reading.state.time_step, network)
                 cleanup.push(lambda kind, *_: self._forget_step() if kind else None)
 
             def finish(report: StoreReport) -> None:
@@ -430,7 +445,7 @@ class CheckpointStore(Autosaving):
                     pruned, more = self._retained(self.retention)
                 else:
                     self._assembly.complete(report.name, wait=self._patience)
-                self.saved_step = report.time_step
+                self._saved(report.time_step, network)
                 pending.report = replace(report, pruned=pruned, notes=(*notes, *report.notes, *more))
 
             executor = executor_for(background, cleanup, self._session.entered)
@@ -501,7 +516,7 @@ class CheckpointStore(Autosaving):
             self._unclean |= forked.died
 
     def _forget_step(self) -> None:
-        self.saved_step = None
+        self._saved(None, None)
 
     @contextmanager
     def _entered(self) -> Iterator[SeriesWriter]:
@@ -558,8 +573,14 @@ class CheckpointStore(Autosaving):
         """Apply the retention, unless others save just now; whoever comes after them does it then."""
         if self.retention is None or not assembly.has_committed:
             return
-        with ExitStack() as cleanup, suppress(LockedError):
-            self._lock_all(cleanup, 0.0)
+        with ExitStack() as cleanup:
+            try:
+                self._lock_all(cleanup, 0.0)
+            except LockedError:
+                return
+            except CheckpointError as error:  # what was saved has been saved
+                _LOG.warning("%s: nothing was pruned: %s (%s)", self.path, error.fact, error.where)
+                return
             assembly.has_committed = False
             for note in self._retained(self.retention)[1]:
                 _LOG.warning("%s: %s", self.path, note.text)
@@ -614,10 +635,12 @@ class CheckpointStore(Autosaving):
             finally:
                 with ExitStack() as turn:
                     session.take_turn(turn)
-                    if self._assembly is not None:
-                        self._assembly.close()
-                        self._retain_together(self._assembly)
-                    if self._writer is not None:
-                        self._writer.close()
-                        self._writer = None
-                    self._leave()
+                    try:
+                        if self._assembly is not None:
+                            self._assembly.close()
+                            self._retain_together(self._assembly)
+                    finally:
+                        if self._writer is not None:
+                            self._writer.close()
+                            self._writer = None
+                        self._leave()

@@ -39,6 +39,9 @@ class Sleeper:
         self.saves += 1
         self.saved_step = network.time_step
 
+    def _has_saved(self, _network: DemoNetwork, step: int | None) -> bool:
+        return step == self.saved_step
+
     def heed_signals(self) -> None:
         """Nobody listens."""
 

@@ -19,8 +19,10 @@ from obstore.store import MemoryStore
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, Retention, differences, remote
 from ann_ckpt.errors import LockedError, NotReadableError, NotWritableError, StateError
+from ann_ckpt.paths import address_of
 from ann_ckpt.store.buckets import bucket_folder
 from ann_ckpt.store.owners import lease
+from ann_ckpt.uploads import put
 from tests.remote.test_mirror import client, place
 from tests.remote.test_mirror import small as changed
 from tests.remote.test_saving import PAST, at_request, keys, other_process, requests_of
@@ -450,6 +452,15 @@ def test_all_retain_the_same_and_who_prunes_leaves_what_may_become_a_checkpoint(
         monkeypatch.setattr(bucket_folder, "GRACE", timedelta(hours=24))
         stores[1].save(changed(7))
         check(memory, [6, 7])
+
+
+def test_what_others_put_among_the_claims_hinders_nobody(memory):
+    put(address_of(f"{memory}/shards/ranks/notes.txt"), b"of somebody else")
+    with ExitStack() as stack:
+        for store in opened(stack, memory):
+            store.save(changed(0))
+    check(memory, [0])
+    assert len(below(memory, "shards/ranks")) == 1
 
 
 def test_what_a_start_leaves_that_has_ended_goes_with_the_next_one_or_with_gc(memory, monkeypatch):

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import obstore
@@ -682,6 +683,44 @@ def test_a_save_that_takes_longer_than_its_objects_are_safe_is_not_committed(pla
         with pytest.raises(NotWritableError, match="sending took so long"):
             store.save(small(0))
         assert len(store) == 0
+
+
+@pytest.fixture(params=["monotonic", "time"])
+def asleep(monkeypatch, request) -> Callable[[float], None]:
+    """Let so many seconds pass on one of the clocks, while the other one stands still."""
+    clocks = SimpleNamespace(seconds=0.0, monotonic=lambda: 1000.0, time=lambda: 2000.0)
+    setattr(clocks, request.param, lambda: 3000.0 + clocks.seconds)
+    monkeypatch.setattr(bucket_folder, "time", clocks)
+    return lambda seconds: setattr(clocks, "seconds", clocks.seconds + seconds)
+
+
+def test_what_is_sent_while_the_machine_sleeps_is_too_old(place, monkeypatch, asleep):
+    real = bucket_folder.put
+    with CheckpointStore(place, "a") as store:
+        for seconds in (3600.0, 13 * 3600.0):
+            with monkeypatch.context() as patch, contextlib.ExitStack() as told:
+                patch.setattr(bucket_folder, "put", lambda *args, s=seconds: (asleep(s), real(*args)))
+                if seconds > 12 * 3600:
+                    told.enter_context(pytest.raises(NotWritableError, match="sending took so long"))
+                store.save(small(int(seconds)))
+        assert len(store) == 1
+
+
+def test_who_slept_while_removing_removes_nothing_more(place, monkeypatch, asleep, client):
+    with CheckpointStore(place, "a") as store:
+        for step in range(2):
+            store.save(small(step))
+    monkeypatch.setattr(bucket_folder, "GRACE", PAST)
+    with CheckpointStore(place, "prune") as store:
+        store.prune(keep_last=1)
+        before, real = keys(client, place, "objects/"), bucket_folder.put
+        with monkeypatch.context() as patch:
+            patch.setattr(bucket_folder, "put", lambda *args: (real(*args), asleep(1900.0)))
+            with pytest.raises(NotWritableError, match="removing took so long"):
+                store.gc()
+        assert keys(client, place, "objects/") == before
+        store.gc()
+        assert len(keys(client, place, "objects/")) < len(before)
 
 
 def test_nothing_stays_on_this_machine(place, tmp_path, monkeypatch):

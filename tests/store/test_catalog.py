@@ -230,6 +230,21 @@ def test_a_file_that_is_mended_is_looked_at_again(made, tmp_path):
     assert store.checkpoints == right
 
 
+@pytest.mark.parametrize("at", [2, -1])
+def test_a_read_error_that_passes_is_forgotten(made, tmp_path, monkeypatch, at):
+    path = copy(made, tmp_path)
+    right = CheckpointStore(path).checkpoints
+    (path / "catalog").unlink()
+    store, real = CheckpointStore(path), summary.open_inside
+    with monkeypatch.context() as patch:
+        refused = right[at].path
+        patch.setattr(
+            summary, "open_inside", lambda path, *rest: (_refuse if path == refused else real)(path, *rest)
+        )
+        assert store.checkpoints[at].problem is not None
+    assert store.checkpoints == right
+
+
 def test_what_others_save_and_remove_is_seen_beside_the_notes(made, tmp_path, opened):
     path = copy(made, tmp_path)
     reader = CheckpointStore(path)

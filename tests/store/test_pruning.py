@@ -12,6 +12,7 @@ import pytest
 import ann_ckpt
 from ann_ckpt import CheckpointStore, Retention, differences
 from ann_ckpt.errors import CorruptFileError, OptionError
+from ann_ckpt.store import pruning
 from tests.store.dying import dying
 from tests.store.runs import state
 
@@ -203,3 +204,26 @@ def test_a_wait_is_a_number_of_seconds(path, wait):
     with pytest.raises(OptionError, match="wait is a number of seconds"):
         CheckpointStore(path, "a", wait=wait)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("mode", ["prune", "a"])
+@pytest.mark.parametrize("interrupted", ["remove", "collect"])
+def test_what_an_interrupted_prune_left_is_removed_by_the_next_save(path, monkeypatch, mode, interrupted):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with CheckpointStore(path, "a") as store:
+        for step in (0, 300, 600):
+            store.save(state(step))
+    with CheckpointStore(path, mode) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(pruning, interrupted, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                store.prune(keep_last=1)
+        if mode == "a":
+            assert "removed the leftovers" in store.save(state(600)).notes[0].text
+    with CheckpointStore(path, "a") as store:
+        if mode == "prune":
+            assert "removed the leftovers" in store.save(state(600)).notes[0].text
+        assert store.gc(dry_run=True).objects == 0
+        assert store.verify().ok

@@ -31,7 +31,7 @@ from ann_ckpt import (
 )
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import ConnectivityError, LockedError, MismatchError, OptionError, StateError
+from ann_ckpt.errors import BusyError, ConnectivityError, LockedError, MismatchError, OptionError, StateError
 from ann_ckpt.store.owners.lock import FileLock
 from tests.acceptance.conftest import run
 from tests.store.runs import check_any_number_of_parts, state
@@ -314,6 +314,16 @@ def test_who_saves_together_and_who_saves_alone_exclude_each_other(path, run):
         opened(stack, path, 3)
 
 
+def test_who_begins_anew_is_refused_before_anything_is_removed(path):
+    with ExitStack() as stack:
+        for store in opened(stack, path, 2):
+            store.save(state(0))
+        with pytest.raises(LockedError, match="several processes save to the store together"):
+            CheckpointStore(path, "w")
+        assert not list(differences(ann_ckpt.read(path), state(0)))
+        assert ann_ckpt.verify(path).ok
+
+
 @pytest.mark.parametrize(("rank", "ranks"), [(0, None), (None, 2), (2, 2), (-1, 2), (True, 2), (0, 10**7)])
 def test_ranks_that_cannot_be(path, rank, ranks):
     with pytest.raises(OptionError, match="rank"):
@@ -342,6 +352,45 @@ def test_all_retain_the_same(path):
     assert store.gc(dry_run=True).objects == 0
     assert not list(path.rglob("*.tmp"))
     store.close()
+
+
+def test_a_rule_that_fails_when_the_store_is_closed_leaves_no_lock(path):
+    with ExitStack() as stack:
+        stores = opened(stack, path, 2, retention=Retention(keep=lambda _: 1 // 0))
+        for step in range(2):
+            stores[0].save(state(step))
+            with FileLock(path / "shards" / "lock.change.0", "saves") as saving:
+                saving.acquire()
+                stores[1].save(state(step))
+        with pytest.raises(ZeroDivisionError):
+            stores[1].close()
+        assert not (path / "shards" / "lock.1").exists()
+        with pytest.raises(OptionError, match="closed"):
+            stores[1].save(state(2))
+
+
+def test_a_save_is_one_although_there_is_no_lock_for_removing(path, caplog):
+    with ExitStack() as stack:
+        stores = opened(stack, path, 2, retention=Retention(keep_last=1))
+        (path / "shards" / "lock.start").mkdir()
+        for step in range(2):
+            for store in stores:
+                assert store.save(state(step)).time_step == step
+        assert len(stores[0]) == 2
+        assert "nothing was pruned" in caplog.text
+        (path / "shards" / "lock.start").rmdir()
+    assert len(CheckpointStore(path)) == 1
+
+
+def test_a_rule_that_saves_is_told_so_by_each_of_several(path):
+    with ExitStack() as stack:
+        stores = opened(stack, path, 2, retention=Retention(keep=lambda _: stores[1].save(state(9))))
+        for step in range(2):
+            stores[0].save(state(step))
+            if step == 0:
+                stores[1].save(state(step))
+        with pytest.raises(BusyError):
+            stores[1].save(state(1))
 
 
 def parts_of(*ranges, **options) -> list[NetworkState]:

@@ -158,6 +158,32 @@ def test_rules_that_say_nothing_are_refused(store, net):
     assert idle(net)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"background": "frok"},
+        {"period": float("nan")},
+        {"period": float("inf")},
+        {"minutes": "30"},
+        {"walltime": [1]},
+        {"within": "x"},
+        {"within": float("nan")},
+    ],
+)
+def test_rules_that_are_wrong_are_refused_before_anything_is_called(store, net, wrong):
+    with pytest.raises(OptionError):
+        store.every(**{"period": 1000.0, "network": net} | wrong)
+    assert idle(net)
+
+
+def test_a_watch_that_is_wrong_listens_to_nothing(store, net):
+    before = signal.getsignal(signal.SIGUSR1)
+    with pytest.raises(OptionError, match="within="):
+        store.on_signal(network=net, within="x")
+    assert signal.getsignal(signal.SIGUSR1) == before
+    assert idle(net)
+
+
 # --- Going on ---------------------------------------------------------------------
 
 

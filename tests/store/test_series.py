@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from ann_ckpt import CheckpointStore, NetworkState, differences
 from ann_ckpt.errors import (
     CorruptFileError,
     FileMissingError,
+    NotReadableError,
     NotWritableError,
     ObjectNotFoundError,
     OptionError,
@@ -289,6 +293,33 @@ def test_a_tag_given_again_names_the_newer_checkpoint(store):
     store.save(state(0), tag="best")
     store.save(state(1), tag="best")
     assert store["best"].time_step == 1
+
+
+def test_what_cannot_be_read_may_have_the_tag_and_what_is_damaged_has_none(store, path):
+    for step in range(3):
+        store.save(state(step), tag="best")
+    newest = path / "checkpoints" / "000000000002.h5"
+    newest.write_bytes(b"no checkpoint")
+    assert store["best"].time_step == 1
+    with pytest.raises(ObjectNotFoundError):
+        store["other"]
+    with pytest.MonkeyPatch.context() as patch:
+        real = os.open
+
+        def refuse(name, *rest, **options):
+            if os.fspath(name) == str(newest):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(name, *rest, **options)
+
+        patch.setattr(os, "open", refuse)
+        for which in ("best", "other"):
+            with pytest.raises(NotReadableError, match="Input/output error"):
+                store[which]
+            with pytest.raises(NotReadableError):
+                which in store  # noqa: B015
+    shutil.rmtree(path)
+    with pytest.raises(FileMissingError, match="the store does not exist"):
+        "best" in store  # noqa: B015
 
 
 def test_an_at_sign_behind_a_plain_file_is_explained(tmp_path):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,6 +130,60 @@ def test_a_signal_during_a_save_of_a_state_lets_it_finish_too(path):
     assert steps(CheckpointStore(path)) == [3]
 
 
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda store, net: store.save(net, projections=False),
+        lambda store, net: store.save(net, projections=False, background=True),
+        lambda store, net: store.save(net, attributes={"layer": "r"}),
+        lambda store, net: store.save(net, rows={"forward": [0]}),
+        lambda store, net: store.save(DemoNetwork(side=5), background=True),
+        lambda store, net: store.save(run_to(0)),
+        lambda store, net: store.add(store.save(run_to(0)).path),
+    ],
+    ids=["part", "part in the background", "attributes", "rows", "another network", "a state", "a file"],
+)
+def test_what_else_was_saved_at_that_step_does_not_count(path, net, save):
+    with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
+        store.on_signal(network=net)
+        save(store, net)
+        ask()
+        store.checkpoint_if_asked()
+    newest = CheckpointStore(path).latest
+    assert newest.provenance["saved"] == "on SIGUSR1"
+    assert not list(differences(newest.state(), net.read().state))
+
+
+class Seen(DemoNetwork):
+    """Another simulator of a network that there is, as adapters make them for each call."""
+
+    def __init__(self, net: DemoNetwork) -> None:
+        self.__dict__ = net.__dict__
+
+    @property
+    def identity(self) -> object:
+        return self._calls
+
+
+def test_what_was_saved_through_another_simulator_of_the_network_counts(path, net):
+    with pytest.raises(SystemExit), CheckpointStore(path, "a") as store:
+        store.on_signal(network=Seen(net))
+        store.save(Seen(net))
+        ask()
+        store.checkpoint_if_asked()
+    assert steps(CheckpointStore(path)) == [0]
+
+
+def test_a_store_keeps_no_network_alive(path):
+    with CheckpointStore(path, "a") as store:
+        net = DemoNetwork(side=4)
+        store.save(net)
+        gone = weakref.ref(net)
+        del net
+        gc.collect()
+        assert gone() is None
+
+
 def test_a_signal_during_the_last_save_or_after_it_leaves_at_the_end(path, net, capsys):
     with pytest.raises(SystemExit) as left, CheckpointStore(path, "a") as store:
         store.on_signal()
@@ -209,6 +268,70 @@ def test_two_watches_give_the_signals_back_in_order(path, net):
         with store.on_signal(network=net):
             net.simulate(3)
         store.on_signal()
+
+
+@pytest.fixture
+def heard():
+    """Signals that reach what was there before any watch."""
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda n, _: came.append(n)) for n in (signal.SIGTERM, signal.SIGUSR1)}
+    yield came
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_watches_may_be_stopped_in_any_order(path, net, heard, order):
+    before = signal.getsignal(signal.SIGUSR1)
+    with CheckpointStore(path, "a") as store:
+        watches = [store.on_signal(network=net, exit_status=None, within=1.0) for _ in range(3)]
+        for count, number in enumerate(order):
+            net.simulate(2)
+            ask()
+            net.simulate(2)  # whoever listens saves in it
+            assert len(store) == count + 1
+            watches[number].stop()
+        store.on_signal(signal.SIGUSR1, signal.SIGUSR1, network=net).stop()
+        assert heard == []
+        assert signal.getsignal(signal.SIGUSR1) == before
+        ask()
+    assert heard == [signal.SIGUSR1]
+    assert len(CheckpointStore(path)) == 3
+
+
+def test_a_handler_that_was_set_after_a_watch_stays(path, net, heard):
+    with CheckpointStore(path, "a") as store:
+        watch = store.on_signal(network=net)
+        own = signal.getsignal(signal.SIGUSR1)
+        mine = partial(own)
+        signal.signal(signal.SIGUSR1, mine)
+        watch.stop()
+        assert signal.getsignal(signal.SIGUSR1) is mine
+        ask()
+    assert heard == [signal.SIGUSR1]
+
+
+def test_a_store_closed_in_another_thread_leaves_no_signal_unheard(path, net, heard):
+    store = CheckpointStore(path, "a")
+    watch = store.on_signal(network=net)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(store.close).result()
+    assert not watch.listening
+    ask()
+    assert heard == [signal.SIGUSR1]
+    with CheckpointStore(path, "a") as store:
+        store.on_signal(network=net, exit_status=None).stop()
+        ask()
+    assert heard == [signal.SIGUSR1] * 2
+
+
+def test_a_handler_that_is_not_pythons_is_replaced_by_the_default(path, net, monkeypatch):
+    with monkeypatch.context() as patch, CheckpointStore(path, "a") as store:
+        for name in ("getsignal", "signal"):
+            real = getattr(signal, name)
+            patch.setattr(signal, name, lambda *given, real=real: real(*given) or None)
+        store.on_signal(network=net)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
 def test_somebody_has_to_listen(path, net):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import sys
 from pathlib import Path
@@ -179,6 +180,13 @@ def test_a_damaged_cache_is_written_anew(sweep: Path, cache: Path, content: str)
 def test_no_cache_can_be_written(sweep: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(ann_ckpt.runs(sweep)) == 3
+
+
+def test_who_has_no_home_has_no_cache(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: {}[number])
     assert len(ann_ckpt.runs(sweep)) == 3
 
 

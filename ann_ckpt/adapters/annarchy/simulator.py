@@ -110,6 +110,11 @@ class AnnarchySimulator:
         """Name and version, such as ``ANNarchy 5.0.4.1``."""
         return f"ANNarchy {self._bindings.release}"
 
+    @property
+    def identity(self) -> object:
+        """What no other network has: its first population."""
+        return next(iter(self._bindings.populations.values()), self)
+
     def read(self, selection: Selection = EVERYTHING) -> Reading:
         """Return the selected part of the network, with notes on what cannot be saved.
 

@@ -72,6 +72,11 @@ class BrianSimulator:
         return f"Brian2 {self._version}"
 
     @property
+    def identity(self) -> object:
+        """The network, of which there may be several simulators."""
+        return self._network
+
+    @property
     def _version(self) -> str:
         import brian2
 

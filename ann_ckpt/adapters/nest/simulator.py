@@ -63,6 +63,11 @@ class NestSimulator:
         """Name and version, such as ``NEST 3.10.0``."""
         return f"NEST {kernel().build_info['version']}"
 
+    @property
+    def identity(self) -> object:
+        """The network, of which there may be several simulators."""
+        return self.network
+
     # --- reading ------------------------------------------------------------------------
 
     def read(self, selection: Selection = EVERYTHING) -> Reading:

@@ -81,6 +81,11 @@ class PynnSimulator:
         """Names and version, such as ``PyNN 0.13.0 on NEST``."""
         return f"PyNN {pynn('pyNN').__version__} on {self._network.sim.simulator.name}"
 
+    @property
+    def identity(self) -> object:
+        """The network, of which there may be several simulators."""
+        return self._network
+
     # --- reading ------------------------------------------------------------------------
 
     def read(self, selection: Selection = EVERYTHING) -> Reading:

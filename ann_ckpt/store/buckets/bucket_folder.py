@@ -203,11 +203,11 @@ class BucketFolder(StoreFolder):
         NotWritableError, NotReadableError
             If the server does not answer as it should. The store is as it was.
         """
-        began = time.monotonic()
+        passed = _stopwatch()
         try:
             with explained(self.path):
                 each(self._send, list(StoreFolder.object_files(self)))
-                if time.monotonic() - began > GRACE.total_seconds() / 2:
+                if passed() > GRACE.total_seconds() / 2:
                     raise NotWritableError(
                         "sending took so long that somebody may have removed what was sent first",
                         where=self.bucket.path,
@@ -322,12 +322,12 @@ class BucketFolder(StoreFolder):
 
     def _remove_noted(self, names: Collection[str], before: datetime) -> None:
         """Remove objects that are still older than ``before`` once it is noted that they will go."""
-        note, began = self.bucket.at(f"{_REMOVING}/{secrets.token_hex(8)}.json"), time.monotonic()
+        note, passed = self.bucket.at(f"{_REMOVING}/{secrets.token_hex(8)}.json"), _stopwatch()
         put(note, json.dumps(sorted(names)).encode())
         there = self._objects()
         going = [self._object(name) for name in names if name in there and there[name][1] <= before]
         for at in range(0, len(going), _AT_A_TIME):
-            if time.monotonic() - began > _NOTED.total_seconds() / 2:
+            if passed() > _NOTED.total_seconds() / 2:
                 raise NotWritableError(
                     "removing took so long that others no longer heed it",
                     details={"hint": "the next gc goes on"},
@@ -352,6 +352,15 @@ def being_removed(store: Address, since: datetime) -> set[str]:
             with suppress(FileMissingError):
                 names.update(json.loads(fetch(folder.at(f"{folder.key}/{one.key}"))))
     return names
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Return what tells the seconds from now on, rather too many than too few.
+
+    Of the two clocks one stands still while the machine sleeps, and the other may be set.
+    """
+    steady, wall = time.monotonic(), time.time()
+    return lambda: max(time.monotonic() - steady, time.time() - wall)
 
 
 def _start_of(key: str) -> int:

@@ -115,7 +115,8 @@ class SharedLease(Lease):
     def remove_claims(self, before: int) -> None:
         """Remove the claims of all starts before a number."""
         folder = self._store.at(f"{self._store.key}/{CLAIMS}")
-        old = [one.key for one in stored_below(folder) if int(one.key.partition("/")[0]) < before]
+        started = ((one.key, one.key.partition("/")[0]) for one in stored_below(folder))
+        old = [key for key, number in started if number.isdecimal() and int(number) < before]
         remove([folder.at(f"{folder.key}/{key}") for key in old])
 
     def commit(self, name: str, path: Path) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from ann_ckpt.errors import OptionError, printable
@@ -235,7 +236,7 @@ def duration(text: str | float) -> float:
         clock = text.count(":") == 2 and _clock(text.strip())
         value = float(unit[1]) * _UNITS[unit[2]] if unit else clock or None
     else:
-        value = float(text)
+        value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else None
     if value is None or not 0 < value < math.inf:
         raise OptionError(
             f"{printable(text)!r} is not a duration",

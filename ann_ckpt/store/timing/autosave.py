@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -16,12 +17,14 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
 from ann_ckpt.adapters.protocol import CallsBack, Simulator
-from ann_ckpt.adapters.simulators import clock_of, simulator_for
+from ann_ckpt.adapters.simulators import clock_of, identity_of, simulator_for
 from ann_ckpt.arguments import check_flags
+from ann_ckpt.arguments import duration as milliseconds
 from ann_ckpt.errors import OptionError, SimulatorError, printable
 from ann_ckpt.report import LoadReport
 from ann_ckpt.store.owners.job import LEAD, duration, environment_seconds
 from ann_ckpt.store.pruning import Upkeep
+from ann_ckpt.store.saving.background import InBackground
 from ann_ckpt.store.timing.pacing import Pace
 from ann_ckpt.store.timing.resuming import load_newest
 
@@ -43,6 +46,8 @@ class Autosaving(Upkeep, ABC):
         super().__init__(path, writable=writable, wait=wait)
         self.saved_step: int | None = None
         """Time step of what was saved or resumed last through this object."""
+        self._saved_of: Callable[[], object] | None = None
+        """Of which live network all was saved then, as long as there is that network."""
         self.monitors = False
         """Whether saves keep what monitors hold, and resuming lets them go on from there."""
         self.reason: str | None = None
@@ -128,6 +133,7 @@ class Autosaving(Upkeep, ABC):
                 "no time to save is given",
                 details={"expected": "a period, minutes=, overhead= or walltime="},
             )
+        InBackground.asked_for(background, None)
         seconds = None if walltime is None else duration(walltime)
         pace = Pace(minutes=minutes, overhead=overhead, walltime=seconds) if by_clock else None
         simulator = simulator_for(network, net_id)
@@ -173,7 +179,7 @@ class Autosaving(Upkeep, ABC):
         Raises
         ------
         OptionError
-            If this is not the main thread.
+            If this is not the main thread, or ``within`` is no number of ms.
         """
         self._check_writer()
         watch = SignalWatch(self, signals or (signal.SIGTERM, signal.SIGUSR1), within, exit_status)
@@ -211,6 +217,28 @@ class Autosaving(Upkeep, ABC):
         """Save what is unsaved and exit, if a signal came; the network must be between two steps."""
         for watch in self._watches:
             watch.look()
+
+    def _has_saved(self, simulator: Simulator, step: int | None) -> bool:
+        """Whether what was saved last is all of this network at this step."""
+        if step is None or step != self.saved_step or self._saved_of is None:
+            return False
+        return self._saved_of() is identity_of(simulator)
+
+    def _saved(self, step: int | None, simulator: Simulator | None) -> None:
+        """Take note of what was saved or resumed.
+
+        Parameters
+        ----------
+        simulator : Simulator or None
+            None if it was not all of a live network.
+        """
+        self.saved_step, self._saved_of = step, None
+        if simulator is not None:
+            network = identity_of(simulator)
+            try:
+                self._saved_of = weakref.ref(network)
+            except TypeError:  # made of what cannot be referred to weakly
+                self._saved_of = lambda: network
 
     def _know(self, simulator: Simulator) -> None:
         """Tell those who listen to signals which network there is to save."""
@@ -257,7 +285,8 @@ class Autosaving(Upkeep, ABC):
         )
         report = None
         if found is not None:
-            report, self.saved_step = found
+            report, step = found
+            self._saved(step, simulator)
         self._know(simulator)
         return report
 
@@ -276,7 +305,7 @@ def _save_now(
         Seconds that the caller waited; None if there was nothing to do.
     """
     step = clock_of(simulator).time_step
-    if step is not None and step == store.saved_step:
+    if store._has_saved(simulator, step):
         store.settle()  # it may still be on its way
         return None
     began = time.perf_counter()
@@ -321,7 +350,7 @@ class Periodic:
     SimulatorError
         If the simulator offers no callbacks.
     OptionError
-        If the period is shorter than a step.
+        If the period is shorter than a step, or it or ``within`` is no number of ms.
     """
 
     def __init__(
@@ -341,6 +370,9 @@ class Periodic:
         dt = clock_of(simulator).dt
         if period is not None and not isinstance(period, Real):
             raise OptionError("a period is a plain number of ms", details={"found": printable(period)})
+        if period is not None:
+            milliseconds("period", period)
+        within = milliseconds("within", within)
         if period is not None and dt is not None and period < dt:
             raise OptionError(f"a period of {period} ms is shorter than a step of {dt} ms")
         self._store = store
@@ -393,6 +425,14 @@ class Periodic:
             self._store.settle()
 
 
+def _in_use(handler: Any, number: int) -> Any:
+    """Return a handler, or, if it is that of a watch that has ended, what was there before it."""
+    while isinstance(watch := getattr(handler, "__self__", None), SignalWatch) and not watch.listening:
+        handler = watch._before[number]
+    # What C code has set can neither be called nor set again.
+    return signal.SIG_DFL if handler is None else handler
+
+
 class SignalWatch:
     """Listens to signals; see :meth:`CheckpointStore.on_signal`.
 
@@ -405,30 +445,42 @@ class SignalWatch:
         self, store: Autosaving, signals: Sequence[signal.Signals], within: float, exit_status: int | None
     ) -> None:
         self._store = store
-        self._within = within
+        self._within = milliseconds("within", within)
         self._exit_status = exit_status
         self._came: signal.Signals | None = None
         self._simulator: Simulator | None = None
         self._leave: Callable[[], None] | None = None
         self._process = os.getpid()
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[int, Any] = {}
+        """What each signal did before; None where that was not Python's."""
+        self._ended = False
         try:
-            for number in signals:
-                self._before[number] = signal.signal(number, self._note)
+            for number in dict.fromkeys(signals):
+                self._before[number] = _in_use(signal.getsignal(number), number)
+                signal.signal(number, self._note)
         except BaseException as error:
             self.stop()
             if isinstance(error, ValueError):
                 raise OptionError("only the main thread of a process can install signal handlers") from error
             raise
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a forked child does what it would have done without us
-            signal.signal(number, self._before.get(signal.Signals(number)) or signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # A forked child does what it would have done without us, and so does whoever comes after us.
+        if self._ended or os.getpid() != self._process:
+            self._pass_on(number, frame)
             return
         self._came = signal.Signals(number)
         if self._simulator is None and self._exit_status is not None and not self._store.busy:
             self.look()
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Do what the signal did before this watch."""
+        before = _in_use(self._before[number], number)
+        if callable(before):
+            before(number, frame)
+        elif before != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def attach(self, simulator: Simulator) -> None:
         """Take the network that may have to be saved, and look between its steps if it calls back."""
@@ -441,7 +493,7 @@ class SignalWatch:
     @property
     def listening(self) -> bool:
         """Whether it was not stopped."""
-        return bool(self._before)
+        return not self._ended
 
     @property
     def attached(self) -> bool:
@@ -473,11 +525,19 @@ class SignalWatch:
         raise SystemExit(self._exit_status)
 
     def stop(self) -> None:
-        """End the calls and restore the previous signal handlers; without effect the second time."""
+        """End the calls and restore the previous signal handlers; without effect the second time.
+
+        A handler that somebody has set after this watch stays. Where this one's own cannot be taken off, as
+        in another thread than the main one, it passes on what comes.
+        """
         self._unhook()
-        while self._before and os.getpid() == self._process:
-            number, before = self._before.popitem()
-            signal.signal(number, before)
+        if os.getpid() != self._process:
+            return
+        self._ended = True
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._note:
+                with suppress(ValueError):
+                    signal.signal(number, _in_use(before, number))
 
     def _unhook(self) -> None:
         if self._leave is not None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from ann_ckpt.arguments import number
 from ann_ckpt.errors import OptionError
 from ann_ckpt.store.owners.job import LEAD, environment_seconds, seconds_left
 
@@ -51,6 +52,9 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         left: Callable[[], float | None] = seconds_left,
     ) -> None:
+        for name, given in {"minutes": minutes, "overhead": overhead}.items():
+            if given is not None:
+                number(name, given)
         if minutes is not None and not minutes > 0:
             raise OptionError(f"minutes={minutes}: expected a time above 0")
         if overhead is not None and not 0 < overhead < 1:

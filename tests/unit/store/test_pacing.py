@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from itertools import cycle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -142,8 +143,16 @@ def test_a_save_longer_than_the_margin_is_said_once(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"minutes": 0}, {"minutes": float("nan")}, {"overhead": 0}, {"overhead": 1}]
+    "wrong",
+    [
+        {"minutes": 0},
+        {"minutes": float("nan")},
+        {"minutes": "30"},
+        {"overhead": 0},
+        {"overhead": 1},
+        {"overhead": [0.5]},
+    ],
 )
-def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(OptionError, match="expected a"):
+def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"expected a|takes a number"):
         Pace(**wrong)

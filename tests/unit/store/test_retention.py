@@ -63,7 +63,9 @@ def test_what_cannot_be_read_stays():
     assert left(Retention(keep_last=1), [info(0, problem="cut"), info(1), info(2)]) == [0, 2]
 
 
-@pytest.mark.parametrize("rules", [{}, {"keep_tags": True}, {"keep_last": 0}, {"keep_every": -5}])
+@pytest.mark.parametrize(
+    "rules", [{}, {"keep_tags": True}, {"keep_last": 0}, {"keep_every": -5}, {"keep": 3}]
+)
 def test_rules_that_say_nothing_or_nonsense_are_refused(rules):
     with pytest.raises(OptionError):
         Retention(**rules)
