@@ -347,7 +347,7 @@ class _Planner:
                     self.findings.mismatch(path, reason)
 
     def _projections(self, *, same_clock: bool) -> None:
-        self.selection.check_rows(self.live.projections)
+        self.selection.check_rows({**self.stored.projections, **self.live.projections})
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
             plan_projection(
                 self.findings,
