@@ -135,7 +135,7 @@ class Selection:
         populations: Mapping[str, Iterable[str]],
         projections: Mapping[str, Iterable[str]],
         *,
-        old: Iterable[str],
+        old: Iterable[str] | None = None,
     ) -> Selection:
         """Return the selection in terms of what it selected, which has other names now.
 
@@ -143,8 +143,8 @@ class Selection:
         ----------
         populations, projections : mapping of str to iterable of str
             New name -> selected attributes.
-        old : iterable of str
-            What the projections were called, in their order.
+        old : iterable of str, optional
+            What the projections were called, in their order; by default ``rows`` stay as they are.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Selection:
             named["attributes"] = {
                 f"{g}/{n}": list(a) for g, objects in given.items() for n, a in objects.items()
             }
-        if self.rows is not None:
+        if self.rows is not None and old is not None:
             names = list(old)
             self.check_rows(names)
             rows = {new: self.pick_rows(name) for new, name in zip(projections, names, strict=True)}
