@@ -301,6 +301,17 @@ def test_an_attribute_called_like_a_coordinate_keeps_its_name(tmp_path):
         assert dataset["pre_rank_"].values.tolist() == [1]
 
 
+def test_a_part_of_a_population_has_the_ranks_of_the_whole(state):
+    for rank in range(3):
+        part = state.part(rank, 3)
+        for name, population in part.populations.items():
+            columns = [n for n, a in population.attributes.items() if a.locality is Locality.LOCAL]
+            whole = state.populations[name].to_frame(columns)
+            frame = population.to_frame(columns)
+            assert len(frame) == population.size
+            assert frame.equals(whole.loc[frame.index])
+
+
 def test_values_that_are_arrays_have_axes_of_their_own(tmp_path):
     state = further()
     ann_ckpt.write(state, tmp_path / "net.h5")
