@@ -344,8 +344,9 @@ def load(
         where each ``*`` of the new name stands for what the old one matched. ``populations/a`` is the
         population only, where a projection has the same name.
     rows : mapping of str to sequence of int, optional
-        Load only some dendrites of a projection, ``{"ff": [0, 3]}``, by the ranks of their neurons.
-        They need the same synapses in the file and in the network; all others stay as they are.
+        Load only some dendrites of a projection, ``{"ff": [0, 3]}``, by the ranks of their neurons. With
+        ``names``, the names in the file. They need the same synapses in the file and in the network;
+        all others stay as they are.
     monitors : bool
         The network's monitors are cut back to what they held when the file was saved, and go on from
         there; the whole network is loaded. See ``docs/recordings.md``.
@@ -364,7 +365,9 @@ def load(
         state = stored.state
         if names is not None:
             state = renamed(state, names)
-            selection = selection.renamed(state.populations, state.projections)
+            selection = selection.renamed(
+                state.populations, state.projections, old=stored.state.projections
+            )
         return load_into(
             simulator,
             Reading(state, stored.notes),

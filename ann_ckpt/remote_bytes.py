@@ -212,8 +212,10 @@ class RemoteBytes:
         import obstore
 
         options: Any = {"range": (start, stop)}
-        if self._pin is not None and self._pin.tag is not None:
-            options["if_match"] = self._pin.tag
+        tag = None if self._pin is None else self._pin.tag
+        # A weak one matches nothing here (RFC 9110, 13.1.1); answers are compared with it below.
+        if tag is not None and not tag.startswith("W/"):
+            options["if_match"] = tag
         with explained(self.address, opened=self._pin is not None):
             answer = obstore.get(store, key, options=options)
             found = answer.meta

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from operator import index
 from typing import Any
 
@@ -130,7 +131,11 @@ class Selection:
         return chosen[0] if chosen else None
 
     def renamed(
-        self, populations: Mapping[str, Iterable[str]], projections: Mapping[str, Iterable[str]]
+        self,
+        populations: Mapping[str, Iterable[str]],
+        projections: Mapping[str, Iterable[str]],
+        *,
+        old: Iterable[str] | None = None,
     ) -> Selection:
         """Return the selection in terms of what it selected, which has other names now.
 
@@ -138,6 +143,13 @@ class Selection:
         ----------
         populations, projections : mapping of str to iterable of str
             New name -> selected attributes.
+        old : iterable of str, optional
+            What the projections were called, in their order; by default ``rows`` stay as they are.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If rows are asked for of what is not among ``old``.
         """
         given = {"populations": populations, "projections": projections}
         named: dict[str, Any] = {
@@ -147,6 +159,11 @@ class Selection:
             named["attributes"] = {
                 f"{g}/{n}": list(a) for g, objects in given.items() for n, a in objects.items()
             }
+        if self.rows is not None and old is not None:
+            names = list(old)
+            self.check_rows(names)
+            rows = {new: self.pick_rows(name) for new, name in zip(projections, names, strict=True)}
+            named["rows"] = {escape(f"projections/{new}"): r for new, r in rows.items() if r is not None}
         return replace(self, **named)
 
 

@@ -176,11 +176,11 @@ def column_notes(projections: Iterable[ProjectionState]) -> list[Note]:
 
 
 def population_sizes(state: NetworkState) -> dict[str, int]:
-    """Neurons of each population, those included that are only named by projections.
+    """Neurons of each population, of a part those that others have too; also of those that only projections name.
 
     A population of which nothing is known but its synapses is as large as their ranks ask for.
     """
-    sizes = {name: population.size for name, population in state.populations.items()}
+    sizes = {name: population.whole_size for name, population in state.populations.items()}
     for projection in state.projections.values():
         for side in ("pre", "post"):
             name, known = getattr(projection, side), getattr(projection, f"{side}_size")

@@ -24,6 +24,7 @@ from ann_ckpt.model import (
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
     Resume,
     TypeInfo,
 )
@@ -96,6 +97,12 @@ class Differences:
                 self._removed.append(f"{path}/{name}")
         self._added += [f"{path}/{name}" for name in b if name not in a]
 
+    def order(self, path: str, a: Iterable[str], b: Iterable[str]) -> None:
+        """Report that what both have is in another order."""
+        one, other = list(a), list(b)
+        if [name for name in one if name in other] != [name for name in other if name in one]:
+            self.note(path, "are in a different order")
+
     def arrays(self, path: str, a: Mapping[str, Array], b: Mapping[str, Array]) -> None:
         """Compare arrays by their names."""
         for place, one, other in self.common(path, a, b):
@@ -161,10 +168,8 @@ def compare_networks(
     """
     found = Differences()
     found.fields("", a, b, ("time_step", "dt", "seed", "metadata", "resume", "reseeded"))
-    for group in ("populations", "projections"):
-        one, other = getattr(a, group), getattr(b, group)
-        if [name for name in one if name in other] != [name for name in other if name in one]:
-            found.note(group, "are in a different order")
+    for group in ("populations", "projections", "recordings"):
+        found.order(group, getattr(a, group), getattr(b, group))
     found.arrays("constants", a.constants, b.constants)
     found.arrays("dynamics", a.dynamics, b.dynamics)
     for path, population, its_like in found.common("populations", a.populations, b.populations):
@@ -179,6 +184,8 @@ def compare_networks(
     if a.recordings and b.recordings:
         for path, recording, longer in found.common("recordings", a.recordings, b.recordings):
             found.fields(path, recording, longer, ("of", "settings", "carried"))
+            found.arrays(path, _given(recording, ("ranks",)), _given(longer, ("ranks",)))
+            found.order(path, recording, longer)
             for place, one_series, other_series in found.common(path, recording, longer):
                 found.arrays(place, dict(one_series.arrays), dict(other_series.arrays))
     return found.result(names, notes)
@@ -191,6 +198,8 @@ def _populations(found: Differences, path: str, a: PopulationState, b: Populatio
         found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
 
 
+_RANKS = ("pre_view", "post_view", "order")
+
 _Pair = tuple[str, Array, Array]
 """An array of each side, and the path that both have."""
 
@@ -201,17 +210,17 @@ def compare_projections(found: Differences, path: str, a: ProjectionState, b: Pr
     Values of dendrites are matched by post rank, those of synapses by (pre, post),
     wherever the two projections do not have the same ones at the same places.
     """
-    found.fields(path, a, b, ("pre", "post", "target", "pre_size", "post_size", "synapse_type", "resume"))
+    described = ("pre", "post", "target", "pre_size", "post_size", "synapse_type", "partial", "resume")
+    found.fields(path, a, b, described)
     found.arrays(f"{path}/dynamics", a.dynamics, b.dynamics)
-    found.arrays(path, _ranks(a), _ranks(b))
+    found.arrays(path, _given(a, _RANKS), _given(b, _RANKS))
     of_rows: list[_Pair] = []
     of_synapses: list[_Pair] = _delays(found, path, a, b)
     for place, one, other in found.attributes(path, a, b):
-        if one.values.shape[1:] != other.values.shape[1:]:
-            found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
-        elif one.locality is Locality.LOCAL:
+        alike = one.values.shape[1:] == other.values.shape[1:]
+        if alike and one.locality is Locality.LOCAL:
             of_synapses.append((place, one.values, other.values))
-        elif one.locality is Locality.SEMIGLOBAL:
+        elif alike and one.locality is Locality.SEMIGLOBAL:
             of_rows.append((place, one.values, other.values))
         else:
             found.change(compare_values(place, one.values, other.values, found.units.get(place, "")))
@@ -223,8 +232,9 @@ def compare_projections(found: Differences, path: str, a: ProjectionState, b: Pr
         _match_synapses(found, path, a.connectivity, b.connectivity, of_synapses)
 
 
-def _ranks(projection: ProjectionState) -> dict[str, Array]:
-    given = {name: getattr(projection, name) for name in ("pre_view", "post_view", "order")}
+def _given(owner: ProjectionState | Recording, names: Iterable[str]) -> dict[str, Array]:
+    """The arrays of some fields, as far as there are any."""
+    given = {name: getattr(owner, name) for name in names}
     return {name: array for name, array in given.items() if array is not None}
 
 

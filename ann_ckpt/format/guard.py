@@ -325,7 +325,8 @@ class DatasetLayout:
     @property
     def in_chunks_of_rows(self) -> bool:
         """Whether it can be located and decoded without HDF5: contiguous, or chunked along the first axis."""
-        pieces = self.kind == h5d.CONTIGUOUS or (
+        # What is packed lies in chunks: nothing else says how much is unpacked together.
+        pieces = (self.kind == h5d.CONTIGUOUS and not self.filters) or (
             self.kind == h5d.CHUNKED and self.chunk[1:] == self.shape[1:] and self.chunk[0] > 0
         )
         there_are_any = bool(self.shape) and self.nbytes > 0
@@ -362,6 +363,8 @@ def layout_of(dataset: Any, where: str) -> DatasetLayout:
     unknown = set(filters) - set(own) - set(PLUGIN_FILTERS)
     if unknown or len(filters) > 2 or own != [f for f in _OWN_FILTERS if f in own]:
         raise UnsafeFileError(f"unsupported HDF5 filters {list(filters)}", where=where)
+    if filters and kind != h5d.CHUNKED:
+        raise CorruptFileError("filters of a dataset that has no chunks", where=where)
     try:
         dtype = h5.memory_dtype(dataset.get_type())
     except UnsafeFileError as error:

@@ -225,7 +225,8 @@ class LazyArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """Compute with the whole array."""
-        if any(isinstance(out, LazyArray) for out in options.get("out", ())):
+        changed = (*options.get("out", ()), *(inputs[:1] if method == "at" else ()))
+        if any(isinstance(array, LazyArray) for array in changed):
             raise TypeError("an array in a file cannot be changed")
         values = [np.asarray(given) if isinstance(given, LazyArray) else given for given in inputs]
         return getattr(ufunc, method)(*values, **options)

@@ -204,7 +204,13 @@ class LazyProjection(RowAccess):
     def find_row(self, post_rank: int) -> int | None:
         """Return the number of the row that belongs to a neuron, or None."""
         if self._row_order == layout.ROWS_ALL:
-            return int(post_rank) if 0 <= post_rank < self.n_rows else None
+            if not 0 <= post_rank < self.n_rows:
+                return None
+            # Whoever wrote the file may be wrong about it, and this would be the dendrite of another neuron.
+            with self._reader.reporting_corruption(self._path):
+                if self.post_ranks[post_rank] != post_rank:
+                    raise self._disordered()
+            return int(post_rank)
         if self._row_order == layout.ROWS_ASCENDING:
             return _bisect(self.post_ranks, post_rank)
         return super().find_row(post_rank)
@@ -242,14 +248,27 @@ class LazyProjection(RowAccess):
         Raises
         ------
         CorruptFileError
-            If shapes, types or ranks do not fit, or the order is not a permutation of the synapses.
+            If shapes, types or ranks do not fit, rows are not in the order that is said of them, or the
+            order is not a permutation of the synapses.
         """
         state = self.state(lazy=True)
+        posts = state.connectivity.post_ranks
+        every = np.array_equal(posts, np.arange(posts.size))
+        rising = bool((np.diff(posts) > 0).all())
+        if not {layout.ROWS_ALL: every, layout.ROWS_ASCENDING: rising}.get(self._row_order, True):
+            raise self._disordered()
         fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
         if fault is not None:
             raise CorruptFileError(
                 f"{layout.ORDER!r} is not a permutation: {fault}", where=self._reader.where(self._path)
             )
+
+    def _disordered(self) -> CorruptFileError:
+        return CorruptFileError(
+            f"{layout.POST_RANKS!r} are not in the order that {layout.A_ROWS!r} says",
+            details={"expected": printable(self._row_order, 40)},
+            where=self._reader.where(self._path),
+        )
 
     def _connectivity_in_memory(self) -> Connectivity:
         return Connectivity(*(np.asarray(a) for a in (self.post_ranks, self.row_ptr, self.pre_ranks)))

@@ -108,16 +108,20 @@ def _variables(
     dimensions: Mapping[Locality, tuple[str, ...]],
 ) -> dict[str, xarray.Variable]:
     made = {}
+    taken = set(map(layout.escape, attributes))
     for name, attribute in attributes.items():
         link = layout.escape(name)
         axes = tuple(f"{link}_{axis}" for axis in range(len(attribute.values.shape)))
+        # xarray takes an attribute of the same name for the coordinate of the axis.
+        axes = tuple(axis + "_" * (axis in taken) for axis in axes)
         info = None if declared is None else declared.attributes.get(name)
         texts = {
             "units": "" if info is None else info.unit,
             "long_name": "" if info is None else info.description,
             "locality": str(attribute.locality),
         }
-        made[link] = _variable(dimensions.get(attribute.locality, axes), attribute.values, texts)
+        own = dimensions.get(attribute.locality, ())
+        made[link] = _variable((*own, *axes[len(own) :]), attribute.values, texts)
     return made
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "BLOCK_BYTES",
     "Array",
     "Attribute",
+    "Cast",
     "Locality",
     "as_array",
     "blocks",
@@ -98,6 +99,34 @@ class Attribute:
             )
 
 
+class Cast:
+    """A lazily converted array.
+
+    Parameters
+    ----------
+    values : Array
+        May be lazy.
+    dtype : numpy.dtype
+        Type to hand out. Values that it cannot hold come out as numpy converts them.
+    """
+
+    __slots__ = ("dtype", "shape", "source")
+
+    def __init__(self, values: Array, dtype: np.dtype[Any]) -> None:
+        self.source = values
+        self.dtype = dtype
+        self.shape = values.shape
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        return plain_array(self.source[key]).astype(self.dtype)
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a converted array cannot be returned without a copy")
+        whole = np.asarray(self.source).astype(self.dtype)
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+
 def as_array(values: object) -> Array:
     """Return ``values`` as an :class:`Array` of a type that can be stored exactly.
 
@@ -117,9 +146,11 @@ def as_array(values: object) -> Array:
             f"values of type {printable(array.dtype)} cannot be stored",
             details={"expected": "float32, float64, an integer type or bool"},
         )
-    if isinstance(array, np.ndarray) and not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
+    if array.dtype.isnative:
+        return array
+    # Blocks are written, and digests taken, as the bytes that they are in memory.
+    native = array.dtype.newbyteorder("=")
+    return array.astype(native) if isinstance(array, np.ndarray) else Cast(array, native)
 
 
 def plain_array(values: object) -> NDArray[Any]:

@@ -215,7 +215,8 @@ class PopulationState(_WithAttributes, exchange.Tabular):
         if attributes is None:
             known = {n: a for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN}
             attributes = [n for n, a in known.items() if a.values.shape in ((), self.geometry)]
-        columns = {"rank": np.arange(self.size)}
+        first = 0 if self.part is None else self.part.first * math.prod(self.geometry[1:])
+        columns = {"rank": np.arange(first, first + self.size)}
         for name in attributes:
             values = np.asarray(self[name])
             if name == "rank" or values.shape not in ((), self.geometry):

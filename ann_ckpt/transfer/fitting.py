@@ -22,46 +22,17 @@ from ann_ckpt.model import (
     TypeInfo,
     blocks,
 )
-from ann_ckpt.model.arrays import equal_numbers
+from ann_ckpt.model.arrays import Cast, equal_numbers
 from ann_ckpt.report import Note
 from ann_ckpt.transfer.actions import Action
 
 __all__ = [
-    "Cast",
     "LoadFindings",
     "cast_refusal",
     "fitting_attributes",
     "fitting_values",
     "refused_values",
 ]
-
-
-class Cast:
-    """A lazily converted array.
-
-    Parameters
-    ----------
-    values : Array
-        May be lazy.
-    dtype : numpy.dtype
-        Type to hand out. :func:`cast_refusal` has said that it will do.
-    """
-
-    __slots__ = ("dtype", "shape", "source")
-
-    def __init__(self, values: Array, dtype: np.dtype[Any]) -> None:
-        self.source = values
-        self.dtype = dtype
-        self.shape = values.shape
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        return np.asarray(self.source[key]).astype(self.dtype)
-
-    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a converted array cannot be returned without a copy")
-        whole = np.asarray(self.source).astype(self.dtype)
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
 
 def cast_refusal(values: Array, dtype: np.dtype[Any]) -> str | None:

@@ -19,10 +19,10 @@ from ann_ckpt.adapters.live import recordings_of_live, with_recordings
 from ann_ckpt.adapters.protocol import ExactSimulator, Reading, Records, Simulator
 from ann_ckpt.errors import CheckpointError, MismatchError, OptionError, SimulatorError, printable
 from ann_ckpt.model import Array, PopulationState, blocks, nbytes
+from ann_ckpt.model.arrays import Cast
 from ann_ckpt.report import LoadReport, Meter, Note, Progress
 from ann_ckpt.selection import EVERYTHING, Selection
 from ann_ckpt.transfer.actions import SetTimeStep
-from ann_ckpt.transfer.fitting import Cast
 from ann_ckpt.transfer.plan import LoadPlan, plan_load
 
 __all__ = [

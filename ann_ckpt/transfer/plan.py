@@ -347,7 +347,7 @@ class _Planner:
                     self.findings.mismatch(path, reason)
 
     def _projections(self, *, same_clock: bool) -> None:
-        self.selection.check_rows(self.live.projections)
+        self.selection.check_rows({**self.stored.projections, **self.live.projections})
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
             plan_projection(
                 self.findings,
@@ -363,7 +363,9 @@ class _Planner:
         self, group: str, noun: str, stored: Mapping[str, object], live: Mapping[str, object]
     ) -> list[str]:
         """Return the selected names that both sides have, and report the others."""
-        others = () if self._is_alone or self._is_one_of_many else live
+        # A glob asks for all that it matches, on either side, and may have left one object of the file.
+        named = not isinstance(getattr(self.selection, group), bool)
+        others = () if self._is_alone and not named else live
         candidates = [*stored, *(name for name in others if name not in stored)]
         chosen = self.selection.pick(group, candidates)
         self._each(group, noun, [n for n in chosen if n in stored], [n for n in chosen if n in live])

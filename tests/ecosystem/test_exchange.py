@@ -29,6 +29,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.model import Attribute, Locality, PopulationState, ProjectionState
 from ann_ckpt.xarray_engine import CheckpointBackend
+from tests.golden.networks import further
 
 
 def columns(projection):
@@ -298,6 +299,52 @@ def test_an_attribute_called_like_a_coordinate_keeps_its_name(tmp_path):
         dataset = checkpoint.projections["p"].to_xarray()
         assert dataset["pre_rank"].values.tolist() == [7.0]
         assert dataset["pre_rank_"].values.tolist() == [1]
+
+
+def test_a_part_of_a_population_has_the_ranks_of_the_whole(state):
+    for rank in range(3):
+        part = state.part(rank, 3)
+        for name, population in part.populations.items():
+            columns = [n for n, a in population.attributes.items() if a.locality is Locality.LOCAL]
+            whole = state.populations[name].to_frame(columns)
+            frame = population.to_frame(columns)
+            assert len(frame) == population.size
+            assert frame.equals(whole.loc[frame.index])
+
+
+def test_values_that_are_arrays_have_axes_of_their_own(tmp_path):
+    state = further()
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    with xr.open_datatree(tmp_path / "net.h5", engine="ann_ckpt") as tree:
+        dims = {
+            "populations/cells": {
+                "tau_syn": ("neuron", "tau_syn_1"),
+                "E_rev": ("E_rev_0",),
+                "v": ("neuron",),
+            },
+            "populations/sheet": {"trace": ("neuron_0", "neuron_1", "trace_2")},
+            "projections/stdp": {"row": ("dendrite", "row_1"), "trace": ("synapse", "trace_1")},
+        }
+        for path, named in dims.items():
+            group, name = path.split("/")
+            for attribute, expected in named.items():
+                assert tree[path][attribute].dims == expected
+                np.testing.assert_array_equal(
+                    tree[path][attribute], getattr(state, group)[name][attribute]
+                )
+        np.testing.assert_array_equal(
+            tree["populations/cells"]["tau_syn"][[4, 1], ::-2],
+            np.asarray(state.populations["cells"]["tau_syn"])[[4, 1], ::-2],
+        )
+
+
+def test_an_axis_called_like_an_attribute_has_another_name(tmp_path):
+    population = PopulationState("p", (4,), parameters={"tau_1": 7.0}, variables={"tau": np.ones((4, 3))})
+    ann_ckpt.write(NetworkState(populations=[population]), tmp_path / "net.h5")
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        dataset = checkpoint.populations["p"].to_xarray()
+        assert dataset["tau_1"].item() == 7.0
+        assert dataset["tau"].dims == ("neuron", "tau_1_")
 
 
 @pytest.mark.parametrize(

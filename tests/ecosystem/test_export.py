@@ -100,6 +100,15 @@ def test_graphml_is_one_graph_of_everything(path, state, tmp_path):
     assert igraph.Graph.Read_GraphML(str(tmp_path / "net.graphml")).ecount() == graph.number_of_edges()
 
 
+def test_edges_of_a_part_of_a_network_lead_to_nodes_of_the_whole(state, tmp_path):
+    part = state.part(1, 3)
+    ann_ckpt.export(part, tmp_path / "net.graphml")
+    graph = nx.read_graphml(tmp_path / "net.graphml", force_multigraph=True)
+    sizes = Counter(data.get("population") for _, data in graph.nodes(data=True))
+    assert sizes == {name: population.size for name, population in state.populations.items()}
+    assert graph.number_of_edges() == sum(p.n_synapses for p in part.projections.values()) > 0
+
+
 def test_names_that_xml_cannot_hold_are_escaped(tmp_path):
     odd = ProjectionState(
         "<p>&\0", 'a"<', "b\n", "exc", Connectivity.from_rows([0], [[0]]), variables={"<w>": np.array([1.5])}

@@ -36,6 +36,8 @@ class Server:
         self.trouble: Callable[[Handler, bytes, int, int], bool] | None = None
         """Called before each answer to a request for a range; True if it has answered itself."""
         self.tagged = True
+        self.weak = False
+        """Whether its entity tags are weak, as those of servers that compress what they send."""
         self._at_once = 0
         self.most_at_once = 0
         self._lock = threading.Lock()
@@ -99,7 +101,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def headers_of(self, data: bytes) -> dict[str, str]:
-        return {"ETag": f'"{zlib.crc32(data):x}"'} if self.server_.tagged else {}
+        tag = f'"{zlib.crc32(data):x}"'
+        return {"ETag": "W/" * self.server_.weak + tag} if self.server_.tagged else {}
 
     def do_HEAD(self) -> None:
         self.server_.note(Asked("HEAD", self.path, 0, 0))
@@ -133,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def give(self, data: bytes, start: int, stop: int, part: bytes | None = None) -> None:
         tag = self.headers_of(data)
-        if self.headers["If-Match"] not in (None, tag.get("ETag")):
+        match = self.headers["If-Match"]
+        if match is not None and (match != tag.get("ETag") or match.startswith("W/")):
             self.answer(412, {})
             return
         part = data[start:stop] if part is None else part

@@ -119,9 +119,9 @@ def test_wrong_bytes_are_noticed(server):
             array[500_000:500_010]
 
 
-@pytest.mark.parametrize("tagged", [True, False], ids=["entity tags", "no entity tags"])
-def test_an_object_that_changes_in_between(server, folder, tagged):
-    server.tagged = tagged
+@pytest.mark.parametrize("tags", ["entity tags", "weak entity tags", "no entity tags"])
+def test_an_object_that_changes_in_between(server, folder, tags):
+    server.tagged, server.weak = tagged, weak = tags != "no entity tags", tags == "weak entity tags"
     path = folder / "changing.h5"
     ann_ckpt.write(network(), path)
     with ann_ckpt.open(f"{server.url}/changing.h5") as checkpoint:
@@ -130,7 +130,7 @@ def test_an_object_that_changes_in_between(server, folder, tagged):
         first, *others = server.asked
         assert first.match is None
         assert others
-        assert all((one.match is not None) == tagged for one in others)
+        assert all((one.match is not None) == (tagged and not weak) for one in others)
         ann_ckpt.write(network(5), path)
         # Without tags, one of the same size is told by its digests only.
         with pytest.raises(ChangedFileError if tagged else (ChangedFileError, CorruptFileError)):

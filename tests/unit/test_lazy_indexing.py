@@ -184,6 +184,11 @@ def test_numpys_functions_and_operators_take_it(opened, file):
     np.testing.assert_array_equal(np.concatenate([array, array]), np.concatenate([expected, expected]))
     with pytest.raises(TypeError, match="cannot be changed"):
         array += 1
+    with pytest.raises(TypeError, match="cannot be changed"):
+        np.add.at(array, [0], 1.0)
+    into = np.zeros(1)
+    np.add.at(into, [0], array[:1])
+    assert into[0] == expected[0]
     with pytest.raises(TypeError):
         array[0] = 1
     assert float(expected[-1]) in array

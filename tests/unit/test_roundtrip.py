@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import ann_ckpt
 from ann_ckpt import Connectivity, Locality, NetworkState, PopulationState, ProjectionState, Selection
-from ann_ckpt.errors import StateError
+from ann_ckpt.errors import CheckpointError, StateError
+from ann_ckpt.format import plan
 from tests.strategies import networks
 
 
@@ -107,6 +108,24 @@ def test_a_stored_order_that_is_no_permutation_is_found(path, order):
     report = ann_ckpt.verify(path)
     assert report.ok is (sorted(order) == [0, 1, 2, 3])
     assert all("permutation" in note.text and note.path == "projections/ff" for note in report.damaged)
+
+
+@pytest.mark.parametrize("said", ["all", "ascending", "any"])
+@pytest.mark.parametrize("posts", [[0, 1, 2], [0, 2, 5], [2, 0, 1]])
+def test_rows_in_another_order_than_the_file_says_are_found(path, monkeypatch, posts, said):
+    synapses = Connectivity.from_rows(posts, [[post] for post in posts])
+    monkeypatch.setattr(plan, "_row_order", lambda _: said)
+    ann_ckpt.write(NetworkState(projections=[ProjectionState("ff", "p", "p", "exc", synapses)]), path)
+    right = said == "any" or posts == [0, 1, 2] or (said, posts) == ("ascending", [0, 2, 5])
+    assert ann_ckpt.verify(path).ok is right
+    with ann_ckpt.open(path) as checkpoint:
+        for post in posts:
+            try:
+                found = checkpoint.projections["ff"].dendrite(post)
+            except CheckpointError:
+                assert not right
+            else:
+                assert found.pre_ranks.tolist() == [post]
 
 
 @given(networks(), st.data())

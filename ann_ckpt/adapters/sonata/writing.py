@@ -110,7 +110,9 @@ def _write_nodes(
     units = {} if population.neuron_type is None else population.neuron_type.attributes
     for attribute, given in population.attributes.items():
         stored, array = names.in_file(attribute), given.values
-        if array.shape == population.geometry and given.locality is Locality.LOCAL:
+        if given.locality is Locality.LOCAL and population.part is not None:
+            notes.append(Note(f"{path}/{attribute}", "left out: a part of the neurons is here, and all have ids"))
+        elif array.shape == population.geometry and given.locality is Locality.LOCAL:
             unit = units[attribute].unit if attribute in units else ""
             flat = ((i, np.asarray(block).reshape(-1)) for i, block in _flat_blocks(array))
             _fill(values, stored, size, array.dtype, flat, unit)
@@ -120,7 +122,10 @@ def _write_nodes(
             notes.append(
                 Note(f"{path}/{attribute}", "left out: it is not one number per neuron, or its name is taken")
             )
-    return row | {names.GEOMETRY: "x".join(map(str, population.geometry))}
+    geometry = list(population.geometry)
+    if population.part is not None:
+        geometry[0] = population.part.whole
+    return row | {names.GEOMETRY: "x".join(map(str, geometry))}
 
 
 def _write_edges(

@@ -79,6 +79,21 @@ def test_what_goes_out_comes_back(circuit):
     assert set(made.variables) == {"w"}
 
 
+def test_a_part_of_a_network_has_the_ids_of_the_whole(tmp_path):
+    part = network().cut({"in": (1, 3), "out": (0, 1)})
+    report = ann_ckpt.export(part, tmp_path / "circuit", format="sonata")
+    assert {note.path for note in report.unmapped} >= {"populations/in/r", "populations/out/v"}
+    after = back(tmp_path / "circuit")
+    assert {n: p.geometry for n, p in after.populations.items()} == {"in": (4,), "out": (2, 3)}
+    ff, made = part.projections["ff"], after.projections["ff"]
+    order = np.argsort(ff.post_ranks)
+    assert ff.n_synapses
+    assert made.post_ranks.tolist() == ff.post_ranks[order].tolist()
+    assert [made.dendrite(post)["w"].tolist() for post in made.post_ranks.tolist()] == [
+        ff.dendrite(post)["w"].tolist() for post in made.post_ranks.tolist()
+    ]
+
+
 @given(networks())
 def test_synapses_of_any_network_come_back(state):
     assume(all(name.isprintable() and len(name) < 100 for name in (*state.populations, *state.projections)))

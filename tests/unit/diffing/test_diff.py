@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,15 +17,20 @@ from ann_ckpt import (
     Attribute,
     CheckpointStore,
     Connectivity,
+    Exactness,
     Locality,
     NetworkState,
     PopulationState,
     ProjectionState,
+    Recording,
+    Resume,
+    Series,
     TypeInfo,
     diff,
     differences,
 )
 from ann_ckpt.diffing import values
+from ann_ckpt.model import Part
 from tests.store.runs import state
 from tests.strategies import networks
 
@@ -392,3 +397,103 @@ def test_large_integers_are_compared_exactly(before, after, changed, largest):
     assert (change.changed, change.largest) == (changed, largest)
     if changed:
         assert change.mean == pytest.approx(change.largest)
+
+
+SERIES = {
+    "v": Series(times=np.arange(3), values=np.ones((3, 2))),
+    "spike": Series(times=np.arange(3), ranks=np.arange(3)),
+}
+EXACT = Resume(Exactness.EXACT)
+OBJECTS = {
+    "populations": PopulationState("in", (2, 1), parameters={"tau": 1.0}, variables={"r": np.ones((2, 1))}),
+    "projections": ProjectionState(
+        "ff",
+        "in",
+        "out",
+        "exc",
+        Connectivity.from_rows([0, 2], [[0, 1], [1]]),
+        parameters={"tau": 1.0},
+        variables={"w": np.arange(3.0)},
+    ),
+    "recordings": Recording("m", of="populations/in", series=SERIES),
+}
+VARIED = {
+    "populations": {
+        "name": ["else"],
+        "geometry": [(2,)],
+        "neuron_type": [TypeInfo("LIF")],
+        "part": [Part(0, 2), Part(1, 4)],
+        "parameters": [{}, {"tau": 2.0}, {"tau": 1}, {"tau": 1.0, "new": 1.0}],
+        "variables": [{"r": np.zeros((2, 1))}, {"r": 1.0}, {"r": np.ones((2, 1, 3))}],
+        "dynamics": [{"queue": np.ones(3)}],
+        "resume": [EXACT],
+    },
+    "projections": {
+        "name": ["else"],
+        "pre": ["else"],
+        "post": ["else"],
+        "target": ["inh"],
+        "connectivity": [
+            Connectivity.from_rows([0, 2], [[1, 0], [1]]),
+            Connectivity.from_rows([0, 1], [[0, 1], [1]]),
+            Connectivity.from_rows([2, 0], [[0, 1], [1]]),
+            Connectivity.from_rows([0, 2, 1], [[0, 1], [1], []]),
+        ],
+        "delays": [1, np.arange(3)],
+        "pathway_delays": [{"up": np.arange(3)}, {"up": 0.5}],
+        "order": [[2, 0, 1]],
+        "parameters": [{}, {"tau": 2.0}],
+        "variables": [{"w": np.ones(3)}, {"w": np.ones((3, 2))}, {"w": Attribute([1, 2], "semiglobal")}],
+        "dynamics": [{"queue": np.ones(3)}],
+        "resume": [EXACT],
+        "pre_size": [2],
+        "post_size": [5],
+        "pre_view": [[0, 1]],
+        "post_view": [[0, 2]],
+        "synapse_type": [TypeInfo("STDP")],
+        "partial": [True],
+    },
+    "recordings": {
+        "name": ["else"],
+        "of": [""],
+        "ranks": [[0, 1], []],
+        "series": [
+            {},
+            {"v": SERIES["v"]},
+            dict(reversed(SERIES.items())),
+            {**SERIES, "v": replace(SERIES["v"], times=None)},
+            {**SERIES, "v": replace(SERIES["v"], values=np.zeros((3, 2)))},
+        ],
+        "settings": [{"period": 2}],
+        "carried": [{"offset": 1}],
+    },
+}
+
+
+def having(group, *things) -> NetworkState:
+    """A network that has some objects, and what the recordings among them are of."""
+    beside = {"populations": [OBJECTS["populations"]]} if group == "recordings" else {}
+    return NetworkState(**{**beside, group: things})
+
+
+@pytest.mark.parametrize("group", OBJECTS)
+def test_no_field_of_an_object_is_forgotten(group):
+    """That all are varied here is a part of it: whoever adds a field varies it, too."""
+    thing, varied = OBJECTS[group], VARIED[group]
+    assert set(varied) == {field.name for field in fields(thing)}
+    before = having(group, thing)
+    for name, others in varied.items():
+        for other in others:
+            after = having(group, replace(thing, **{name: other}))
+            assert list(differences(before, after)), (name, other)
+            for report in (diff(before, after), diff(after, before)):
+                assert not report.same, (name, other)
+
+
+@pytest.mark.parametrize("group", OBJECTS)
+def test_the_order_of_objects_is_compared(group):
+    one, other = OBJECTS[group], replace(OBJECTS[group], name="other")
+    a, b = having(group, one, other), having(group, other, one)
+    assert list(differences(a, b)) == [group]
+    assert not diff(a, b).same
+    assert diff(a, a).same

@@ -162,6 +162,30 @@ def test_a_false_trailer_never_makes_values(good, lie):
         assert checkpoint.projections["ragged"].dendrite(5)["w"].tolist() == [1.0, -2.0]
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        np.asarray,
+        lambda c: c[3:5],
+        lambda c: list(c.verify()),
+        lambda c: list(c.iter_chunks()),
+        lambda c: c.quick,
+    ],
+    ids=["array", "slice", "verify", "chunks", "quick"],
+)
+def test_what_is_noted_as_packed_in_no_chunks_is_an_error_of_ours(good, ask):
+    """Of zeros, so that the file is long enough for all of them unpacked."""
+    name = "projections/dense/variables/c"
+    with ann_ckpt.open(good) as checkpoint, h5py.File(good) as file:
+        noted = record_of(file[name].id, list(checkpoint._reader.index).index(name), "x")
+    assert noted is not None
+    assert noted.layout.filters
+    with cut(good).open("ab") as file:
+        file.write(trailer_bytes([lying(noted, kind=h5d.CONTIGUOUS, chunk=())]))
+    with ann_ckpt.open(good) as checkpoint, pytest.raises(CorruptFileError):
+        ask(checkpoint.projections["dense"]["c"])
+
+
 def test_the_trailer_of_an_object_is_verified_too(path):
     with CheckpointStore(path, "a", compression="none") as store:
         store.save(complete())

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import ann_ckpt
-from ann_ckpt import Attribute, Connectivity, Locality, NetworkState, PopulationState, ProjectionState
+from ann_ckpt import (
+    Attribute,
+    Connectivity,
+    Locality,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+)
 from ann_ckpt.errors import StateError
 from ann_ckpt.model import as_array, blocks
 from ann_ckpt.model.arrays import distances, equal_numbers
@@ -93,6 +100,68 @@ def test_a_mask_that_comes_with_the_slices_stops_the_save(tmp_path):
     assert not [
         p for p in tmp_path.rglob("*") if p.is_file() and p.suffix in (".h5", ".npz", ".data", ".mat")
     ]
+
+
+class Swapped:
+    """A lazy array of the other byte order, as files of other machines and programs have them."""
+
+    def __init__(self, values):
+        self._values = np.asarray(values).astype(np.asarray(values).dtype.newbyteorder())
+        self.shape, self.dtype = self._values.shape, self._values.dtype
+
+    def __getitem__(self, key):
+        return self._values[key]
+
+    def __array__(self, dtype=None, copy=None):
+        return self._values
+
+
+def network(given, n):
+    """Every kind of array that may be lazy, each made from its values by ``given``."""
+    rows = Connectivity(np.array([0]), np.array([0, n]), np.zeros(n, np.int32))
+    values = np.arange(n) * 0.5
+    series = ann_ckpt.Series(times=given(np.arange(n)), ranks=given(np.arange(n) % 7), values=given(values))
+    recording = ann_ckpt.Recording("m", of="populations/p", series={"r": series}, ranks=given(np.arange(7)))
+    ff = ProjectionState(
+        "ff",
+        "p",
+        "p",
+        "exc",
+        rows,
+        delays=given(np.arange(n) % 9),
+        order=given(np.arange(n)[::-1]),
+        pathway_delays={"up": given(values)},
+        variables={"w": given(values), "trace": Attribute(given(np.ones((n, 2))), Locality.LOCAL)},
+    )
+    return NetworkState(
+        time_step=1,
+        populations=[
+            PopulationState("p", (n,), variables={"r": given(values)}, parameters={"tau": given(0.25)})
+        ],
+        projections=[ff],
+        constants={"gain": given(np.arange(3.0))},
+        dynamics={"twister": given(np.arange(n))},
+        recordings=[recording],
+    )
+
+
+@pytest.mark.parametrize("n", [1, 3, 5_000, 300_000])  # compact, contiguous, in chunks
+def test_lazy_arrays_of_the_other_byte_order_are_stored_as_those_in_memory_are(n, tmp_path):
+    expected = network(np.asarray, n)
+    for target in ("net.h5", "run.ckpt"):
+        ann_ckpt.write(expected, tmp_path / f"eager-{target}")
+        ann_ckpt.write(network(Swapped, n), tmp_path / f"lazy-{target}")
+        assert list(ann_ckpt.differences(expected, ann_ckpt.read(tmp_path / f"lazy-{target}"))) == []
+        assert ann_ckpt.verify(tmp_path / f"lazy-{target}").ok
+    objects = [{p.name for p in (tmp_path / kind).rglob("*")} for kind in ("eager-run.ckpt", "lazy-run.ckpt")]
+    assert objects[0] == objects[1]
+
+
+def test_a_mask_is_not_lost_with_the_byte_order():
+    stored = Swapped(MASKED.data)
+    stored._values = np.ma.array(stored._values, mask=MASKED.mask)
+    with pytest.raises(StateError, match="masked"):
+        list(blocks(as_array(stored)))
 
 
 @pytest.mark.parametrize(

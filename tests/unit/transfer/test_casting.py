@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ann_ckpt.model import Array
-from ann_ckpt.transfer.fitting import Cast, cast_refusal
+from ann_ckpt.model.arrays import Cast
+from ann_ckpt.transfer.fitting import cast_refusal
 
 TYPES = [np.dtype(t) for t in ("f8", "f4", "i4", "i8", "u8", "u1", "i1", "i2", "?")]
 

@@ -151,3 +151,45 @@ def test_a_selection_has_the_names_of_the_file(tmp_path: Any) -> None:
     report = ann_ckpt.load(tmp_path / "net.h5", ["old"], False, network=network, names={"old": name})
     assert report.loaded
     assert all(path.startswith(f"populations/{name}/") for path in report.loaded)
+
+
+def test_rows_have_the_names_of_the_file(tmp_path: Any) -> None:
+    saved, network = DemoNetwork(side=4, seed=1), DemoNetwork(side=4, seed=1)
+    saved.simulate(5)
+    one, other = saved.read().state.projections
+    swapped = {f"projections/{one}": other, f"projections/{other}": one}
+    before = DemoNetwork(side=4, seed=1).read().state
+    ann_ckpt.write(renamed(saved.read().state, swapped), tmp_path / "net.h5")
+    post = int(before.projections[one].post_ranks[0])
+    # The file has each by the name of the other; of the second no dendrite is loaded.
+    ann_ckpt.load(
+        tmp_path / "net.h5", False, network=network, names=swapped, rows={other: [post], f"{one[:-1]}?": []}
+    )
+    now = network.read().state
+    for name in (one, other):
+        w, was = (np.asarray(state.projections[name]["w"]) for state in (now, before))
+        first = slice(*now.projections[name].row_ptr[:2].tolist())
+        changed = w != was
+        assert changed[first].any() == (name == one)
+        changed[first] = False
+        assert not changed.any()
+    with pytest.raises(ObjectNotFoundError, match="rows="):
+        ann_ckpt.load(
+            tmp_path / "net.h5", network=network, names={f"projections/{one}": "new"}, rows={"new": [post]}
+        )
+
+
+def test_rows_of_what_only_the_file_has_are_its_finding(tmp_path: Any) -> None:
+    saved, network = DemoNetwork(side=4, seed=1), DemoNetwork(side=4, seed=2)
+    one, other = saved.read().state.projections
+    ann_ckpt.write(saved.read().state, tmp_path / "net.h5")
+    report = ann_ckpt.load(
+        tmp_path / "net.h5",
+        False,
+        network=network,
+        strict=False,
+        names={f"projections/{other}": "a[b]*"},
+        rows={"*": [0]},
+    )
+    assert [note.path for note in report.missing_in_network] == ["projections/a[b]*"]
+    assert all(path.startswith(f"projections/{one}/") for path in report.loaded)

@@ -321,6 +321,22 @@ def test_a_selected_name_that_only_one_side_has_is_a_problem() -> None:
         plan(network(), live, selection=Selection(False, ["old"]))
 
 
+@pytest.mark.parametrize("stored", [["a1"], ["a1", "a3"]])
+def test_what_the_file_lacks_of_a_glob_is_a_problem_however_much_it_has(stored: list[str]) -> None:
+    live = network(populations=[population(name) for name in ("a1", "a2", "a3", "b")], projections=[])
+    made = plan(
+        network(populations=[population(name) for name in stored], projections=[]),
+        live,
+        selection=Selection(["a*"], False),
+    )
+    lacking = [f"populations/{name}" for name in ("a1", "a2", "a3") if name not in stored]
+    assert paths(made.missing_in_file) == lacking
+
+
+def test_an_object_saved_alone_may_be_named() -> None:
+    assert not plan(NetworkState(populations=[population()]), selection=Selection("a")).problems
+
+
 def test_names_from_a_file_cannot_move_the_cursor() -> None:
     made = plan(network(populations=[population(), population("\x1b[2J")]))
     assert "\x1b" not in texts(made.missing_in_network)
