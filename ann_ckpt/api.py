@@ -365,9 +365,7 @@ def load(
         state = stored.state
         if names is not None:
             state = renamed(state, names)
-            selection = selection.renamed(
-                state.populations, state.projections, old=stored.state.projections
-            )
+            selection = selection.renamed(state.populations, state.projections, old=stored.state.projections)
         return load_into(
             simulator,
             Reading(state, stored.notes),

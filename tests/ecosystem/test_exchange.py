@@ -329,9 +329,7 @@ def test_values_that_are_arrays_have_axes_of_their_own(tmp_path):
             group, name = path.split("/")
             for attribute, expected in named.items():
                 assert tree[path][attribute].dims == expected
-                np.testing.assert_array_equal(
-                    tree[path][attribute], getattr(state, group)[name][attribute]
-                )
+                np.testing.assert_array_equal(tree[path][attribute], getattr(state, group)[name][attribute])
         np.testing.assert_array_equal(
             tree["populations/cells"]["tau_syn"][[4, 1], ::-2],
             np.asarray(state.populations["cells"]["tau_syn"])[[4, 1], ::-2],

@@ -111,7 +111,9 @@ def _write_nodes(
     for attribute, given in population.attributes.items():
         stored, array = names.in_file(attribute), given.values
         if given.locality is Locality.LOCAL and population.part is not None:
-            notes.append(Note(f"{path}/{attribute}", "left out: a part of the neurons is here, and all have ids"))
+            notes.append(
+                Note(f"{path}/{attribute}", "left out: a part of the neurons is here, and all have ids")
+            )
         elif array.shape == population.geometry and given.locality is Locality.LOCAL:
             unit = units[attribute].unit if attribute in units else ""
             flat = ((i, np.asarray(block).reshape(-1)) for i, block in _flat_blocks(array))
