@@ -119,7 +119,7 @@ bench: $(VENV)/.bench  ## time and bytes beside pickle, numpy, ANNarchy's own fi
 
 bench-full: $(VENV)/.bench  ## the same and memory, at 256 MiB and more, less than two hours; writes docs/benchmarks.md; RESUME=1 goes on
 	$(call benchmarks,--scale full $(if $(RESUME),--resume),bench-full)
-	$(IN) python -m benchmarks.report $$(ls build/bench-full.jsonl build/bench-full-*.jsonl 2>/dev/null)
+	$(IN) python -m benchmarks.report build/bench-full.jsonl $$(ls build/bench-full-*.jsonl 2>/dev/null)
 
 bench-compare: $(VENV)/.bench  ## this tree beside a commit: make bench-compare COMMIT=HEAD~5 CASES='full-save'
 	$(IN) python -m benchmarks.compare $(COMMIT) $(CASES)

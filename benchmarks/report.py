@@ -24,6 +24,8 @@ __all__ = ["report"]
 
 HISTORY = Path(__file__).parent / "history.jsonl"
 REASONS = Path(__file__).parent / "reasons.toml"
+_WHOLE_RUN = "run"
+"""Key of what is to be said of all of it."""
 DOCS = ROOT / "docs"
 
 _HOW = """\
@@ -67,13 +69,15 @@ def report(
     """
     origin = "\n".join(f"- `{one['command']}`{_commit(one)}" for one in runs)
     minutes = sum(result.took for result in results) / 60
+    reasons = tomllib.loads(REASONS.read_text())
     parts = [
         "# Benchmarks",
         f"Written by `python -m benchmarks.report` from {minutes:.0f} minutes of measuring on one machine:",
         origin + _not_reached(runs, results),
         "\n".join(f"- {what}: {value}" for what, value in runs[0]["machine"].items()),
+        *filter(None, [reasons.get(_WHOLE_RUN)]),
         "## Goals",
-        _goals(results, tomllib.loads(REASONS.read_text())),
+        _goals(results, reasons),
         "## How to read the tables",
         _HOW.strip(),
     ]
