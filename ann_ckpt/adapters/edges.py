@@ -176,7 +176,7 @@ def column_notes(projections: Iterable[ProjectionState]) -> list[Note]:
 
 
 def population_sizes(state: NetworkState) -> dict[str, int]:
-    """Neurons of each population, of a part those that others have too; also of those that only projections name.
+    """Neurons of each population, of a part those of the whole; also of those that only projections name.
 
     A population of which nothing is known but its synapses is as large as their ranks ask for.
     """
