@@ -86,9 +86,8 @@ def test_a_part_of_a_network_has_the_ids_of_the_whole(tmp_path):
     after = back(tmp_path / "circuit")
     assert {n: p.geometry for n, p in after.populations.items()} == {"in": (4,), "out": (2, 3)}
     ff, made = part.projections["ff"], after.projections["ff"]
-    order = np.argsort(ff.post_ranks)
     assert ff.n_synapses
-    assert made.post_ranks.tolist() == ff.post_ranks[order].tolist()
+    assert sorted(made.post_ranks.tolist()) == sorted(ff.post_ranks.tolist())
     assert [made.dendrite(post)["w"].tolist() for post in made.post_ranks.tolist()] == [
         ff.dendrite(post)["w"].tolist() for post in made.post_ranks.tolist()
     ]
