@@ -32,7 +32,7 @@ def test_describing_a_case_makes_no_files(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
 def test_keys_are_unique_at_each_scale(scale) -> None:
-    assert {case.key for case in every_case(scale)} >= {"full-save/mixed/auto", "ten-dendrites/adjacent"}
+    assert {case.key for case in every_case(scale)} >= {"full-save/random/none", "ten-dendrites/adjacent"}
 
 
 def test_every_kind_of_state_is_tried() -> None:
