@@ -26,7 +26,7 @@ _OURS = (OURS, OURS_RAW)
 _SHARES = (0.0, 0.01, 0.1, 1.0)
 _HISTORY_BYTES = 128 << 20
 """States are no larger where a long history has to be written first."""
-_SAVES = {"tiny": (2, 20), "small": (10, 50), "full": (20, 200)}
+_SAVES = {"tiny": (2, 20), "small": (5, 20), "full": (20, 200)}
 """Checkpoints in what is called few and many."""
 _PRUNED = 10
 _HASHING_SHOWS = 256 << 20
