@@ -81,7 +81,7 @@ class NestNetwork:
             here = "devices" if name in self.devices else "populations"
             if (there := _KINDS.get(nodes[0].get("element_type"), here)) != here:
                 raise OptionError(
-                    f"{printable(name)!r} stands in {here}=, and {min(models)} belongs into {there}="
+                    f"{printable(name)!r} stands in {here}=, and {min(models)} belongs in {there}="
                 )
             for other, ids in taken.items():
                 if (both_have := np.intersect1d(ids, node_ids(nodes))).size:
