@@ -43,8 +43,8 @@ def _groups() -> Iterator[int]:
                 if not folder.is_relative_to(root):
                     break
                 with suppress(OSError, ValueError, KeyError):  # not every group has a limit
-                    taken = int((folder / used).read_text()) - _table(folder / "memory.stat")[files]
-                    yield int((folder / limit).read_text()) - taken
+                    allowed = int((folder / limit).read_text())
+                    yield allowed - int((folder / used).read_text()) + _table(folder / "memory.stat")[files]
 
 
 def _table(path: Path) -> dict[str, int]:
