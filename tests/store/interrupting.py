@@ -61,7 +61,7 @@ def save(path: str, step: int, way: str, lines: Lines) -> None:
 
 
 def main(path: str, way: str, times: int) -> None:
-    """Interrupt so many saves, each at another line, and save once more after each."""
+    """Interrupt so many saves, each at another line as far as there are, and save once more after each."""
     counted = Lines()
     save(path, 0, way, counted)
     stops = sorted({1 + number * counted.count // times for number in range(times)})
@@ -77,7 +77,7 @@ def main(path: str, way: str, times: int) -> None:
             assert not found, (lines.where, found)
     faulthandler.cancel_dump_traceback_later()
     assert ann_ckpt.verify(path).ok
-    sys.stdout.write(str(len(stops)))
+    sys.stdout.write(f"{len(stops)} {counted.count}")
 
 
 if __name__ == "__main__":
