@@ -1,4 +1,4 @@
-"""Functions for ANNarchy users: compile with bindings, load connectivity from old files.
+"""Functions for ANNarchy users: compile with the instrumentation, load connectivity from old files.
 
     import ann_ckpt
 

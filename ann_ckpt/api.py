@@ -58,7 +58,8 @@ def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it do
     ----------
     path : path-like
         A checkpoint file; a store, for its newest checkpoint; ``run.ckpt@1000`` or
-        ``run.ckpt@tag`` for a certain one. (Files that ANNarchy wrote itself: :func:`load` takes them.)
+        ``run.ckpt@tag`` for a certain one; or an address, see ``docs/remote.md``. (Files of other
+        programs: :func:`read` and :func:`load` take them.)
 
     Raises
     ------
@@ -73,15 +74,15 @@ def open(path: PathLike) -> Checkpoint:  # noqa: A001  (the name says what it do
 
 
 def read(path: PathLike, *, dt: float | None = None, encoding: str | None = None) -> NetworkState:
-    """Read a whole checkpoint into memory, every digest checked, or a file that ANNarchy wrote itself.
+    """Read a whole checkpoint into memory, every digest checked, or a file of ANNarchy, Brian2 or SONATA.
 
-    What ANNarchy's own files do not say stands in the state's metadata, under
+    What such a file does not say stands in the state's metadata, under
     ``converted_from``, as :func:`~ann_ckpt.convert` leaves it in the new file.
 
     Parameters
     ----------
     path : path-like
-        As for :func:`open`, or a pickle, a gzipped pickle, an ``.npz`` or a ``.mat``.
+        As for :func:`open`, or a pickle, a gzipped pickle, an ``.npz``, a ``.mat`` or a circuit.
     dt : float, optional
         Length of a step in ms, which ANNarchy's own files do not record.
     encoding : str, optional

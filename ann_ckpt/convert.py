@@ -88,7 +88,7 @@ def convert(
     compression: str = "auto",
     progress: Progress | None = None,
 ) -> ConvertReport:
-    """Convert a file that ANNarchy or Brian2 wrote, of any version and format, to a checkpoint.
+    """Convert a file that ANNarchy or Brian2 wrote, of any version and format, or SONATA to a checkpoint.
 
     Nothing in the file is ever run. What the file does not say is in the report, and
     in the new file's metadata under ``converted_from``.
@@ -96,7 +96,7 @@ def convert(
     Parameters
     ----------
     src : path-like
-        A network, a population, a projection or a connectivity file; what Brian2 stored.
+        A network, a population, a projection or a connectivity file; what Brian2 stored; a circuit.
     dst : path-like
         The new checkpoint; appears whole or not at all. A store, ``run.ckpt``, gets a checkpoint for
         each snapshot in the file, in the order of their times and tagged with their names.

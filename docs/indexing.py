@@ -96,9 +96,9 @@ HEAD = """# Keys and conversions
 
 What numpy does with an array in memory, and what h5py, zarr and this package do with the same values on disk,
 in raw blocks of 64 KiB, of 256 KiB in a store. `a` has 1,000,000 numbers (8 MB), `g` 1000 x 1000, `s` 2000;
-`some` is a mask of four entries, `few` one of two. *same* means type, shape and every value; otherwise the
-error stands there, or what came instead. Behind it stands what was read from disk, each time from a file
-opened anew: values, and what it took to find and check them. Written by `make api`, with
+`some` is a mask with four true entries, `few` one with two. *same* means type, shape and every value;
+otherwise the cell has the error, or what came instead. Then follows what was read from disk, each time
+from a file opened anew: values, and what it took to find and check them. Written by `make api`, with
 {versions}.
 """
 COLUMNS = ("numpy", "h5py", "zarr", "ann_ckpt", "ann_ckpt, store")

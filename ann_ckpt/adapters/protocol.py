@@ -158,7 +158,7 @@ class Simulator(Source, Protocol):
         """
 
     def set_time_step(self, time_step: int) -> None:
-        """Set the number of steps simulated so far; called last, when a whole network is loaded.
+        """Set the number of steps simulated so far; called after all attributes, for whole networks.
 
         What the network still carries from its own past and no attribute shows, such as
         spikes on their way, belongs to another time: drop it.

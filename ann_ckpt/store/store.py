@@ -58,12 +58,12 @@ _LOOKED_AT = 2.0
 
 
 class CheckpointStore(Autosaving):
-    """A series of checkpoints in one folder that share what did not change.
+    """A series of checkpoints, in one folder or bucket, that share what did not change.
 
     Parameters
     ----------
     path : path-like
-        The folder, by custom ``something.ckpt``.
+        The folder, by custom ``something.ckpt``, or its address in a bucket.
     mode : {"r", "a", "w", "prune"}
         ``r`` reads, beside any writer. ``a`` saves too, into the store that is there or
         a new one; one process at a time. ``w`` begins anew and removes the checkpoints

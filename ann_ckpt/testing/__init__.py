@@ -13,8 +13,8 @@ A package that writes a :class:`~ann_ckpt.simulators.Simulator` subclasses
         def simulate(self, simulator, duration):
             simulator.network.simulate(duration)
 
-What a simulator may offer beyond the protocol is tested where it is offered. Every test
-leaves the network as it found it, so that one that is costly to build serves them all. For
+What a simulator may offer beyond the protocol is tested where it is offered, but for ``MayFork`` and
+``Replays``. Every test leaves the network as it found it, so that one network serves them all. For
 readable failures call ``pytest.register_assert_rewrite("ann_ckpt.testing")`` in
 ``conftest.py`` before the import.
 """

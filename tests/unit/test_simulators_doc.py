@@ -103,6 +103,21 @@ def test_the_page_names_every_public_name_and_method() -> None:
             assert f"`{method}" in PAGE, method
 
 
+@pytest.mark.parametrize("page", ["simulators.md", "joining.md", "index.md"])
+def test_a_page_counts_the_methods_right(page: str) -> None:
+    methods = [
+        name
+        for cls in (Simulator, *Simulator.__bases__)
+        for name, member in vars(cls).items()
+        if callable(member) and not name.startswith("_")
+    ]
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    text = " ".join((ROOT / "docs" / page).read_text().split())
+    assert re.findall(r"(\w+) methods[^.]{0,40}?(?:, the protocol|, and tests| and a label)", text) == [
+        words[len(methods)]
+    ]
+
+
 def test_it_is_saved_and_loaded_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run(*BLOCKS[:2])

@@ -42,7 +42,7 @@ Finder = Callable[[str], str]
 
 
 class InstrumentationWarning(UserWarning):
-    """A network is compiled without the additional bindings; it works as before."""
+    """A network is compiled without the instrumentation; it works as before."""
 
 
 class UnexpectedCodeError(ValueError):
@@ -50,10 +50,10 @@ class UnexpectedCodeError(ValueError):
 
 
 class Instrumentation:
-    """Extends every network compiled while it stands. Also a context manager.
+    """Instruments every network compiled while it stands. Also a context manager.
 
-    It takes effect when it is made and ends with :meth:`remove`, or with the block.
-    Several may stand at a time; the last to go removes the extension.
+    It takes effect when it is made and ends with :meth:`remove`, or with the block. Several may
+    stand at a time; networks are compiled as usual when the last has gone.
     """
 
     _standing: ClassVar[int] = 0
@@ -68,7 +68,7 @@ class Instrumentation:
         cls._standing += 1
 
     def remove(self) -> None:
-        """End it. Networks that were compiled under it keep their bindings."""
+        """End it. Networks that were compiled under it stay instrumented."""
         if not self._stands:
             return
         self._stands = False
@@ -107,7 +107,7 @@ class Instrumentation:
 
     @classmethod
     def refused(cls, reason: str) -> None:
-        """Warn that networks are compiled without the extension; once for each reason."""
+        """Warn that networks are compiled without the instrumentation; once for each reason."""
         if reason not in cls._said:
             cls._said.add(reason)
             warnings.warn(
@@ -119,7 +119,7 @@ class Instrumentation:
 
 
 def compile_instrumented(network: Any, **options: Any) -> None:
-    """Compile a network with the additional bindings, or without if its C++ does not build with them.
+    """Compile a network with the instrumentation, or without if its C++ does not build with it.
 
     Parameters
     ----------
