@@ -21,6 +21,8 @@ __all__ = ["TOPICS", "help_command", "text_of"]
 TOPICS: dict[str, tuple[str, str, str]] = {
     "annarchy": ("from-annarchy", "each of ANNarchy's calls, and what to write instead", ""),
     "brian2": ("brian2", "networks and standalone programs of Brian2", ""),
+    "nest": ("nest", "networks of NEST", ""),
+    "pynn": ("pynn", "models of PyNN, on any of its simulators", ""),
     "legacy": ("legacy", "files that ANNarchy and Brian2 wrote themselves", ""),
     "live": ("live", "what saving and loading do to a network of ANNarchy", ""),
     "stores": ("store", "the checkpoints of a long run in one folder", ""),
@@ -32,6 +34,7 @@ TOPICS: dict[str, tuple[str, str, str]] = {
     "exact-resume": ("exact-resume", "resuming bit for bit", ""),
     "recordings": ("recordings", "what monitors recorded", ""),
     "addresses": ("remote", "s3://, gs://, az:// and https:// in the place of a path", ""),
+    "scale": ("scale", "what long stores in buckets cost", ""),
     "parameters": ("parameters", "parameter files and their schemas", ""),
     "sweeps": ("sweeps", "hundreds of runs as one table", ""),
     "pictures": ("pictures", "plot, report, watch, notebooks", ""),
