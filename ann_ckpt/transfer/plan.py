@@ -34,7 +34,7 @@ from ann_ckpt.transfer.actions import (
 )
 from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
 from ann_ckpt.transfer.names import shifted
-from ann_ckpt.transfer.synapses import Refusal, plan_projection
+from ann_ckpt.transfer.synapses import Refusal, keep_ends, plan_projection
 
 __all__ = [
     "LoadPlan",
@@ -358,6 +358,7 @@ class _Planner:
                 same_clock=same_clock,
                 rows=self.selection.pick_rows(name),
             )
+        keep_ends(self.findings, self.live)
 
     def _common(
         self, group: str, noun: str, stored: Mapping[str, object], live: Mapping[str, object]
