@@ -23,6 +23,7 @@ from ann_ckpt.transfer.actions import (
     SetProjectionAttribute,
 )
 from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
+from ann_ckpt.transfer.names import ends_at_synapses
 
 __all__ = [
     "Refusal",
@@ -352,7 +353,7 @@ def keep_ends(findings: LoadFindings, live: NetworkState) -> None:
     when all are: one may be refused, or not selected.
     """
     rebuilt = {a.projection.name: a.projection for a in findings.actions if isinstance(a, Connect)}
-    ends = list(_ends_at_synapses(live))
+    ends = list(ends_at_synapses(live))
 
     def faults() -> Iterator[tuple[str, str, str]]:
         for name, side, end in ends:
@@ -368,15 +369,6 @@ def keep_ends(findings: LoadFindings, live: NetworkState) -> None:
             del rebuilt[name]
             _withdraw(findings, f"projections/{name}")
             findings.mismatch(f"projections/{name}", f"cannot be rebuilt: {what}")
-
-
-def _ends_at_synapses(live: NetworkState) -> Iterator[tuple[str, str, str]]:
-    """Yield each projection that ends at another one, with the side and the other."""
-    for name, projection in live.projections.items():
-        for side in ("pre", "post"):
-            end, size = getattr(projection, side), getattr(projection, f"{side}_size")
-            if size is None and end in live.projections and end not in live.populations:
-                yield name, side, end
 
 
 def _beyond(ranks: Array, size: int) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -220,6 +221,15 @@ def test_a_model_without_anything_hidden_is_exact(script: Path, tmp_path: Path) 
     assert report.compared > 5
     assert "exact" in report.headline()
     assert (tmp_path / "saved.h5").is_file()
+
+
+def test_one_time_has_one_report_whatever_kind_of_number_it_is(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ann_ckpt.resume.verify._verified", lambda _folder, given, *_: given["at"])
+    for at in (5, 5.0, np.int64(5), np.float32(5)):
+        assert verify_resume(f"{script}:build", at=at, duration=5) == 5.0
+    assert verify_resume(f"{script}:build", at=np.array([5, 6]), duration=5) == (5.0, 6.0)
 
 
 def test_a_model_that_forgets_is_found_out(script: Path) -> None:
