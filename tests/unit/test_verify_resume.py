@@ -7,6 +7,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -20,6 +21,7 @@ from ann_ckpt.cli.main import main
 from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
 from ann_ckpt.resume import verify
+from ann_ckpt.resume.run import _Model
 from ann_ckpt.resume.verify import verify_resume
 
 SCRIPT = '''
@@ -422,6 +424,21 @@ def test_a_save_inside_a_call_restarts_and_another_seed(script: Path, tmp_path: 
         verify_resume(f"{script}:build", at=2, duration=4, run="long_trial", inside=8.0)
     assert "the call of long_trial simulated 7 ms" in str(caught.value.details)
     assert "Traceback" not in str(caught.value.details)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("inside", [0.3, 0.7, 0.25, 1.0])
+def test_a_call_is_divided_at_the_save_and_nowhere_else(inside: float, skip: bool) -> None:
+    """Nothing of it is a rest that only floats leave, and that a simulator may take for a step."""
+    durations: list[float] = []
+    model = _Model.__new__(_Model)
+    model.network = SimpleNamespace(simulate=durations.append)
+    model._run = lambda network: [network.simulate(0.1) for _ in range(10)]
+    model.meet({"inside": inside, "run": "trial"}, lambda: durations.append(0.0), 1, skip=skip)
+    before, after = durations[: durations.index(0.0)], durations[durations.index(0.0) + 1 :]
+    assert sum(before) == pytest.approx(0.0 if skip else inside)
+    assert sum(after) == pytest.approx(1.0 - inside)
+    assert all(duration > 0.01 for duration in (*before, *after))
 
 
 def test_what_differs_after_a_save_inside_a_call_is_named_with_the_call(script: Path) -> None:
