@@ -73,7 +73,7 @@ def _plan(
     stored = _of_this_precision(findings, path, stored, live)
     reason = "this simulator takes none of it back" if exact is None else exact.cannot_take(stored)
     if exact is None or reason is not None:
-        findings.note(path, f"the dynamics in the file are not used:  {reason}")
+        findings.note(path, f"the dynamics in the file are not used: {reason}")
         return
     if (fault := exact.refuse_dynamics(stored)) is not None:
         findings.mismatch(f"{path}/dynamics".lstrip("/"), fault)
@@ -250,6 +250,8 @@ class _Planner:
             self._time_step(same_clock=same_clock)
             if not self.findings.mismatched:
                 plan_dynamics(self.findings, self.stored, self.live, self.exact)
+            elif any(owner.dynamics for _, owner, _ in _owners(self.stored, self.live)):
+                self.findings.note("", "the dynamics in the file are not used: something else does not fit")
             if isinstance(self.offers, Records) and self.monitors:
                 self._recordings(self.offers)
         else:
