@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,6 @@ from ann_ckpt.model.arrays import distances
 from ann_ckpt.report import Note
 
 __all__ = ["Unlike", "count_arrays", "unlike"]
-
-_IGNORED = ("metadata", "resume", "recordings")
 
 
 class Unlike(NamedTuple):
@@ -35,20 +34,26 @@ def unlike(a: NetworkState, b: NetworkState, *, ignored: Collection[str] = ()) -
     a, b : NetworkState
         Eager or lazy.
     ignored : collection of str
-        Last parts of paths that are not looked at, such as ``seed``.
+        Fields of the networks that are not looked at, such as ``seed``.
     """
-    notes = [
-        Note(path, _size(_found(a, path), _found(b, path)))
-        for path in differences(a, b)
-        # What was recorded has its own comparison, which knows of steps.
-        if path.rpartition("/")[2] not in {*_IGNORED, *ignored} and not path.startswith("recordings/")
-    ]
+    paths = differences(_compared(a, ignored), _compared(b, ignored))
+    notes = [Note(path, _size(_found(a, path), _found(b, path))) for path in paths]
     recorded = list(_recorded(a, b))
     notes += [note for _, note in recorded]
     if not recorded:
         return Unlike(tuple(notes), "")
     moment, first = min(recorded, key=lambda found: found[0])
     return Unlike(tuple(notes), first.path if math.isinf(moment) else f"{first.path}, at step {moment:g}")
+
+
+def _compared(state: NetworkState, ignored: Collection[str]) -> NetworkState:
+    """Return a network without what is not looked at; recordings have a comparison that knows of steps."""
+    fields: dict[str, Any] = {
+        group: {name: replace(owner, resume=None) for name, owner in getattr(state, group).items()}
+        for group in ("populations", "projections")
+    }
+    fields |= dict.fromkeys(("resume", *ignored)) | {"metadata": {}, "recordings": {}}
+    return replace(state, **fields)
 
 
 def count_arrays(state: NetworkState) -> int:

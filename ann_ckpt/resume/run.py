@@ -24,6 +24,8 @@ from ann_ckpt.report import LoadReport
 
 _MOST_STEPS = 1000
 """How far a difference is looked for step by step."""
+_DIGITS = 9
+"""Of times in ms, whose differences are no whole steps else, and ANNarchy rounds up."""
 
 __all__ = [
     "main",
@@ -133,12 +135,13 @@ class _Model:
         def counted(duration: float, *more: Any, **options: Any) -> Any:
             nonlocal left
             if answers or duration < left:
-                left -= duration
+                left = round(left - duration, _DIGITS)
                 return None if skip and not answers else simulate(duration, *more, **options)
             if not skip:
                 simulate(left, *more, **options)
             answers.append(act())
-            return simulate(duration - left, *more, **options) if duration > left else None
+            rest = round(duration - left, _DIGITS)
+            return simulate(rest, *more, **options) if rest else None
 
         self.network.simulate = counted
         try:

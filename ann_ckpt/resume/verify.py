@@ -188,7 +188,7 @@ def verify_resume(
                 "inside": inside,
             }
             reports.append(_verified(place, given, instead, copy, restarts, how))
-    return reports[0] if isinstance(at, int | float) else tuple(reports)
+    return tuple(reports) if isinstance(at, Iterable) else reports[0]
 
 
 def _in_turn(named: Mapping[str, Any], name: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ann_ckpt.errors import ObjectNotFoundError, OptionError, printable
 from ann_ckpt.model import NetworkState, PopulationState, ProjectionState
 
-__all__ = ["Names", "renamed", "shifted"]
+__all__ = ["Names", "ends_at_synapses", "renamed", "shifted"]
 
 Names = Mapping[str, str]
 """Names or globs of a file, and what they are called in the network: ``{"exc*": "E*"}``."""
@@ -47,9 +47,11 @@ def renamed(state: NetworkState, names: Names) -> NetworkState:
         if not any(_match(group, old, name) for group in _GROUPS for name in there[group]):
             everything = [*state.populations, *state.projections]
             raise ObjectNotFoundError.among("names=", "match for", old, everything)
+    # What a projection ends at has the name that it has itself, be it a population or other synapses.
+    at = new["populations"] | {end: new["projections"][end] for _, _, end in ends_at_synapses(state)}
     populations = [replace(p, name=new["populations"][n]) for n, p in state.populations.items()]
     projections = [
-        replace(p, name=new["projections"][n], pre=new["populations"][p.pre], post=new["populations"][p.post])
+        replace(p, name=new["projections"][n], pre=at[p.pre], post=at[p.post])
         for n, p in state.projections.items()
     ]
     _check_unique(populations)
@@ -115,17 +117,33 @@ def shifted(stored: NetworkState, live: NetworkState) -> dict[str, str]:
     )
     if found is None:
         return {}
-    now = {name: found.get(name, name) for name in stored.populations}
-    ends = _aligned(
-        {
-            n: (now.get(p.pre, p.pre), now.get(p.post, p.post), p.target, *sorted(p))
-            for n, p in stored.projections.items()
-        },
-        {n: (p.pre, p.post, p.target, *sorted(p)) for n, p in live.projections.items()},
-    )
+    ends = _aligned(_kinds(stored, found), _kinds(live, {}))
     if ends is None:
         return {}
     return {old: new for old, new in (found | ends).items() if old != new}
+
+
+def ends_at_synapses(state: NetworkState) -> Iterator[tuple[str, str, str]]:
+    """Yield each projection that ends at another one, with the side, ``pre`` or ``post``, and the other."""
+    for name, projection in state.projections.items():
+        for side in ("pre", "post"):
+            end, size = getattr(projection, side), getattr(projection, f"{side}_size")
+            if size is None and end in state.projections and end not in state.populations:
+                yield name, side, end
+
+
+def _kinds(state: NetworkState, names: Names) -> dict[str, tuple[object, ...]]:
+    """Return by what each projection is told from others, but for which synapses it ends at."""
+    synapses = {(name, side) for name, side, _ in ends_at_synapses(state)}
+    return {
+        n: (
+            None if (n, "pre") in synapses else names.get(p.pre, p.pre),
+            None if (n, "post") in synapses else names.get(p.post, p.post),
+            p.target,
+            *sorted(p),
+        )
+        for n, p in state.projections.items()
+    }
 
 
 def _aligned(

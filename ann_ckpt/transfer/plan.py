@@ -34,7 +34,7 @@ from ann_ckpt.transfer.actions import (
 )
 from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
 from ann_ckpt.transfer.names import shifted
-from ann_ckpt.transfer.synapses import Refusal, plan_projection
+from ann_ckpt.transfer.synapses import Refusal, keep_ends, plan_projection
 
 __all__ = [
     "LoadPlan",
@@ -73,7 +73,7 @@ def _plan(
     stored = _of_this_precision(findings, path, stored, live)
     reason = "this simulator takes none of it back" if exact is None else exact.cannot_take(stored)
     if exact is None or reason is not None:
-        findings.note(path, f"the dynamics in the file are not used:  {reason}")
+        findings.note(path, f"the dynamics in the file are not used: {reason}")
         return
     if (fault := exact.refuse_dynamics(stored)) is not None:
         findings.mismatch(f"{path}/dynamics".lstrip("/"), fault)
@@ -250,6 +250,8 @@ class _Planner:
             self._time_step(same_clock=same_clock)
             if not self.findings.mismatched:
                 plan_dynamics(self.findings, self.stored, self.live, self.exact)
+            elif any(owner.dynamics for _, owner, _ in _owners(self.stored, self.live)):
+                self.findings.note("", "the dynamics in the file are not used: something else does not fit")
             if isinstance(self.offers, Records) and self.monitors:
                 self._recordings(self.offers)
         else:
@@ -358,6 +360,7 @@ class _Planner:
                 same_clock=same_clock,
                 rows=self.selection.pick_rows(name),
             )
+        keep_ends(self.findings, self.live)
 
     def _common(
         self, group: str, noun: str, stored: Mapping[str, object], live: Mapping[str, object]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.adapters.protocol import SetsPathwayDelays, SetsTogether
 from ann_ckpt.errors import printable
-from ann_ckpt.model import Array, Connectivity, Locality, ProjectionState, blocks
+from ann_ckpt.model import Array, Connectivity, Locality, NetworkState, ProjectionState, blocks
 from ann_ckpt.model.arrays import known_identical, permutation_fault
 from ann_ckpt.report import Note, count
 from ann_ckpt.transfer.actions import (
@@ -23,9 +23,11 @@ from ann_ckpt.transfer.actions import (
     SetProjectionAttribute,
 )
 from ann_ckpt.transfer.fitting import LoadFindings, fitting_attributes, fitting_values, refused_values
+from ann_ckpt.transfer.names import ends_at_synapses
 
 __all__ = [
     "Refusal",
+    "keep_ends",
     "plan_projection",
 ]
 
@@ -342,3 +344,43 @@ def _outside(synapses: Connectivity, live: ProjectionState) -> str | None:
         if block.size and not 0 <= block.min() <= block.max() < pre_size:
             return f"pre ranks from {block.min()} to {block.max()} in a population of {pre_size}"
     return None
+
+
+def keep_ends(findings: LoadFindings, live: NetworkState) -> None:
+    """Rebuild no synapses by which a projection would end at synapses that there are not.
+
+    A projection may end at another one. Each is planned for itself, and what becomes of both is known
+    when all are: one may be refused, or not selected.
+    """
+    rebuilt = {a.projection.name: a.projection for a in findings.actions if isinstance(a, Connect)}
+    ends = list(ends_at_synapses(live))
+
+    def faults() -> Iterator[tuple[str, str, str]]:
+        for name, side, end in ends:
+            here, there = (rebuilt.get(n, live.projections[n]).connectivity for n in (name, end))
+            rank = _beyond(getattr(here, f"{side}_ranks"), there.n_synapses)
+            if (name in rebuilt or end in rebuilt) and rank is not None:
+                what = f"{printable(name)} would end at synapse {rank} of {printable(end)}"
+                yield name, end, f"{what}, which would have {there.n_synapses}"
+
+    while (fault := next(faults(), None)) is not None:
+        *both, what = fault
+        for name in sorted(rebuilt.keys() & both):
+            del rebuilt[name]
+            _withdraw(findings, f"projections/{name}")
+            findings.mismatch(f"projections/{name}", f"cannot be rebuilt: {what}")
+
+
+def _beyond(ranks: Array, size: int) -> int | None:
+    """Return a rank that none of ``size`` has, if there is one."""
+    for _, block in blocks(ranks):
+        for rank in (block.min(initial=0), block.max(initial=-1)):
+            if not 0 <= rank < size and block.size:
+                return int(rank)
+    return None
+
+
+def _withdraw(findings: LoadFindings, path: str) -> None:
+    """Take back what was planned for one object."""
+    findings.actions = [a for a in findings.actions if a.path != path and not a.path.startswith(f"{path}/")]
+    findings.rebuilt = [note for note in findings.rebuilt if note.path != path]

@@ -13,7 +13,7 @@ import ann_ckpt
 from ann_ckpt.adapters.simulators import simulator_for
 from ann_ckpt.errors import MismatchError, OptionError
 from ann_ckpt.model import Exactness
-from tests.brian2.networks import NAMES, NAMES_OF_SYNAPSES, named
+from tests.brian2.networks import NAMES, NAMES_OF_SYNAPSES, NETWORKS, named
 
 FOLDER = Path(__file__).parents[1] / "legacy" / "brian2"
 FILES = sorted(FOLDER.glob("*.pkl.gz"))
@@ -120,6 +120,20 @@ def test_variables_may_have_names_that_brian_uses_elsewhere(tmp_path):
         for variable in variables:
             here, there = (network[name].variables[variable].get_value() for network in (other, one))
             assert np.array_equal(here, there), variable
+
+
+def test_parts_with_arrays_go_where_they_belong(tmp_path):
+    """The integrator of a spatial neuron is a part; a monitor that only counts is none."""
+    one, other = NETWORKS["cable"](1), NETWORKS["cable"](1)
+    one.add(brian2.SpikeMonitor(one["poisson"], record=False, name="poisson_counted"))
+    one.run(2 * ms)
+    one.store(filename=str(tmp_path / "stored.pkl"))
+    report = ann_ckpt.load(tmp_path / "stored.pkl", network=other)
+    assert "monitors/poisson_counted" in {note.path for note in report.notes}
+    assert "populations/cell/dynamics/SpatialStateUpdater._B" in report.loaded
+    one.remove(one["poisson_counted"])
+    different = set(ann_ckpt.differences(state_of(other), state_of(one)))
+    assert not {d for d in different if "metadata" not in d}
 
 
 def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path):

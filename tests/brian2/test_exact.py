@@ -10,7 +10,7 @@ from pathlib import Path
 import brian2
 import numpy as np
 import pytest
-from brian2 import ms
+from brian2 import Hz, ms
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, Exactness, differences
@@ -204,6 +204,51 @@ def test_python_code_of_a_users_own_class_makes_it_approximate(base, tmp_path):
     drive.active = False
     ann_ckpt.load(tmp_path / "net.h5", network=network)
     assert drive.active
+
+
+def one():
+    return 1.0
+
+
+WHERE_FUNCTIONS_ARE_CALLED = {
+    "equations": lambda: [brian2.NeuronGroup(2, "dv/dt = called()*Hz : 1", method="euler")],
+    "threshold": lambda: [brian2.NeuronGroup(2, "v : 1", threshold="v > called ()", reset="v = 0")],
+    "rates": lambda: [brian2.PoissonGroup(2, rates="called()*Hz")],
+    "pathway": lambda: [(group := neurons()), brian2.Synapses(group, group, on_pre="v_post += called()*mV")],
+    "weight": lambda: [(group := neurons()), brian2.PoissonInput(group, "v", 5, 9 * Hz, "called()*mV")],
+}
+
+
+@pytest.mark.parametrize("where", WHERE_FUNCTIONS_ARE_CALLED)
+def test_functions_that_are_declared_to_keep_a_state_make_it_approximate(where):
+    called = brian2.Function(one, arg_units=[], return_unit=1, stateless=False)
+    network = brian2.Network(WHERE_FUNCTIONS_ARE_CALLED[where]())
+    assert simulator_for(network).read().state.resume.reasons == ("what the function called keeps",)
+    del called
+    assert simulator_for(network).read().state.resume.reasons == ()
+
+
+def test_functions_are_found_where_equations_find_them(monkeypatch):
+    functions = {
+        "called": brian2.Function(one, arg_units=[], return_unit=1, stateless=False),
+        "known": brian2.Function(one, arg_units=[], return_unit=1),
+        "unsaid": brian2.check_units(result=1)(one),
+        "drawn": brian2.BinomialFunction(5, 0.5),
+        "given": brian2.TimedArray([1.0, 2.0], dt=1 * ms),
+    }
+    code = "v = called() + known() + unsaid() + drawn() + given(t) + rand() + poisson(2)"
+    group = brian2.NeuronGroup(2, "v : 1", namespace=functions)
+    group.run_regularly(code)
+    assert simulator_for(brian2.Network(group)).read().state.resume.reasons == (
+        "what the function called keeps",
+    )
+    other = brian2.NeuronGroup(2, "v : 1")
+    other.run_regularly("v = called()")
+    monkeypatch.setattr(f"{__name__}.called", functions["called"], raising=False)
+    simulator = simulator_for(brian2.Network(other))
+    reasons: list[str] = []
+    exec("reasons += simulator.read().state.resume.reasons", {"simulator": simulator, "reasons": reasons})
+    assert reasons == ["what the function called keeps"], "of the module that made the objects"
 
 
 def test_an_operation_that_is_no_longer_ours_is_in_the_checkpoint():

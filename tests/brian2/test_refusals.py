@@ -6,6 +6,7 @@ Of a test whose name begins with ``brian``, the comment says what ``store`` and 
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 
 import brian2
@@ -479,13 +480,34 @@ if hasattr(brian2, "EventClock"):
         assert problem.endswith("kick runs at other times in the file than here")
 
 
-def test_synapses_at_synapses_that_do_not_exist_are_refused(saved):
-    network = NETWORKS["coupled"](1)
-    state = ann_ckpt.read(saved(network))
-    slow = state.projections["slow"]
-    fewer = replace(state, projections={**state.projections, "slow": rewired(slow)})
-    with pytest.raises(SimulatorError, match=r"it ends at synapse \d+ of slow, which has"):
-        load_into(simulator_for(NETWORKS["coupled"](2)), Reading(fewer))
+def test_synapses_at_synapses_that_do_not_exist_are_refused(tmp_path, saved):
+    state = ann_ckpt.read(saved(NETWORKS["coupled"](1)))
+    fewer = replace(state, projections={**state.projections, "slow": rewired(state.projections["slow"])})
+    ann_ckpt.write(fewer, tmp_path / "fewer.h5")
+    whole = refused(tmp_path / "fewer.h5", NETWORKS["coupled"](2))
+    assert [problem.split(":")[0] for problem in whole] == ["projections/onto", "projections/slow"]
+    (only,) = refused(tmp_path / "fewer.h5", NETWORKS["coupled"](2), projections=["slow"])
+    said = r"projections/slow: cannot be rebuilt: onto would end at synapse \d+ of slow, which would have \d+"
+    assert re.fullmatch(said, only)
+
+
+def test_synapses_onto_synapses_that_are_refused_stay_too(tmp_path):
+    def network(size, **delay):
+        group = neurons()
+        under = Synapses(group, group, "w : 1", name="under", on_pre="w += 1", **delay)
+        under.connect(i=np.arange(size), j=0)
+        under.delay = 1 * ms if delay else "(1 + i)*ms"
+        onto = Synapses(group, under, on_pre="w_post += 1", name="onto")
+        onto.connect(i=0, j=np.arange(size))
+        return Network(group, under, onto)
+
+    ann_ckpt.save(tmp_path / "net.h5", network=network(9))
+    other = network(5, delay=1 * ms)
+    report = ann_ckpt.load(tmp_path / "net.h5", network=other, strict=False)
+    assert {note.path for note in report.mismatched} == {"projections/under", "projections/onto"}
+    assert not report.rebuilt
+    assert (len(other["under"]), len(other["onto"])) == (5, 5)
+    assert "populations/neurons/v" in report.loaded
 
 
 def test_the_queue_in_python_is_the_queue_in_cpp():

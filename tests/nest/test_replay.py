@@ -264,6 +264,56 @@ def test_what_goes_by_other_ways_is_not_called_exact(tmp_path):
     assert resume.reasons == ("the order in which its targets were connected",)
 
 
+def is_kept(network):
+    """Whether what was kept of the last steps is worth something."""
+    return simulator_for(network).read().state.resume.exactness is not Exactness.APPROXIMATE
+
+
+CHANGES = {
+    "rate": ("iaf_cond_exp", lambda net: net.devices["noise"].set(rate=4000.0), False),
+    "times": ("izhikevich", lambda net: net.devices["given"].set(spike_times=[19.5]), False),
+    "refractory": ("iaf_psc_delta", lambda net: net.populations["E"][3:4].set(t_ref=3.0), False),
+    "solver": ("iaf_cond_exp", lambda net: net.populations["I"].set(g_L=20.0), False),
+    "recorder": ("izhikevich", lambda net: net.devices["spikes"].set(n_events=0), True),
+    "state": ("iaf_cond_exp", lambda net: net.populations["E"].set(V_m=-62.0, g_ex=1.0), True),
+}
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_last_steps_begin_anew_where_what_acts_in_them_is_changed(change):
+    """Not where only recorders are, or the state, which is saved."""
+    model, make_it, harmless = CHANGES[change]
+    network = make(model)
+    network.keep(8.0)
+    network.simulate(25.0)
+    assert is_kept(network)
+    make_it(network)
+    assert is_kept(network) is harmless
+    network.simulate(2.0)
+    assert is_kept(network) is harmless
+    network.simulate(6.0)
+    assert is_kept(network)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("part", [{}, {"populations": False}, {"projections": False}])
+def test_the_last_steps_are_not_those_of_a_file_that_was_loaded_since(part, tmp_path):
+    network = make("izhikevich")
+    network.simulate(20.0)
+    ann_ckpt.save(tmp_path / "net.h5", network=network)
+    network = make("izhikevich")
+    network.keep(8.0)
+    network.simulate(12.0)
+    assert is_kept(network)
+    ann_ckpt.load(tmp_path / "net.h5", network=network, **part)
+    assert not is_kept(network)
+    network.simulate(2.0)
+    assert not is_kept(network)
+    network.simulate(6.0)
+    assert is_kept(network)
+
+
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("model", ["aeif_cond_exp", "mat2_psc_exp", "iaf_chxk_2008"])
 def test_a_model_that_nobody_proved_is_never_exact(model, tmp_path):

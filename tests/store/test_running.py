@@ -63,6 +63,18 @@ def test_an_exception_ends_it_without_another_save(store, net):
     assert idle(net)
 
 
+def test_an_exception_is_let_through_where_the_network_is_gone(store, net, monkeypatch):
+    def gone(_self):
+        raise SimulatorError("the network is gone")
+
+    with pytest.raises(ZeroDivisionError) as caught, store.every(10.0, network=net):
+        monkeypatch.setattr(DemoNetwork, "clock", gone, raising=False)
+        monkeypatch.setattr(DemoNetwork, "read", gone)
+        raise ZeroDivisionError
+    assert caught.value.__context__ is None
+    assert idle(net)
+
+
 def test_it_can_be_stopped_and_the_run_goes_on(store, net):
     saving = store.every(10.0, network=net)
     net.simulate(15)

@@ -58,6 +58,23 @@ def test_some_things_are_not_looked_at() -> None:
     assert unlike(a, b, ignored=("seed",)).notes == ()
 
 
+@pytest.mark.parametrize("name", ["seed", "resume", "metadata", "recordings"])
+def test_what_only_has_such_a_name_is_looked_at(name: str) -> None:
+    def called(value: float) -> NetworkState:
+        given: Any = {"dynamics": {name: np.array([value])}}
+        carried = PopulationState(name, (1,), parameters={name: value}, **given)
+        return NetworkState(populations=[carried], constants={name: value}, **given)
+
+    paths = [note.path for note in unlike(called(1.0), called(2.0), ignored=("seed", "reseeded")).notes]
+    inside = f"populations/{name}"
+    assert paths == [
+        f"constants/{name}",
+        f"dynamics/{name}",
+        f"{inside}/parameters/{name}",
+        f"{inside}/dynamics/{name}",
+    ]
+
+
 def test_of_all_that_was_recorded_the_first_that_differs_is_named() -> None:
     a = recorded(r=samples([3, 5, 7], [0, 0, 0]), v=samples([4, 6], [0, 0]))
     b = recorded(r=samples([3, 5, 7], [0, 0, 1]), v=samples([4, 6], [0, -0.0]))

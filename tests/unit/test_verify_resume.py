@@ -7,9 +7,11 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -19,6 +21,7 @@ from ann_ckpt.cli.main import main
 from ann_ckpt.cli.verify import verify_resume_command
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError
 from ann_ckpt.resume import verify
+from ann_ckpt.resume.run import _Model
 from ann_ckpt.resume.verify import verify_resume
 
 SCRIPT = '''
@@ -222,6 +225,15 @@ def test_a_model_without_anything_hidden_is_exact(script: Path, tmp_path: Path) 
     assert (tmp_path / "saved.h5").is_file()
 
 
+def test_one_time_has_one_report_whatever_kind_of_number_it_is(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ann_ckpt.resume.verify._verified", lambda _folder, given, *_: given["at"])
+    for at in (5, 5.0, np.int64(5), np.float32(5)):
+        assert verify_resume(f"{script}:build", at=at, duration=5) == 5.0
+    assert verify_resume(f"{script}:build", at=np.array([5, 6]), duration=5) == (5.0, 6.0)
+
+
 def test_a_model_that_forgets_is_found_out(script: Path) -> None:
     report = verify_resume(f"{script}:forgetful", at=12.0, duration=7.0)
     assert not report.ok
@@ -412,6 +424,21 @@ def test_a_save_inside_a_call_restarts_and_another_seed(script: Path, tmp_path: 
         verify_resume(f"{script}:build", at=2, duration=4, run="long_trial", inside=8.0)
     assert "the call of long_trial simulated 7 ms" in str(caught.value.details)
     assert "Traceback" not in str(caught.value.details)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("inside", [0.3, 0.7, 0.25, 1.0])
+def test_a_call_is_divided_at_the_save_and_nowhere_else(inside: float, skip: bool) -> None:
+    """Nothing of it is a rest that only floats leave, and that a simulator may take for a step."""
+    durations: list[float] = []
+    model = _Model.__new__(_Model)
+    model.network = SimpleNamespace(simulate=durations.append)
+    model._run = lambda network: [network.simulate(0.1) for _ in range(10)]
+    model.meet({"inside": inside, "run": "trial"}, lambda: durations.append(0.0), 1, skip=skip)
+    before, after = durations[: durations.index(0.0)], durations[durations.index(0.0) + 1 :]
+    assert sum(before) == pytest.approx(0.0 if skip else inside)
+    assert sum(after) == pytest.approx(1.0 - inside)
+    assert all(duration > 0.01 for duration in (*before, *after))
 
 
 def test_what_differs_after_a_save_inside_a_call_is_named_with_the_call(script: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ann_ckpt.adapters.annarchy.bindings import Bindings
+from ann_ckpt.errors import SimulatorError
 
 __all__ = ["Cython"]
 
-_REACHED = "_ann_ckpt_reached"
-"""Attribute of a constant: network number -> value that was set in its C++."""
+_REACHED = "ann_ckpt_reached"
+"""Key of what ANNarchy has of a network: name of a constant -> value that was set in its C++."""
 
 
 class Cython(Bindings):
@@ -21,6 +22,7 @@ class Cython(Bindings):
 
         self._manager = NetworkManager.NetworkManager()
         self._net_id = net_id
+        self._had = self._manager.get_network_dict(net_id)
         self._setting = ConfigManagement.get_global_config
         instance = self.instance
         # A constant made after compile() has no setter, because no equation can use it.
@@ -49,13 +51,25 @@ class Cython(Bindings):
     @property
     def monitors(self) -> Sequence[Any]:
         """The network's monitors."""
-        monitors: Sequence[Any] = self._manager.get_monitors(net_id=self._net_id)
+        monitors: Sequence[Any] = self._own["monitors"]
         return monitors
 
     @property
     def instance(self) -> Any:
         """The network's module in C++."""
-        return self._manager.cy_instance(net_id=self._net_id)
+        return self._own["instance"]
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What ANNarchy has of the network; after ``clear()`` another one has its number."""
+        there = self._net_id < len(self._manager)
+        if not there or self._manager.get_network_dict(self._net_id) is not self._had:
+            raise SimulatorError(
+                "the network is gone: it was deleted, or clear() was called",
+                details={"hint": "end what saves from it before, and begin anew with the new network"},
+            )
+        own: dict[str, Any] = self._had
+        return own
 
     def time_step(self) -> int:
         """Return the steps simulated so far."""
@@ -67,10 +81,9 @@ class Cython(Bindings):
 
     def set_constant(self, name: str, value: float) -> None:
         """Set one constant here; ``Constant.set`` passes the global network by."""
-        constant = self.constants[name]
-        constant.value = value
         getattr(self.instance, f"_set_{name}")(value)
-        vars(constant).setdefault(_REACHED, {})[self._net_id] = value
+        self.constants[name].value = value
+        self._own.setdefault(_REACHED, {})[name] = value
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -86,8 +99,8 @@ class Cython(Bindings):
 
         It does with the one that the constant was made with, and with one that was set here.
         """
-        reached = vars(constant).get(_REACHED, {})
-        return bool(constant.value == reached.get(self._net_id, float(constant)))
+        reached = self._own.get(_REACHED, {})
+        return bool(constant.value == reached.get(constant.name, float(constant)))
 
     def filters(self, instance: Any) -> Sequence[Any] | None:
         """Return the filters of a convolution as nested lists; None if it has none."""

@@ -11,10 +11,18 @@ import xxhash
 
 from ann_ckpt.model import AttributeInfo, TypeInfo
 
-__all__ = ["own_arrays", "population_type", "synapse_type", "target_of"]
+__all__ = [
+    "functions_from_outside",
+    "own_arrays",
+    "population_type",
+    "says_it_keeps_a_state",
+    "synapse_type",
+    "target_of",
+]
 
 _CTYPES = {"float64": "double", "float32": "float", "int32": "int", "int64": "long", "bool": "bool"}
 _IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*\b")
+_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _ASSIGNED = re.compile(r"\b(\w+)_post\s*[-+*/]?=(?!=)")
 
 
@@ -77,6 +85,34 @@ def target_of(synapses: Any) -> str:
     return ", ".join(sorted(found))
 
 
+def functions_from_outside(thing: Any, kind: TypeInfo | None) -> dict[str, Any]:
+    """Return what a group, synapses or an input calls, and neither it nor Brian itself has.
+
+    Parameters
+    ----------
+    thing : brian2.Group or brian2.PoissonInput
+    kind : TypeInfo or None
+        How it is described; None for an input.
+
+    Returns
+    -------
+    dict
+        What its namespace has for each name, or None.
+    """
+    texts = [str(thing.weight)] if kind is None else kind.texts.values()
+    called = _from_outside(thing, {name for text in texts for name in _CALLED.findall(text)})
+    given = getattr(getattr(thing, "group", thing), "namespace", None) or {}
+    return {name: given.get(name) for name in called}
+
+
+def says_it_keeps_a_state(function: Any) -> bool:
+    """Whether a function is declared so. Brian supposes it of each one that does not say."""
+    from brian2 import BinomialFunction
+
+    # That one draws random numbers of the process, and keeps nothing itself.
+    return getattr(function, "stateless", None) is False and not isinstance(function, BinomialFunction)
+
+
 def _type(
     group: Any, texts: dict[str, str], attributes: Mapping[str, Any], outside: Mapping[str, Any]
 ) -> TypeInfo:
@@ -122,13 +158,17 @@ def _info(variable: Any) -> AttributeInfo:
     return AttributeInfo(ctype=_CTYPES.get(dtype.name, dtype.name), unit=unit)
 
 
-def _constants(group: Any, texts: Mapping[str, str], outside: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what the texts name and neither the group nor Brian itself has."""
+def _from_outside(group: Any, named: set[str]) -> set[str]:
+    """Return what neither the group nor Brian itself has."""
     from brian2.core.namespace import DEFAULT_FUNCTIONS, DEFAULT_UNITS
 
+    return {n for n in named if not any(n in o for o in (group.variables, DEFAULT_UNITS, DEFAULT_FUNCTIONS))}
+
+
+def _constants(group: Any, texts: Mapping[str, str], outside: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     named = {name for text in texts.values() for name in _IDENTIFIER.findall(text)}
     given = getattr(group, "namespace", None) or {}
-    for name in named - group.variables.keys() - DEFAULT_UNITS.keys() - DEFAULT_FUNCTIONS.keys():
+    for name in _from_outside(group, named):
         value = given.get(name, outside.get(name))
         text = None if value is None else _as_text(value)
         if text is not None:

@@ -258,15 +258,9 @@ class LiveSynapses(LivePart):
         """Count the synapses of each neuron anew, unless they end at synapses that are still to come."""
         for name in ("N_incoming", "N_outgoing"):
             self._arrays[name].get_value()[:] = 0
-        if self.beyond() is None:
+        ends = zip((self.thing.source, self.thing.target), self._ends(), strict=True)
+        if not any(hasattr(end, "_pathways") and ranks.max(initial=-1) >= len(end) for end, ranks in ends):
             self.thing._update_synapse_numbers(0)
-
-    def beyond(self) -> str | None:
-        """Say at which synapse it ends that does not exist; None if there is none."""
-        for end, ranks in zip((self.thing.source, self.thing.target), self._ends(), strict=True):
-            if hasattr(end, "_pathways") and ranks.size and ranks.max() >= len(end):
-                return f"it ends at synapse {ranks.max()} of {end.name}, which has {len(end)}"
-        return None
 
     # --- what it carries ----------------------------------------------------------------
 

@@ -10,7 +10,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.brian2.content import Content, outside_frame
+from ann_ckpt.adapters.brian2.content import Content, outside_frame, where_made
+from ann_ckpt.adapters.brian2.describe import functions_from_outside, says_it_keeps_a_state
 from ann_ckpt.adapters.brian2.live import ACTIVE, EXACT
 from ann_ckpt.adapters.brian2.mapping import NETWORK_TIME, TWISTER, invalid_random
 from ann_ckpt.adapters.brian2.monitors import BrianMonitor
@@ -99,15 +100,20 @@ class BrianSimulator:
         """Return the selected part of the network, with notes on what is not saved."""
         content = self._content
         self._parts.clear()
-        populations = selection.pick("populations", content.populations)
-        projections = selection.pick("projections", content.projections)
-        frame, _ = outside_frame()
-        outside = {} if frame is None else {**frame.f_globals, **frame.f_locals}
+        outside = _outside()
+        part = EXACT if self._tested else self._resuming({}, {})
+        populations = {
+            n: self._population(n).state(outside, part)
+            for n in selection.pick("populations", content.populations)
+        }
+        projections = {
+            n: self._projection(n).state(outside, part)
+            for n in selection.pick("projections", content.projections)
+        }
         clock, resume = self.clock(), self._resuming(populations, projections)
-        part = EXACT if self._tested else resume
         state = NetworkState(
-            populations={n: self._population(n).state(outside, part) for n in populations},
-            projections={n: self._projection(n).state(outside, part) for n in projections},
+            populations=populations,
+            projections=projections,
             constants={_DT + name: np.array(c.dt_) for name, c in self._clocks() if hasattr(c, "dt_")},
             dynamics=self._dynamics(),
             resume=resume,
@@ -134,7 +140,9 @@ class BrianSimulator:
         """Yield what runs on another clock than the network's, with that clock."""
         yield from sorted(self._content.clocks.items())
 
-    def _resuming(self, populations: list[str], projections: list[str]) -> Resume:
+    def _resuming(
+        self, populations: Mapping[str, PopulationState], projections: Mapping[str, ProjectionState]
+    ) -> Resume:
         content = self._content
         if not self._tested:
             low, high = (".".join(map(str, version)) for version in TESTED)
@@ -143,12 +151,33 @@ class BrianSimulator:
             )
             return Resume(Exactness.APPROXIMATE, (what,))
         reasons = [f"what Python code in {printable(name)} keeps" for name in content.python]
+        functions = self._stateful_functions(populations, projections)
+        reasons += [f"what the function {printable(name)} keeps" for name in functions]
         left = [f"populations/{n}" for n in content.populations if n not in populations]
         left += [f"projections/{n}" for n in content.projections if n not in projections]
         if left:
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             reasons.append(f"{left[0]}{more} of the network's objects")
         return Resume(Exactness.APPROXIMATE, tuple(reasons)) if reasons else EXACT
+
+    def _stateful_functions(
+        self, populations: Mapping[str, PopulationState], projections: Mapping[str, ProjectionState]
+    ) -> list[str]:
+        """Return which functions that the network calls are declared to keep a state."""
+        content = self._content
+        described = [(content.populations[n], p.neuron_type) for n, p in populations.items()]
+        described += [(content.projections[n], p.synapse_type) for n, p in projections.items()]
+        described += [(thing, None) for thing in content.inputs.values()]
+        called = [found for thing, kind in described if (found := functions_from_outside(thing, kind))]
+        outside = {**where_made(self._objects), **_outside()} if called else {}
+        return sorted(
+            {
+                name
+                for found in called
+                for name, given in found.items()
+                if says_it_keeps_a_state(outside.get(name) if given is None else given)
+            }
+        )
 
     def _notes(self) -> Iterator[Note]:
         from brian2 import Network
@@ -257,10 +286,7 @@ class BrianSimulator:
     def set_time_step(self, time_step: int) -> None:
         """Set the clocks, and drop spikes that are on their way."""
         for name in self._content.projections:
-            live = self._projection(name)
-            if (fault := live.beyond()) is not None:
-                raise SimulatorError(f"{printable(name)}: {printable(fault, 200)}")
-            live.forget()
+            self._projection(name).forget()
         for name in self._content.populations:
             self._population(name).forget()
         self._set_time(self._time_of_step(time_step))
@@ -403,3 +429,9 @@ class BrianSimulator:
             self._ignored -= {operation}
 
         return leave
+
+
+def _outside() -> dict[str, Any]:
+    """Return what equations find where the user stands."""
+    frame, _ = outside_frame()
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}

@@ -27,7 +27,15 @@ from ann_ckpt.adapters.brian2.projection import LiveSynapses
 from ann_ckpt.adapters.brian2.simulator import BrianSimulator
 from ann_ckpt.adapters.protocol import Owner
 from ann_ckpt.errors import SimulatorError, printable
-from ann_ckpt.model import Array, Connectivity, Exactness, NetworkState, ProjectionState, Resume
+from ann_ckpt.model import (
+    Array,
+    Connectivity,
+    Exactness,
+    NetworkState,
+    PopulationState,
+    ProjectionState,
+    Resume,
+)
 
 __all__ = ["GENERATOR", "NextBuild", "captured", "network_of"]
 
@@ -141,7 +149,9 @@ class _Ended(BrianSimulator):
         words = np.array(path.read_text().split() if path.exists() else [], np.uint64).astype(np.uint32)
         return words if words.size == _WORDS else None
 
-    def _resuming(self, populations: list[str], projections: list[str]) -> Resume:
+    def _resuming(
+        self, populations: Mapping[str, PopulationState], projections: Mapping[str, ProjectionState]
+    ) -> Resume:
         reasons = list(super()._resuming(populations, projections).reasons)
         if self._generator() is None:
             reasons.append("random numbers and spikes under way, which Brian2 leaves since 2.11")
@@ -343,9 +353,6 @@ class _NextSynapses(_Next, LiveSynapses):
     def put_rows(self, variable: Any, values: Array) -> None:
         """Set values of all synapses, which come in rows."""
         self.put(variable, np.asarray(values)[self._order])
-
-    def beyond(self) -> str | None:
-        """Return None: where synapses end was looked at before they were put in place."""
 
     def count(self) -> None:
         """Do nothing: synapses are counted when they are put in place."""

@@ -48,6 +48,8 @@ QUEUE: Final = "_spikequeue"
 """What the pathways of synapses have, and nothing else."""
 DELAY: Final = "delay"
 
+_CLASSES = {"spatialstateupdater": "SpatialStateUpdater"}
+"""What parts with arrays are called in a state, by what Brian2 names them, with or without a number."""
 _RANDOM = "_random_generator_state"
 _CLOCK: Final = frozenset({"timestep", "t"})
 _CHANGED, _PREVIOUS_DT = "_spikes_changed", "_previous_dt"
@@ -109,7 +111,7 @@ class _Snapshot:
                 raise CorruptFileError(f"{printable(name)} is {kind_of(table)}; expected arrays by name")
             if "_synaptic_pre" in table or ("i" in table and "t" not in table):
                 self._groups[check_text(name)] = table
-            elif "N" in table and "t" in table:
+            elif "N" in table and table.keys() & {"t", "count"}:  # some monitors only count
                 self._monitors.append(name)
             elif table.keys() >= _CLOCK:
                 self._clocks[name] = table
@@ -280,7 +282,8 @@ class _Snapshot:
         for part, table in self._parts[name].items():
             if QUEUE not in table:
                 arrays = self._arrays(f"{name}_{part}", table)
-                found |= {f"{part}.{key}": own for key, own in arrays.items() if not key.endswith("_idx")}
+                kind = _CLASSES.get(part.rstrip("_0123456789"), part)
+                found |= {f"{kind}.{key}": own for key, own in arrays.items() if not key.endswith("_idx")}
         return found
 
     def _arrays(self, name: str, table: Table) -> dict[str, NDArray[Any]]:

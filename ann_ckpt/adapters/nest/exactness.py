@@ -53,6 +53,8 @@ class Certificates:
         self._network = network
         self._nodes = nodes
         self._window = window
+        self._kept = 0.0 if window is None else (network.step - window.origin) * float(kernel().resolution)
+        """Milliseconds that the window goes back."""
         self._at_barrier = network.reseeded is not None and network.reseeded[1] == network.step
         self._unordered = out_of_order(nodes, synapses)
         self._learning = {one.post for one in synapses.values() if one.model not in SYNAPSES}
@@ -88,9 +90,8 @@ class Certificates:
             return _approximate("spikes on their way")
         pre = self._nodes[one.pre]
         if one.model in PAIRING:
-            kept = (self._network.step - self._window.origin) * float(kernel().resolution)
             return _approximate(
-                f"spikes before the last {kept:g} ms, which {one.model} pairs with later ones"
+                f"spikes before the last {self._kept:g} ms, which {one.model} pairs with later ones"
             )
         if one.model not in SYNAPSES:
             return _approximate(f"nobody has shown that {one.model} can be replayed")
@@ -125,9 +126,8 @@ class Certificates:
             if one.hidden:
                 yield f"{', '.join(one.hidden)}, which NEST does not let anybody set"
         elif one.base in FADING:
-            kept = (self._network.step - window.origin) * float(kernel().resolution)
             tau = max(float(np.max(v)) for name, v in one.values.items() if name.startswith("tau_syn"))
-            yield f"input older than {kept:g} ms is forgotten (e^-{kept / tau:.3g})"
+            yield f"input older than {self._kept:g} ms is forgotten (e^-{self._kept / tau:.3g})"
             if one.name in self._learning:
                 yield "later input through synapses that have changed since"
         elif one.base not in EXACT | RELATIVE or forcing(one.nodes) is None:

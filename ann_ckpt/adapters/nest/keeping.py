@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.adapters.nest.kernel import kernel, node_ids, slice_steps
-from ann_ckpt.adapters.nest.models import adaptive, forcing
+from ann_ckpt.adapters.nest.models import DEVICES, adaptive, base_model, forcing
 from ann_ckpt.errors import OptionError
 from ann_ckpt.model import Array
 
@@ -32,11 +32,15 @@ _TRACE = "trace."
 _TRACED = 400
 """Most steps in which the whole state of neurons with an adaptive solver is kept."""
 
+_HISTORY = {"Ca", "archiver_length", "post_trace", "t_spike"}
+"""What all neurons show of their past spikes."""
+
 
 class Named(Protocol):
     """What is asked of a network."""
 
     populations: dict[str, Any]
+    devices: dict[str, Any]
     offset: int
 
     @property
@@ -174,6 +178,8 @@ class Keeping:
         self._network = network
         self._since: int | None = None
         self._until = -1
+        self._acting: list[Any] = []
+        """What generators, and neurons beside their state, were when the last run began."""
         self._reseeds: list[tuple[int, int]] = []
         self._spikes: NDArray[np.int64] = np.empty((0, 3), np.int64)
         self._trace: list[dict[int, NDArray[np.float64]]] = []
@@ -196,14 +202,24 @@ class Keeping:
 
     # --- running ------------------------------------------------------------------------
 
+    def forget(self) -> None:
+        """Forget the last steps: the network does not stand where they led."""
+        self._since = None
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether nobody simulated, or changed what acts in the window, since the last run."""
+        return self._until == self._network.kernel_step and self._acting == _acting(self._network)
+
     def run(self, end: int) -> None:
         """Simulate to a step of the kernel, the last steps of the window one by one."""
         nest, network = kernel(), self._network
         step, now = float(nest.resolution), network.kernel_step
         # Generators are silent in the first step of a kernel, and no other one can have that again.
         begin = max(end - self.steps, now, 1)
-        if self._until != now or begin > now:
-            self._since = None
+        if not self._goes_on or begin > now:
+            self.forget()
+        self._acting = _acting(network)
         slice_ = slice_steps()
         while now < min(begin, end):
             border = (now + max(_BLOCK, slice_)) // slice_ * slice_
@@ -278,7 +294,7 @@ class Keeping:
         """Return the window that ends now; None if the network went here by other ways."""
         network = self._network
         now = network.kernel_step
-        if self._since is None or self._until != now or len(self._trace) < self._traced:
+        if self._since is None or not self._goes_on or len(self._trace) < self._traced:
             return None
         return LastSteps(
             self.steps,
@@ -297,6 +313,34 @@ class Keeping:
         self._reseeds = [(step, seed) for step, seed in window.reseeds.tolist()]
         self._spikes = window.spikes
         self._trace = [{n: values[i] for n, values in window.traces.items()} for i in range(window.traced)]
+        self._acting = _acting(self._network)
+
+
+def _acting(network: Named) -> list[Any]:
+    """Return by what the last steps go as they do, beside spikes, synapses and the state of neurons."""
+    found: list[Any] = []
+    for nodes in network.devices.values():
+        status = nodes[0].get()
+        # Others may show what they keep, which is nothing that anybody set.
+        if status["element_type"] == "stimulator" and base_model(status["model"]) in DEVICES:
+            found.append(_plain(nodes.get()))
+    for nodes in network.populations.values():
+        status = nodes[0].get()
+        if state := adaptive(nodes):
+            changing = {*status["recordables"], *state, *_HISTORY}
+            found.append({n: v for n, v in _plain(nodes.get()).items() if n not in changing})
+        elif "t_ref" in status:
+            found.append(nodes.get("t_ref"))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return what can be compared: lists in place of arrays."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def state_of(nodes: Any) -> NDArray[np.float64]:

@@ -161,8 +161,14 @@ class NestSimulator:
             return self._synapses(stored.name).refuse(values)
         return None
 
+    def _forget(self) -> None:
+        """Forget what was kept of the last steps, before something is set that they do not lead to."""
+        if self.network.keeping is not None:
+            self.network.keeping.forget()
+
     def set_attributes(self, stored: PopulationState | ProjectionState, values: Mapping[str, Array]) -> None:
         """Set all values of one object together."""
+        self._forget()
         if isinstance(stored, PopulationState):
             NestNodes(self.network, stored.name).set(values)
         else:
@@ -170,10 +176,12 @@ class NestSimulator:
 
     def set_population_attribute(self, population: str, attribute: str, values: Array) -> None:
         """Set one attribute of all neurons."""
+        self._forget()
         NestNodes(self.network, population).set({attribute: values})
 
     def set_projection_attribute(self, projection: str, attribute: str, values: Array) -> None:
         """Set one attribute of synapses, given in rows."""
+        self._forget()
         self._synapses(projection).set(self.network, {attribute: values})
 
     def set_constant(self, name: str, value: NDArray[Any]) -> None:
@@ -181,6 +189,7 @@ class NestSimulator:
 
     def set_delays(self, projection: str, delays: int | Array) -> None:
         """Set delays in steps."""
+        self._forget()
         live = self._synapses(projection)
         ms = np.asarray(delays) * float(kernel().resolution)
         live.set(self.network, {"delay": np.broadcast_to(ms, (live.rows.n_synapses,))})
@@ -191,6 +200,7 @@ class NestSimulator:
 
     def set_time_step(self, time_step: int) -> None:
         """Count time from where the file stood; the kernel's own clock stays, and devices are set by it."""
+        self._forget()
         move(self.network, time_step)
 
     # --- what is carried from step to step ----------------------------------------------

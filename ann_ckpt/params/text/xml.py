@@ -96,6 +96,9 @@ class _Reader:
         self.open.append((tag, start))
         self.text = []
         expected = {2: ("parameter",), 3: ("name", "value")}.get(len(self.open))
+        if len(self.open) == 1 and tag != "database":
+            self._note(start, tag, f"the root element {printable(tag, 60)}; expected database")
+            raise _Refused
         if expected is not None and tag not in expected:
             self._note(start, tag, f"the element {printable(tag, 60)}; expected {' or '.join(expected)}")
         elif len(self.open) > 3:

@@ -417,12 +417,13 @@ class Periodic:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.stop()
+        if kind is not None:
+            return
         # A simulator may stop exactly where a period ends, without calling again.
         step = self._step()
-        if kind is None and self._period is not None and step is not None and step % self._steps == 0:
+        if self._period is not None and step is not None and step % self._steps == 0:
             self._at_period()
-        if kind is None:
-            self._store.settle()
+        self._store.settle()
 
 
 def _in_use(handler: Any, number: int) -> Any:

@@ -58,10 +58,13 @@ def test_values_have_places() -> None:
         (one("1</value><value>2"), ("P014", 3, 37)),
         (one("1</value><unit>2</unit><value>3"), ("P014", 3, 37)),
         (one("<b>1</b>"), ("P014", 3, 28)),
-        ('<a><parameter id="1"><name>a</name><value>1</value></parameter></a>', ("P014", 1, 4)),
-        ("<a>\n<other/>\n</a>", ("P014", 2, 1)),
-        ("<a><parameter></a>", ("P001", 1, 17)),
-        ("<a>&lol;</a>", ("P001", 1, 4)),
+        (
+            '<database>\n<parameter id="1"><name>a</name><value>1</value></parameter>',
+            ("P014", 2, 1),
+        ),
+        ("<database>\n<other/>\n</database>", ("P014", 2, 1)),
+        ("<database>\n<parameter></database>", ("P001", 2, 14)),
+        ("<database>\n&lol;</database>", ("P001", 2, 1)),
         ("<", ("P001", 1, 1)),
         ('<!DOCTYPE a [<!ENTITY x "y">]>\n<a>&x;</a>', ("P015", 1, 1)),
         ('\n <!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', ("P015", 2, 2)),
@@ -76,9 +79,16 @@ def test_what_is_wrong_is_found_where_it_stands(text: str, expected: tuple[str, 
 
 def test_a_name_that_stands_twice() -> None:
     entry = "<parameter><name>a</name><value>{}</value></parameter>"
-    file = parse(f"<d>\n{entry.format(1)}\n{entry.format(2)}\n</d>")
+    file = parse(f"<database>\n{entry.format(1)}\n{entry.format(2)}\n</database>")
     assert [(f.rule, f.line, f.pointer) for f in file.findings] == [("P007", 3, "/network/a")]
     assert file.section("network") == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["<svg/>", one("1").replace("database", "svg"), "<svg><g/><g/></svg>"])
+def test_other_xml_is_told_by_its_root_and_once(text: str) -> None:
+    (finding,) = parse(text).findings
+    assert (finding.rule, finding.line, finding.column) == ("P014", 1, 1)
+    assert "the root element svg; expected database" in finding.message
 
 
 def test_a_declared_encoding_of_its_time() -> None:
@@ -90,7 +100,7 @@ def test_a_declared_encoding_of_its_time() -> None:
 
 
 def test_elements_in_elements_end_the_reading() -> None:
-    assert len(parse("<a>" * 100_000).findings) < 10
+    assert len(parse("<database>" * 100_000).findings) < 10
 
 
 @given(parameter_networks())

@@ -129,6 +129,10 @@ def test_nothing_is_carried_into_a_network_that_does_not_fit() -> None:
     made = plan(state(dt=0.5), Simulator())
     assert made.mismatched
     assert not any("dynamics" in action.path for action in made.actions)
+    said = "the dynamics in the file are not used: something else does not fit"
+    assert [str(note) for note in made.notes] == [said]
+    nothing = state(dt=0.5, dynamics={}, populations=[PopulationState("a", (2,)), PopulationState("b", (2,))])
+    assert plan(nothing, Simulator()).notes == ()
 
 
 def test_what_the_file_says_of_itself_is_passed_on() -> None:

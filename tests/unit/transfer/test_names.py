@@ -129,6 +129,33 @@ def test_projections_are_seen_through_the_populations_that_were() -> None:
     assert not plan(renamed(stored, expected), live).renaming
 
 
+def onto(name: str, below: str) -> Any:
+    return projection(name, post=below, post_size=None)
+
+
+@pytest.mark.parametrize("old", ["synapses", "projections/synapses", "syn*s"])
+def test_synapses_that_others_end_at_take_those_along(old: str) -> None:
+    state = network(population(), projections=[projection("synapses"), onto("on", "synapses")])
+    other = renamed(state, {old: "new"} if "*" not in old else {old: "new*"})
+    below, above = other.projections.values()
+    assert below.name != "synapses"
+    assert (above.name, above.pre, above.post) == ("on", "a", below.name)
+
+
+def test_a_projection_called_as_its_population_is_not_taken_for_it() -> None:
+    state = network(projections=[projection("b")])
+    assert renamed(state, {"projections/b": "new"}).projections["new"].post == "b"
+    assert renamed(state, {"populations/b": "new"}).projections["b"].post == "new"
+
+
+def test_synapses_at_synapses_are_seen_through() -> None:
+    stored = network(population(), projections=[projection("synapses"), onto("synapses_1", "synapses")])
+    live = network(population(), projections=[projection("synapses_4"), onto("synapses_5", "synapses_4")])
+    names = shifted(stored, live)
+    assert names == {"synapses": "synapses_4", "synapses_1": "synapses_5"}
+    assert not list(differences(renamed(stored, names), live))
+
+
 def test_a_file_is_loaded_under_other_names(tmp_path: Any) -> None:
     saved = DemoNetwork(side=4, seed=1)
     saved.simulate(5)

@@ -192,6 +192,41 @@ def test_ranks_beyond_the_population_are_refused_before_the_simulator_is_asked()
         assert said in texts(plan(network(projections=[stored])).mismatched)
 
 
+def stacked(base: int, middle: int) -> NetworkState:
+    """Synapses onto synapses onto synapses: the last of each ends at the last of those below."""
+
+    def layer(name: str, post: str, rank: int, size: int, post_size: int | None) -> ProjectionState:
+        given = {"post": post, "post_size": post_size, "parameters": {}, "variables": {"w": 1.0}}
+        return projection(name, connectivity=Connectivity.from_rows([rank], [range(size)]), **given)
+
+    return network(
+        projections=[
+            layer("ff", "b", 0, base, 3),
+            layer("on_ff", "ff", base - 1, middle, None),
+            layer("on_top", "on_ff", middle - 1, 1, None),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rebuilt", "withdrawn"),
+    [
+        (True, ["projections/ff", "projections/on_ff", "projections/on_top"], []),
+        (["ff", "on_ff"], [], ["projections/ff", "projections/on_ff"]),
+        (["ff"], [], ["projections/ff"]),
+        (["on_ff"], [], ["projections/on_ff"]),
+    ],
+)
+def test_nothing_is_rebuilt_that_would_leave_synapses_at_synapses_that_there_are_not(
+    chosen: bool | list[str], rebuilt: list[str], withdrawn: list[str]
+) -> None:
+    made = plan(stacked(2, 2), stacked(4, 3), refusal=always, selection=Selection(projections=chosen))
+    assert paths(made.rebuilt) == rebuilt
+    assert [action.path for action in made.actions if isinstance(action, Connect)] == rebuilt
+    assert sorted(paths(made.mismatched)) == withdrawn
+    assert not any(action.path.startswith(tuple(withdrawn)) for action in made.actions if withdrawn)
+
+
 def test_only_what_fits_is_offered_to_a_rebuild() -> None:
     seen = []
 
