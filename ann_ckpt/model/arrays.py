@@ -26,6 +26,7 @@ __all__ = [
     "Cast",
     "Locality",
     "as_array",
+    "bits",
     "blocks",
     "distances",
     "equal_numbers",
@@ -264,7 +265,7 @@ def identical_values(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return known_identical(a, b) or all(
-        np.array_equal(_bits(x), _bits(y)) for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True)
+        np.array_equal(bits(x), bits(y)) for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True)
     )
 
 
@@ -327,5 +328,7 @@ def known_identical(a: Array, b: Array) -> bool:
     return digest is not None and digest == getattr(b, "digest", None)
 
 
-def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+def bits(values: Any) -> NDArray[Any]:
+    """The same memory as unsigned integers, which compare NaN and -0.0 by their bits."""
+    array = np.ascontiguousarray(values)
+    return array.view(f"u{array.itemsize}")

@@ -227,11 +227,26 @@ def _names(folder: StoreFolder) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class RankFolder(StoreFolder):
-    """The files of one store as one of several processes writes them: shards in the place of checkpoints."""
+class _WholeFolder(StoreFolder):
+    """The files of a store, with temporary ones of one rank's own."""
 
     rank: int
     ranks: int
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """How objects are named."""
+        return 0, self.ranks + 1
+
+    def temporary_object(self, number: int) -> Path:
+        """File of an object that has no name yet; no other rank has the same."""
+        return self.objects / f".new-{(self.rank + 1) * _NUMBERS + number}.tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class RankFolder(_WholeFolder):
+    """The files of one store as one of several processes writes them: shards in the place of checkpoints."""
+
     start: str = ""
     """Identifies the start of all the processes; known once this one has joined it."""
     tried: list[Slot] = field(default_factory=list, compare=False)
@@ -256,10 +271,6 @@ class RankFolder(StoreFolder):
     def whole(self) -> StoreFolder:
         """The store's folder for whole checkpoints, with temporary files of this rank's own."""
         return _WholeFolder(self.path, self.rank, self.ranks)
-
-    def temporary_object(self, number: int) -> Path:
-        """File of an object that has no name yet; no other rank has the same."""
-        return self.objects / f".new-{_temporary(self.rank, number)}.tmp"
 
     def complete(self) -> None:
         """Create missing folders in the store."""
@@ -434,23 +445,6 @@ class RankFolder(StoreFolder):
         return [files.enter_context(open_inside(self.shards / shard.name)) for shard in shards]
 
 
-@dataclass(frozen=True, slots=True)
-class _WholeFolder(StoreFolder):
-    """The files of a store, with temporary ones of one rank's own."""
-
-    rank: int
-    ranks: int
-
-    @property
-    def share(self) -> tuple[int, int]:
-        """How objects are named."""
-        return 0, self.ranks + 1
-
-    def temporary_object(self, number: int) -> Path:
-        """File of an object that has no name yet."""
-        return self.objects / f".new-{_temporary(self.rank, number)}.tmp"
-
-
 _JOINING = 60.0
 """Seconds within which each of several processes joins."""
 
@@ -464,10 +458,6 @@ def _lives(holder: Holder) -> bool:
     """Whether a holder is alive, as far as is known: who has taken its lock may not have signed it yet."""
     here = holder.host == socket.gethostname() and holder.pid.isdecimal()
     return holder.alive is not False and (not here or process_alive(int(holder.pid)))
-
-
-def _temporary(rank: int, number: int) -> int:
-    return (rank + 1) * _NUMBERS + number
 
 
 def _read(path: Path) -> dict[str, object]:
