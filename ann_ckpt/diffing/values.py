@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann_ckpt.diffing.report import ValueChange
 from ann_ckpt.model import Array, Connectivity
-from ann_ckpt.model.arrays import BLOCK_BYTES, distances, equal_numbers
+from ann_ckpt.model.arrays import BLOCK_BYTES, bits, distances, equal_numbers
 from ann_ckpt.model.units import reworded
 
 __all__ = [
@@ -210,7 +210,7 @@ class ChangeCounter:
         self._compared += a.size
         if a.size == 1:
             self._only = a[0], b[0]
-        differ = ~equal_numbers(a, b) if self._retyped else _bits(a) != _bits(b)
+        differ = ~equal_numbers(a, b) if self._retyped else bits(a) != bits(b)
         if not differ.any():
             return
         self._changed += int(np.count_nonzero(differ))
@@ -257,7 +257,7 @@ def same_values(a: Array, b: Array) -> bool:
     """Whether two flat arrays are the same; reads no further than the first block that differs."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    return all(np.array_equal(_bits(a[i:j]), _bits(b[i:j])) for i, j in _unequal(a, b))
+    return all(np.array_equal(bits(a[i:j]), bits(b[i:j])) for i, j in _unequal(a, b))
 
 
 def _unequal(a: Array, b: Array) -> Iterator[tuple[int, int]]:
@@ -297,9 +297,3 @@ def _between_equal_blocks(
         at = int(starts[block + 1])
     if at < starts[-1]:
         yield at, int(starts[-1])
-
-
-def _bits(values: Any) -> NDArray[Any]:
-    """The same memory as unsigned integers, which compare NaN and -0.0 by their bits."""
-    array = np.ascontiguousarray(values)
-    return array.view(f"u{array.itemsize}")

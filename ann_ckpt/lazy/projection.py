@@ -55,6 +55,7 @@ class LazyProjection(RowAccess):
     """
 
     _lengths_checked = False
+    _order_checked = False
 
     def __init__(
         self,
@@ -203,17 +204,19 @@ class LazyProjection(RowAccess):
 
     def find_row(self, post_rank: int) -> int | None:
         """Return the number of the row that belongs to a neuron, or None."""
-        if self._row_order == layout.ROWS_ALL:
-            if not 0 <= post_rank < self.n_rows:
-                return None
-            # Whoever wrote the file may be wrong about it, and this would be the dendrite of another neuron.
-            with self._reader.reporting_corruption(self._path):
-                if self.post_ranks[post_rank] != post_rank:
+        if self._row_order not in (layout.ROWS_ALL, layout.ROWS_ASCENDING):
+            return super().find_row(post_rank)
+        with self._reader.reporting_corruption(self._path):
+            if self._row_order == layout.ROWS_ASCENDING:
+                row = _bisect(self.post_ranks, post_rank)
+            else:
+                row = int(post_rank) if 0 <= post_rank < self.n_rows else None
+                # Whoever wrote the file may be wrong about it, and this be the dendrite of another neuron,
+                if row is not None and self.post_ranks[row] != post_rank:
                     raise self._disordered()
-            return int(post_rank)
-        if self._row_order == layout.ROWS_ASCENDING:
-            return _bisect(self.post_ranks, post_rank)
-        return super().find_row(post_rank)
+            if row is None and not self._order_checked:  # or one that is looked for stand elsewhere.
+                self._check_order(np.asarray(self.post_ranks))
+            return row
 
     def state(self, *, lazy: bool = False) -> ProjectionState:
         """Return the projection as a state, its arrays read or still lazy."""
@@ -252,16 +255,19 @@ class LazyProjection(RowAccess):
             order is not a permutation of the synapses.
         """
         state = self.state(lazy=True)
-        posts = state.connectivity.post_ranks
-        every = np.array_equal(posts, np.arange(posts.size))
-        rising = bool((np.diff(posts) > 0).all())
-        if not {layout.ROWS_ALL: every, layout.ROWS_ASCENDING: rising}.get(self._row_order, True):
-            raise self._disordered()
+        self._check_order(state.connectivity.post_ranks)
         fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
         if fault is not None:
             raise CorruptFileError(
                 f"{layout.ORDER!r} is not a permutation: {fault}", where=self._reader.where(self._path)
             )
+
+    def _check_order(self, posts: NDArray[np.int32]) -> None:
+        every = np.array_equal(posts, np.arange(posts.size))
+        rising = bool((np.diff(posts) > 0).all())
+        if not {layout.ROWS_ALL: every, layout.ROWS_ASCENDING: rising}.get(self._row_order, True):
+            raise self._disordered()
+        self._order_checked = True
 
     def _disordered(self) -> CorruptFileError:
         return CorruptFileError(

@@ -26,6 +26,7 @@ __all__ = [
     "Cast",
     "Locality",
     "as_array",
+    "bits",
     "blocks",
     "distances",
     "equal_numbers",
@@ -264,7 +265,7 @@ def identical_values(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return known_identical(a, b) or all(
-        np.array_equal(_bits(x), _bits(y)) for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True)
+        np.array_equal(bits(x), bits(y)) for (_, x), (_, y) in zip(blocks(a), blocks(b), strict=True)
     )
 
 
@@ -289,7 +290,7 @@ def equal_numbers(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
 def distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """How far the numbers of two arrays of one shape are apart; not finite where they are not.
 
-    Of integers of at most 64 bits it is exact before it is rounded to what is returned.
+    Of integers it is exact before it is rounded to what is returned.
 
     Examples
     --------
@@ -297,12 +298,17 @@ def distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     array([1., 7.])
     """
     with np.errstate(all="ignore"):
-        far: NDArray[np.float64] = np.abs(b.astype(np.float64) - a.astype(np.float64))
-    if a.dtype.kind == b.dtype.kind == "f":
-        return far
-    (whole, negative, sizes), (other_whole, other_negative, other_sizes) = _integers(a), _integers(b)
-    near = (np.maximum(sizes, other_sizes) - np.minimum(sizes, other_sizes)).astype(np.float64)
-    return np.where(whole & other_whole & (negative == other_negative), near, far)
+        if a.dtype.kind == b.dtype.kind == "f":
+            return np.abs(b.astype(np.float64) - a.astype(np.float64))
+        (high, low), (other_high, other_low) = _halves(a), _halves(b)
+        return np.abs((other_high - high) + (other_low - low))
+
+
+def _halves(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Numbers as multiples of 2**32 and what is left, which floats hold where they do not hold the sum."""
+    wide = values.astype({"f": np.float64, "u": np.uint64}.get(values.dtype.kind, np.int64))
+    low = np.where(np.isfinite(wide), np.fmod(wide, wide.dtype.type(2**32)), 0)
+    return (wide - low).astype(np.float64), low.astype(np.float64)
 
 
 def _integers(values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint64]]:
@@ -322,5 +328,7 @@ def known_identical(a: Array, b: Array) -> bool:
     return digest is not None and digest == getattr(b, "digest", None)
 
 
-def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+def bits(values: Any) -> NDArray[Any]:
+    """The same memory as unsigned integers, which compare NaN and -0.0 by their bits."""
+    array = np.ascontiguousarray(values)
+    return array.view(f"u{array.itemsize}")

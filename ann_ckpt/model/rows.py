@@ -182,10 +182,7 @@ class RowAccess(exchange.Tabular):
                 details={"stored": f"{self.n_rows} dendrites"},
             )
         slab = self._slab(row, row + 1)
-        values = {
-            name: value[0] if self.attributes[name].locality is Locality.SEMIGLOBAL else value
-            for name, value in slab.values.items()
-        }
+        values = {name: value[0] if name in slab.per_row else value for name, value in slab.values.items()}
         post = np.full(slab.pre_ranks.size, post_rank, np.int32)
         return Dendrite(
             slab.pre_ranks,
@@ -215,9 +212,7 @@ class RowAccess(exchange.Tabular):
         slab = self._slab(low, max(low, high))
         sizes = np.diff(slab.pointers)
         values = {
-            name: np.repeat(value, sizes, axis=0)
-            if self.attributes[name].locality is Locality.SEMIGLOBAL
-            else value
+            name: np.repeat(value, sizes, axis=0) if name in slab.per_row else value
             for name, value in slab.values.items()
         }
         post = np.repeat(np.asarray(self.post_ranks[low : max(low, high)]), sizes)
@@ -440,7 +435,8 @@ class RowAccess(exchange.Tabular):
     @property
     def _units(self) -> dict[str, str]:
         declared = {} if self.synapse_type is None else self.synapse_type.attributes
-        units = {name: info.unit for name, info in declared.items() if info.unit and name in self.attributes}
+        there = self.attributes
+        units = {name: info.unit for name, info in declared.items() if info.unit and name in there}
         return units if self.delays is None else {"delay": "steps", **units}
 
     def _size(self, known: int | None, ranks: NDArray[Any]) -> int:
@@ -462,11 +458,10 @@ class RowAccess(exchange.Tabular):
 
     def _checked(self, name: str, rows: Connectivity) -> Attribute:
         """Return an attribute that has one number for each synapse, shared or not."""
-        if name not in self.attributes:
-            raise AttributeNotFoundError.among(
-                f"projection {self.name!r}", "attribute", name, self.attributes
-            )
-        attribute = self.attributes[name]
+        attributes = self.attributes
+        if name not in attributes:
+            raise AttributeNotFoundError.among(f"projection {self.name!r}", "attribute", name, attributes)
+        attribute = attributes[name]
         if _axes(attribute):
             raise StateError(
                 f"projection {self.name!r}: {name!r} has the shape {attribute.values.shape}",
@@ -482,14 +477,16 @@ class RowAccess(exchange.Tabular):
             raise ConnectivityError(f"projection {self.name!r}: row_ptr falls between rows {low} and {high}")
         span = slice(int(pointers[0]), int(pointers[-1]))
         extent = {Locality.SEMIGLOBAL: slice(low, high), Locality.LOCAL: span}
-        values = {}
+        values, per_row = {}, set()
         for name, attribute in self.attributes.items():
+            if attribute.locality is Locality.SEMIGLOBAL:
+                per_row.add(name)
             if attribute.locality is Locality.GLOBAL:
                 values[name] = np.asarray(attribute.values)
             elif attribute.locality in extent:
                 values[name] = np.asarray(attribute.values[extent[attribute.locality]])
         delays, pathways = self._delays_of(lambda delays: np.asarray(delays[span]))
-        return Slab(pointers, np.asarray(self.pre_ranks[span]), delays, pathways, values)
+        return Slab(pointers, np.asarray(self.pre_ranks[span]), delays, pathways, values, per_row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -501,6 +498,8 @@ class Slab:
     delays: NDArray[Any] | int | None
     pathway_delays: dict[str, NDArray[Any]]
     values: dict[str, NDArray[Any]]
+    per_row: set[str]
+    """Attributes that are semiglobal."""
 
 
 def has_column(attribute: Attribute, rows: Connectivity) -> bool:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ann_ckpt.model import Array, NetworkState, Recording, Series, blocks, differences
-from ann_ckpt.model.arrays import distances
+from ann_ckpt.model.arrays import bits, distances
 from ann_ckpt.report import Note
 
 __all__ = ["Unlike", "count_arrays", "unlike"]
@@ -109,7 +108,7 @@ def _first_unlike(a: Series, b: Series) -> int:
         if theirs is None or theirs.dtype != mine.dtype or theirs.shape[1:] != mine.shape[1:]:
             return 0
         x, y = (np.asarray(array[0:number]) for array in (mine, theirs))
-        differ = np.flatnonzero(_bits(x) != _bits(y))
+        differ = np.flatnonzero(bits(x) != bits(y))
         if differ.size:
             number = int(differ[0]) // math.prod(x.shape[1:])
     return number
@@ -139,7 +138,7 @@ def _size(a: Array | None, b: Array | None) -> str:
         return f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
     count, largest, where = 0, -1.0, ""
     for (start, x), (_, y) in zip(blocks(a), blocks(b), strict=True):
-        differ = np.flatnonzero(_bits(x) != _bits(y))
+        differ = np.flatnonzero(bits(x) != bits(y))
         if not differ.size:
             continue
         count += differ.size
@@ -152,7 +151,3 @@ def _size(a: Array | None, b: Array | None) -> str:
                 place[0] += start
             where = f" at {place}" if place else ""
     return f"{count} values differ, the largest difference is {largest:.3g}{where}"
-
-
-def _bits(values: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(values).reshape(-1).view(f"u{values.dtype.itemsize}")

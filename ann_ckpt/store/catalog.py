@@ -28,7 +28,7 @@ class Catalog:
     """All checkpoints of a store; each header is read once.
 
     A checkpoint file never changes under its name; where another one stands there, it is
-    looked at again.
+    looked at again. Threads may ask at the same time: nothing is changed that another one goes through.
     """
 
     def __init__(self, folder: StoreFolder | Bucket) -> None:
@@ -47,41 +47,47 @@ class Catalog:
         if isinstance(self._folder, Bucket):
             slots = self._folder.slots()
             looked = zip(slots, reading_threads().map(self._look, slots), strict=True)
-            self._known = {slot: entry for slot, entry in looked if entry is not None}
-            return [info for _, info in self._known.values()]
+            return self._found({slot: entry for slot, entry in looked if entry is not None})
         inodes = self._folder.inodes()
         slots = sorted(inodes)
         self._take_notes()
         looked_at = set(slots if sure else slots[-_LOOKED_AT:])
+        known = self._known
         found: dict[Slot, tuple[object, CheckpointInfo]] = {}
         for slot in slots:
-            entry = self._known.get(slot)
+            entry = known.get(slot)
             if slot in looked_at or entry is None or not _is_of(entry, inodes[slot]):
                 entry = self._look(slot)
             if entry is not None:
                 found[slot] = entry
-        self._known = found
+        return self._found(found)
+
+    def _found(self, found: dict[Slot, tuple[object, CheckpointInfo]]) -> list[CheckpointInfo]:
+        self._known = found.copy()
         return [info for _, info in found.values()]
 
     def _take_notes(self) -> None:
         """Learn what was noted since the last time."""
         if self._notes is not None:
             self._notes.read()
+            known = self._known.copy()
             for slot, entry in self._notes.known.items():
                 # Where both are known and differ, the file says which is true.
-                if self._known.setdefault(slot, entry)[0] != entry[0]:
-                    del self._known[slot]
+                if known.setdefault(slot, entry)[0] != entry[0]:
+                    del known[slot]
+            self._known = known
 
     def note(self) -> None:
         """Note what is not noted yet, after :meth:`all`; the caller holds the lock for changes."""
         if self._notes is None:
             return
         self._notes.read()
-        self._notes.forget(self._known)
+        here = self._known.copy()
+        self._notes.forget(here)
         known = self._notes.known
         new = [
             (mark, info)
-            for slot, (mark, info) in self._known.items()
+            for slot, (mark, info) in here.items()
             if isinstance(mark, FileMark) and info.problem is None and known.get(slot, (None,))[0] != mark
         ]
         if new or self._notes.crowded:

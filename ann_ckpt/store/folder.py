@@ -252,23 +252,19 @@ class StoreFolder:
 
     def slots(self, *, step: int | None = None) -> list[Slot]:
         """All committed checkpoints, oldest first, or those named after one step."""
-        begin = "" if step is None else step_text(step)
-        names = self._names(self.checkpoints)
-        found = (Slot.parse(n[: -len(".h5")]) for n in names if n.startswith(begin) and n.endswith(".h5"))
-        return sorted(
-            (slot for slot in found if slot is not None and step in (None, slot.step)),
-            key=attrgetter("round", "step"),
-        )
+        return sorted(self.inodes(step=step), key=attrgetter("round", "step"))
 
-    def inodes(self) -> dict[Slot, int]:
-        """All committed checkpoints with the inodes of their files, which a folder tells with the names.
+    def inodes(self, *, step: int | None = None) -> dict[Slot, int]:
+        """The same checkpoints with the inodes of their files, which a folder tells with the names.
 
         Where the system does not know them, they are 0.
         """
+        begin = "" if step is None else step_text(step)
         found = {}
         for name, inode in self._inodes(self.checkpoints).items():
-            slot = Slot.parse(name[: -len(".h5")]) if name.endswith(".h5") else None
-            if slot is not None:
+            known = name.startswith(begin) and name.endswith(".h5")
+            slot = Slot.parse(name[: -len(".h5")]) if known else None
+            if slot is not None and step in (None, slot.step):
                 found[slot] = 0 if inode == _NO_INODE else inode
         return found
 

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,42 @@ _OBJECT = re.compile(r"[0-9a-f]{32}")
 _HEAD = {"format": "ann_ckpt catalog 1"}
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What was read of a catalog."""
+
+    file: tuple[int, int] | None = None
+    """Device and inode."""
+    end: int = 0
+    digest: str = ""
+    objects: dict[str, int] = field(default_factory=dict)
+    """Of the last checkpoint."""
+    lines: int = 0
+    known: dict[Slot, tuple[FileMark, CheckpointInfo]] = field(default_factory=dict)
+
+    def take(self, line: bytes, folder: StoreFolder) -> bool:
+        """Take one line, unless there is something wrong with it."""
+        digest, _, text = line.decode("utf-8", "replace").partition(" ")
+        if not text.endswith("\n") or digest != _digest(self.digest, text):
+            return False
+        try:
+            found = json.loads(text)
+            if not self.lines:
+                if found != _HEAD:
+                    return False
+            else:
+                objects = {n: s for n, s in self.objects.items() if n not in found["drop"]} | found["add"]
+                mark, info = _noted(found, objects, folder)
+                self.known[info.slot] = mark, info
+                self.objects = objects
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return False
+        self.digest = digest
+        self.lines += 1
+        self.end += len(line)
+        return True
+
+
 class Notes:
     """The file ``catalog`` of a store: what the headers of its checkpoints say.
 
@@ -43,69 +79,49 @@ class Notes:
 
     def __init__(self, folder: StoreFolder) -> None:
         self._folder = folder
-        self._begin()
+        self._seen = _Seen()
+        """Replaced as a whole, never changed: threads may read at the same time."""
 
-    def _begin(self) -> None:
-        self._file: tuple[int, int] | None = None
-        """Device and inode of what was read."""
-        self._end = 0
-        self._digest = ""
-        self._objects: dict[str, int] = {}
-        self._lines = 0
-        self.known: dict[Slot, tuple[FileMark, CheckpointInfo]] = {}
+    @property
+    def known(self) -> dict[Slot, tuple[FileMark, CheckpointInfo]]:
+        """What is noted, as far as it was read; not to be changed."""
+        return self._seen.known
 
     @property
     def crowded(self) -> bool:
         """Whether most lines are of checkpoints that were removed."""
-        return self._lines > 64 + 2 * len(self.known)
+        return self._seen.lines > 64 + 2 * len(self._seen.known)
 
     def read(self) -> bool:
         """Read what was added since the last call; return whether all of the file makes sense."""
+        seen = self._seen
         try:
             descriptor = os.open(
                 self._folder.catalog, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             )
         except OSError:
-            self._begin()
+            self._seen = _Seen()
             return False
         try:
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 status = os.fstat(descriptor)
-                if (status.st_dev, status.st_ino) != self._file or status.st_size < self._end:
-                    self._begin()
-                    self._file = status.st_dev, status.st_ino
-                if status.st_size == self._end:
-                    return self._lines > 0
+                if (status.st_dev, status.st_ino) != seen.file or status.st_size < seen.end:
+                    seen = _Seen((status.st_dev, status.st_ino))
+                if status.st_size == seen.end:
+                    self._seen = seen
+                    return seen.lines > 0
                 if status.st_size > _MOST_BYTES:
+                    self._seen = seen
                     return False
-                file.seek(self._end)
-                text = file.read(status.st_size - self._end)
+                file.seek(seen.end)
+                text = file.read(status.st_size - seen.end)
         except OSError:
-            self._begin()
+            self._seen = _Seen()
             return False
-        return all(self._take(line) for line in text.splitlines(keepends=True))
-
-    def _take(self, line: bytes) -> bool:
-        """Take one line, unless there is something wrong with it."""
-        digest, _, text = line.decode("utf-8", "replace").partition(" ")
-        if not text.endswith("\n") or digest != _digest(self._digest, text):
-            return False
-        try:
-            found = json.loads(text)
-            if not self._lines:
-                if found != _HEAD:
-                    return False
-            else:
-                objects = {n: s for n, s in self._objects.items() if n not in found["drop"]} | found["add"]
-                mark, info = _noted(found, objects, self._folder)
-                self.known[info.slot] = mark, info
-                self._objects = objects
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return False
-        self._digest = digest
-        self._lines += 1
-        self._end += len(line)
-        return True
+        seen = replace(seen, known=dict(seen.known))
+        whole = all(seen.take(line, self._folder) for line in text.splitlines(keepends=True))
+        self._seen = seen
+        return whole
 
     def add(self, entries: Iterable[tuple[FileMark, CheckpointInfo]]) -> None:
         """Note checkpoints, some of which may not have their names yet; without effect if the system refuses.
@@ -124,7 +140,8 @@ class Notes:
         """Add lines to the file, or make it anew; return whether the system has done it."""
         try:
             if whole and not self.crowded:
-                text = self._text(entries, self._digest, self._objects)
+                seen = self._seen
+                text = self._text(entries, seen.digest, seen.objects)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 descriptor = os.open(self._folder.catalog, flags)
                 try:
@@ -148,7 +165,8 @@ class Notes:
 
     def forget(self, staying: Iterable[Slot]) -> None:
         """Keep only what is known of some checkpoints, for when the file is next written as a whole."""
-        self.known = {slot: self.known[slot] for slot in staying if slot in self.known}
+        known = self.known
+        self._seen = replace(self._seen, known={slot: known[slot] for slot in staying if slot in known})
 
     @staticmethod
     def _text(

@@ -316,7 +316,10 @@ class SeriesView:
         Raises
         ------
         ObjectNotFoundError
-            If there is none; the message names the nearest.
+            If there is none; the message names the nearest, and those that are damaged.
+        NotReadableError, CorruptFileError
+            If one of that step was saved later and cannot be read; or, for a time that no other one
+            has, if the system does not let one be read.
         OptionError
             If not exactly one of the two is given.
         WrongTypeError
@@ -333,26 +336,35 @@ class SeriesView:
     def _at_step(self, step: int) -> CheckpointInfo:
         """Look at those that are called after the step; at the others only to say which come near."""
         infos = [self._catalog.look(slot) for slot in self._series.slots(step=step)]
-        exact = [info for info in infos if info is not None and info.time_step == step]
-        return exact[-1] if exact else self._nearest(step, "time_step")
+        # One that cannot be read may be it; opening it says why not.
+        meant = [info for info in infos if info is not None and (info.time_step == step or info.problem)]
+        return meant[-1] if meant else self._nearest(step, "time_step")
 
     def _nearest(self, wanted: float, field: str) -> CheckpointInfo:
         """Return the checkpoint whose ``field`` is ``wanted``, or say which come near."""
         known: list[CheckpointInfo] = []
+        unread: list[CheckpointInfo] = []
         for sure in (False, True):
-            known = [info for info in self._catalog.all(sure=sure) if getattr(info, field) is not None]
+            infos = self._catalog.all(sure=sure)
+            # A step is in the name of a file that cannot be read, too; a time is not.
+            unread = [info for info in infos if info.problem is not None and field == "time_ms"]
+            known = [info for info in infos if getattr(info, field) is not None]
             known.sort(key=lambda info: abs(getattr(info, field) - wanted))
             exact = [info for info in known if abs(getattr(info, field) - wanted) <= _tolerance(info, field)]
+            steps = {info.slot.step for info in exact}
+            exact += [info for info in unread if info.slot.step in steps]
             found = max(exact, key=lambda info: info.slot, default=None)
             if found is not None and self._catalog.look(found.slot) == found:
                 return found
+        for info in reversed(unread):
+            if (checkpoint := _open(self._series, info.slot, "")) is not None:
+                checkpoint.close()
         when = f"step {wanted}" if field == "time_step" else f"{wanted} ms"
         near = list(dict.fromkeys(str(getattr(info, field)) for info in known))[:_NEAREST]
-        raise ObjectNotFoundError(
-            f"the store has no checkpoint at {when}",
-            details={"nearest": ", ".join(near) or "nothing"},
-            where=self.path,
-        )
+        details = {"nearest": ", ".join(near) or "nothing"}
+        if unread:
+            details["damaged"] = ", ".join(info.name for info in unread)
+        raise ObjectNotFoundError(f"the store has no checkpoint at {when}", details=details, where=self.path)
 
     def export(
         self,

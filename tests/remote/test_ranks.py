@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
+from unittest import mock
 
 import obstore
 import pytest
@@ -21,6 +22,7 @@ from ann_ckpt import CheckpointStore, NetworkState, Retention, differences, remo
 from ann_ckpt.errors import LockedError, NotReadableError, NotWritableError, StateError
 from ann_ckpt.paths import address_of
 from ann_ckpt.store.buckets import bucket_folder
+from ann_ckpt.store.buckets.bucket_ranks import BucketRank
 from ann_ckpt.store.owners import lease
 from ann_ckpt.uploads import put
 from tests.remote.test_mirror import client, place
@@ -136,6 +138,32 @@ def test_requests_of_a_save_do_not_grow_with_the_number_of_processes(memory, at_
     assert counts[2][0] == counts[3][0] == counts[3][1] == 6
     # Who comes last reads each shard in one request.
     assert counts[3][-1] - counts[2][-1] == 1
+
+
+def test_what_can_never_be_complete_is_told_and_what_fails_costs_no_later_one(memory, caplog, monkeypatch):
+    with ExitStack() as stack:
+        stores = opened(stack, memory)
+        for step in (1, 1, 2, 3):
+            stores[0].save(changed(step))
+        for step in range(1, 6):
+            assert not caplog.records
+            stores[1].save(changed(step))
+        assert steps_in(memory) == [1]
+        told = [r.getMessage().split(" will never")[0] for r in caplog.records]
+        assert told == [f"checkpoint 00000000000{step}" for step in (2, 3, 4, 5)]
+        assert all("rank 0 of 2" in r.getMessage() for r in caplog.records)
+    with ExitStack() as stack:
+        stores = opened(stack, memory)
+        for number, step in enumerate((5, 5, 6)):
+            stores[0].save(changed(step))
+            with monkeypatch.context() as patch:
+                if number == 1:
+                    patch.setattr(BucketRank, "publish", mock.Mock(side_effect=NotWritableError("none")))
+                    with pytest.raises(NotWritableError):
+                        stores[1].save(changed(step))
+                else:
+                    stores[1].save(changed(step))
+    assert steps_in(memory) == [1, 5, 6]
 
 
 # --- Who saves ------------------------------------------------------------------------

@@ -651,6 +651,18 @@ def test_who_reads_is_not_disturbed_by_who_prunes(place, other_process, monkeypa
     assert [info.time_step for info in CheckpointStore(place).checkpoints] == [2, 3, 4, 5]
 
 
+def test_who_goes_through_a_history_passes_over_what_is_pruned_meanwhile(place):
+    with CheckpointStore(place, "a") as store:
+        for step in range(3):
+            store.save(small(step))
+        newest_first = store._catalog.newest_first()
+        found = [next(newest_first).time_step]
+        CheckpointStore(place, "prune").prune(keep_last=1)
+        assert len(store) == 1  # another thread may ask, too
+        found += [info.time_step for info in newest_first]
+    assert found == [2]
+
+
 def test_objects_of_a_removed_checkpoint_stay_for_the_grace_however_old_they_are(
     place, monkeypatch, client, other_process
 ):

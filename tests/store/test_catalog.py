@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +79,26 @@ def copy(made: Path, folder: Path) -> Path:
     with CheckpointStore(path, "prune") as store:
         store.gc()
     return path
+
+
+@pytest.mark.parametrize("at", range(0, 21, 4))
+def test_threads_that_look_at_once_are_told_what_each_checkpoint_needs(made, monkeypatch, at):
+    store = CheckpointStore(made)
+    needed = {}
+    for checkpoint in store:
+        with checkpoint:
+            needed[Path(checkpoint.path).stem] = checkpoint.objects
+    lines = itertools.count()
+
+    def loads(text: str) -> object:
+        if next(lines) == at:  # another thread comes while this one is at a line
+            with ThreadPoolExecutor() as pool:
+                pool.submit(store._catalog._notes.read).result()
+        return json.loads(text)
+
+    monkeypatch.setattr(notes, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
+    for _ in range(2):
+        assert {info.name: dict(info.objects) for info in store.checkpoints} == needed
 
 
 def test_nothing_is_opened_that_is_noted(made, opened):

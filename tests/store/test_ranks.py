@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -31,8 +32,17 @@ from ann_ckpt import (
 )
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.demo import DemoNetwork
-from ann_ckpt.errors import BusyError, ConnectivityError, LockedError, MismatchError, OptionError, StateError
+from ann_ckpt.errors import (
+    BusyError,
+    ConnectivityError,
+    LockedError,
+    MismatchError,
+    NotWritableError,
+    OptionError,
+    StateError,
+)
 from ann_ckpt.store.owners.lock import FileLock
+from ann_ckpt.store.saving.writer import SeriesWriter
 from tests.acceptance.conftest import run
 from tests.store.runs import check_any_number_of_parts, state
 from tests.store.saver import STEPS
@@ -241,6 +251,55 @@ def test_a_step_of_which_a_part_is_missing_is_not_there(path):
         stores[0].save(state(3, seed=1))
         assert not list(differences(ann_ckpt.read(path), state(3, seed=1)))
         assert left[0].read_bytes() == kept
+
+
+def fails(store: CheckpointStore, network: NetworkState) -> None:
+    """Let a save of one process fail after its place in the series is known."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SeriesWriter, "_write_checkpoint", mock.Mock(side_effect=NotWritableError("no space")))
+        with pytest.raises(NotWritableError, match="no space"):
+            store.save(network)
+
+
+def test_what_fails_in_one_process_costs_that_checkpoint_and_no_other(path, caplog):
+    steps = [10, 20, 20, 30, 5, 5, 40]
+    with ExitStack() as stack:
+        stores = opened(stack, path, 2)
+        for number, step in enumerate(steps):
+            stores[0].save(state(step, seed=number))
+            (fails if number in (2, 4) else CheckpointStore.save)(stores[1], state(step, seed=number))
+            if number == 4:
+                stores[1].save(state(step, seed=number))  # tried again, it is the same one
+    assert [info.name[7:] for info in CheckpointStore(path).checkpoints] == [
+        "00010", "00020", "00030-1", "00005-2", "00005-3", "00040-3"
+    ]  # fmt: skip
+    for name, number in (("10", 0), ("20", 1), ("30-1", 3), ("5-2", 4), ("5-3", 5), ("40-3", 6)):
+        assert not list(differences(ann_ckpt.read(f"{path}@{name}"), state(steps[number], seed=number)))
+    (told,) = (r.getMessage() for r in caplog.records if "never be complete" in r.getMessage())
+    assert "checkpoint 000000000020-1 " in told
+    assert "rank 1 of 2" in told
+
+
+def test_what_can_never_be_complete_is_told_and_what_is_late_is_not(path, caplog):
+    with ExitStack() as stack:
+        stores = opened(stack, path, 3)
+        for store in stores:
+            for step in (1, 2, 2, 3):
+                store.save(state(step))
+        assert len(CheckpointStore(path)) == 4
+        assert not caplog.records
+        stores[0].save(state(3))  # nobody else does
+        for step in (4, 5):
+            for store in stores:
+                store.save(state(step))
+        assert len(CheckpointStore(path)) == 4
+    told = {r.getMessage().split(" will never")[0] for r in caplog.records}
+    assert told == {f"checkpoint 00000000000{step}-1" for step in (4, 5)}
+    assert all("rank 0 of 3" in r.getMessage() for r in caplog.records)
+    with ExitStack() as stack:
+        for store in opened(stack, path, 3):
+            store.save(state(6))
+    assert [info.time_step for info in CheckpointStore(path).checkpoints][4:] == [6]
 
 
 def test_processes_of_the_start_before_are_refused(path, monkeypatch):

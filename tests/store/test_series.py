@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -33,6 +34,21 @@ def same(a: NetworkState, b: NetworkState) -> bool:
 
 def bytes_of(folder) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+@contextlib.contextmanager
+def unread(path):
+    """Have the disk fail for one file."""
+    real = os.open
+
+    def refuse(name, *rest, **options):
+        if os.fspath(name) == str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(name, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        yield
 
 
 def test_every_checkpoint_reads_back_exactly(store):
@@ -303,15 +319,7 @@ def test_what_cannot_be_read_may_have_the_tag_and_what_is_damaged_has_none(store
     assert store["best"].time_step == 1
     with pytest.raises(ObjectNotFoundError):
         store["other"]
-    with pytest.MonkeyPatch.context() as patch:
-        real = os.open
-
-        def refuse(name, *rest, **options):
-            if os.fspath(name) == str(newest):
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return real(name, *rest, **options)
-
-        patch.setattr(os, "open", refuse)
+    with unread(newest):
         for which in ("best", "other"):
             with pytest.raises(NotReadableError, match="Input/output error"):
                 store[which]
@@ -320,6 +328,54 @@ def test_what_cannot_be_read_may_have_the_tag_and_what_is_damaged_has_none(store
     shutil.rmtree(path)
     with pytest.raises(FileMissingError, match="the store does not exist"):
         "best" in store  # noqa: B015
+
+
+@pytest.mark.parametrize("moment", [{"step": 2}, {"time_ms": 1.0}])
+def test_no_older_checkpoint_of_a_moment_stands_in_for_one_that_cannot_be_read(path, moment):
+    with CheckpointStore(path, "a") as store:
+        for step in (1, 2, 2, 3):
+            store.save(state(step))
+        older, newer = (path / "checkpoints" / name for name in ("000000000002.h5", "000000000002-1.h5"))
+        assert store.at(**moment).path == str(newer)
+        (path / "catalog").unlink()
+        for one in (older, newer):
+            with unread(one):
+                for view in (store, CheckpointStore(path)):
+                    if one == older:
+                        assert view.at(**moment).path == str(newer)
+                    else:
+                        with pytest.raises(NotReadableError, match="Input/output error") as caught:
+                            view.at(**moment)
+                        assert caught.value.where == str(newer)
+        assert store.at(**moment).path == str(newer)
+        newer.write_bytes(newer.read_bytes()[:100])
+        with pytest.raises(CorruptFileError) as caught:
+            store.at(**moment)
+        assert caught.value.where == str(newer)
+        newer.unlink()
+        assert store.at(**moment).path == str(older)
+
+
+def test_what_cannot_be_read_may_be_of_any_time_and_what_is_damaged_is_named(store, path):
+    for step in (10, 20):
+        store.save(state(step))
+    newest = path / "checkpoints" / "000000000020.h5"
+    (path / "catalog").unlink()
+    store = CheckpointStore(path)
+    with unread(newest):
+        for time_ms in (10.0, 7.0):
+            with pytest.raises(NotReadableError, match="Input/output error"):
+                store.at(time_ms=time_ms)
+        assert store.at(time_ms=5.0).time_step == 10
+        with pytest.raises(ObjectNotFoundError):
+            store.at(step=11)
+    newest.write_bytes(b"no checkpoint")
+    with pytest.raises(ObjectNotFoundError) as caught:
+        store.at(time_ms=10.0)
+    assert caught.value.details == {"nearest": "5.0", "damaged": "000000000020"}
+    with pytest.raises(ObjectNotFoundError) as caught:
+        store.at(step=11)
+    assert caught.value.details == {"nearest": "10"}
 
 
 def test_an_at_sign_behind_a_plain_file_is_explained(tmp_path):

@@ -70,8 +70,16 @@ class Bucket:
         return self.at(f"checkpoints/{slot.name}.h5")
 
     def status(self, slot: Slot) -> tuple[object, int]:
-        """What tells a checkpoint's file from another one, and its size, as they were listed last."""
-        found = self._listed[slot]
+        """What tells a checkpoint's file from another one, and its size, as they were listed last.
+
+        Raises
+        ------
+        FileMissingError
+            If it was not there any more.
+        """
+        found = self._listed.get(slot)
+        if found is None:
+            raise FileMissingError("the store has no such file", where=self.checkpoint_path(slot))
         return found.mark, found.size
 
 

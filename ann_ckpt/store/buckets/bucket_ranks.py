@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
@@ -26,13 +26,15 @@ from ann_ckpt.remote import size_of
 from ann_ckpt.store.buckets.bucket_folder import BucketFolder
 from ann_ckpt.store.names import Slot
 from ann_ckpt.store.owners.lease import CLAIMS, Lease, claimed, myself, open_claims, said
-from ann_ckpt.store.owners.ranks import Shard
+from ann_ckpt.store.owners.ranks import Shard, lost, paired_slot
 from ann_ckpt.store.summary import open_inside
 from ann_ckpt.uploads import each, put, put_new, remove, stored_below, stored_from
 
 __all__ = ["BucketRank", "SharedLease"]
 
 _SHARDS = "shards"
+_WAITING = 4
+"""When so many checkpoints wait for other ranks, or twice as many and so on, all shards are looked at."""
 _ASKED_FOR = 32
 """Of so many objects each is asked for by its name; of more, all in the store are listed."""
 
@@ -174,6 +176,9 @@ class BucketRank(BucketFolder):
     folder: BucketFolder
     """The store as those have it who prune."""
 
+    tried: list[Slot] = field(default_factory=list)
+    """See :func:`~ann_ckpt.store.owners.ranks.paired_slot`."""
+
     @staticmethod
     def beside(folder: BucketFolder, rank: int, ranks: int) -> BucketRank:
         """Return a store in a bucket for a process of that rank."""
@@ -212,6 +217,10 @@ class BucketRank(BucketFolder):
         there = self.bucket.slots()
         self.own.difference_update(there)
         return sorted(slot for slot in {*there, *self.own} if step in (None, slot.step))
+
+    def next_slot(self, newest: Slot | None, step: int | None) -> Slot:
+        """Return the slot of a state that is saved now, after ``newest``."""
+        return paired_slot(self.tried, newest, step)
 
     def location(self, slot: Slot) -> str:
         """Address of this rank's shard of a checkpoint, in whichever start; or of the whole one."""
@@ -260,6 +269,7 @@ class BucketRank(BucketFolder):
     def join(self, *, died: bool, wait: float) -> tuple[BucketRank, bool]:
         """Return this, whose lease was taken, and whether it began the start."""
         self.own.clear()
+        self.tried.clear()
         if self.lease.new:
             self.lease.remove_claims(int(self.lease.start, 16))
         if self.lease.again:
@@ -284,7 +294,8 @@ class BucketRank(BucketFolder):
 
     def ready(self, there: Collection[Slot]) -> dict[Slot, list[Shard]]:
         """As :meth:`RankFolder.ready`; one request for each checkpoint that is not there, as a rule."""
-        self.own.difference_update(there)
+        newest = max(there, default=None)  # and who waits for one before it does so in vain
+        self.own.difference_update([slot for slot in self.own if newest is not None and slot <= newest])
         found = {slot: self._complete(slot) for slot in sorted(self.own)}
         return {slot: shards for slot, shards in found.items() if shards}
 
@@ -296,6 +307,17 @@ class BucketRank(BucketFolder):
         there = takewhile(lambda pair: pair[0] == pair[1], zip(shards, listed, strict=False))
         found = [one for _, one in there]
         return sorted(found, key=attrgetter("rank")) if len(found) == self.ranks else []
+
+    def lost(self, own: str, newest: Slot | None) -> dict[Slot, list[int]]:
+        """Return which checkpoints can never be complete, of which this rank has its part.
+
+        All shards are listed, so this is done only when 4, 8, 16, ... wait for others.
+        """
+        waiting = len(self.own)
+        if waiting < _WAITING or waiting & (waiting - 1):
+            return {}
+        mine = [s for s in self._shards() if (s.start, s.ranks) == (self.lease.start, self.ranks)]
+        return {slot: some for slot, some in lost(mine, newest).items() if slot in self.own}
 
     def open_shards(self, shards: Iterable[Shard], files: ExitStack) -> list[Checkpoint]:
         """Open shards until ``files`` ends, several at a time."""

@@ -34,7 +34,8 @@ __all__ = ["FileLock", "Holder", "SecondHold", "break_lock", "holder_of"]
 _POLL = 0.02
 """Seconds between two attempts."""
 _LAST_BREATH = 2.0
-"""Seconds that a forked child, which closes the file at once, may live longer than whoever held it."""
+"""Seconds that a forked child, which closes the file at once, may live longer than whoever held it, and that
+somebody may look at a lock, or take to sign it."""
 _UNSUPPORTED = {
     errno.ENOSYS,
     errno.ENOTSUP,
@@ -50,6 +51,7 @@ _NO_FORK = threading.RLock()
 """Held while a lock is taken, so that no child inherits a descriptor that nobody closes in it."""
 _HELD: weakref.WeakSet[FileLock] = weakref.WeakSet()
 _TEXT_BYTES = 4096
+_UNKNOWN = "unknown"
 _LOG = logging.getLogger("ann_ckpt")
 
 
@@ -131,20 +133,27 @@ class FileLock:
                     return self._try(durable=durable)
             except LockedError:
                 over = time.monotonic() - deadline
-                if over >= 0 and (over >= _LAST_BREATH or not self._holder_died()):
+                if over >= 0 and (over >= _LAST_BREATH or self._is_held()):
                     raise
             time.sleep(_POLL)
 
-    def _holder_died(self) -> bool:
-        """Whether at most a child of whoever signed holds it, forked a moment before that one was killed."""
+    def _is_held(self) -> bool:
+        """Whether somebody has it who lives, as far as is known.
+
+        Where nobody signed it, somebody only looks at it, or is about to sign; and where a dead process
+        did, at most its child holds it, forked a moment before that one was killed.
+        """
         with contextlib.suppress(CheckpointError):
             found = holder_of(self._path)
-            return found is None or (
-                found.host == socket.gethostname()
-                and found.pid.isdecimal()
-                and not process_alive(int(found.pid))
+            return found is not None and not (
+                found.unsigned
+                or (
+                    found.host == socket.gethostname()
+                    and found.pid.isdecimal()
+                    and not process_alive(int(found.pid))
+                )
             )
-        return False
+        return True
 
     def release(self) -> None:
         """Release the lock; without effect if it is not held."""
@@ -321,6 +330,11 @@ class Holder:
     """The batch job that it runs in, if it says so."""
 
     @property
+    def unsigned(self) -> bool:
+        """Whether nobody has said yet who it is."""
+        return self.host == _UNKNOWN
+
+    @property
     def name(self) -> str:
         """Process, host, time and batch job in one line."""
         job = "" if self.job is None else f", {self.job.name}"
@@ -406,7 +420,7 @@ def _lives(descriptor: int, holder: Holder) -> bool | None:
 
 
 def _holder(path: Path, found: dict[str, Any]) -> Holder:
-    host, pid, since = (printable(found.get(key, "unknown"), 80) for key in ("host", "pid", "since"))
+    host, pid, since = (printable(found.get(key, _UNKNOWN), 80) for key in ("host", "pid", "since"))
     job = Job.from_dict(found.get("job"))
     return Holder(path, host, pid, since, printable(found.get("purpose", ""), 80), job=job)
 

@@ -39,6 +39,8 @@ __all__ = [
     "check_no_ranks",
     "check_ranks",
     "lock_ranks",
+    "lost",
+    "paired_slot",
     "rank_locks",
     "shards_in_use",
     "shards_of",
@@ -87,6 +89,52 @@ class Shard:
         found = _SHARD.fullmatch(name)
         slot = Slot.parse(found[1]) if found else None
         return None if found is None or slot is None else cls(slot, found[2], int(found[3]), int(found[4]))
+
+
+def paired_slot(tried: list[Slot], newest: Slot | None, step: int | None) -> Slot:
+    """Return the slot of a state that a rank saves now, the same as that of the other ranks.
+
+    A save that failed counts, because the others may have done theirs; the same step once more is that save
+    tried again.
+
+    Parameters
+    ----------
+    tried : list of Slot
+        The last one that this returned, if any; changed.
+    newest : Slot or None
+        The last one of which this rank has saved its part.
+    step : int or None
+        Time step of the state, if known.
+    """
+    if tried and (newest is None or newest < tried[0]):
+        slot = tried[0] if step in (None, tried[0].step) else Slot.after(tried[0], step)
+    else:
+        slot = Slot.after(newest, step)
+    tried[:] = [slot]
+    return slot
+
+
+def lost(shards: Iterable[Shard], newest: Slot | None) -> dict[Slot, list[int]]:
+    """Return which checkpoints can never be complete, with the ranks that saved a later one without them.
+
+    Parameters
+    ----------
+    shards : iterable of Shard
+        All of one start.
+    newest : Slot or None
+        The newest checkpoint; nobody waits for what is before it.
+    """
+    there: dict[Slot, set[int]] = {}
+    last: dict[int, Slot] = {}
+    for shard in shards:
+        there.setdefault(shard.slot, set()).add(shard.rank)
+        last[shard.rank] = max(shard.slot, last.get(shard.rank, shard.slot))
+    without = {
+        slot: [rank for rank in sorted(last) if slot < last[rank] and rank not in some]
+        for slot, some in sorted(there.items())
+        if newest is None or newest < slot
+    }
+    return {slot: some for slot, some in without.items() if some}
 
 
 def check_ranks(rank: int | None, ranks: int | None) -> tuple[int, int] | None:
@@ -179,13 +227,30 @@ def _names(folder: StoreFolder) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class RankFolder(StoreFolder):
-    """The files of one store as one of several processes writes them: shards in the place of checkpoints."""
+class _WholeFolder(StoreFolder):
+    """The files of a store, with temporary ones of one rank's own."""
 
     rank: int
     ranks: int
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """How objects are named."""
+        return 0, self.ranks + 1
+
+    def temporary_object(self, number: int) -> Path:
+        """File of an object that has no name yet; no other rank has the same."""
+        return self.objects / f".new-{(self.rank + 1) * _NUMBERS + number}.tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class RankFolder(_WholeFolder):
+    """The files of one store as one of several processes writes them: shards in the place of checkpoints."""
+
     start: str = ""
     """Identifies the start of all the processes; known once this one has joined it."""
+    tried: list[Slot] = field(default_factory=list, compare=False)
+    """See :func:`paired_slot`."""
 
     @property
     def share(self) -> tuple[int, int]:
@@ -207,10 +272,6 @@ class RankFolder(StoreFolder):
         """The store's folder for whole checkpoints, with temporary files of this rank's own."""
         return _WholeFolder(self.path, self.rank, self.ranks)
 
-    def temporary_object(self, number: int) -> Path:
-        """File of an object that has no name yet; no other rank has the same."""
-        return self.objects / f".new-{_temporary(self.rank, number)}.tmp"
-
     def complete(self) -> None:
         """Create missing folders in the store."""
         StoreFolder.complete(self)
@@ -225,6 +286,10 @@ class RankFolder(StoreFolder):
         """The checkpoints of the store, and the shards of this rank that are not part of one yet."""
         own = {s.slot for s in self.own_shards() if s.start == self.start and step in (None, s.slot.step)}
         return sorted({*StoreFolder.slots(self, step=step), *own}, key=attrgetter("round", "step"))
+
+    def next_slot(self, newest: Slot | None, step: int | None) -> Slot:
+        """Return the slot of a state that is saved now, after ``newest``."""
+        return paired_slot(self.tried, newest, step)
 
     def checkpoint_path(self, slot: Slot) -> Path:
         """File of this rank's shard; of a checkpoint that is there, one of an earlier start, or its own."""
@@ -366,26 +431,18 @@ class RankFolder(StoreFolder):
         whole = [slot for slot, some in found.items() if len(some) == self.ranks]
         return {slot: sorted(found[slot], key=attrgetter("rank")) for slot in sorted(whole)}
 
+    def lost(self, own: str, newest: Slot | None) -> dict[Slot, list[int]]:
+        """Return which checkpoints can never be complete, as :func:`lost` does.
+
+        Only those are given of which this rank has no part, or has saved it last: ``own``.
+        """
+        mine = [s for s in shards_of(self) if (s.start, s.ranks) == (self.start, self.ranks)]
+        found = lost(mine, newest)
+        return {slot: some for slot, some in found.items() if self.rank in some or slot.name == own}
+
     def open_shards(self, shards: Iterable[Shard], files: ExitStack) -> list[Checkpoint]:
         """Open shards until ``files`` ends."""
         return [files.enter_context(open_inside(self.shards / shard.name)) for shard in shards]
-
-
-@dataclass(frozen=True, slots=True)
-class _WholeFolder(StoreFolder):
-    """The files of a store, with temporary ones of one rank's own."""
-
-    rank: int
-    ranks: int
-
-    @property
-    def share(self) -> tuple[int, int]:
-        """How objects are named."""
-        return 0, self.ranks + 1
-
-    def temporary_object(self, number: int) -> Path:
-        """File of an object that has no name yet."""
-        return self.objects / f".new-{_temporary(self.rank, number)}.tmp"
 
 
 _JOINING = 60.0
@@ -401,10 +458,6 @@ def _lives(holder: Holder) -> bool:
     """Whether a holder is alive, as far as is known: who has taken its lock may not have signed it yet."""
     here = holder.host == socket.gethostname() and holder.pid.isdecimal()
     return holder.alive is not False and (not here or process_alive(int(holder.pid)))
-
-
-def _temporary(rank: int, number: int) -> int:
-    return (rank + 1) * _NUMBERS + number
 
 
 def _read(path: Path) -> dict[str, object]:

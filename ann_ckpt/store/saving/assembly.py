@@ -24,6 +24,8 @@ from ann_ckpt.store.saving.writer import SeriesWriter, Snapshot
 __all__ = ["Assembly", "own_share"]
 
 _LOG = logging.getLogger("ann_ckpt")
+_NAMED = 4
+"""Ranks that a warning names."""
 
 
 def own_share(state: NetworkState, rank: int, ranks: int) -> NetworkState:
@@ -64,6 +66,7 @@ class Assembly:
         self.folder = folder
         self.has_committed = False
         """Whether this process made a checkpoint of shards; set back by who has applied the retention."""
+        self._told: set[Slot] = set()
         self._whole = folder.whole
         self._writer = SeriesWriter(self._whole, compression)
 
@@ -106,12 +109,14 @@ class Assembly:
         LockedError
             If the processes were started again meanwhile.
         """
-        if not self._ready():
+        there = set(self._whole.slots())
+        self._tell_lost(own, max(there, default=None))
+        if not self.folder.ready(there):
             return
         with self.folder.committing(wait):
             self.folder.check_start()
             committed = None
-            for slot, shards in self._ready().items():
+            for slot, shards in self.folder.ready(set(self._whole.slots())).items():
                 try:
                     self._commit(slot, shards)
                     committed = slot
@@ -128,9 +133,18 @@ class Assembly:
             if committed is not None:
                 self.folder.discard_shards(before=committed)
 
-    def _ready(self) -> dict[Slot, list[Shard]]:
-        """Shards by checkpoint, where all are there and the checkpoint is not."""
-        return self.folder.ready(set(self._whole.slots()))
+    def _tell_lost(self, own: str, newest: Slot | None) -> None:
+        """Warn once of each checkpoint of which a part is missing that will never come."""
+        for slot, ranks in self.folder.lost(own, newest).items():
+            if slot not in self._told:
+                self._told.add(slot)
+                _LOG.warning(
+                    "checkpoint %s will never be complete: rank %s of %d has saved a later one without it; "
+                    "if it goes on so, close the store in all processes and open it again",
+                    slot.name,
+                    ", ".join([*map(str, ranks[:_NAMED]), *(["..."] if ranks[_NAMED:] else [])]),
+                    self.folder.ranks,
+                )
 
     def _commit(self, slot: Slot, shards: list[Shard]) -> None:
         with ExitStack() as files:

@@ -86,6 +86,24 @@ def test_the_same_process_cannot_hold_it_twice(path):
     assert FileLock(path, "saves").acquire() is False
 
 
+def test_who_only_looks_at_a_lock_that_is_being_made_does_not_have_it(path):
+    with path.open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with FileLock(path, "writes") as lock:
+            lock.acquire()
+            assert lock.intact
+
+
+def test_who_is_about_to_sign_a_lock_is_named(path):
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        signed = json.dumps({"host": socket.gethostname(), "pid": 1, "since": "now", "purpose": "writes"})
+        threading.Timer(0.2, lambda: (other.write(signed), other.flush())).start()
+        with pytest.raises(LockedError, match="process 1 on host"):
+            FileLock(path, "writes").acquire()
+
+
 def test_waiting_ends_when_the_holder_lets_go(path):
     first = FileLock(path, "saves")
     first.acquire()
