@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -94,9 +94,20 @@ class Config:
         seen = os.path.relpath(path, self.folder).replace(os.sep, "/")
         for some in self.sets:
             globs = (os.path.normpath(glob).replace(os.sep, "/") for glob in some.files)
-            if any(fnmatchcase(seen, glob.replace("**/", "*")) for glob in globs):
+            if any(fnmatchcase(seen, one) for glob in globs for one in _without_stars(glob)):
                 return some
         return None
+
+
+def _without_stars(glob: str) -> Iterator[str]:
+    """Yield a glob with ``**/`` read as no folder, and as some."""
+    before, stars, behind = glob.partition("**/")
+    if not stars:
+        yield glob
+        return
+    for rest in _without_stars(behind):
+        yield before + rest
+        yield f"{before}*/{rest}"
 
 
 def find_config(start: str | os.PathLike[str] = ".") -> Path | None:

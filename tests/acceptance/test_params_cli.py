@@ -731,18 +731,23 @@ def test_a_baseline_says_what_it_cannot_list(run: Run) -> None:
     assert "inpt" in Path("base.json").read_text()
 
 
+THREE = {"populations": {f"p{i}": {} for i in range(3)}}
+
+
 def test_a_baseline_lists_more_than_a_report_does(run: Run) -> None:
-    path = write("p.json", {"populations": {f"p{i}": {} for i in range(1200)}})
-    arguments = ("params", "validate", path, "--checkpoint", "net.h5")
+    arguments = ("params", "validate", write("p.json", THREE), "--checkpoint", "net.h5", "--limit", "2")
     assert run(*arguments, "--write-baseline", "base.json").status == 0
     assert run(*arguments, "--baseline", "base.json").status == 0
 
 
-def test_a_baseline_that_cannot_list_everything_is_no_success(run: Run) -> None:
-    path = write("p.json", {"populations": {f"p{i}": {} for i in range(10_001)}})
-    answer = run("params", "validate", path, "--checkpoint", "net.h5", "--write-baseline", "base.json")
+def test_a_baseline_that_cannot_list_everything_is_no_success(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ann_ckpt.cli.params.validate.MOST_PROBLEMS", 2)
+    arguments = ("params", "validate", write("p.json", THREE), "--checkpoint", "net.h5")
+    answer = run(*arguments, "--write-baseline", "base.json")
     assert answer.status == 1
-    assert "over the limit" in answer.err
+    assert "p.json: and 1 more findings, over the limit" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -789,6 +794,18 @@ def test_a_part_that_a_file_lacks_is_a_finding_of_that_file(run: Run) -> None:
     assert lines[1].startswith("c.json:1:30: error[P102] unknown population 'inpt'")
     assert lines[2] == "d.yaml:1:1: error[P011] the file has no object 'm.p'; there is 'm'"
     assert "a.json: checked against net.h5" in answer.out
+
+
+def test_a_closed_standard_input_is_a_finding_beside_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    answer = run("params", "validate", "-", write("p.json", TYPO), "--checkpoint", "net.h5")
+    assert answer.status == 3
+    assert "<stdin>:1:1: error[P601] standard input is closed" in answer.out
+    assert "error[P102]" in answer.out
+    answer = run("params", "apply", "-", "--checkpoint", "net.h5", "-o", "new.h5")
+    assert (answer.status, "standard input is closed" in answer.err) == (3, True)
 
 
 def test_standard_input_may_lack_a_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

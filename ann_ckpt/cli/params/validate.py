@@ -20,7 +20,13 @@ from ann_ckpt.cli.params.common import (
     output_option,
     write_text,
 )
-from ann_ckpt.errors import CheckpointError, OptionError, SchemaUnusableError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    MissingExtraError,
+    OptionError,
+    SchemaUnusableError,
+    printable,
+)
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked
 from ann_ckpt.params.config import (
@@ -236,6 +242,11 @@ def _target(schema: str | None, checkpoint: str | None) -> tuple[Schema | None, 
 def _check(files: Iterable[str], checkers: Checkers, stdin_name: str, at: str | None) -> Iterator[Checked]:
     for path in expanded(files):
         if path == STDIN:
-            yield checkers.check(load_any(STDIN, stdin_name=stdin_name), at=at)
+            try:
+                read = load_any(STDIN, stdin_name=stdin_name)
+            except (OSError, MissingExtraError) as error:
+                yield unreadable(stdin_name, error)
+            else:
+                yield checkers.check(read, at=at)
         else:
             yield checkers.check_path(path, at=at)

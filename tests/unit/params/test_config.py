@@ -13,7 +13,7 @@ from ann_ckpt.errors import OptionError
 from ann_ckpt.params import Severity, schema_for
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.config import Config, dump_baseline, find_config, load_baseline, load_config
-from ann_ckpt.params.run import Checkers
+from ann_ckpt.params.run import Checkers, expanded
 from tests.unit.params.networks import network
 
 TYPO = {"populations": {"inpt": {"tau": 1.0}}}
@@ -114,6 +114,24 @@ def test_files_and_what_they_have_to_fit() -> None:
     assert config.files == ["other/**/*.json", "conf/*.json"]
     config = settings('files = ["a.json"]\nschema = "gone.schema.json"\n')
     assert rules(write("a.json", TYPO), config) == [("P501", Severity.ERROR)]
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("a/p.json", True),
+        ("a/b/p.json", True),
+        ("a/b/c/p.json", True),
+        ("a/my_p.json", False),
+        ("a/b/my_p.json", False),
+        ("ab/p.json", False),
+    ],
+)
+def test_two_stars_stand_for_folders_only(path: str, there: bool) -> None:
+    config = settings('files = ["a/**/p.json"]')
+    assert (config.set_for(path) is not None) == there
+    write(path, {})
+    assert (path in expanded(config.files)) == there
 
 
 def test_severities_and_strict() -> None:
