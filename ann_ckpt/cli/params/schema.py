@@ -144,7 +144,7 @@ def _with_rules(made: dict[str, Any], output: str | None) -> dict[str, Any]:
         standing = Schema.load(output).document
     except SchemaUnusableError as error:
         raise not_replaced(output, what="a schema", reason=error.details["reason"]) from error
-    if "$schema" not in standing:  # any object would do
+    if standing and "$schema" not in standing:  # any object would do
         raise not_replaced(output, what="a schema", reason='it has no "$schema" that names a draft')
     rules = Schema.marks([standing]).get("rules")
     return made if rules is None else {**made, "x-ann": {**made.get("x-ann", {}), "rules": rules}}
