@@ -11,7 +11,7 @@ from ann_ckpt.durable import atomic_write, check_target
 from ann_ckpt.errors import NotWritableError
 from ann_ckpt.format.guard import SIGNATURE
 
-__all__ = ["check_text_target", "text_file"]
+__all__ = ["check_text_target", "not_replaced", "text_file"]
 
 
 def check_text_target(target: str | os.PathLike[str], *, what: str = "a text") -> None:
@@ -38,6 +38,15 @@ def check_text_target(target: str | os.PathLike[str], *, what: str = "a text") -
             details={"hint": "remove it first, or choose another name"},
             where=target,
         )
+
+
+def not_replaced(path: str | os.PathLike[str], *, what: str, reason: str) -> NotWritableError:
+    """Return the error that a file cannot be read as what is to be written there, and would be lost."""
+    return NotWritableError(
+        f"the file that is there cannot be read as {what}, and is not replaced",
+        details={"reason": reason, "hint": "mend it, or remove it first, or choose another name"},
+        where=path,
+    )
 
 
 @contextlib.contextmanager

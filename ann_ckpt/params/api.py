@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.errors import CheckpointError, ParameterFileError, printable
+from ann_ckpt.errors import CheckpointError, OptionError, printable
 from ann_ckpt.format.guard import begins_like_hdf5
 from ann_ckpt.model import NetworkState
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.description import FREE, NetworkDescription, describe, live_of, state_of
 from ann_ckpt.params.file import ParameterFile, from_object, load
-from ann_ckpt.params.findings import Finding, Findings, pointer
+from ann_ckpt.params.findings import Finding, Findings, pointer, refusal
 from ann_ckpt.params.plan import Change, change_live, changed_state, plan_changes
 from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import GENERAL_SCHEMA, network_schema
@@ -45,8 +45,6 @@ File = ParameterFile | str | os.PathLike[str] | Mapping[str, Any]
 
 _NAMES = frozenset(("P101", "P102", "P103", "P104", "P105", "P107"))
 """Rules about names that are not known: what ``strict=False`` lets pass."""
-
-_SHOWN = 20
 
 
 class ParameterFileWarning(UserWarning):
@@ -86,7 +84,7 @@ def validate(
     engine : {"auto", "jsonschema", "jsonschema-rs"}
         Which library evaluates the schema; the findings are the same.
     limit : int
-        How many findings to return at most.
+        How many findings to return at most, from 1.
 
     Raises
     ------
@@ -108,6 +106,8 @@ def validate(
     params.json:1:18: error[P102] unknown population 'inptu' (did you mean 'input'?)
     """
     check_flags(global_only=global_only)
+    if not isinstance(limit, int) or limit < 1:
+        raise OptionError(f"limit is {limit!r}", details={"expected": "a whole number of at least 1"})
     checker = Checker(schema_of(target), engine=engine)
     return Findings(checker.check(file_of(file), global_only=global_only, limit=limit).findings)
 
@@ -237,7 +237,7 @@ def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
     errors = list(dict.fromkeys(f for c in checked for f in c.errors))
     names = [] if strict else [f for f in errors if f.rule in _NAMES]
     if len(names) < len(errors) or any(c.dropped for c in checked):
-        raise _refusal(findings, errors)
+        raise refusal(findings, errors)
     # The caller of the function that called this one is who wrote the file's name.
     if names:
         places = count(len(names), "place")
@@ -250,17 +250,6 @@ def refuse(checked: Sequence[Checked], *, strict: bool) -> None:
 
 def _listed(fact: str, findings: Sequence[Finding]) -> str:
     return "\n".join([fact, *(f"  {printable(f, 600)}" for f in findings)])
-
-
-def _refusal(findings: tuple[Finding, ...], errors: list[Finding]) -> ParameterFileError:
-    shown = "".join(f"\n  {printable(f, 600)}" for f in errors[:_SHOWN])
-    more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-    noun = "finding" if len(errors) == 1 else "findings"
-    error = ParameterFileError(
-        f"{len(errors)} {noun} in the parameter file; nothing was changed{shown}{more}"
-    )
-    error.findings = findings
-    return error
 
 
 def file_of(file: File) -> ParameterFile:

@@ -16,13 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.errors import MissingExtraError, NotWritableError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, OptionError, printable
 from ann_ckpt.params.api import plan_for, schema_of
 from ann_ckpt.params.description import (
+    FREE,
+    SECTIONS,
     NetworkDescription,
     ParameterDescription,
     describe,
@@ -30,11 +33,14 @@ from ann_ckpt.params.description import (
     live_of,
     state_of,
 )
-from ann_ckpt.params.file import load
+from ann_ckpt.params.file import ParameterFile, load
+from ann_ckpt.params.findings import quoted
 from ann_ckpt.params.plan import Change, change_live, shown
+from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import IGNORE
+from ann_ckpt.params.text.document import LARGEST
 from ann_ckpt.paths import is_file
-from ann_ckpt.texts import check_text_target, text_file
+from ann_ckpt.texts import check_text_target, not_replaced, text_file
 
 __all__ = [
     "Extract",
@@ -47,9 +53,13 @@ __all__ = [
 ]
 
 _HEAD = ("$schema", "format_version", IGNORE)
+_NOTHING_LOST = frozenset(("P003", "P004"))
+"""Rules about a byte-order mark and an empty file."""
 _MOST_VALUES = 1_000_000
 """Values of arrays in one file: more would not be read again."""
 _SUFFIXES = frozenset((".yaml", ".yml"))
+_BLANK = re.compile(r"\s")
+_NOT_ASCII = re.compile(r"[^ -~]")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_PLAIN = frozenset(("y", "yes", "n", "no", "on", "off", "true", "false", "null"))
 """Texts to YAML 1.2, bools and null to YAML 1.1."""
@@ -83,7 +93,7 @@ def extract(network: NetworkDescription, *, arrays: bool = False) -> Extract:
     OptionError
         If the arrays hold more values than a parameter file takes.
     """
-    left_out: list[str] = []
+    left_out = [f"{FREE}/{name}" for name, value in network.free.items() if not _is_said(value)]
     not_asked: list[str] = []
     room = _MOST_VALUES
 
@@ -116,12 +126,17 @@ def extract(network: NetworkDescription, *, arrays: bool = False) -> Extract:
             "projections": {
                 n: values(f"projections/{n}", o.parameters) for n, o in network.projections.items()
             },
-            "network": dict(network.free),
+            FREE: {name: value for name, value in network.free.items() if _is_said(value)},
             "constants": values("constants", network.constants),
         },
         tuple(left_out),
         tuple(not_asked),
     )
+
+
+def _is_said(value: object) -> bool:
+    """Whether JSON has a way to write a single value."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _array(parameter: ParameterDescription) -> list[Any] | None:
@@ -157,19 +172,30 @@ def text_for(
     Raises
     ------
     NotWritableError
-        If another kind of file stands there, under a name that says neither JSON nor YAML.
+        If what stands there cannot be read as a parameter file, so that it would be lost.
+    OptionError
+        If the text is longer than that of a file that is read.
     """
     head, network, modeline = _standing(path)
     if schema is not None:
         head |= {"$schema": schema, "format_version": 1}
     content = {**head, **data}
     if network is not None:
-        content["network"] = {**data.get("network", {}), **network}
+        content[FREE] = {**data.get(FREE, {}), **network}
     if path is not None and Path(path).suffix.lower() in _SUFFIXES:
         named = modeline if schema is None else content.pop("$schema")
+        named = _BLANK.sub(lambda blank: quote(blank[0]), named or "")
         first = f"# yaml-language-server: $schema={named}\n" if named else ""
-        return first + "\n".join(_yaml(content, "")) + "\n"
-    return dump_parameters(content)
+        text = first + "\n".join(_yaml(content, "")) + "\n"
+    else:
+        text = dump_parameters(content)
+    if len(text.encode()) > LARGEST:
+        raise OptionError(
+            f"the parameter file would be larger than the {LARGEST >> 20} MiB that are read again",
+            details={"hint": "keep values per neuron, dendrite or synapse in a checkpoint"},
+            where=path,
+        )
+    return text
 
 
 def _standing(
@@ -180,22 +206,34 @@ def _standing(
         return {}, None, None
     try:
         file = load(path)
-    except (OSError, MissingExtraError):
-        return {}, None, None
-    named_ours = Path(path).suffix.lower() in {".json", *_SUFFIXES}
-    if not named_ours and file.document is None and file.source.text.strip():
-        raise NotWritableError(
-            "the file that is there is not a parameter file",
-            details={"hint": "remove it first, or choose another name", "expected": "JSON, or .yaml"},
-            where=path,
-        )
+    except CheckpointError as error:
+        raise not_replaced(path, what="a parameter file", reason=error.fact) from error
+    if lost := _lost(file):
+        raise not_replaced(path, what="a parameter file", reason=lost)
     head = {name: file.data[name] for name in _HEAD if name in file.data}
-    network = file.data.get("network")
-    return (
-        head,
-        network if isinstance(network, dict) else None,
-        file.schema if "$schema" not in head else None,
-    )
+    return head, file.data.get(FREE), file.schema if "$schema" not in head else None
+
+
+def _lost(file: ParameterFile) -> str:
+    """Return why something of a file would be lost if it were written again; empty if nothing would."""
+    if file.is_schema:
+        return "it is a JSON Schema"
+    unread = [
+        p
+        for p in file.problems.found
+        if p.rule not in _NOTHING_LOST and RULES[p.rule].severity is Severity.ERROR
+        if not p.path or p.path[0] in {*_HEAD, FREE}
+    ]
+    if unread:
+        first = min(unread, key=lambda p: p.start)
+        at = file.source.place(first.start)
+        return f"{at.line}:{at.column}: {first.message}"
+    other = [name for name in file.data if name not in {*_HEAD, *SECTIONS, FREE, "constants"}]
+    if other:
+        return f"there is no section {quoted(other[0])} in a parameter file"
+    if not isinstance(file.data.get(FREE, {}), dict):
+        return f"the section {FREE} is not an object"
+    return ""
 
 
 def dump_parameters(data: Mapping[str, Any]) -> str:
@@ -206,7 +244,7 @@ def dump_parameters(data: Mapping[str, Any]) -> str:
 def _yaml(data: Mapping[str, Any], indent: str) -> Iterator[str]:
     for name, value in data.items():
         plain = _PLAIN_NAME.fullmatch(name) and name.casefold() not in _NOT_PLAIN
-        key = name if plain else json.dumps(name)
+        key = name if plain else _text(name)
         if isinstance(value, Mapping) and value:
             yield f"{indent}{key}:"
             yield from _yaml(value, indent + "  ")
@@ -217,11 +255,23 @@ def _yaml(data: Mapping[str, Any], indent: str) -> Iterator[str]:
 def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, str):
+        return _text(value)
     text = json.dumps(value, allow_nan=False)
     if isinstance(value, float) and math.isfinite(value) and "." not in text:
         mantissa, mark, exponent = text.partition("e")  # YAML 1.1 takes 1e-05 for a text
         text = f"{mantissa}.0{mark}{exponent}"
     return text
+
+
+def _text(text: str) -> str:
+    """Return a text in double quotes; YAML has no surrogate pairs, which JSON writes beyond 16 bits."""
+
+    def escaped(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+    return _NOT_ASCII.sub(escaped, json.dumps(text, ensure_ascii=False))
 
 
 Path_ = str | os.PathLike[str]
@@ -260,8 +310,8 @@ def save_parameters(filename: Path_, net_id: int = 0, *, network: Any = None, in
     Raises
     ------
     NotWritableError
-        If the file cannot be written, or there is an HDF5 file, or a file of another kind under a name
-        that says neither JSON nor YAML.
+        If the file cannot be written, or what stands there is neither empty nor can be read as a
+        parameter file: it would be lost.
     OptionError
         If ``initial`` and the network keeps no initial values.
     """

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,7 +21,7 @@ from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.checking.checker import Checked
 from ann_ckpt.params.checking.model_rules import ModelRule
 from ann_ckpt.params.file import ParameterFile, read_bounded
-from ann_ckpt.params.findings import Finding
+from ann_ckpt.params.findings import Finding, pointer
 from ann_ckpt.params.reports.common import fingerprinted, relative
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import IGNORE
@@ -94,9 +94,20 @@ class Config:
         seen = os.path.relpath(path, self.folder).replace(os.sep, "/")
         for some in self.sets:
             globs = (os.path.normpath(glob).replace(os.sep, "/") for glob in some.files)
-            if any(fnmatchcase(seen, glob.replace("**/", "*")) for glob in globs):
+            if any(fnmatchcase(seen, one) for glob in globs for one in _without_stars(glob)):
                 return some
         return None
+
+
+def _without_stars(glob: str) -> Iterator[str]:
+    """Yield a glob with ``**/`` read as no folder, and as some."""
+    before, stars, behind = glob.partition("**/")
+    if not stars:
+        yield glob
+        return
+    for rest in _without_stars(behind):
+        yield before + rest
+        yield f"{before}*/{rest}"
 
 
 def find_config(start: str | os.PathLike[str] = ".") -> Path | None:
@@ -147,7 +158,11 @@ def _table(path: Path) -> dict[str, Any] | None:
         return content
     tool = content.get("tool")
     table = tool.get("ann-ckpt") if isinstance(tool, dict) else None
-    return table if isinstance(table, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise OptionError(
+            "tool.ann-ckpt is not one table", details={"expected": "[tool.ann-ckpt]"}, where=os.fspath(path)
+        )
+    return table
 
 
 _KINDS: Mapping[str, tuple[type, str]] = {
@@ -279,17 +294,23 @@ class _Ignored:
             return
         if Path(file.path).suffix.lower() in {".yaml", ".yml"}:
             self._comments(file.source)
-        noted = file.data.get(IGNORE)
-        if isinstance(noted, list):
-            self.below[""] = _ids(noted)
-        elif isinstance(noted, dict):
-            self.below = {str(place): _ids(ids) for place, ids in noted.items()}
+        for prefix, document in (((), file.whole), (file.prefix, file.document)):
+            noted = {} if document is None else document.value.get(IGNORE)
+            if isinstance(noted, list):
+                self._add("", _ids(noted))
+            elif isinstance(noted, dict):
+                for place, ids in noted.items():  # of a part, seen from there as well
+                    for seen in {place, pointer(prefix) + place}:
+                        self._add(seen, _ids(ids))
+
+    def _add(self, place: str, ids: frozenset[str]) -> None:
+        self.below[place] = self.below.get(place, frozenset()) | ids
 
     def _comments(self, source: SourceText) -> None:
         for comment in _COMMENT.finditer(source.text):
             ids = _ids((comment[2] or "*").split(","))
             if comment[1]:
-                self.below[""] = self.below.get("", frozenset()) | ids
+                self._add("", ids)
             else:
                 line = source.place(comment.start()).line
                 self.lines[line] = ids

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CType", "Scalar", "c_type"]
+__all__ = ["SMALLEST", "CType", "Scalar", "c_type"]
 
 Scalar = bool | int | float
 """One value of a parameter, as JSON has it."""
 
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+"""The smallest number above 0 that every floating-point type holds."""
 _FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -65,6 +67,10 @@ class CType:
         if type(value) is not int or abs(value) <= self.exact:
             return False
         return int(np.float32(value) if self.name == "float" else float(value)) != value
+
+    def vanishes(self, value: Scalar) -> bool:
+        """Whether storing a number in this type makes it 0."""
+        return self.name == "float" and value != 0 and abs(value) < SMALLEST and not np.float32(value)
 
     def from_numpy(self, value: NDArray[Any]) -> Scalar | None:
         """Return one stored value, shape ``()``, as JSON writes it; None if JSON or the type cannot.

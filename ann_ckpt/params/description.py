@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann_ckpt.adapters.annarchy import DeclaredNetwork, DeclaredObject, declared_network
 from ann_ckpt.adapters.annarchy.describe import Declared
@@ -38,6 +39,8 @@ from ann_ckpt.model import (
 )
 from ann_ckpt.params.ctype import CType, Scalar
 from ann_ckpt.params.file import ParameterFile
+from ann_ckpt.params.findings import refusal
+from ann_ckpt.params.text.document import Problems
 from ann_ckpt.paths import is_file
 
 __all__ = [
@@ -321,24 +324,42 @@ def describe_file(file: ParameterFile) -> NetworkDescription:
     ----------
     file : ParameterFile
         A file of the general form.
+
+    Raises
+    ------
+    ParameterFileError
+        If the rows of an array differ in length, so that there is no shape that it has.
     """
+    problems = Problems(prefix=file.prefix)
+
+    def parameters(values: Mapping[str, Any], *owner: str) -> dict[str, ParameterDescription]:
+        found = {}
+        for name, value in values.items():
+            try:
+                found[name] = _parameter(name, np.asarray(value))
+            except ValueError:  # numpy's word for an array without a shape
+                path = (*owner, name)
+                span = (0, 1) if file.document is None else file.document.span_of(path)
+                problems.add("P202", span, "the rows of this array are not equally long", path=path)
+        return found
+
     populations, projections = (
         {
-            name: ObjectDescription(section, name, "", "", _parameters(values))
+            name: ObjectDescription(section, name, "", "", parameters(values, section, name))
             for name, values in file.section(section).items()
         }
-        for section in ("populations", "projections")
+        for section in SECTIONS
     )
-    return NetworkDescription(populations, projections, _parameters(file.section("constants")))
+    constants = parameters(file.section("constants"), "constants")
+    if findings := problems.findings(file.source):
+        raise refusal(findings, findings)
+    return NetworkDescription(populations, projections, constants)
 
 
-def _parameters(values: Mapping[str, Any]) -> dict[str, ParameterDescription]:
-    return {name: _parameter(name, value) for name, value in values.items()}
-
-
-def _parameter(name: str, value: Any) -> ParameterDescription:
-    array = np.asarray(value)
-    if array.dtype == np.int64 and not array.shape and abs(int(value)) < 2**31:
+def _parameter(name: str, array: NDArray[Any]) -> ParameterDescription:
+    if array.dtype == object:  # an integer beyond 64 bits
+        array = array.astype(np.float64)
+    if array.dtype == np.int64 and not array.shape and abs(int(array)) < 2**31:
         array = array.astype(np.int32)  # what a simulator calls int
     return describe_parameter(name, Attribute(array, Locality.UNKNOWN if array.shape else Locality.GLOBAL))
 

@@ -19,6 +19,7 @@ from ann_ckpt.params.description import SECTIONS, NetworkDescription, ParameterD
 from ann_ckpt.params.file import ParameterFile, from_object, load
 from ann_ckpt.params.findings import pointer
 from ann_ckpt.params.plan import filled
+from ann_ckpt.params.rules import Severity
 from ann_ckpt.params.schema.generate import network_schema
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.params.text.document import Path, Problems
@@ -163,8 +164,9 @@ def _flattened(value: list[Any]) -> list[Any]:
 
 class _FileSide:
     def __init__(self, file: ParameterFile) -> None:
-        if file.document is None:
-            error = ParameterFileError("the parameter file is not well formed", where=f"{file.findings[0]}")
+        errors = [f for f in file.findings if f.severity is Severity.ERROR]
+        if errors:  # a value that is refused reads as null
+            error = ParameterFileError("the parameter file is not well formed", where=f"{errors[0]}")
             error.findings = file.findings
             raise error
         self._file = file
@@ -272,4 +274,4 @@ def _plain(value: Any) -> Any:
 def _told(value: Any) -> str:
     """Return a value as a line shows it."""
     words = isinstance(value, str) and (value.endswith(" values") or value in {"nan", "inf", "-inf"})
-    return value if words else printable(json.dumps(value, ensure_ascii=False), 80)
+    return printable(value if words else json.dumps(value, ensure_ascii=False), 80)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.errors import FileMissingError, NotReadableError, OptionError, printable
+from ann_ckpt.errors import FileMissingError, NotReadableError, OptionError, WrongTypeError, printable
 from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.text.document import LARGEST, Document, Members, Place, Problems, SourceText, decode
 from ann_ckpt.params.text.document import Path as Path_
@@ -36,6 +36,7 @@ _MODELINE = re.compile(r"^[ \t]*#[ \t]*yaml-language-server:[ \t]*\$schema=(\S+)
 _METASCHEMAS = ("http://json-schema.org/", "https://json-schema.org/")
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,8 @@ class ParameterFile:
     """What was wrong with the text itself, by offsets."""
     prefix: Path_ = ()
     """Names under which the parameters stand in the file; see :meth:`at`."""
+    whole: Document | None = None
+    """All of the file, where ``document`` is a part of it; see :meth:`at`."""
 
     @property
     def path(self) -> str:
@@ -107,16 +110,19 @@ class ParameterFile:
             return self
         value, mark, path = self.document.value, self.document.mark, tuple(keys.split("."))
         span = self.document.span_of(path)
-        for key in path:
-            if not isinstance(value, dict) or not isinstance(value.get(key), dict):
+        for depth, key in enumerate(path):
+            if not isinstance(value.get(key), dict):
+                names = [".".join((*path[:depth], name)) for name in value]
+                more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
                 raise OptionError(
                     f"the file has no object {quoted(keys)}",
-                    details={"there": ", ".join(map(str, self.data))},
+                    details={"there": ", ".join(quoted(n) for n in names[:_SHOWN]) + more or "nothing"},
                     where=self.path,
                 )
             assert isinstance(mark, Members)  # noqa: S101 - as the value is a dict
             value, mark = value[key], mark[key].mark
-        return replace(self, document=Document(value, span, mark), prefix=self.prefix + path)
+        whole = self.whole or self.document
+        return replace(self, document=Document(value, span, mark), prefix=self.prefix + path, whole=whole)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return one section; empty if it is missing or no object."""
@@ -168,6 +174,10 @@ def parse(
         Notation, if neither suffix nor content tells.
     """
     name = os.fspath(path)
+    if not isinstance(content, str | bytes | bytearray):
+        raise WrongTypeError(
+            f"the content is a {type(content).__name__}", details={"expected": "a text (str) or bytes"}
+        )
     if notation is not None and notation not in NOTATIONS:
         raise OptionError(f"notation is {notation!r}", details={"expected": ", ".join(NOTATIONS)})
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
@@ -242,8 +252,8 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
 
 
 def _notation_of(path: str, text: str) -> str:
-    """Tell the notation: nothing but XML begins with an angle bracket; else the suffix says."""
-    if text.lstrip().startswith("<"):
+    """Tell the notation: XML begins with an angle bracket, a merge conflict with more; or the suffix says."""
+    if text.lstrip().startswith("<") and not text.lstrip().startswith("<<"):
         return "xml"
     return "yaml" if Path(path).suffix.lower() in {".yaml", ".yml"} else "json"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ann_ckpt.errors import printable
+from ann_ckpt.errors import ParameterFileError, printable
 from ann_ckpt.markup import card, facts, table
 from ann_ckpt.params.rules import RULES, Severity
 
-__all__ = ["Finding", "Findings", "Related", "pointer", "quoted"]
+__all__ = ["Finding", "Findings", "Related", "pointer", "quoted", "refusal"]
 
 _POINTER_LIMIT = 1000
 _SHOWN = 50
+_SHOWN_IN_ERROR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,15 @@ def pointer(path: tuple[str | int, ...]) -> str:
 def quoted(text: object, limit: int = 60) -> str:
     """Return text from a file in quotes, escaped and shortened, for a message."""
     return f"'{printable(text, limit)}'"
+
+
+def refusal(findings: Sequence[Finding], errors: Sequence[Finding]) -> ParameterFileError:
+    """Return the error that has all ``findings`` of a file, and shows those that are errors."""
+    shown = "".join(f"\n  {printable(f, 600)}" for f in errors[:_SHOWN_IN_ERROR])
+    more = f"\n  and {len(errors) - _SHOWN_IN_ERROR} more" if len(errors) > _SHOWN_IN_ERROR else ""
+    noun = "finding" if len(errors) == 1 else "findings"
+    error = ParameterFileError(
+        f"{len(errors)} {noun} in the parameter file; nothing was changed{shown}{more}"
+    )
+    error.findings = tuple(findings)
+    return error

@@ -136,7 +136,7 @@ RULES = _table(
     Rule(
         "P011",
         "not-an-object",
-        "The top level is not an object.",
+        "The top level, or what --at names, is not an object.",
         "Values are found by the names of sections.",
         "[1, 2, 3]",
         'Write an object: {"populations": {...}}.',

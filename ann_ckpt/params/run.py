@@ -14,11 +14,17 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ann_ckpt.api import open as open_checkpoint
-from ann_ckpt.errors import CheckpointError, MissingExtraError, SchemaUnusableError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    MissingExtraError,
+    OptionError,
+    SchemaUnusableError,
+    printable,
+)
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked, Checker
 from ann_ckpt.params.config import Config, settled
-from ann_ckpt.params.file import ParameterFile, load, read_bounded
+from ann_ckpt.params.file import ParameterFile, load, parse, read_bounded
 from ann_ckpt.params.findings import Finding, quoted
 from ann_ckpt.params.rules import RULES, Severity
 from ann_ckpt.params.schema.generate import GENERAL_ID, GENERAL_SCHEMA
@@ -79,6 +85,16 @@ def _about(rule: str, path: str, reason: str) -> Checked:
     """Return one finding about a whole file."""
     finding = Finding(rule, RULES[rule].severity, path, "", 1, 1, 2, printable(reason, 400))
     return Checked(path, (finding,))
+
+
+def _part(file: ParameterFile, at: str) -> ParameterFile:
+    """Return the part of a file that holds the parameters; where there is none, that is its problem."""
+    try:
+        return file.at(at)
+    except OptionError as error:
+        span = (0, 1) if file.document is None else file.document.span_of(tuple(at.split(".")), key=True)
+        file.problems.add("P011", span, f"{error.fact}; there is {error.details['there']}")
+        return replace(file, document=None)
 
 
 class Checkers:
@@ -144,10 +160,12 @@ class Checkers:
             file = load(path)
         except (OSError, MissingExtraError) as error:
             return unreadable(path, error)
-        return self.check(file if at is None else file.at(at))
+        return self.check(file, at=at)
 
-    def check(self, file: ParameterFile) -> Checked:
-        """Check one file that was read."""
+    def check(self, file: ParameterFile, *, at: str | None = None) -> Checked:
+        """Check one file that was read; one that has nothing at ``at`` is a finding."""
+        if at is not None:
+            file = _part(file, at)
         checker, name, about = self._checker_for(file)
         checked = checker.check(file, global_only=self._global_only, limit=MOST_PROBLEMS)
         if file.is_schema:
@@ -240,7 +258,6 @@ def users_of(schemas: Iterable[str], folder: str = ".") -> Iterator[str]:
     Hidden folders and those of other tools are passed over.
     """
     wanted = {os.path.realpath(s) for s in schemas}
-    names = [Path(s).name.encode() for s in wanted]
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _NOT_OURS)
         for name in sorted(files):
@@ -249,8 +266,9 @@ def users_of(schemas: Iterable[str], folder: str = ".") -> Iterator[str]:
                 continue
             try:
                 raw = read_bounded(path)
-                named = load(path).schema if any(n in raw for n in names) else None
-            except (OSError, MissingExtraError):
+                named = parse(raw, path=path).schema if b"$schema" in raw else None
+                uses = named and os.path.realpath(Path(path).parent / unquote(named)) in wanted
+            except (OSError, MissingExtraError, ValueError):  # a name that no file can have
                 continue  # nobody asked for this one
-            if named and os.path.realpath(Path(path).parent / unquote(named)) in wanted:
+            if uses:
                 yield path

@@ -287,6 +287,50 @@ def test_a_schema_from_a_parameter_file(run: Run) -> None:
         assert run("params", "validate", "p.json", "--schema", "s.json").status == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ([[1, 2], [3]], "P202"),
+        ([[1, 2], 3], "P202"),
+        ([[1], [[2]]], "P202"),
+        ([True, 1.5], "P201"),
+        ([True, 1], "P201"),
+        (10**350, "P009"),
+        (2**64, ""),
+        (-(2**63) - 1, ""),
+        ([1, 2**70], ""),
+        (2**64 - 1, ""),
+        ([], ""),
+    ],
+)
+@pytest.mark.parametrize("section", ["populations", "constants"])
+def test_a_file_fits_the_schema_that_it_gives_or_says_why_not(
+    run: Run, section: str, value: Any, fault: str
+) -> None:
+    path = write("p.json", {section: {"x": value} if section == "constants" else {"p": {"x": value}}})
+    answer = run("params", "schema", "--from-params", path, "-o", "s.json")
+    assert answer.status == bool(fault)
+    assert fault in answer.err
+    assert Path("s.json").exists() != bool(fault)
+    if not fault:
+        assert run("params", "validate", path, "--schema", "s.json").status == 0
+
+
+def test_every_array_without_a_shape_is_named_by_its_place(run: Run) -> None:
+    text = '{"constants": {\n"a": [[1], 2]},\n"projections": {"f": {"w": [[1], []]}}}'
+    answer = run("params", "schema", "--from-params", write("p.json", text))
+    assert (answer.status, answer.out) == (1, "")
+    assert "p.json:2:6: error[P202] the rows of this array are not equally long" in answer.err
+    assert "p.json:3:28: error[P202]" in answer.err
+
+
+def test_a_warning_about_a_file_is_one_of_the_command(run: Run) -> None:
+    answer = run("params", "schema", "--from-params", write("p.json", {"constants": {"K": 2**64 + 1}}))
+    assert answer.status == 0
+    assert answer.err.startswith("warning: look at these\n  p.json:1:21: warning[P401]")
+    assert ".py:" not in answer.err
+
+
 def test_no_schema_from_a_wrong_file(run: Run) -> None:
     answer = run("params", "schema", "--from-params", write("p.json", {"populations": {"p": {"x": "1"}}}))
     assert answer.status == 1
@@ -298,8 +342,23 @@ def test_the_general_schema_is_the_published_one(run: Run) -> None:
     assert run("params", "schema", "--general").out == published.read_text()
 
 
+def test_the_general_schema_has_the_draft_that_was_asked_for(run: Run) -> None:
+    newer, older = (run("params", "schema", "--general", "--draft", draft).json for draft in ("2020-12", "7"))
+    assert older == {**newer, "$schema": "http://json-schema.org/draft-07/schema#"}
+    write("s.json", older)
+    assert run("params", "validate", write("p.json", GOOD), "--schema", "s.json").status == 0
+    assert run("params", "validate", write("p.json", {"constants": 1}), "--schema", "s.json").status == 1
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["--general", "--checkpoint", "net.h5"], ["--general", "--check"], ["--draft", "4"]]
+    "arguments",
+    [
+        [],
+        ["--general", "--checkpoint", "net.h5"],
+        ["--general", "--check"],
+        ["--general", "--values"],
+        ["--draft", "4"],
+    ],
 )
 def test_wrong_usage_of_schema(run: Run, arguments: list[str]) -> None:
     assert run("params", "schema", *arguments).status == 2
@@ -344,6 +403,28 @@ def test_apply_writes_nothing_if_anything_is_wrong(run: Run) -> None:
     assert "P104" in answer.out
     assert not Path("new.h5").exists()
     assert run("params", "apply", path, "--checkpoint", "net.h5").status == 2
+
+
+@pytest.mark.parametrize("way", ["$ignore", "settings", "baseline"])
+def test_apply_asks_the_network_alone(run: Run, way: str) -> None:
+    """What a project lets pass does not fit the network for that."""
+    path = write("p.json", {**TYPO, **({"$ignore": ["P102"]} if way == "$ignore" else {})})
+    options = ["--checkpoint", "net.h5"]
+    if way == "settings":
+        write("ann-ckpt.toml", 'ignore = ["P102"]')
+    elif way == "baseline":
+        run("params", "validate", path, *options, "--write-baseline", "base.json")
+        write("ann-ckpt.toml", 'baseline = "base.json"')
+    assert run("params", "validate", path, *options).status == 0
+    answer = run("params", "apply", path, *options, "-o", "new.h5")
+    assert (answer.status, "error[P102]" in answer.out, Path("new.h5").exists()) == (1, True, False)
+
+
+def test_apply_does_not_ask_rules_between_values(run: Run) -> None:
+    write("ann-ckpt.toml", 'rules = ["tau > 100"]')
+    path = write("p.json", GOOD)
+    assert run("params", "validate", path, "--checkpoint", "net.h5").status == 1
+    assert run("params", "apply", path, "--checkpoint", "net.h5", "-o", "new.h5").status == 0
 
 
 def test_apply_over_the_checkpoint_itself(run: Run) -> None:
@@ -533,6 +614,32 @@ def test_a_schema_that_is_written_again_keeps_its_rules(run: Run) -> None:
     assert "error[P208]" in answer.out
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('<<<<<<< HEAD\n{"x-ann": {"rules": ["tau > nb"]}}', "1:1: P001: a merge conflict"),
+        ('{"$schema": "https://json-schema.org/draft/2020-12/schema", "pattern": "a"}', "pattern is refused"),
+        ('{"network": {"seed": 42}}', 'it has no "$schema"'),
+        ('{"$schema": "./net.schema.json", "network": {"seed": 42}}', "the draft './net.schema.json'"),
+    ],
+)
+def test_what_is_no_schema_is_not_replaced_by_one(run: Run, text: str, reason: str) -> None:
+    answer = run("params", "schema", "--checkpoint", "net.h5", "-o", write("s.json", text))
+    assert answer.status == 3
+    assert "cannot be read as a schema, and is not replaced" in answer.err
+    assert reason in answer.err
+    assert Path("s.json").read_text() == text
+    checked = run("params", "schema", "--checkpoint", "net.h5", "-o", "s.json", "--check")
+    assert checked.status == 1
+    if reason.startswith("1:1"):
+        assert "remove it, and write it again" in checked.out
+
+
+def test_an_empty_file_is_replaced_by_a_schema(run: Run) -> None:
+    assert run("params", "schema", "--checkpoint", "net.h5", "-o", write("s.json", "")).status == 0
+    assert json.loads(Path("s.json").read_text()) == schema_for(network())
+
+
 def test_an_overlay_against_its_base(run: Run) -> None:
     base = write("a.json", {"populations": {"inp": {"tau": 1.0, "noise": [0, 1, 2, 3]}, "out": {"tau": 2.0}}})
     over = write("b.json", {"populations": {"inp": {"tau": 1.5, "noise": [[0, 1], [2, 4]]}}})
@@ -622,6 +729,90 @@ def test_a_baseline_says_what_it_cannot_list(run: Run) -> None:
     assert "missing.json" in answer.err
     assert "inpt" not in answer.err
     assert "inpt" in Path("base.json").read_text()
+
+
+THREE = {"populations": {f"p{i}": {} for i in range(3)}}
+
+
+def test_a_baseline_lists_more_than_a_report_does(run: Run) -> None:
+    arguments = ("params", "validate", write("p.json", THREE), "--checkpoint", "net.h5", "--limit", "2")
+    assert run(*arguments, "--write-baseline", "base.json").status == 0
+    assert run(*arguments, "--baseline", "base.json").status == 0
+
+
+def test_a_baseline_that_cannot_list_everything_is_no_success(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ann_ckpt.cli.params.validate.MOST_PROBLEMS", 2)
+    arguments = ("params", "validate", write("p.json", THREE), "--checkpoint", "net.h5")
+    answer = run(*arguments, "--write-baseline", "base.json")
+    assert answer.status == 1
+    assert "p.json: and 1 more findings, over the limit" in answer.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--write-baseline", "b.json", "--report", "json=r.json"],
+        ["--write-baseline", "b.json", "--format", "json"],
+        ["--write-baseline", "b.json", "-o", "r.txt"],
+        ["--config", "ann-ckpt.toml", "--no-config"],
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(run: Run, options: list[str]) -> None:
+    write("ann-ckpt.toml", "")
+    assert run("params", "validate", write("p.json", GOOD), *options).status == 2
+    assert not any(Path(name).exists() for name in ("b.json", "r.json", "r.txt"))
+
+
+@pytest.mark.parametrize("name", ["my net", "a%41", "n\u00e9t", "a#b?c"])
+@pytest.mark.parametrize("options", [[], ["--yaml"]])
+def test_the_schema_of_any_name_is_found(run: Run, name: str, options: list[str]) -> None:
+    run("params", "init", "net.h5", "--name", name, *options)
+    for asked in ([f"{name}{'.yaml' if options else '.json'}"], ["--follow-schemas", f"{name}.schema.json"]):
+        answer = run("params", "validate", *asked)
+        assert answer.out.splitlines()[-1] == "1 file checked, no findings"
+        assert "schema.json" in answer.out
+
+
+def test_a_schema_under_an_impossible_name_stops_no_search(run: Run) -> None:
+    run("params", "init", "net.h5")
+    write("other.json", {"$schema": "a%00.schema.json"})
+    answer = run("params", "validate", "--follow-schemas", "params.schema.json")
+    assert (answer.status, answer.out.splitlines()[-1]) == (0, "1 file checked, no findings")
+
+
+def test_a_part_that_a_file_lacks_is_a_finding_of_that_file(run: Run) -> None:
+    good = write("a.json", {"m": {"p": GOOD}})
+    lacks = write("b.json", '{"m": {\n  "q": {"populations": {}}}}')
+    wrong = write("c.json", {"m": {"p": TYPO}})
+    other = write("d.yaml", "m: [1]\n")
+    answer = run("params", "validate", good, lacks, wrong, other, "--at", "m.p", "--checkpoint", "net.h5")
+    assert answer.status == 1
+    lines = [line for line in answer.out.splitlines() if "error[" in line]
+    assert lines[0] == "b.json:1:2: error[P011] the file has no object 'm.p'; there is 'm.q'"
+    assert lines[1].startswith("c.json:1:30: error[P102] unknown population 'inpt'")
+    assert lines[2] == "d.yaml:1:1: error[P011] the file has no object 'm.p'; there is 'm'"
+    assert "a.json: checked against net.h5" in answer.out
+
+
+def test_a_closed_standard_input_is_a_finding_beside_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    answer = run("params", "validate", "-", write("p.json", TYPO), "--checkpoint", "net.h5")
+    assert answer.status == 3
+    assert "<stdin>:1:1: error[P601] standard input is closed" in answer.out
+    assert "error[P102]" in answer.out
+    answer = run("params", "apply", "-", "--checkpoint", "net.h5", "-o", "new.h5")
+    assert (answer.status, "standard input is closed" in answer.err) == (3, True)
+
+
+def test_standard_input_may_lack_a_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Pipe(b"{}"))
+    answer = run("params", "validate", "-", "--at", "m.p", "--checkpoint", "net.h5")
+    assert answer.status == 1
+    assert "<stdin>:1:1: error[P011] the file has no object 'm.p'; there is nothing" in answer.out
 
 
 def test_an_error_is_never_what_the_limit_cuts(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -155,7 +156,7 @@ def init(checkpoint: str, *, folder: str, name: str, as_yaml: bool, arrays: bool
         content = _extracted(network, arrays=arrays)
         texts = {
             schema: dump_json(network_schema(network)),
-            parameters: text_for(parameters, content.data, schema=f"./{schema.name}"),
+            parameters: text_for(parameters, content.data, schema=f"./{quote(schema.name)}"),
         }
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():

@@ -13,6 +13,7 @@ from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.errors import (
     CheckpointError,
     MissingExtraError,
+    NotReadableError,
     OptionError,
     ParameterFileError,
 )
@@ -85,6 +86,8 @@ def status_of(error: Exception) -> int:
 def load_any(path: str, *, stdin_name: str = "<stdin>") -> ParameterFile:
     """Read a parameter file, or with ``-`` standard input."""
     if path == STDIN:
+        if sys.stdin is None:
+            raise NotReadableError("standard input is closed", where=stdin_name)
         return parse(sys.stdin.buffer.read(LARGEST + 1), path=stdin_name)
     return load(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from ann_ckpt.cli.params.schema import schema
 from ann_ckpt.cli.params.tell import diff, explain, table
 from ann_ckpt.cli.params.validate import validate
 from ann_ckpt.errors import CheckpointError, printable
+from ann_ckpt.params.api import ParameterFileWarning
 
 __all__ = ["params"]
 
@@ -22,7 +24,10 @@ class _Params(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("default", ParameterFileWarning)  # never an error of the program
+                warnings.showwarning = _show  # type: ignore[assignment] # of what it gets, one thing is shown
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except CheckpointError as error:
@@ -34,6 +39,11 @@ class _Params(click.Group):
         except Exception as error:  # noqa: BLE001 - whatever it is, a CI gets one line and one status
             click.echo(f"error[internal]: {type(error).__name__}: {printable(error, 400)}", err=True)
             return status_of(error)
+
+
+def _show(message: Warning | str, *_: object) -> None:
+    """Say a warning of the library as a command does, without the line of code that it came from."""
+    click.echo(f"warning: {message}", err=True)
 
 
 def _said(error: OSError) -> str:

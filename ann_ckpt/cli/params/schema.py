@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +21,12 @@ from ann_ckpt.cli.params.common import (
 from ann_ckpt.errors import SchemaUnusableError, printable
 from ann_ckpt.params.api import refuse, schema_of
 from ann_ckpt.params.checking.checker import Checker
-from ann_ckpt.params.description import (
-    NetworkDescription,
-    describe,
-    describe_file,
-    describe_model,
-    load_model,
-)
-from ann_ckpt.params.schema.generate import DRAFTS, GENERAL_SCHEMA, dump_json, network_schema
+from ann_ckpt.params.description import describe, describe_file, describe_model, load_model
+from ann_ckpt.params.file import read_bounded
+from ann_ckpt.params.schema.generate import DRAFTS, dump_json, general_schema, network_schema
 from ann_ckpt.params.schema.schema import Schema
 from ann_ckpt.paths import is_file
+from ann_ckpt.texts import not_replaced
 
 __all__ = [
     "schema",
@@ -84,6 +78,8 @@ def schema(
         raise click.UsageError("pass one of --checkpoint, --from-params, --model and --general")
     if check and output is None:
         raise click.UsageError("--check needs the file to compare with: -o F")
+    if values and not check:
+        raise click.UsageError("--values is for --check")
     if not check:
         check_output(output)
     made = _schema(checkpoint, from_params, model, draft)
@@ -93,24 +89,19 @@ def schema(
     return 0
 
 
-def _schema(checkpoint: str | None, from_params: str | None, model: str | None, draft: str) -> Any:
-    if model is not None:
-        return network_schema(describe_model(load_model(model)), draft=draft)
-    if checkpoint is None and from_params is None:
-        return GENERAL_SCHEMA
-    with _network(checkpoint, from_params) as network:
-        return network_schema(network, draft=draft)
-
-
-@contextmanager
-def _network(checkpoint: str | None, from_params: str | None) -> Iterator[NetworkDescription]:
+def _schema(checkpoint: str | None, from_params: str | None, model: str | None, draft: str) -> dict[str, Any]:
     if checkpoint is not None:
         with open_checkpoint(checkpoint) as opened:
-            yield describe(opened.state(lazy=True))
-    elif from_params is not None:
-        file = load_any(from_params)
-        refuse([Checker(schema_of(None)).check(file)], strict=True)
-        yield describe_file(file)
+            return network_schema(describe(opened.state(lazy=True)), draft=draft)
+    if model is not None:
+        return network_schema(describe_model(load_model(model)), draft=draft)
+    if from_params is None:
+        return general_schema(draft)
+    file = load_any(from_params)
+    refuse([Checker(schema_of(None)).check(file)], strict=True)
+    made = network_schema(describe_file(file), draft=draft)
+    refuse([Checker(Schema.trusted(made)).check(file)], strict=True)  # of an array, each value has one type
+    return made
 
 
 def _compare(path: Path, made: Schema, *, values: bool) -> int:
@@ -119,7 +110,7 @@ def _compare(path: Path, made: Schema, *, values: bool) -> int:
     try:
         committed = Schema.load(path)
     except SchemaUnusableError as error:
-        click.echo(f"{shown} is stale; write it again without --check")
+        click.echo(f"{shown} is stale; remove it, and write it again without --check")
         click.echo(f"  it cannot be used: {printable(error.details['reason'], 300)}")
         return FINDINGS
     old, new = committed.facts(values=values), made.facts(values=values)
@@ -139,13 +130,21 @@ def _compare(path: Path, made: Schema, *, values: bool) -> int:
     return FINDINGS
 
 
-def _with_rules(made: Any, output: str | None) -> Any:
-    """Return a schema with the rules of the one that stands in its place: no network knows them."""
-    if output is None or output == STDIN or not is_file(output):
+def _with_rules(made: dict[str, Any], output: str | None) -> dict[str, Any]:
+    """Return a schema with the rules of the one that stands in its place: no network knows them.
+
+    Raises
+    ------
+    NotWritableError
+        If something else stands there, which would be lost.
+    """
+    if output is None or output == STDIN or not is_file(output) or not read_bounded(output).strip():
         return made
     try:
-        standing = Schema.load(output)
-    except (SchemaUnusableError, OSError):
-        return made
-    rules = Schema.marks([standing.document]).get("rules")
+        standing = Schema.load(output).document
+    except SchemaUnusableError as error:
+        raise not_replaced(output, what="a schema", reason=error.details["reason"]) from error
+    if standing and "$schema" not in standing:  # any object would do
+        raise not_replaced(output, what="a schema", reason='it has no "$schema" that names a draft')
+    rules = Schema.marks([standing]).get("rules")
     return made if rules is None else {**made, "x-ann": {**made.get("x-ann", {}), "rules": rules}}

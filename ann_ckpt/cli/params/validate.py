@@ -9,6 +9,7 @@ import click
 
 from ann_ckpt.cli.command import Command
 from ann_ckpt.cli.params.common import (
+    FINDINGS,
     STDIN,
     check_output,
     checkpoint_option,
@@ -19,7 +20,13 @@ from ann_ckpt.cli.params.common import (
     output_option,
     write_text,
 )
-from ann_ckpt.errors import CheckpointError, OptionError, SchemaUnusableError, printable
+from ann_ckpt.errors import (
+    CheckpointError,
+    MissingExtraError,
+    OptionError,
+    SchemaUnusableError,
+    printable,
+)
 from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.checking.checker import MOST_FINDINGS, Checked
 from ann_ckpt.params.config import (
@@ -43,6 +50,7 @@ from ann_ckpt.params.run import (
 )
 from ann_ckpt.params.schema.engine import ENGINES
 from ann_ckpt.params.schema.schema import Schema
+from ann_ckpt.params.text.document import MOST_PROBLEMS
 
 __all__ = ["validate"]
 
@@ -125,16 +133,12 @@ def validate(
     """
     if schema is not None and checkpoint is not None:
         raise click.UsageError("--schema and --checkpoint exclude each other")
+    if write_baseline is not None and (reports or output is not None or style != "human"):
+        raise click.UsageError("--write-baseline writes no report; leave out --report, --output and --format")
     outputs = _outputs(style, output, reports)
     check_output(write_baseline)
     settings = _settings(config, no_config=no_config, strict=strict)
-    if follow_schemas:
-        named = [f for f in files if f.endswith(SCHEMA_SUFFIX)]
-        files = (*(f for f in files if f not in named), *(users_of(named) if named else ()))
-    elif not files:
-        files = tuple(settings.files)
-        if not files:
-            raise click.UsageError("name the files to check, or list them under files in the settings")
+    files = _files(files, settings, follow_schemas=follow_schemas)
     given, checked = _target(schema, checkpoint)
     if not checked:
         known = baseline or (None if settings.baseline is None else settings.within(settings.baseline))
@@ -144,22 +148,13 @@ def validate(
             engine=engine,
             global_only=global_only,
             require_schema=require_schema,
-            limit=limit,
+            limit=limit if write_baseline is None else MOST_PROBLEMS,
             config=settings,
             baseline=frozenset() if known is None or write_baseline else load_baseline(known),
         )
         checked = list(_check(files, checkers, stdin_name, at))
     if write_baseline is not None:
-        write_text(dump_baseline(checked), write_baseline)
-        click.echo(f"wrote {printable(write_baseline, 400)}", err=True)
-        unlisted = [
-            replace(one, findings=left)
-            for one in checked
-            if (left := tuple(f for f in one.findings if not may_be_ignored(f.rule)))
-        ]
-        if unlisted:
-            click.echo(human(unlisted), nl=False, err=True)
-        return max((one.exit_status for one in unlisted), default=0)
+        return _write_baseline(checked, write_baseline)
     for form, target in outputs:
         _write(form, checked, target)
     if all(target not in {None, STDIN} for _, target in outputs):
@@ -187,7 +182,33 @@ def _outputs(style: str, output: str | None, reports: tuple[str, ...]) -> list[t
     return asked
 
 
+def _files(given: tuple[str, ...], settings: Config, *, follow_schemas: bool) -> tuple[str, ...]:
+    """Return the files to check: those that were named or stand in the settings."""
+    if not given:
+        if not settings.files:
+            raise click.UsageError("name the files to check, or list them under files in the settings")
+        return tuple(settings.files)
+    schemas = [f for f in given if follow_schemas and f.endswith(SCHEMA_SUFFIX)]
+    return (*(f for f in given if f not in schemas), *(users_of(schemas) if schemas else ()))
+
+
+def _write_baseline(checked: list[Checked], target: str) -> int:
+    """Write the baseline, say what it cannot list, and return the exit status."""
+    write_text(dump_baseline(checked), target)
+    click.echo(f"wrote {printable(target, 400)}", err=True)
+    unlisted = [
+        replace(one, findings=left)
+        for one in checked
+        if (left := tuple(f for f in one.findings if not may_be_ignored(f.rule))) or one.dropped
+    ]
+    if unlisted:
+        click.echo(human(unlisted), nl=False, err=True)
+    return max((one.exit_status or FINDINGS for one in unlisted), default=0)
+
+
 def _settings(config: str | None, *, no_config: bool, strict: bool) -> Config:
+    if config is not None and no_config:
+        raise click.UsageError("--config and --no-config exclude each other")
     path = config or (None if no_config else find_config())
     settings = Config() if path is None else load_config(path)
     return replace(settings, strict=settings.strict or strict)
@@ -221,7 +242,11 @@ def _target(schema: str | None, checkpoint: str | None) -> tuple[Schema | None, 
 def _check(files: Iterable[str], checkers: Checkers, stdin_name: str, at: str | None) -> Iterator[Checked]:
     for path in expanded(files):
         if path == STDIN:
-            read = load_any(STDIN, stdin_name=stdin_name)
-            yield checkers.check(read if at is None else read.at(at))
+            try:
+                read = load_any(STDIN, stdin_name=stdin_name)
+            except (OSError, MissingExtraError) as error:
+                yield unreadable(stdin_name, error)
+            else:
+                yield checkers.check(read, at=at)
         else:
             yield checkers.check_path(path, at=at)

@@ -12,7 +12,7 @@ from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.params.checking.explain import Explainer
 from ann_ckpt.params.checking.model_rules import ModelRule, broken_rules, rules_of
 from ann_ckpt.params.checking.units import in_model_units
-from ann_ckpt.params.ctype import CType, c_type
+from ann_ckpt.params.ctype import SMALLEST, CType, c_type
 from ann_ckpt.params.description import SECTIONS
 from ann_ckpt.params.file import ParameterFile
 from ann_ckpt.params.findings import Finding, quoted
@@ -184,7 +184,9 @@ def _locality(path: Path, value: Any, marks: dict[str, Any]) -> Iterator[_Noted]
 
 def _harmless(value: Any) -> bool:
     """Whether a value fits any C type there is, so that its own need not be looked up."""
-    return isinstance(value, bool) or (isinstance(value, int | float) and 0 <= value <= 127)
+    return isinstance(value, bool) or (
+        isinstance(value, int | float) and (SMALLEST <= value <= 127 or value == 0)
+    )
 
 
 def _range(path: Path, value: Any, ctype: CType) -> Iterator[_Noted]:
@@ -196,6 +198,8 @@ def _range(path: Path, value: Any, ctype: CType) -> Iterator[_Noted]:
             yield "P203", path, False, f"{shown} is beyond the range of the C type {ctype.name}"
         elif ctype.changes(value):
             yield "P401", path, False, f"{shown} has more digits than the C type {ctype.name} keeps"
+        elif ctype.vanishes(value):
+            yield "P401", path, False, f"{shown} is too small for the C type {ctype.name} and is set as 0"
 
 
 def _ranges(path: Path, values: list[Any], ctype: CType) -> Iterator[_Noted]:
@@ -218,4 +222,5 @@ def _all_fit(values: list[Any], kinds: set[type], ctype: CType) -> bool:
     """Whether numbers fit throughout, told by the smallest and largest; False may mean that they do."""
     least, most = min(values), max(values)
     exact = int not in kinds or -ctype.exact <= least <= most <= ctype.exact
-    return exact and ctype.holds(least) and ctype.holds(most)
+    seen = ctype.name != "float" or not any(map(ctype.vanishes, values))
+    return exact and seen and ctype.holds(least) and ctype.holds(most)

@@ -24,7 +24,16 @@ from ann_ckpt.errors import OptionError
 from ann_ckpt.model import Locality
 from ann_ckpt.params.description import NetworkDescription, ObjectDescription, ParameterDescription
 
-__all__ = ["DRAFTS", "GENERAL_ID", "GENERAL_SCHEMA", "IGNORE", "QUANTITY", "dump_json", "network_schema"]
+__all__ = [
+    "DRAFTS",
+    "GENERAL_ID",
+    "GENERAL_SCHEMA",
+    "IGNORE",
+    "QUANTITY",
+    "dump_json",
+    "general_schema",
+    "network_schema",
+]
 
 DRAFTS = {
     "2020-12": "https://json-schema.org/draft/2020-12/schema",
@@ -103,11 +112,12 @@ def _value() -> Json:
     return value
 
 
-def _general() -> Json:
+def general_schema(draft: str) -> Json:
+    """Return the schema of the general form of a parameter file, whatever the network."""
     value = _value()
     members = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": value}}
     schema = _root(
-        "2020-12",
+        draft,
         "Parameters of a network",
         {
             "populations": {"description": "Parameters by population.", **members},
@@ -122,7 +132,7 @@ def _general() -> Json:
     return {"$schema": schema.pop("$schema"), "$id": GENERAL_ID, **schema}
 
 
-GENERAL_SCHEMA: Mapping[str, Any] = _general()
+GENERAL_SCHEMA: Mapping[str, Any] = general_schema("2020-12")
 """The general form of a parameter file, whatever the network; ``schemas/params-1.schema.json``."""
 
 

@@ -45,6 +45,10 @@ class Schema:
             If it cannot be used.
         """
         problems = Problems()
+        try:
+            document = json.loads(json.dumps(document))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _unusable("<schema>", [f"it is not plain: {error}"]) from None
         vet(document, lambda path, key=False: (0, 1), problems)  # noqa: ARG005
         if problems.found:
             raise _unusable(

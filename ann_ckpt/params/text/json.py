@@ -54,6 +54,9 @@ _BRACKET_OR_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf", "-NaN", "-nan", "+Infinity", "+inf"}
+_CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+"""What git writes into a file around what it could not merge."""
+_UNRESOLVED = "a merge conflict that is not resolved"
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
 
 
@@ -255,6 +258,8 @@ class _Reader:
         position = self._skip(position)
         if self.text.startswith(("//", "/*", "#"), position):
             return self._stop(position, "a comment; JSON has none")
+        if self.text.startswith(_CONFLICT, position):
+            return self._stop(position, _UNRESOLVED)
         word = _WORD.match(self.text, position)
         end = word.end() if word else position + 1
         return self._stop(position, f"expected {what}, found {quoted(self.text[position:end], 30)}", end=end)
@@ -294,6 +299,8 @@ def _word_fault(word: str) -> str:
     shown = printable(word, 30)
     if word in _PYTHON:
         return f"{shown} is Python; JSON writes {_PYTHON[word]}"
+    if word.startswith(_CONFLICT):
+        return _UNRESOLVED
     if word.startswith(("//", "/*", "#")):
         return "a comment; JSON has none"
     if word.startswith("'"):

@@ -104,6 +104,9 @@ def read_yaml(text: str, problems: Problems) -> Document | None:
             return None
         start, message = _syntax_fault(error, text)
         problems.add("P001", (start, start + 1), message)
+    except ValueError:  # the parser that is not libyaml's, of an escape beyond Unicode
+        start = max(0, text.find("\\U"))
+        problems.add("P001", (start, start + 1), _SYNTAX["escape"])
     return None
 
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, PopulationState, differences
 from ann_ckpt.adapters.protocol import Reading, Simulator
 from ann_ckpt.errors import (
     CheckpointError,
+    MissingExtraError,
+    NotReadableError,
     NotWritableError,
     ObjectNotFoundError,
     OptionError,
@@ -36,6 +40,7 @@ from ann_ckpt.params import (
     schema_for,
     validate,
 )
+from ann_ckpt.params.calls import text_for
 from ann_ckpt.params.description import describe
 from ann_ckpt.params.plan import changed_state, plan_changes
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -357,30 +362,112 @@ def test_no_checkpoint_is_replaced(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "replaced"),
+    ("name", "text", "reason"),
     [
-        ("p.toml", "[project]\nname = 'precious'\n", False),
-        ("p.txt", "precious", False),
-        ("p.txt", "", True),
-        ("p.txt", "{}", True),
-        ("p.txt", "<database></database>", True),
-        ("p.txt", "<svg></svg>", False),
-        ("p.json", "{broken", True),
-        ("p.yaml", "- a", True),
+        ("p.txt", "<svg></svg>", "1:1: the root element svg"),
+        ("p.toml", "[project]\nname = 'precious'\n", "1:2: 'project' is not a value"),
+        ("p.txt", "precious", "1:1: 'precious' is not a value"),
+        ("p.json", "{broken", "1:2: expected a name"),
+        ("p.json", '{"network": {"seed": 1,}}', "1:24: a comma before '}'"),
+        ("p.json", '<<<<<<< HEAD\n{"network": {"seed": 1}}\n=======\n', "1:1: a merge conflict"),
+        ("p.json", '{"network": {\n<<<<<<< HEAD\n"seed": 1\n}}', "2:1: a merge conflict"),
+        ("p.yaml", "network:\n<<<<<<< HEAD\n  seed: 1\n=======\n", "3:7: "),
+        ("p.yaml", "- a", "1:1: expected an object with sections at the top"),
+        ("p.json", "3", "1:1: expected an object with sections at the top"),
+        ("p.json", "\ufeff[]".encode("utf-16"), "1:1: the bytes are UTF-16"),
+        ("p.json", '{"network": {"a": NaN}}', "1:19: NaN is not a JSON number"),
+        ("p.json", '{"network": {"a": 1, "a": 2}}', "1:22: 'a' stands twice"),
+        ("p.yaml", "network: {}\nnetwork: {a: 1}\n", "2:1: 'network' stands twice"),
+        ("p.yaml", "network: {}\n---\nnetwork: {a: 1}\n", "a second document"),
+        ("p.json", '{"network": [1]}', "the section network is not an object"),
+        ("package.json", '{"dependencies": {}}', "there is no section 'dependencies'"),
+        ("p.schema.json", json.dumps(schema_for(network())), "it is a JSON Schema"),
     ],
 )
-def test_files_of_another_kind_are_replaced_under_names_of_parameter_files_only(
-    tmp_path: Path, name: str, text: str, replaced: bool
+def test_what_would_be_lost_is_not_replaced(
+    tmp_path: Path, name: str, text: str | bytes, reason: str
 ) -> None:
     path = tmp_path / name
-    path.write_text(text)
-    if replaced:
+    content = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(content)
+    with pytest.raises(NotWritableError, match="cannot be read as a parameter file") as caught:
         save_parameters(path, network=network())
-        assert load(path).section("constants")
-    else:
-        with pytest.raises(NotWritableError, match="not a parameter file"):
-            save_parameters(path, network=network())
-        assert path.read_text() == text
+    assert reason in caught.value.details["reason"]
+    assert caught.value.where == str(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("fault", ["rights", "extra"])
+def test_a_file_whose_content_nobody_can_tell_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def unreadable(*_: Any) -> Any:
+        raise MissingExtraError("no YAML") if fault == "extra" else NotReadableError("not for you")
+
+    path = tmp_path / "p.yaml"
+    path.write_text("network: {seed: 1}\n")
+    monkeypatch.setattr("ann_ckpt.params.calls.load", unreadable)
+    with pytest.raises(NotWritableError, match="no YAML" if fault == "extra" else "not for you"):
+        save_parameters(path, network=network())
+    assert path.read_text() == "network: {seed: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kept"),
+    [
+        ("p.txt", "", {}),
+        ("p.json", " \n", {}),
+        ("p.txt", "{}", {}),
+        ("p.txt", "<database><parameter><name>n</name><value>3</value></parameter></database>", {"n": 3}),
+        ("p.json", "\ufeff" + '{"network": {"a": 1}}', {"a": 1}),
+        ("p.json", '{"network": {"a": 1}, "populations": {"inp": {"tau": NaN, "tau": [1]}}}', {"a": 1}),
+    ],
+)
+def test_what_loses_nothing_is_replaced(tmp_path: Path, name: str, text: str, kept: dict[str, Any]) -> None:
+    """Values of parameters are what is to be replaced, whatever they are."""
+    path = tmp_path / name
+    path.write_text(text)
+    save_parameters(path, network=network())
+    assert load(path).section("constants")
+    assert load(path).section("network") == kept
+
+
+def test_free_values_that_are_not_finite_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    state = replace(network(), metadata={"network": {"a": float("nan"), "b": 1.5}})
+    with pytest.warns(NotWrittenWarning, match="network/a"):
+        save_parameters(tmp_path / "p.json", network=state)
+    assert load(tmp_path / "p.json").section("network") == {"b": 1.5}
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+def test_any_text_is_read_again_from_either_notation(free: dict[str, str]) -> None:
+    for name in ("x.json", "x.yaml"):
+        file = parse(text_for(name, {"network": free}), path=name)
+        assert (file.findings, dict(file.section("network"))) == ((), free)
+
+
+def test_a_schema_whose_name_has_a_blank_is_found_from_yaml() -> None:
+    text = text_for("x.yaml", {"network": {}}, schema="./my net.schema.json")
+    assert parse(text, path="x.yaml").schema == "./my%20net.schema.json"
+
+
+def test_no_file_is_written_that_is_too_large_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ann_ckpt.params.calls.LARGEST", 100)
+    assert len(text_for(None, {"network": {"a": "x" * 50}})) <= 100
+    with pytest.raises(OptionError, match="larger than"):
+        text_for(None, {"network": {"a": "x" * 100}})
+
+
+@pytest.mark.parametrize("limit", [0, -1, "x", 1.5])
+def test_a_limit_is_a_whole_number_from_1(limit: Any) -> None:
+    with pytest.raises(OptionError, match="limit is"):
+        validate({}, network(), limit=limit)
+
+
+@pytest.mark.parametrize("schema", [{"properties": {"a": {1, 2}}}, {"default": object()}])
+def test_a_schema_in_memory_that_is_not_plain_is_refused_in_words(schema: Any) -> None:
+    with pytest.raises(SchemaUnusableError, match="not plain"):
+        validate({}, schema)
 
 
 def test_the_fake_network_is_a_simulator() -> None:

@@ -11,8 +11,9 @@ import pytest
 import ann_ckpt
 from ann_ckpt.errors import OptionError
 from ann_ckpt.params import Severity, schema_for
+from ann_ckpt.params.api import schema_of
 from ann_ckpt.params.config import Config, dump_baseline, find_config, load_baseline, load_config
-from ann_ckpt.params.run import Checkers
+from ann_ckpt.params.run import Checkers, expanded
 from tests.unit.params.networks import network
 
 TYPO = {"populations": {"inpt": {"tau": 1.0}}}
@@ -50,6 +51,13 @@ def test_settings_are_found_here_or_above_up_to_the_repository() -> None:
     assert find_config("a/b") == Path.cwd() / "a/ann-ckpt.toml"
     Path("a/b/.git").mkdir()
     assert find_config("a/b") is None
+
+
+@pytest.mark.parametrize("text", ["[[tool.ann-ckpt]]\nstrict = true\n", "[tool]\nann-ckpt = 3\n"])
+def test_settings_that_are_not_one_table_are_not_passed_over(text: str) -> None:
+    write("pyproject.toml", text)
+    with pytest.raises(OptionError, match=r"tool\.ann-ckpt is not one table"):
+        find_config()
 
 
 def test_somebody_elses_broken_file_is_not_ours() -> None:
@@ -106,6 +114,24 @@ def test_files_and_what_they_have_to_fit() -> None:
     assert config.files == ["other/**/*.json", "conf/*.json"]
     config = settings('files = ["a.json"]\nschema = "gone.schema.json"\n')
     assert rules(write("a.json", TYPO), config) == [("P501", Severity.ERROR)]
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("a/p.json", True),
+        ("a/b/p.json", True),
+        ("a/b/c/p.json", True),
+        ("a/my_p.json", False),
+        ("a/b/my_p.json", False),
+        ("ab/p.json", False),
+    ],
+)
+def test_two_stars_stand_for_folders_only(path: str, there: bool) -> None:
+    config = settings('files = ["a/**/p.json"]')
+    assert (config.set_for(path) is not None) == there
+    write(path, {})
+    assert (path in expanded(config.files)) == there
 
 
 def test_severities_and_strict() -> None:
@@ -170,6 +196,30 @@ def test_a_key_in_json() -> None:
     del old["properties"]["$ignore"]
     write("net.schema.json", old)
     assert found(["P105", "P104"]) == ["P204"]
+
+
+@pytest.mark.parametrize(
+    ("top", "inner", "left"),
+    [
+        (None, None, ["P104", "P204"]),
+        (["P104"], None, ["P204"]),
+        (None, ["P104"], ["P204"]),
+        (["P104"], ["P204"], []),
+        (None, {"/populations/inp/tau": ["*"]}, ["P104"]),
+        (None, {"/m/p/populations/inp/tau": ["*"]}, ["P104"]),
+        ({"/m/p/populations/inp/tau": ["*"]}, None, ["P104"]),
+        ({"/populations/inp/tau": ["*"]}, None, ["P104", "P204"]),
+        ({"/m/p": ["P104"]}, {"": ["P204"]}, []),
+    ],
+)
+def test_a_part_of_a_file_and_its_top_may_say_what_is_left_out(top: Any, inner: Any, left: list[str]) -> None:
+    part = {"populations": {"inp": {"tua": 1, "tau": -1}}}
+    data = {
+        **({} if top is None else {"$ignore": top}),
+        "m": {"p": part if inner is None else {"$ignore": inner, **part}},
+    }
+    checkers = Checkers(schema_of(network()))
+    assert [f.rule for f in checkers.check_path(write("a.json", data), at="m.p").findings] == left
 
 
 def test_a_baseline_leaves_out_what_was_there() -> None:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt.params import validate
 from ann_ckpt.params.ctype import CType, c_type
 
 DOUBLE = np.dtype(float)
@@ -138,3 +140,17 @@ def test_a_float32_reads_back_to_the_same_bits(value: float) -> None:
 )
 def test_which_type_holds_all_of_another(wide: str, narrow: str, covers: bool) -> None:
     assert of(wide).covers(of(narrow)) is covers
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=64) | st.integers(-(2**60), 2**60))
+def test_what_vanishes_is_what_is_stored_as_0(value: float) -> None:
+    assert c_type("float").vanishes(value) == (value != 0 and abs(value) < 1 and not np.float32(value))
+    assert not c_type("double").vanishes(value)
+
+
+@pytest.mark.parametrize("values", [[1.0, 1e-50, 0.0], [-1e-60, 0.5, 2]])
+def test_one_value_of_an_array_that_vanishes_is_found(values: list[float]) -> None:
+    population = PopulationState("p", (3,), parameters={"a": np.zeros(3, np.float32)})
+    (finding,) = validate({"populations": {"p": {"a": values}}}, NetworkState(populations=[population]))
+    assert finding.rule == "P401"
+    assert finding.pointer == f"/populations/p/a/{int(abs(values[0]) > abs(values[1]))}"

@@ -143,3 +143,16 @@ def test_numbers_that_an_integer_cannot_have_are_no_numbers_of_it(given: Any) ->
     assert diff(file({"populations": {"p": {"n": given}}}), state)
     for same in ([2, 2.0, 2], 2, 2.0):
         assert not diff(file({"populations": {"p": {"n": same}}}), state)
+
+
+@pytest.mark.parametrize("values", ['"tau": NaN', '"tau": 10.0, "tau": 11.0', '"tau": 1e999'])
+def test_a_file_whose_values_are_refused_is_compared_with_nothing(values: str) -> None:
+    file = parse(f'{{"populations": {{"inp": {{{values}}}}}}}')
+    for sides in ((file, network()), (network(), file)):
+        with pytest.raises(ParameterFileError, match="not well formed"):
+            diff(*sides)
+
+
+def test_what_a_file_says_moves_no_cursor() -> None:
+    (found,) = diff({"network": {"a": "\x1b[31m values"}}, {})
+    assert str(found) == r"- network/a: \x1b[31m values"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ann_ckpt.errors import CheckpointError, OptionError
+from ann_ckpt.errors import CheckpointError, OptionError, WrongTypeError
 from ann_ckpt.params import load, parse
 from ann_ckpt.params.text.document import LARGEST
 from tests.legacy.truth import SHARED
@@ -125,3 +125,14 @@ def test_a_file_that_annarchy_wrote_reads_unchanged(path: Path) -> None:
     file = load(path)
     assert validate(file) == []
     assert repr(dict(file.data)) == repr(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize("content", [None, 3, ["{}"]])
+def test_content_of_another_type_is_refused_in_words(content: Any) -> None:
+    with pytest.raises(WrongTypeError, match="the content is a"):
+        parse(content)
+
+
+def test_a_merge_conflict_is_no_xml() -> None:
+    (finding,) = parse("<<<<<<< HEAD\n{}").findings
+    assert finding.message == "a merge conflict that is not resolved"

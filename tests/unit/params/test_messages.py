@@ -164,6 +164,12 @@ def only(data: Any, target: Any = None, **options: Any) -> Finding:
             "9007199254740993 has more digits than the C type double keeps; 2 more like it in this array",
         ),
         (
+            {"projections": {"ff": {"eta": -1e-50}}},
+            "P401",
+            "/projections/ff/eta",
+            "-1e-50 is too small for the C type float and is set as 0",
+        ),
+        (
             {"projections": {"ff": {"eta": -1e39}}},
             "P203",
             "/projections/ff/eta",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 
+from ann_ckpt.errors import OptionError
 from ann_ckpt.params import apply, diff, parse, validate
 from ann_ckpt.params.file import from_object
 from tests.unit.params.networks import network
@@ -90,3 +91,11 @@ def test_a_part_of_a_composed_file_keeps_its_lines_and_pointers() -> None:
     file = parse(text, path="job.yaml").at("model.parameters")
     (finding,) = validate(file, network())
     assert (finding.pointer, finding.line, finding.column) == ("/model/parameters/populations/inp/tua", 4, 25)
+    for missing, there in (
+        ("model.params", "'model.parameters'"),
+        ("net", "'db', 'model'"),
+        ("db.a", "'db', 'model'"),
+    ):
+        with pytest.raises(OptionError, match=f"no object '{missing}'") as caught:
+            parse(text, path="job.yaml").at(missing)
+        assert caught.value.details["there"] == there

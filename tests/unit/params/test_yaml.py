@@ -185,3 +185,11 @@ def test_without_pyyaml_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
 def test_any_text_gives_values_or_findings(text: str) -> None:
     file = read(text)
     assert file.document is not None or file.findings
+
+
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+def test_an_escape_beyond_unicode_is_a_finding_of_either_parser(
+    monkeypatch: pytest.MonkeyPatch, loader: str
+) -> None:
+    monkeypatch.setattr("yaml.CSafeLoader", getattr(yaml, loader))
+    assert [f.rule for f in parse('a: "\\U00110000"', notation="yaml").findings] == ["P001"]
