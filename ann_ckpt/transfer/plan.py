@@ -347,7 +347,8 @@ class _Planner:
                     self.findings.mismatch(path, reason)
 
     def _projections(self, *, same_clock: bool) -> None:
-        self.selection.check_rows({**self.stored.projections, **self.live.projections})
+        known = {**self.stored.projections, **self.live.projections}
+        self.selection.check_rows(known)
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
             plan_projection(
                 self.findings,
@@ -356,7 +357,7 @@ class _Planner:
                 refusal=self.refusal,
                 offers=self.offers,
                 same_clock=same_clock,
-                rows=self.selection.pick_rows(name),
+                rows=self.selection.pick_rows(name, known),
             )
 
     def _common(
