@@ -28,6 +28,7 @@ from ann_ckpt.model import (
     Recording,
     Resume,
     TypeInfo,
+    in_memory,
     metadata_to_json,
     nbytes,
 )
@@ -323,7 +324,7 @@ def packable(values: Mapping[str, Array]) -> dict[str, Array]:
 
 def pack(values: Mapping[str, Array]) -> NDArray[np.void]:
     """Return single values side by side as one structured value of shape ``()``."""
-    single = {layout.escape(name): np.asarray(value) for name, value in values.items()}
+    single = {layout.escape(name): in_memory(value) for name, value in values.items()}
     packed = np.zeros((), [(name, value.dtype.newbyteorder("<")) for name, value in single.items()])
     for name, value in single.items():
         packed[name] = value

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from ann_ckpt.arguments import number
 from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
-from ann_ckpt.model.arrays import Array, as_array, identical_values, in_memory, is_lazy, nbytes
+from ann_ckpt.model.arrays import (
+    Array,
+    as_array,
+    blocks,
+    identical_values,
+    in_memory,
+    is_lazy,
+    nbytes,
+)
+from ann_ckpt.model.connectivity import checked_ranks
 from ann_ckpt.model.objects import names_of
 from ann_ckpt.model.plain import check_kind, check_text, mapping, plain_metadata
 
@@ -56,8 +65,7 @@ class Series:
         lengths = {name: getattr(self, name).shape[0] for name in given}
         if len(set(lengths.values())) > 1:
             raise StateError(f"the arrays of a series have different lengths: {lengths}")
-        times = self.times
-        if isinstance(times, np.ndarray) and times.size > 1 and not (times[1:] >= times[:-1]).all():
+        if isinstance(self.times, np.ndarray) and not never_falls(self.times):
             raise StateError("the times of a series decrease")
 
     def __len__(self) -> int:
@@ -157,6 +165,16 @@ class Series:
         return made.set_index(unit) if unit is not None and part.ranks is None else made
 
 
+def never_falls(times: Array) -> bool:
+    """Whether no time is before the one in front of it, shape ``(n,)``; none of several is NaN."""
+    last = None
+    for _, block in blocks(times):
+        if not (block[1:] >= block[:-1]).all() or (last is not None and not block[0] >= last):
+            return False
+        last = block[-1]
+    return True
+
+
 def _or_inf(stop: float | None) -> float:
     return np.inf if stop is None else stop
 
@@ -208,10 +226,8 @@ class Recording(Mapping[str, Series]):
         for name in ("settings", "carried"):
             object.__setattr__(self, name, plain_metadata(getattr(self, name)))
         if self.ranks is not None:
-            ranks = in_memory(as_array(self.ranks))
-            if ranks.ndim != 1 or (ranks.size and (ranks.dtype.kind not in "iu" or ranks.min() < 0)):
-                raise StateError(f"{self._title}: ranks are {ranks.dtype} {ranks.shape}, or negative")
-            object.__setattr__(self, "ranks", ranks.astype(np.int32))
+            ranks = checked_ranks(in_memory(as_array(self.ranks)), f"{self._title}: ranks")
+            object.__setattr__(self, "ranks", ranks.copy())
 
     def __getitem__(self, variable: str) -> Series:
         """Return the series of one variable.

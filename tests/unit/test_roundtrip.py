@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -260,3 +262,13 @@ def test_rows_of_any_size_are_written_in_whole_chunks(tmp_path, shape, compressi
     with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
         np.testing.assert_array_equal(checkpoint.populations["q"]["r"], values)
         assert [error for _, _, error in checkpoint.verify() if error] == []
+
+
+@pytest.mark.parametrize("target", ["net.h5", "net.ckpt"])
+@pytest.mark.parametrize("shape", [(1,) * 31 + (20_000,), (20_000,) + (1,) * 31, (2,) * 14 + (1,) * 18])
+def test_as_many_axes_as_hdf5_has_come_back(tmp_path, shape, target):
+    values = np.arange(math.prod(shape), dtype=float).reshape(shape)
+    state = ann_ckpt.NetworkState(populations=[ann_ckpt.PopulationState("p", shape, variables={"r": values})])
+    ann_ckpt.write(state, tmp_path / target)
+    assert list(ann_ckpt.differences(state, ann_ckpt.read(tmp_path / target))) == []
+    assert ann_ckpt.verify(tmp_path / target).ok
