@@ -184,6 +184,7 @@ class FileReader:
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
         """Attributes of a group, checked against its digest; without those that the format does not know."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_GROUP)
             known = layout.GROUP_ATTRIBUTES if path else layout.ROOT_ATTRIBUTES
             beside = () if path else (layout.A_INDEX_DIGEST, layout.A_HEADER_DIGEST)
             return self._checked_attributes(self._file.group(path), known, beside, self.index[path].digest)
@@ -206,6 +207,7 @@ class FileReader:
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_TEXT)
             value = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
@@ -213,6 +215,7 @@ class FileReader:
     def array(self, path: str) -> CheckedArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.reporting_corruption(path):
+            self._expect(path, *layout.E_VALUES)
             return _ENCODINGS.get(self.index[path].encoding, _UNKNOWN).open(self, path)
 
     def _open_stored(self, path: str) -> CheckedArray:
@@ -280,6 +283,7 @@ class FileReader:
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_GLOBALS)
             packed = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
@@ -383,6 +387,13 @@ class FileReader:
         rows = stored.read(start, stored.shape[0] if stop is None else stop)
         return rows.view(_TABLE_TYPES[path]) if rows.dtype.kind == "V" and not rows.dtype.names else rows
 
+    def _expect(self, path: str, *encodings: str) -> None:
+        """Raise if the index says that something is what it cannot be there."""
+        self._check_encoding(path)
+        encoding = self.index[path].encoding
+        if encoding not in encodings:
+            raise ValueError(f"the index has the encoding {encoding!r}, not {' or '.join(encodings)}")
+
     def _check_encoding(self, path: str) -> None:
         row = self.index[path]
         if row.version > layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).newest:
@@ -404,7 +415,10 @@ class FileReader:
                 where=self._file.file.path,
             )
         names = h5.attribute_names(root)
-        major, minor = (int(v) for v in h5.read_attribute(root, layout.A_VERSION))
+        version = {layout.A_VERSION: h5.read_attribute(root, layout.A_VERSION)}
+        major, minor = h5.integers(version, layout.A_VERSION)
+        if major < 1 or minor < 0:
+            raise ValueError(f"there is no format version {major}.{minor}")
         if major > layout.VERSION[0]:
             raise FormatVersionError(
                 f"the file has format version {major}.{minor}",

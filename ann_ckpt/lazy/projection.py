@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from ann_ckpt.model import (
     TypeInfo,
     nbytes,
 )
-from ann_ckpt.model.arrays import permutation_fault
+from ann_ckpt.model.arrays import blocks, permutation_fault
 from ann_ckpt.model.connectivity import POINTER, RANK
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.rows import Slab, Synapses
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
     import xarray
     from scipy.sparse import csr_array
 
-__all__ = ["LazyProjection"]
+__all__ = ["LazyProjection", "Looked"]
 
 _BISECT_STOP = 4096
+
+Looked = tuple[str, str, float]
+"""What was looked through: digest and name of an array, and what its values may be at most."""
 
 
 class LazyProjection(RowAccess):
@@ -82,9 +86,16 @@ class LazyProjection(RowAccess):
         self.pre_size = h5.optional_int(header, layout.A_PRE_SIZE)
         self.post_size = h5.optional_int(header, layout.A_POST_SIZE)
         per_synapse = self._array(layout.DELAYS)
+        if per_synapse is not None and layout.A_DELAY in header:
+            raise ValueError(f"both {layout.DELAYS} and {layout.A_DELAY} are there")
         self.delays = h5.optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
-        self.partial = bool(h5.optional_int(header, layout.A_PARTIAL))
+        partial = h5.optional_int(header, layout.A_PARTIAL) or 0
+        if partial not in (0, 1):
+            raise ValueError(f"{layout.A_PARTIAL} is {partial}, not 1")
+        self.partial = bool(partial)
         self._row_order = h5.text_of(header[layout.A_ROWS])
+        if self._row_order not in (layout.ROWS_ALL, layout.ROWS_ASCENDING, layout.ROWS_ANY):
+            raise ValueError(f"{layout.A_ROWS} is {printable(self._row_order, 40)!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._pickled()
@@ -139,7 +150,7 @@ class LazyProjection(RowAccess):
         return self._structure(layout.PRE_RANKS, RANK)
 
     @cached_property
-    def pathway_delays(self) -> Mapping[str, Array]:
+    def pathway_delays(self) -> Mapping[str, LazyArray]:
         """Delays by the name of a pathway: integers are steps, floats seconds; one, or one per synapse."""
         return arrays_of(self._reader, f"{self._path}/{layout.PATHWAY_DELAYS}")
 
@@ -242,14 +253,19 @@ class LazyProjection(RowAccess):
                 partial=self.partial,
             )
 
-    def _check(self) -> None:
-        """Raise if what is stored makes no projection; of the values only ``order`` is read.
+    def _check(self, right: set[Looked]) -> None:
+        """Raise if what is stored makes no projection; of the values, ranks, delays and ``order`` are read.
+
+        Parameters
+        ----------
+        right : set
+            What was found right before and is not read again; what is found right is added.
 
         Raises
         ------
         CorruptFileError
-            If shapes, types or ranks do not fit, rows are not in the order that is said of them, or the
-            order is not a permutation of the synapses.
+            If shapes, types or ranks do not fit, rows are not in the order that is said of them, a delay is
+            below 0, or the order is not a permutation of the synapses.
         """
         state = self.state(lazy=True)
         posts = state.connectivity.post_ranks
@@ -257,11 +273,31 @@ class LazyProjection(RowAccess):
         rising = bool((np.diff(posts) > 0).all())
         if not {layout.ROWS_ALL: every, layout.ROWS_ASCENDING: rising}.get(self._row_order, True):
             raise self._disordered()
+        size = 2**31 if self.pre_size is None else self.pre_size
+        self._check_within(layout.PRE_RANKS, self.pre_ranks, size - 1, right)
+        if isinstance(self.delays, LazyArray):
+            self._check_within(layout.DELAYS, self.delays, 2**63 - 1, right)
+        for name, delays in self.pathway_delays.items():
+            self._check_within(name, delays, math.inf, right)
         fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
         if fault is not None:
             raise CorruptFileError(
                 f"{layout.ORDER!r} is not a permutation: {fault}", where=self._reader.where(self._path)
             )
+
+    def _check_within(self, name: str, array: LazyArray, last: float, right: set[Looked]) -> None:
+        """Raise if values are not from 0 to ``last``."""
+        looked = (array.digest, name, last)
+        if looked in right:
+            return
+        for _, block in blocks(array):
+            if block.size and not (block.min() >= 0 and block.max() <= last):
+                raise CorruptFileError(
+                    f"{printable(name)!r} go from {block.min()} to {block.max()}",
+                    details={"expected": f"0 to {last}"},
+                    where=self._reader.where(self._path),
+                )
+        right.add(looked)
 
     def _disordered(self) -> CorruptFileError:
         return CorruptFileError(
@@ -294,6 +330,11 @@ class LazyProjection(RowAccess):
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
         with self._reader.reporting_corruption(self._path):
             return super().tocsr(attribute)
+
+    def dense(self, attribute: str = "w", *, fill: float = 0.0) -> NDArray[Any]:
+        """Return one attribute as a full matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
+        with self._reader.reporting_corruption(self._path):
+            return super().dense(attribute, fill=fill)
 
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
         self._check_lengths()

@@ -27,6 +27,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.lazy.projection import Looked
 from ann_ckpt.paths import absolute, address_of
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
@@ -397,7 +398,8 @@ class SeriesView:
         infos = self.checkpoints
         total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
         seen: set[BlockLocation] = set()
-        checked: set[str] = set()
+        right: set[Looked] = set()
+        checked = 0
         damaged: list[Note] = []
         meter = Meter(progress, total)
         if isinstance(self._series, StoreFolder):
@@ -408,16 +410,16 @@ class SeriesView:
         for info in infos:
             try:
                 with open_inside(info.path, info.file_bytes) as checkpoint:
-                    for path, count, error in checkpoint._verify(seen):
-                        checked.add(f"{info.name}/{path}")
+                    for path, count, error in checkpoint._verify(seen, right):
                         if error is not None:
                             damaged.append(Note(f"{info.name}:/{path}", error.fact))
                         meter.tick(f"{info.name}/{path}", count)
+                    checked += len(checkpoint.arrays)
             except (FileMissingError, PrunedError):
                 continue
             except CheckpointError as error:
                 damaged.append(Note(info.name, error.fact))
-        return VerifyReport(self.path, len(checked), tuple(damaged), meter.done, time.perf_counter() - began)
+        return VerifyReport(self.path, checked, tuple(damaged), meter.done, time.perf_counter() - began)
 
     def __repr__(self) -> str:
         infos = self._catalog.all()
