@@ -28,12 +28,12 @@ from ann_ckpt.lazy.attributes import (
     resume_of,
     type_info,
 )
+from ann_ckpt.lazy.bounds import Bounds
 from ann_ckpt.lazy.population import LazyPopulation
-from ann_ckpt.lazy.projection import LazyProjection, Looked
+from ann_ckpt.lazy.projection import LazyProjection
 from ann_ckpt.model import Array, NetworkState, Part, Recording, Resume, Series, TypeInfo, metadata_from_json
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.plain import strict_json
-from ann_ckpt.model.recordings import never_falls
 from ann_ckpt.model.state import recordings_of
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -325,28 +325,26 @@ class Checkpoint:
         """
         return self._verify(None)
 
-    def _verify(
-        self, seen: set[BlockLocation] | None, right: set[Looked] | None = None
-    ) -> Iterator[tuple[str, int, CorruptFileError | None]]:
-        """Verify, and pass over what was found intact, and right, in other checkpoints of the store."""
-        intact = True
+    def _verify(self, seen: set[BlockLocation] | None) -> Iterator[tuple[str, int, CorruptFileError | None]]:
+        """Verify, and pass over the blocks that were found intact in other checkpoints of the store."""
+        intact, bounds = True, Bounds()
         for path in self._reader.index:
             try:
-                for count in self._reader.verify(path, seen):
+                for count in self._reader.verify(path, seen, bounds.look):
                     yield path, count, None
                 yield path, 0, None
             except CorruptFileError as error:
                 intact = False
                 yield path, 0, error
         if intact:
-            yield from self._misfits(set() if right is None else right)
+            yield from self._misfits(bounds)
 
-    def _misfits(self, right: set[Looked]) -> Iterator[tuple[str, int, CorruptFileError]]:
+    def _misfits(self, bounds: Bounds) -> Iterator[tuple[str, int, CorruptFileError]]:
         """Yield objects of which every value is what was written, but not what makes a network."""
         looks: dict[str, Callable[[Any], object]] = {
             layout.POPULATIONS: lambda population: population.state(lazy=True),
-            layout.PROJECTIONS: lambda projection: projection._check(right),
-            layout.RECORDINGS: lambda recording: self._check_times(recording, right),
+            layout.PROJECTIONS: lambda projection: projection._check(bounds),
+            layout.RECORDINGS: lambda recording: self._check_times(recording, bounds),
         }
         parts: list[tuple[str, Callable[[], object]]] = [
             ("", lambda: self._reader.attributes("")),
@@ -382,18 +380,14 @@ class Checkpoint:
     def _look_at(self, group: str, name: str, look: Callable[[Any], object]) -> None:
         look(getattr(self, group)[name])
 
-    def _check_times(self, recording: Recording, right: set[Looked]) -> None:
+    def _check_times(self, recording: Recording, bounds: Bounds) -> None:
         """Raise if the times of a series fall."""
-        for variable, series in recording.items():
-            if not isinstance(series.times, LazyArray):
-                continue
-            looked = (series.times.digest, layout.TIMES, 0)
-            if looked not in right and not never_falls(series.times):
-                path = f"{layout.RECORDINGS}/{layout.escape(recording.name)}"
+        path = f"{layout.RECORDINGS}/{layout.escape(recording.name)}"
+        for variable in recording:
+            if bounds.falls(f"{path}/{layout.SERIES}/{layout.escape(variable)}/{layout.TIMES}"):
                 raise CorruptFileError(
                     f"the times of {printable(variable)!r} decrease", where=self._reader.where(path)
                 )
-            right.add(looked)
 
     def __repr__(self) -> str:
         if self.closed:

@@ -23,6 +23,7 @@ from ann_ckpt.lazy.attributes import (
     attributes_of,
     dynamics_of,
 )
+from ann_ckpt.lazy.bounds import Bounds
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -34,7 +35,7 @@ from ann_ckpt.model import (
     TypeInfo,
     nbytes,
 )
-from ann_ckpt.model.arrays import blocks, permutation_fault
+from ann_ckpt.model.arrays import permutation_fault
 from ann_ckpt.model.connectivity import POINTER, RANK
 from ann_ckpt.model.exchange import optional
 from ann_ckpt.model.rows import Slab, Synapses
@@ -43,12 +44,9 @@ if TYPE_CHECKING:
     import xarray
     from scipy.sparse import csr_array
 
-__all__ = ["LazyProjection", "Looked"]
+__all__ = ["LazyProjection"]
 
 _BISECT_STOP = 4096
-
-Looked = tuple[str, str, float]
-"""What was looked through: digest and name of an array, and what its values may be at most."""
 
 
 class LazyProjection(RowAccess):
@@ -253,13 +251,13 @@ class LazyProjection(RowAccess):
                 partial=self.partial,
             )
 
-    def _check(self, right: set[Looked]) -> None:
-        """Raise if what is stored makes no projection; of the values, ranks, delays and ``order`` are read.
+    def _check(self, bounds: Bounds) -> None:
+        """Raise if what is stored makes no projection; of the values only ``order`` is read.
 
         Parameters
         ----------
-        right : set
-            What was found right before and is not read again; what is found right is added.
+        bounds : Bounds
+            Has seen the values.
 
         Raises
         ------
@@ -273,31 +271,21 @@ class LazyProjection(RowAccess):
         rising = bool((np.diff(posts) > 0).all())
         if not {layout.ROWS_ALL: every, layout.ROWS_ASCENDING: rising}.get(self._row_order, True):
             raise self._disordered()
-        size = 2**31 if self.pre_size is None else self.pre_size
-        self._check_within(layout.PRE_RANKS, self.pre_ranks, size - 1, right)
-        if isinstance(self.delays, LazyArray):
-            self._check_within(layout.DELAYS, self.delays, 2**63 - 1, right)
-        for name, delays in self.pathway_delays.items():
-            self._check_within(name, delays, math.inf, right)
+        last = 2**31 - 1 if self.pre_size is None else self.pre_size - 1
+        within = {layout.PRE_RANKS: last, layout.DELAYS: 2**63 - 1, layout.PATHWAY_DELAYS: math.inf}
+        for name, highest in within.items():
+            outside = bounds.outside(f"{self._path}/{name}", highest)
+            if outside is not None:
+                raise CorruptFileError(
+                    f"{name!r} go from {outside[0]} to {outside[1]}",
+                    details={"expected": f"0 to {highest}"},
+                    where=self._reader.where(self._path),
+                )
         fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
         if fault is not None:
             raise CorruptFileError(
                 f"{layout.ORDER!r} is not a permutation: {fault}", where=self._reader.where(self._path)
             )
-
-    def _check_within(self, name: str, array: LazyArray, last: float, right: set[Looked]) -> None:
-        """Raise if values are not from 0 to ``last``."""
-        looked = (array.digest, name, last)
-        if looked in right:
-            return
-        for _, block in blocks(array):
-            if block.size and not (block.min() >= 0 and block.max() <= last):
-                raise CorruptFileError(
-                    f"{printable(name)!r} go from {block.min()} to {block.max()}",
-                    details={"expected": f"0 to {last}"},
-                    where=self._reader.where(self._path),
-                )
-        right.add(looked)
 
     def _disordered(self) -> CorruptFileError:
         return CorruptFileError(

@@ -16,7 +16,6 @@ from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import (
     Array,
     as_array,
-    blocks,
     identical_values,
     in_memory,
     is_lazy,
@@ -65,7 +64,8 @@ class Series:
         lengths = {name: getattr(self, name).shape[0] for name in given}
         if len(set(lengths.values())) > 1:
             raise StateError(f"the arrays of a series have different lengths: {lengths}")
-        if isinstance(self.times, np.ndarray) and not never_falls(self.times):
+        times = self.times
+        if isinstance(times, np.ndarray) and times.size > 1 and not (times[1:] >= times[:-1]).all():
             raise StateError("the times of a series decrease")
 
     def __len__(self) -> int:
@@ -163,16 +163,6 @@ class Series:
                 columns |= {number: flat[:, number] for number in range(flat.shape[1])}
         made = exchange.frame(columns, {})
         return made.set_index(unit) if unit is not None and part.ranks is None else made
-
-
-def never_falls(times: Array) -> bool:
-    """Whether no time is before the one in front of it, shape ``(n,)``; none of several is NaN."""
-    last = None
-    for _, block in blocks(times):
-        if not (block[1:] >= block[:-1]).all() or (last is not None and not block[0] >= last):
-            return False
-        last = block[-1]
-    return True
 
 
 def _or_inf(stop: float | None) -> float:

@@ -27,7 +27,6 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.lazy.projection import Looked
 from ann_ckpt.paths import absolute, address_of
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
@@ -398,7 +397,6 @@ class SeriesView:
         infos = self.checkpoints
         total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
         seen: set[BlockLocation] = set()
-        right: set[Looked] = set()
         checked = 0
         damaged: list[Note] = []
         meter = Meter(progress, total)
@@ -410,7 +408,7 @@ class SeriesView:
         for info in infos:
             try:
                 with open_inside(info.path, info.file_bytes) as checkpoint:
-                    for path, count, error in checkpoint._verify(seen, right):
+                    for path, count, error in checkpoint._verify(seen):
                         if error is not None:
                             damaged.append(Note(f"{info.name}:/{path}", error.fact))
                         meter.tick(f"{info.name}/{path}", count)

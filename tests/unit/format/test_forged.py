@@ -231,3 +231,38 @@ def test_matrices_and_tables_that_no_memory_holds_are_refused(size, tmp_path):
     none = forged.forge(tmp_path / "two.h5", NetworkState(populations=[PopulationState("p", (size,))]))
     with ann_ckpt.open(none) as checkpoint, pytest.raises(UnsafeFileError, match="memory"):
         checkpoint.populations["p"].to_frame()
+
+
+@pytest.mark.parametrize("where", ["inside", "between", "nowhere"])
+def test_times_are_looked_at_over_all_parts_of_a_long_series(where, tmp_path):
+    times = np.arange(2_500_000)
+    times[{"inside": 5, "between": 1 << 20, "nowhere": 0}[where]] = 0
+    path = forged.forge(
+        tmp_path / "net.h5",
+        NetworkState(recordings=[Recording("m", of="", series={"v": Series(times=np.arange(times.size))})]),
+        forged.array(f"{M}/series/v/times", times),
+    )
+    assert ann_ckpt.verify(path).ok is (where == "nowhere")
+
+
+def test_verifying_reads_ranks_and_delays_once(tmp_path):
+    n = 300_000
+    ff = ProjectionState(
+        "x", "p", "p", "exc", Connectivity([0], [0, n], np.zeros(n, np.int32)), delays=np.ones(n, np.int32)
+    )
+    ann_ckpt.write(NetworkState(projections=[ff]), tmp_path / "net.h5", compression="none")
+    with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
+        assert all(error is None for *_, error in checkpoint.verify())
+        assert checkpoint.bytes_read < 1.1 * checkpoint.file_bytes
+
+
+def test_ranks_in_a_store_are_found_too(tmp_path):
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store:
+        for step in (1, 2):
+            n = 30_000
+            given = np.zeros(n, np.int32)
+            ff = ProjectionState("x", "p", "p", "exc", Connectivity([0], [0, n], given), pre_size=9)
+            ff.connectivity.pre_ranks[step * 9_000] = 9
+            store.save(NetworkState(projections=[ff], time_step=step))
+    damaged = ann_ckpt.verify(tmp_path / "run.ckpt").damaged
+    assert [note.path.partition(":/")[2] for note in damaged] == [X, X]
