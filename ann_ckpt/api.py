@@ -439,15 +439,14 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
         series = SeriesView(folder if isinstance(folder, Bucket) else folder.path)
         return series.verify(progress=progress)
     began = time.perf_counter()
-    seen: dict[str, None] = {}
     damaged = []
     with open(path) as checkpoint:
         checkpoint.check_place()
-        total = sum(array.nbytes for array in checkpoint.arrays.values()) if progress else 0
+        arrays = checkpoint.arrays
+        total = sum(array.nbytes for array in arrays.values()) if progress else 0
         meter = Meter(progress, total)
         for what, count, error in checkpoint.verify():
-            seen[what] = None
             if error is not None:
                 damaged.append(Note(what, error.fact))
             meter.tick(what, count)
-    return VerifyReport(os.fspath(path), len(seen), tuple(damaged), meter.done, time.perf_counter() - began)
+    return VerifyReport(os.fspath(path), len(arrays), tuple(damaged), meter.done, time.perf_counter() - began)

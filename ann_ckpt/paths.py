@@ -109,7 +109,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
         raise OptionError(
             "the address does not name an object",
             details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
-            where=text,
+            where=_without_secrets(text),
         )
     return Address(scheme, root, key.rstrip("/"), query)
 
@@ -122,13 +122,25 @@ def _scheme_in(text: str) -> str | None:
     return found[1]
 
 
+def _without_secrets(text: str) -> str:
+    """Return a path for messages; of an address, as :attr:`Address.shown`, neither user nor query."""
+    scheme = _scheme_in(text)
+    if scheme is None:
+        return text
+    head, slash, key = text[len(scheme) + 1 :].partition("?")[0].lstrip("/").partition("/")
+    return f"{scheme}://{head.rpartition('@')[2]}{slash}{key}"
+
+
 def _refuse_unusable(text: str) -> None:
     try:
         unusable = b"\0" in os.fsencode(text)
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        raise OptionError("the path contains a character that is not allowed in file names", where=text)
+        raise OptionError(
+            "the path contains a character that is not allowed in file names",
+            where=_without_secrets(text),
+        )
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -160,7 +172,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         raise OptionError(
             f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
             details={"expected": "a path on this machine", "hint": hint},
-            where=text.partition("?")[0],
+            where=_without_secrets(text),
         )
     return text
 

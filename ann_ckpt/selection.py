@@ -101,7 +101,7 @@ class Selection:
         found: dict[str, set[str]] = {}
         assert given is None or isinstance(given, Mapping)  # noqa: S101  (see __post_init__)
         for key, patterns in (given or {}).items():
-            paths = [path for path in objects if _matches(key, path)]
+            paths = _matching(key, objects)
             if strict and not paths and key != "*":
                 raise ObjectNotFoundError.among(
                     "attributes=", "match for", key, [p.partition("/")[2] for p in objects]
@@ -121,14 +121,28 @@ class Selection:
             If a name or glob matches no projection.
         """
         names = list(projections)
+        paths = [f"projections/{name}" for name in names]
         for key in self.rows or {}:
-            if not any(_matches(key, f"projections/{name}") for name in names):
+            if not _matching(key, paths):
                 raise ObjectNotFoundError.among("rows=", "match for", key, names)
 
-    def pick_rows(self, projection: str) -> Sequence[int] | None:
-        """Return the ranks of the selected dendrites of a projection; None for all of them."""
-        chosen = [r for key, r in (self.rows or {}).items() if _matches(key, f"projections/{projection}")]
-        return chosen[0] if chosen else None
+    def pick_rows(self, projection: str, among: Iterable[str] = ()) -> Sequence[int] | None:
+        """Return the ranks of the selected dendrites of a projection; None for all of them.
+
+        Parameters
+        ----------
+        projection : str
+            Its name, which goes before globs; of these, the first one counts.
+        among : iterable of str
+            All projections that there are: what is the name of one of them is no glob for others.
+        """
+        path = f"projections/{projection}"
+        chosen = []
+        if self.rows is not None:
+            paths = [path, *(f"projections/{name}" for name in among if name != projection)]
+            chosen = [key for key in self.rows if path in _matching(key, paths)]
+            chosen.sort(key=lambda key: key not in (path, projection))
+        return self.rows[chosen[0]] if self.rows is not None and chosen else None
 
     def renamed(
         self,
@@ -162,7 +176,7 @@ class Selection:
         if self.rows is not None and old is not None:
             names = list(old)
             self.check_rows(names)
-            rows = {new: self.pick_rows(name) for new, name in zip(projections, names, strict=True)}
+            rows = {new: self.pick_rows(name, names) for new, name in zip(projections, names, strict=True)}
             named["rows"] = {escape(f"projections/{new}"): r for new, r in rows.items() if r is not None}
         return replace(self, **named)
 
@@ -212,10 +226,15 @@ def _picked(argument: str, wanted: Iterable[str], names: list[str], *, strict: b
     return [name for name in names if name in chosen]
 
 
-def _matches(key: str, path: str) -> bool:
-    """Whether the name or glob of an object is for the one at a path."""
-    name = path.partition("/")[2]
-    return key in (name, path) or fnmatch.fnmatchcase(name, key) or fnmatch.fnmatchcase(path, key)
+def _matching(key: str, paths: Iterable[str]) -> list[str]:
+    """Return the paths of the objects that a name or glob is for."""
+    names = {path: path.partition("/")[2] for path in paths}
+    # As for populations and projections, the plain name goes first.
+    return [path for path, name in names.items() if key in (name, path)] or [
+        path
+        for path, name in names.items()
+        if fnmatch.fnmatchcase(name, key) or fnmatch.fnmatchcase(path, key)
+    ]
 
 
 EVERYTHING = Selection()

@@ -172,8 +172,13 @@ class CheckedArray(_Ranges):
             n, length = self._unit or max(1, self.shape[0]), self.shape[0]
             self._stored.expect((start - start % n, min(stop + -stop % n, length)) for start, stop in spans)
 
-    def verify(self) -> Iterator[int]:
+    def verify(self, look: Callable[[NDArray[Any]], None] = lambda _: None) -> Iterator[int]:
         """Verify the whole array, a few MiB at a time; yield the number of bytes read.
+
+        Parameters
+        ----------
+        look : callable
+            Given each part; what it is given changes later.
 
         Raises
         ------
@@ -190,6 +195,7 @@ class CheckedArray(_Ranges):
             part = buffer[: length - start] if self.shape else buffer
             self._fetch(part, start, self._stored.read_into, unit)
             found.update(part)
+            look(part)
             yield part.nbytes
         self._compare(found)
 

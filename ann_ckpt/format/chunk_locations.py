@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError
 from ann_ckpt.format import codec
 from ann_ckpt.format.bytes import Bytes
-from ann_ckpt.format.digest import describe, described
+from ann_ckpt.format.digest import SHAPE_BYTES, describe, described, has_short_shape
 from ann_ckpt.format.guard import DatasetLayout, check_size, layout_of
 
 __all__ = [
@@ -200,7 +200,7 @@ _DATASET = np.dtype(
         ("kind", "u1"),
         ("packed", "u1"),
         ("dtype", "S8"),
-        ("shape", "S64"),
+        ("shape", f"S{SHAPE_BYTES}"),
         ("chunk", "<u8"),
         ("first", "<u8"),
     ]
@@ -228,7 +228,7 @@ class DatasetRecord:
 def record_of(dataset: Any, row: int, where: str) -> DatasetRecord | None:
     """Return the trailer record of an open dataset; None if it must be read through HDF5 or is empty."""
     layout = layout_of(dataset, where)
-    suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED)
+    suits = layout.in_chunks_of_rows and layout.filters in ((), _PACKED) and has_short_shape(layout.shape)
     if not suits or (not layout.chunk and layout.nbytes > _LONGEST):
         return None
     places = HDF5Locations(dataset, layout, where=where).all()

@@ -27,6 +27,7 @@ from ann_ckpt.format import layout
 
 __all__ = [
     "FIRST_DIGEST",
+    "SHAPE_BYTES",
     "WHOLE_BYTES",
     "ArrayDigest",
     "BlockDigests",
@@ -38,6 +39,7 @@ __all__ = [
     "digest_of",
     "digest_of_attributes",
     "digest_tables",
+    "has_short_shape",
     "range_digests",
 ]
 
@@ -47,6 +49,8 @@ _SHAPE = re.compile(r"[0-9]{1,19}(?:x[0-9]{1,19})*")
 _MOST_AXES = 32
 """Of an HDF5 dataset."""
 _MOST_BYTES = 2**62
+SHAPE_BYTES = 64
+"""Longest text of a shape in the tables that describe arrays; up to 32 axes may need more."""
 
 
 def describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, bytes]:
@@ -58,6 +62,11 @@ def describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, bytes
     (b'<f8', b'90x60')
     """
     return dtype.newbyteorder("<").str.encode(), "x".join(str(n) for n in shape).encode()
+
+
+def has_short_shape(shape: tuple[int, ...]) -> bool:
+    """Whether the tables that describe arrays have room for a shape."""
+    return len(describe(np.dtype(np.uint8), shape)[1]) <= SHAPE_BYTES
 
 
 def described(

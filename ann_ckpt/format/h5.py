@@ -27,6 +27,7 @@ __all__ = [
     "attribute_names",
     "create_file",
     "file_type",
+    "integers",
     "memory_dtype",
     "open_file",
     "optional_int",
@@ -229,8 +230,32 @@ def write_text(parent: Any, name: str, text: str) -> NDArray[np.bytes_]:
 
 
 def optional_int(header: Mapping[str, Any], name: str) -> int | None:
-    """Return a number that may be absent."""
-    return int(header[name]) if name in header else None
+    """Return an integer that may be absent.
+
+    Raises
+    ------
+    ValueError
+        If the value is something else.
+    """
+    if name not in header:
+        return None
+    if header[name].shape != ():
+        raise ValueError(f"{name}: expected one integer")
+    return integers(header, name)[0]
+
+
+def integers(header: Mapping[str, Any], name: str) -> list[int]:
+    """Return one or more integers.
+
+    Raises
+    ------
+    ValueError
+        If the value is something else.
+    """
+    value = header[name]
+    if value.dtype.kind not in "iu" or value.ndim > 1:
+        raise ValueError(f"{name}: expected integers")
+    return [int(number) for number in value.reshape(-1)]
 
 
 def text_of(value: NDArray[Any]) -> str:

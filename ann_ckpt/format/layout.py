@@ -130,6 +130,8 @@ E_TEXT = "text"
 E_GROUP = "group"
 E_SHARED = "shared"
 E_TABLE = "table"
+E_VALUES = (E_ARRAY, E_GLOBALS, E_SHARED)
+"""Those of the network's values."""
 
 
 class Encoding(NamedTuple):
@@ -286,6 +288,10 @@ class Index(Mapping[str, IndexRow]):
         if table.dtype.names != _FIELDS or table.ndim != 1:
             raise ValueError("the columns of the index differ from the format")
         paths = [path.decode() for path in table["path"].tolist()]
+        for column in ("encoding", "locality", "digest"):
+            if not table[column].tobytes().isascii():
+                for text in table[column].tolist():
+                    text.decode()
         self._table = table
         self._places = {path: place for place, path in enumerate(paths)}
         if len(self._places) != len(paths):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import StateError, printable
+from ann_ckpt.errors import ConnectivityError, StateError, printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.chunking import Compression, StorageChoice, choose
 from ann_ckpt.format.shared.array import SharedArray
@@ -28,9 +28,11 @@ from ann_ckpt.model import (
     Recording,
     Resume,
     TypeInfo,
+    in_memory,
     metadata_to_json,
     nbytes,
 )
+from ann_ckpt.model.arrays import is_lazy
 
 __all__ = [
     "ArrayEntry",
@@ -81,6 +83,22 @@ class ArrayEntry:
     encoding: str = layout.E_ARRAY
     axes: bool = False
     """Whether each value of an attribute is an array, whose axes are the last ones."""
+    last: float | None = None
+    """What the values of a lazy array may be at most, and 0 at least; None if there are no such bounds."""
+
+    def check(self, values: NDArray[Any]) -> None:
+        """Raise if values that were read are out of bounds: nobody could read the file.
+
+        Raises
+        ------
+        ConnectivityError
+            If ranks are outside the population, or a delay is below 0.
+        """
+        if self.last is not None and values.size and not (values.min() >= 0 and values.max() <= self.last):
+            raise ConnectivityError(
+                f"{printable(self.path)} go from {values.min()} to {values.max()}",
+                details={"expected": f"0 to {self.last}"},
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,14 +250,15 @@ class _Planner:
         yield GroupEntry(path, attributes | self._type(projection.synapse_type))
         yield self._array(path, layout.POST_RANKS, connectivity.post_ranks)
         yield self._array(path, layout.ROW_PTR, connectivity.row_ptr)
-        yield self._array(path, layout.PRE_RANKS, connectivity.pre_ranks)
+        last = 2**31 - 1 if projection.pre_size is None else projection.pre_size - 1
+        yield self._bounded(path, layout.PRE_RANKS, connectivity.pre_ranks, last)
         if projection.delays is not None and not isinstance(projection.delays, int):
-            yield self._array(path, layout.DELAYS, projection.delays)
+            yield self._bounded(path, layout.DELAYS, projection.delays, 2**63 - 1)
         if projection.pathway_delays:
             pathways = f"{path}/{layout.PATHWAY_DELAYS}"
             yield GroupEntry(pathways)
             for name, delays in projection.pathway_delays.items():
-                yield self._array(pathways, layout.escape(name), delays)
+                yield self._bounded(pathways, layout.escape(name), delays, math.inf)
         if projection.order is not None:
             yield self._array(path, layout.ORDER, projection.order)
         for name, view in ((layout.PRE_VIEW, projection.pre_view), (layout.POST_VIEW, projection.post_view)):
@@ -298,6 +317,11 @@ class _Planner:
         storage = choose(values.shape, values.dtype.itemsize, self._compression)
         return ArrayEntry(f"{path}/{link}", values, storage, locality)
 
+    def _bounded(self, path: str, link: str, values: Array, last: float) -> ArrayEntry:
+        """Plan an array whose values have bounds; in memory, they were looked at when the state was made."""
+        entry = self._array(path, link, values)
+        return replace(entry, last=last) if is_lazy(values) else entry
+
     def _type(self, info: TypeInfo | None) -> dict[str, NDArray[Any]]:
         if info is None:
             return {}
@@ -323,7 +347,7 @@ def packable(values: Mapping[str, Array]) -> dict[str, Array]:
 
 def pack(values: Mapping[str, Array]) -> NDArray[np.void]:
     """Return single values side by side as one structured value of shape ``()``."""
-    single = {layout.escape(name): np.asarray(value) for name, value in values.items()}
+    single = {layout.escape(name): in_memory(value) for name, value in values.items()}
     packed = np.zeros((), [(name, value.dtype.newbyteorder("<")) for name, value in single.items()])
     for name, value in single.items():
         packed[name] = value

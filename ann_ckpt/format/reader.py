@@ -42,7 +42,7 @@ from ann_ckpt.format.digest import (
     digest_of_attributes,
 )
 from ann_ckpt.format.hdf5_file import OpenFile
-from ann_ckpt.format.layout import Index, index_type
+from ann_ckpt.format.layout import Index, IndexRow, index_type
 from ann_ckpt.format.shared.array import TABLE_TYPES, BlockLocation, SharedArray, SharedTables, StoredObject
 from ann_ckpt.format.shared.links import check_shared_link
 from ann_ckpt.format.shared.objects import OpenObjects
@@ -58,6 +58,10 @@ __all__ = [
 _TABLE_TYPES = {**TABLE_TYPES, layout.DIGESTS_ARRAYS: FIRST_DIGEST}
 _HEADER_DIGEST_SINCE = 2
 """Minor version from which on a file has a digest of its header beside that in the index."""
+
+
+Look = Callable[[NDArray[Any]], None]
+"""Is given values that are being verified."""
 
 
 class FileReader:
@@ -184,6 +188,7 @@ class FileReader:
     def attributes(self, path: str) -> dict[str, NDArray[Any]]:
         """Attributes of a group, checked against its digest; without those that the format does not know."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_GROUP)
             known = layout.GROUP_ATTRIBUTES if path else layout.ROOT_ATTRIBUTES
             beside = () if path else (layout.A_INDEX_DIGEST, layout.A_HEADER_DIGEST)
             return self._checked_attributes(self._file.group(path), known, beside, self.index[path].digest)
@@ -206,6 +211,7 @@ class FileReader:
     def text(self, path: str) -> str:
         """A stored text, checked against its digest."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_TEXT)
             value = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(value))
             return h5.text_of(value)
@@ -213,6 +219,7 @@ class FileReader:
     def array(self, path: str) -> CheckedArray | SharedReader:
         """Open a dataset of values; nothing is read yet."""
         with self.reporting_corruption(path):
+            self._expect(path, *layout.E_VALUES)
             return _ENCODINGS.get(self.index[path].encoding, _UNKNOWN).open(self, path)
 
     def _open_stored(self, path: str) -> CheckedArray:
@@ -280,6 +287,7 @@ class FileReader:
     def globals(self, path: str) -> dict[str, NDArray[Any]]:
         """Single values packed together in one dataset, by their true names."""
         with self.reporting_corruption(path):
+            self._expect(path, layout.E_GLOBALS)
             packed = self._open_known(path).read_scalar()
             self._check_digest(path, digest_of(packed))
             names = packed.dtype.names
@@ -287,7 +295,12 @@ class FileReader:
                 raise ValueError("expected a structured value")
             return {layout.unescape(n): np.array(packed[n]) for n in names}
 
-    def verify(self, path: str, seen: set[BlockLocation] | None = None) -> Iterator[int]:
+    def verify(
+        self,
+        path: str,
+        seen: set[BlockLocation] | None = None,
+        look: Callable[[str, NDArray[Any]], None] = lambda *_: None,
+    ) -> Iterator[int]:
         """Verify one entry against its digest; yield the number of bytes read.
 
         Parameters
@@ -297,25 +310,28 @@ class FileReader:
         seen : set, optional
             Blocks of objects that were found intact before; they are not read again, and
             those that are read are added.
+        look : callable
+            Given the path of an array and its values, in order, a part at a time; not those of blocks that
+            were seen, and before the last one was compared with a digest.
         """
         encoding = _ENCODINGS.get(self.index[path].encoding, _UNKNOWN)
-        return encoding.verify(self, path, set() if seen is None else seen)
+        return encoding.verify(self, path, set() if seen is None else seen, partial(look, path))
 
-    def _verify_group(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
+    def _verify_group(self, path: str, _: set[BlockLocation], __: Look) -> Iterator[int]:
         self.attributes(path)
         if not path:  # arrays are checked with their values
             with self.reporting_corruption(layout.INDEX):
                 self._file.verify_trailer(layout.INDEX, layout.INDEX_ROW)
         yield from ()
 
-    def _verify_text(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
+    def _verify_text(self, path: str, _: set[BlockLocation], __: Look) -> Iterator[int]:
         self.text(path)
         yield from ()
 
-    def _verify_table(self, path: str, seen: set[BlockLocation]) -> Iterator[int]:
-        yield from (0 for _ in self._verify_array(path, seen))  # none of the network's values
+    def _verify_table(self, path: str, seen: set[BlockLocation], look: Look) -> Iterator[int]:
+        yield from (0 for _ in self._verify_array(path, seen, look))  # none of the network's values
 
-    def _verify_shared(self, path: str, seen: set[BlockLocation]) -> Iterator[int]:
+    def _verify_shared(self, path: str, seen: set[BlockLocation], look: Look) -> Iterator[int]:
         """Check that HDF5 sees the array where its pieces are, then every block not seen yet."""
         with self.reporting_corruption(path):
             parent_path, _, link = path.rpartition("/")
@@ -326,19 +342,21 @@ class FileReader:
                 if not seen.issuperset(places):
                     self._objects.verify_trailer(array.objects[places[0][0]])
                     start, stop = (int(array.block_starts[block]) for block in (first, last))
-                    yield self.array(path).read(start, stop).nbytes
+                    values = self.array(path).read(start, stop)
+                    look(values)
+                    yield values.nbytes
                     seen.update(places)
 
     def where(self, path: str) -> str:
         """File and path for messages."""
         return self._file.where(path)
 
-    def _verify_array(self, path: str, _: set[BlockLocation]) -> Iterator[int]:
+    def _verify_array(self, path: str, _: set[BlockLocation], look: Look) -> Iterator[int]:
         with self.reporting_corruption(path):
             self._check_encoding(path)
             stored = self._file.through_hdf5(path)
             self._file.verify_locations(path, self.index.number(path))
-            yield from self._checked(path, stored).verify()
+            yield from self._checked(path, stored).verify(look)
 
     @cached_property
     def _shared(self) -> SharedTables:
@@ -383,13 +401,20 @@ class FileReader:
         rows = stored.read(start, stored.shape[0] if stop is None else stop)
         return rows.view(_TABLE_TYPES[path]) if rows.dtype.kind == "V" and not rows.dtype.names else rows
 
-    def _check_encoding(self, path: str) -> None:
+    def _expect(self, path: str, *encodings: str) -> None:
+        """Raise if the index says that something is what it cannot be there."""
+        encoding = self._check_encoding(path).encoding
+        if encoding not in encodings:
+            raise ValueError(f"the index has the encoding {encoding!r}, not {' or '.join(encodings)}")
+
+    def _check_encoding(self, path: str) -> IndexRow:
         row = self.index[path]
         if row.version > layout.ENCODINGS.get(row.encoding, layout.UNKNOWN_ENCODING).newest:
             raise FormatVersionError(
                 f"encoding {printable(row.encoding)!r} version {row.version} is not supported",
                 details={"hint": "update ann_ckpt"},
             )
+        return row
 
     def _check_digest(self, path: str, found: str) -> None:
         if found != self.index[path].digest:
@@ -404,7 +429,10 @@ class FileReader:
                 where=self._file.file.path,
             )
         names = h5.attribute_names(root)
-        major, minor = (int(v) for v in h5.read_attribute(root, layout.A_VERSION))
+        version = {layout.A_VERSION: h5.read_attribute(root, layout.A_VERSION)}
+        major, minor = h5.integers(version, layout.A_VERSION)
+        if major < 1 or minor < 0:
+            raise ValueError(f"there is no format version {major}.{minor}")
         if major > layout.VERSION[0]:
             raise FormatVersionError(
                 f"the file has format version {major}.{minor}",
@@ -464,7 +492,7 @@ os.register_at_fork(after_in_child=_begin_anew_in_child)
 class _Encoding(NamedTuple):
     """How what has one encoding is read."""
 
-    verify: Callable[[FileReader, str, set[BlockLocation]], Iterator[int]]
+    verify: Callable[[FileReader, str, set[BlockLocation], Look], Iterator[int]]
     open: Callable[[FileReader, str], CheckedArray | SharedReader] = FileReader._open_stored
 
 

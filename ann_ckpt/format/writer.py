@@ -168,6 +168,7 @@ class _Writer:
     def _hashed(self, entry: ArrayEntry, digest: Digest | ArrayDigest) -> Pieces:
         """Yield the values of an array; while they are written, a thread takes them into the digest."""
         for start, block in _read(entry.array, max(1, entry.storage.chunk)):
+            entry.check(block)
             if block.nbytes < _HASHED_ASIDE:
                 digest.update(block)
                 yield start, block

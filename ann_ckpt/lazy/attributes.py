@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ann_ckpt.errors import printable
 from ann_ckpt.format import layout
 from ann_ckpt.format.reader import FileReader
 from ann_ckpt.lazy.array import LazyArray
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_DECLARED = tuple(field.name for field in fields(AttributeInfo))
 
 
 class LazyGroup(Mapping[str, T]):
@@ -70,7 +74,10 @@ class LazyGroup(Mapping[str, T]):
         with self._reader.reporting_corruption(self._path):
             places: dict[str, str | None] = dict.fromkeys(self._values)
             for link in self._reader.index.children(self._path):
-                places[layout.unescape(link)] = f"{self._path}/{link}"
+                name = layout.unescape(link)
+                if name in places:
+                    raise ValueError(f"{printable(name)!r} stands both in it and in {self._packed}")
+                places[name] = f"{self._path}/{link}"
             return places
 
     def __getitem__(self, name: str) -> T:
@@ -137,7 +144,7 @@ def dynamics_of(reader: FileReader, prefix: str) -> LazyGroup[Array]:
     )
 
 
-def arrays_of(reader: FileReader, path: str) -> dict[str, Array]:
+def arrays_of(reader: FileReader, path: str) -> dict[str, LazyArray]:
     """Return the arrays of a group by their true names; none where there is no such group."""
     with reader.reporting_corruption(path):
         links = reader.index.children(path)
@@ -170,5 +177,9 @@ def resume_from(entry: Mapping[str, Any]) -> Resume:
 
 def type_info(text: Mapping[str, Any]) -> TypeInfo:
     """Return a neuron or synapse type from its JSON object."""
-    attributes = {name: AttributeInfo(**declared) for name, declared in text.get("attributes", {}).items()}
+    attributes = {
+        # A later minor version may say more.
+        name: AttributeInfo(**{key: declared[key] for key in _DECLARED if key in declared})
+        for name, declared in text.get("attributes", {}).items()
+    }
     return TypeInfo(text["name"], text.get("description", ""), text.get("texts", {}), attributes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -28,10 +28,12 @@ from ann_ckpt.lazy.attributes import (
     resume_of,
     type_info,
 )
+from ann_ckpt.lazy.bounds import Bounds
 from ann_ckpt.lazy.population import LazyPopulation
 from ann_ckpt.lazy.projection import LazyProjection
 from ann_ckpt.model import Array, NetworkState, Part, Recording, Resume, Series, TypeInfo, metadata_from_json
 from ann_ckpt.model.exchange import optional
+from ann_ckpt.model.plain import strict_json
 from ann_ckpt.model.state import recordings_of
 from ann_ckpt.report import human_bytes
 from ann_ckpt.selection import EVERYTHING, Selection
@@ -45,6 +47,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# Which characters are printable, versions of Python disagree about; those that matter, they do not.
+_TAG = re.compile(r"[^@\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100}")
+_NUMBER = re.compile(r"\d+(-\d+)?")
 
 
 class LazyObjects(Mapping[str, T], Generic[T]):
@@ -116,14 +122,14 @@ class Checkpoint:
             raise
 
     def _take_header(self, header: Mapping[str, Any]) -> None:
-        major, minor = header[layout.A_VERSION]
-        self.format_version = (int(major), int(minor))
+        major, minor = h5.integers(header, layout.A_VERSION)
+        self.format_version = (major, minor)
         self.created = h5.text_of(header[layout.A_CREATED]) if layout.A_CREATED in header else ""
         self.time_step = h5.optional_int(header, layout.A_TIME_STEP)
-        self.dt = float(header[layout.A_DT]) if layout.A_DT in header else None
+        self.dt = _step_length(header)
         self.seed = h5.optional_int(header, layout.A_SEED)
         self.reseeded = h5.optional_int(header, layout.A_RESEEDED)
-        self.tag = h5.text_of(header[layout.A_TAG]) if layout.A_TAG in header else None
+        self.tag = _tag(header)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, self._reader.identity
@@ -255,11 +261,10 @@ class Checkpoint:
     @property
     def arrays(self) -> dict[str, LazyArray]:
         """Every stored dataset of values by its path in the file."""
-        encodings = (layout.E_ARRAY, layout.E_GLOBALS, layout.E_SHARED)
         return {
             p: LazyArray(self._reader, p)
             for p, row in self._reader.index.items()
-            if row.encoding in encodings
+            if row.encoding in layout.E_VALUES
         }
 
     def state(self, selection: Selection = EVERYTHING, *, lazy: bool = False) -> NetworkState:
@@ -322,31 +327,67 @@ class Checkpoint:
 
     def _verify(self, seen: set[BlockLocation] | None) -> Iterator[tuple[str, int, CorruptFileError | None]]:
         """Verify, and pass over the blocks that were found intact in other checkpoints of the store."""
-        intact = True
+        intact, bounds = True, Bounds()
         for path in self._reader.index:
             try:
-                for count in self._reader.verify(path, seen):
+                for count in self._reader.verify(path, seen, bounds.look):
                     yield path, count, None
                 yield path, 0, None
             except CorruptFileError as error:
                 intact = False
                 yield path, 0, error
         if intact:
-            yield from self._misfits()
+            yield from self._misfits(bounds)
 
-    def _misfits(self) -> Iterator[tuple[str, int, CorruptFileError]]:
+    def _misfits(self, bounds: Bounds) -> Iterator[tuple[str, int, CorruptFileError]]:
         """Yield objects of which every value is what was written, but not what makes a network."""
-        members: Iterable[tuple[str, LazyObjects[Any], Callable[[Any], object]]] = (
-            (layout.POPULATIONS, self.populations, lambda population: population.state(lazy=True)),
-            (layout.PROJECTIONS, self.projections, lambda projection: projection._check()),
-            (layout.RECORDINGS, self.recordings, lambda recording: recording),
-        )
-        for group, objects, look in members:
-            for name in objects:
-                try:
-                    look(objects[name])
-                except CorruptFileError as error:
-                    yield f"{group}/{layout.escape(name)}", 0, error
+        looks: dict[str, Callable[[Any], object]] = {
+            layout.POPULATIONS: lambda population: population.state(lazy=True),
+            layout.PROJECTIONS: lambda projection: projection._check(bounds),
+            layout.RECORDINGS: lambda recording: self._check_times(recording, bounds),
+        }
+        parts: list[tuple[str, Callable[[], object]]] = [
+            ("", lambda: self._reader.attributes("")),
+            (layout.METADATA, lambda: self.metadata),
+            (layout.PROVENANCE, lambda: layout.PROVENANCE in self._reader and self.provenance),
+            (layout.RESUME, lambda: self.resume),
+        ]
+        misfits = False
+        for group, look in looks.items():
+            try:
+                names = self._names(group)
+            except CorruptFileError as error:
+                misfits = True
+                yield group, 0, error
+                continue
+            parts += [
+                (f"{group}/{layout.escape(name)}", partial(self._look_at, group, name, look))
+                for name in names
+            ]
+        for path, look_at in parts:
+            try:
+                look_at()
+            except CorruptFileError as error:
+                misfits = True
+                yield path, 0, error
+        if misfits:
+            return
+        try:  # what no part has by itself: constants, dynamics, and whether the parts fit together
+            self.state(lazy=True)
+        except CorruptFileError as error:
+            yield "", 0, error
+
+    def _look_at(self, group: str, name: str, look: Callable[[Any], object]) -> None:
+        look(getattr(self, group)[name])
+
+    def _check_times(self, recording: Recording, bounds: Bounds) -> None:
+        """Raise if the times of a series fall."""
+        path = f"{layout.RECORDINGS}/{layout.escape(recording.name)}"
+        for variable in recording:
+            if bounds.falls(f"{path}/{layout.SERIES}/{layout.escape(variable)}/{layout.TIMES}"):
+                raise CorruptFileError(
+                    f"the times of {printable(variable)!r} decrease", where=self._reader.where(path)
+                )
 
     def __repr__(self) -> str:
         if self.closed:
@@ -371,7 +412,7 @@ class Checkpoint:
             return LazyPopulation.opened(
                 self._reader,
                 name,
-                tuple(int(n) for n in header[layout.A_GEOMETRY]),
+                tuple(h5.integers(header, layout.A_GEOMETRY)),
                 resume=self._resume_of(layout.POPULATIONS, name),
                 neuron_type=self._type(header),
                 part=_part(header),
@@ -419,7 +460,7 @@ class Checkpoint:
 
     def _json(self, path: str) -> dict[str, Any]:
         with self._reader.reporting_corruption(path):
-            value = json.loads(self._reader.text(path))
+            value = strict_json(self._reader.text(path))
             if not isinstance(value, dict):
                 raise TypeError("expected a JSON object")
             return value
@@ -429,8 +470,28 @@ def _part(header: Mapping[str, Any]) -> Part | None:
     """Which neurons of a population are in the file; None for all of them."""
     if layout.A_PART not in header:
         return None
-    first, whole = (int(n) for n in header[layout.A_PART])
+    first, whole = h5.integers(header, layout.A_PART)
     return Part(first, whole)
+
+
+def _step_length(header: Mapping[str, Any]) -> float | None:
+    """Length of a step in ms, which is a float; None where it is not known."""
+    if layout.A_DT not in header:
+        return None
+    value = header[layout.A_DT]
+    if value.dtype.kind != "f" or value.shape != ():
+        raise ValueError(f"{layout.A_DT}: expected one float")
+    return float(value)
+
+
+def _tag(header: Mapping[str, Any]) -> str | None:
+    """What the checkpoint is called in a store; None where it is not called anything."""
+    if layout.A_TAG not in header:
+        return None
+    tag = h5.text_of(header[layout.A_TAG])
+    if not _TAG.fullmatch(tag) or _NUMBER.fullmatch(tag):
+        raise ValueError(f"{printable(tag)!r} cannot be a tag")
+    return tag
 
 
 def _reopened(path: str, digest: str) -> Checkpoint:

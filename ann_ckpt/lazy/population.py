@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import NDArray
 
 from ann_ckpt.arguments import check_flags
 from ann_ckpt.format import layout
@@ -28,9 +31,11 @@ __all__ = ["LazyPopulation"]
 class LazyPopulation(PopulationState):
     """One population in a checkpoint: a state whose attributes are looked at when they are asked for."""
 
-    __slots__ = ("_pickled",)
+    __slots__ = ("_pickled", "_reporting")
 
     _pickled: Callable[[], tuple[Any, ...]]
+    _reporting: Callable[[], AbstractContextManager[None]]
+    """Blames on the file what goes wrong inside it; absent, as the other, if made from another population."""
 
     @classmethod
     def opened(
@@ -52,6 +57,7 @@ class LazyPopulation(PopulationState):
             object.__setattr__(population, group, attributes)
         object.__setattr__(population, "dynamics", dynamics_of(reader, f"{path}/"))
         object.__setattr__(population, "_pickled", pickled)
+        object.__setattr__(population, "_reporting", lambda: reader.reporting_corruption(path))
         return population
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -76,16 +82,24 @@ class LazyPopulation(PopulationState):
         """Return the population as a state, every attribute checked, its arrays read or still lazy."""
         check_flags(lazy=lazy)
         attributes, arrays = (dict, dict) if lazy else (attributes_in_memory, arrays_in_memory)
-        return PopulationState(
-            self.name,
-            self.geometry,
-            parameters=attributes(self.parameters),
-            variables=attributes(self.variables),
-            dynamics=arrays(self.dynamics),
-            resume=self.resume,
-            neuron_type=self.neuron_type,
-            part=self.part,
-        )
+        with getattr(self, "_reporting", nullcontext)():
+            return PopulationState(
+                self.name,
+                self.geometry,
+                parameters=attributes(self.parameters),
+                variables=attributes(self.variables),
+                dynamics=arrays(self.dynamics),
+                resume=self.resume,
+                neuron_type=self.neuron_type,
+                part=self.part,
+            )
+
+    def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+        try:
+            return PopulationState._columns(self, attributes)
+        except MemoryError:
+            with getattr(self, "_reporting", nullcontext)():
+                raise
 
     def _repr_html_(self) -> str:
         return notebook.of_population(self)

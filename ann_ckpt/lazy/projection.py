@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ann_ckpt.lazy.attributes import (
     attributes_of,
     dynamics_of,
 )
+from ann_ckpt.lazy.bounds import Bounds
 from ann_ckpt.model import (
     Array,
     Attribute,
@@ -83,9 +85,16 @@ class LazyProjection(RowAccess):
         self.pre_size = h5.optional_int(header, layout.A_PRE_SIZE)
         self.post_size = h5.optional_int(header, layout.A_POST_SIZE)
         per_synapse = self._array(layout.DELAYS)
+        if per_synapse is not None and layout.A_DELAY in header:
+            raise ValueError(f"both {layout.DELAYS} and {layout.A_DELAY} are there")
         self.delays = h5.optional_int(header, layout.A_DELAY) if per_synapse is None else per_synapse
-        self.partial = bool(h5.optional_int(header, layout.A_PARTIAL))
+        partial = h5.optional_int(header, layout.A_PARTIAL) or 0
+        if partial not in (0, 1):
+            raise ValueError(f"{layout.A_PARTIAL} is {partial}, not 1")
+        self.partial = bool(partial)
         self._row_order = h5.text_of(header[layout.A_ROWS])
+        if self._row_order not in (layout.ROWS_ALL, layout.ROWS_ASCENDING, layout.ROWS_ANY):
+            raise ValueError(f"{layout.A_ROWS} is {printable(self._row_order, 40)!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._pickled()
@@ -140,7 +149,7 @@ class LazyProjection(RowAccess):
         return self._structure(layout.PRE_RANKS, RANK)
 
     @cached_property
-    def pathway_delays(self) -> Mapping[str, Array]:
+    def pathway_delays(self) -> Mapping[str, LazyArray]:
         """Delays by the name of a pathway: integers are steps, floats seconds; one, or one per synapse."""
         return arrays_of(self._reader, f"{self._path}/{layout.PATHWAY_DELAYS}")
 
@@ -245,17 +254,32 @@ class LazyProjection(RowAccess):
                 partial=self.partial,
             )
 
-    def _check(self) -> None:
+    def _check(self, bounds: Bounds) -> None:
         """Raise if what is stored makes no projection; of the values only ``order`` is read.
+
+        Parameters
+        ----------
+        bounds : Bounds
+            Has seen the values.
 
         Raises
         ------
         CorruptFileError
-            If shapes, types or ranks do not fit, rows are not in the order that is said of them, or the
-            order is not a permutation of the synapses.
+            If shapes, types or ranks do not fit, rows are not in the order that is said of them, a delay is
+            below 0, or the order is not a permutation of the synapses.
         """
         state = self.state(lazy=True)
         self._check_order(state.connectivity.post_ranks)
+        last = 2**31 - 1 if self.pre_size is None else self.pre_size - 1
+        within = {layout.PRE_RANKS: last, layout.DELAYS: 2**63 - 1, layout.PATHWAY_DELAYS: math.inf}
+        for name, highest in within.items():
+            outside = bounds.outside(f"{self._path}/{name}", highest)
+            if outside is not None:
+                raise CorruptFileError(
+                    f"{name!r} go from {outside[0]} to {outside[1]}",
+                    details={"expected": f"0 to {highest}"},
+                    where=self._reader.where(self._path),
+                )
         fault = None if state.order is None else permutation_fault(state.order, state.n_synapses)
         if fault is not None:
             raise CorruptFileError(
@@ -300,6 +324,11 @@ class LazyProjection(RowAccess):
         """Return one attribute as a sparse matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
         with self._reader.reporting_corruption(self._path):
             return super().tocsr(attribute)
+
+    def dense(self, attribute: str = "w", *, fill: float = 0.0) -> NDArray[Any]:
+        """Return one attribute as a full matrix, shape ``(n_post, n_pre)``; see :class:`RowAccess`."""
+        with self._reader.reporting_corruption(self._path):
+            return super().dense(attribute, fill=fill)
 
     def _columns(self, attributes: Iterable[str] | None) -> dict[str, NDArray[Any]]:
         self._check_lengths()

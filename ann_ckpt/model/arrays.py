@@ -21,6 +21,8 @@ from ann_ckpt.errors import StateError, printable
 
 __all__ = [
     "BLOCK_BYTES",
+    "MOST_AXES",
+    "MOST_ENTRIES",
     "Array",
     "Attribute",
     "Cast",
@@ -36,9 +38,15 @@ __all__ = [
     "known_identical",
     "nbytes",
     "permutation_fault",
+    "piece",
     "plain_array",
+    "plain_bools",
 ]
 
+MOST_AXES = 32
+"""Of an array, as HDF5 has it."""
+MOST_ENTRIES = np.iinfo(np.intp).max // 8
+"""Of an array of numbers of 8 bytes in memory, as numpy has it."""
 BLOCK_BYTES = 4 << 20
 """How many bytes :func:`blocks` hands out at a time unless told otherwise."""
 
@@ -119,7 +127,7 @@ class Cast:
         self.shape = values.shape
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        return plain_array(self.source[key]).astype(self.dtype)
+        return _as_declared(self.source, plain_array(self.source[key])).astype(self.dtype)
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -137,15 +145,20 @@ def as_array(values: object) -> Array:
     Raises
     ------
     StateError
-        If the element type is not a float of 4 or 8 bytes, an integer or a bool, or
-        entries are masked.
+        If the element type is not a float of 4 or 8 bytes, an integer or a bool, there are
+        more axes than HDF5 has, or entries are masked.
     """
-    array = values if is_lazy(values) else plain_array(values)
+    array = values if is_lazy(values) else plain_bools(plain_array(values))
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iub" or (kind == "f" and size in (4, 8))):
         raise StateError(
             f"values of type {printable(array.dtype)} cannot be stored",
             details={"expected": "float32, float64, an integer type or bool"},
+        )
+    if len(array.shape) > MOST_AXES:
+        raise StateError(
+            f"values with {len(array.shape)} axes cannot be stored",
+            details={"expected": f"at most {MOST_AXES} axes"},
         )
     if array.dtype.isnative:
         return array
@@ -210,7 +223,44 @@ def is_lazy(values: object) -> TypeGuard[Array]:
 
 def in_memory(array: Array) -> NDArray[Any]:
     """Return the whole array as one of numpy's own class, checked like :func:`plain_array`."""
-    return plain_array(array[0 : array.shape[0]] if is_lazy(array) and array.shape else array)
+    if is_lazy(array) and array.shape:
+        return piece(array, 0, array.shape[0])
+    values = plain_bools(plain_array(array))
+    return _as_declared(array, values) if is_lazy(array) else values
+
+
+def piece(array: Array, start: int, stop: int) -> NDArray[Any]:
+    """Return entries of the first axis, at least one axis, in memory.
+
+    Raises
+    ------
+    StateError
+        If they are not of the type, or not as many, as the array says: they would be stored as what
+        they are not.
+    """
+    values = plain_bools(_as_declared(array, plain_array(array[start:stop])))
+    if values.shape != (max(0, stop - start), *array.shape[1:]):
+        raise StateError(
+            f"entries {start} to {stop} of an array have the shape {values.shape}",
+            details={"expected": f"{(stop - start, *array.shape[1:])}, for the array has {array.shape}"},
+        )
+    return values
+
+
+def plain_bools(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values with the bytes 0 and 1 where they are bools; those of other programs may be any."""
+    if values.dtype.kind != "b" or values.view(np.uint8).max(initial=0) <= 1:
+        return values
+    return np.asarray(values.view(np.uint8) != 0)
+
+
+def _as_declared(array: Array, values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype != array.dtype:
+        raise StateError(
+            f"an array of {printable(array.dtype)} gives values of {printable(values.dtype)}",
+            details={"expected": "slices of the type that the array says"},
+        )
+    return values
 
 
 def nbytes(array: Array) -> int:
@@ -229,15 +279,20 @@ def blocks(array: Array, *, at_most: int = BLOCK_BYTES, unit: int = 1) -> Iterat
         Bytes in one piece; a single entry of the first axis may exceed it.
     unit : int
         Entries that stay together: all pieces but the last have a multiple of it.
+
+    Raises
+    ------
+    StateError
+        If a lazy array hands out another type, or another number of entries, than it says.
     """
     if not array.shape:
-        yield 0, plain_array(array)
+        yield 0, in_memory(array)
         return
     length = array.shape[0]
     entry = max(1, nbytes(array) // length) if length else 1
     step = unit * max(1, at_most // (entry * unit))
     for start in range(0, length, step):
-        yield start, plain_array(array[start : min(start + step, length)])
+        yield start, piece(array, start, min(start + step, length))
 
 
 def permutation_fault(order: Array, length: int) -> str | None:

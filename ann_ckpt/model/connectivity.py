@@ -36,11 +36,11 @@ class Connectivity:
     """Pre-synaptic neuron of each synapse, int32, shape ``(n_synapses,)``; may be lazy."""
 
     def __post_init__(self) -> None:
-        post = _ranks(self.post_ranks, "post_ranks")
+        post = checked_ranks(self.post_ranks, "post_ranks")
         ptr = _integers(self.row_ptr, "row_ptr").astype(POINTER, copy=False)
         pre: Array = self.pre_ranks
         if not is_lazy(pre):
-            pre = _ranks(pre, "pre_ranks")
+            pre = checked_ranks(pre, "pre_ranks")
         elif pre.dtype != RANK or len(pre.shape) != 1:
             raise ConnectivityError(f"pre_ranks must be int32 and flat, not {pre.dtype} {pre.shape}")
         rising = np.all(post[1:] > post[:-1])  # as nearly everywhere, which is seen sooner
@@ -79,11 +79,11 @@ class Connectivity:
         >>> c.n_rows, c.n_synapses, c.row(0).tolist()
         (2, 3, [0, 7, 3])
         """
-        ranks = [_ranks(r, f"row {i}") for i, r in enumerate(rows)]
+        ranks = [checked_ranks(r, f"row {i}") for i, r in enumerate(rows)]
         for i, rank in enumerate(ranks):
             if np.unique(rank).size != rank.size:
                 raise ConnectivityError(f"a pre rank repeats within row {i}")
-        post = _ranks(post_ranks, "post_ranks")
+        post = checked_ranks(post_ranks, "post_ranks")
         if post.shape != (len(ranks),):
             raise ConnectivityError(f"{len(ranks)} rows need as many post ranks, not {post.shape}")
         flat = np.concatenate(ranks) if ranks else np.empty(0, RANK)
@@ -144,7 +144,7 @@ def _integers(values: ArrayLike, what: str) -> NDArray[Any]:
     return array
 
 
-def _ranks(values: ArrayLike, what: str) -> NDArray[np.int32]:
+def checked_ranks(values: ArrayLike, what: str) -> NDArray[np.int32]:
     array = _integers(values, what)
     # Of what is int32 already, none is too large.
     if array.size and (array.min() < 0 or (array.dtype != RANK and array.max() > np.iinfo(RANK).max)):

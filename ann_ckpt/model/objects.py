@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
 from ann_ckpt.model.arrays import (
+    MOST_AXES,
+    MOST_ENTRIES,
     Array,
     Attribute,
     Locality,
     as_array,
     is_lazy,
     permutation_fault,
-    plain_array,
 )
-from ann_ckpt.model.connectivity import Connectivity
+from ann_ckpt.model.connectivity import Connectivity, checked_ranks
 from ann_ckpt.model.plain import (
     check_kind,
     check_text,
@@ -39,9 +40,6 @@ from ann_ckpt.model.rows import RowAccess, take
 from ann_ckpt.model.types import Exactness, Part, Resume, TypeInfo
 
 __all__ = ["PopulationState", "ProjectionState"]
-
-MOST_AXES = 32
-"""Of a geometry, as HDF5 has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -216,6 +214,8 @@ class PopulationState(_WithAttributes, exchange.Tabular):
             known = {n: a for n, a in self.attributes.items() if a.locality is not Locality.UNKNOWN}
             attributes = [n for n, a in known.items() if a.values.shape in ((), self.geometry)]
         first = 0 if self.part is None else self.part.first * math.prod(self.geometry[1:])
+        if self.size > MOST_ENTRIES:
+            raise MemoryError  # numpy says that it is no length
         columns = {"rank": np.arange(first, first + self.size)}
         for name in attributes:
             values = np.asarray(self[name])
@@ -455,14 +455,9 @@ class ProjectionState(_WithAttributes, RowAccess):
         view = getattr(self, f"{side}_view")
         if view is None:
             return
-        try:
-            ranks = plain_array(view)
-        except StateError as error:
-            raise StateError(f"{self._title}, {side}_view: {error.fact}", details=error.details) from error
-        if ranks.ndim != 1 or (ranks.size and ranks.dtype.kind not in "iu"):
-            raise StateError(f"{self._title}: {side}_view is not a flat array of ranks")
+        ranks = checked_ranks(view, f"{self._title}: {side}_view")
         self._check_ranks(f"{side}_view", ranks, getattr(self, f"{side}_size"))
-        object.__setattr__(self, f"{side}_view", ranks.astype(np.int32))
+        object.__setattr__(self, f"{side}_view", ranks.copy())
 
     def _check_ranks(self, what: str, ranks: NDArray[Any], size: int | None) -> None:
         if size is not None and ranks.size and not 0 <= ranks.min() <= ranks.max() < size:

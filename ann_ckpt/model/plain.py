@@ -35,6 +35,7 @@ __all__ = [
     "plain_metadata",
     "step_length",
     "stored_text",
+    "strict_json",
     "whole",
 ]
 
@@ -164,6 +165,34 @@ def metadata_from_json(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _unmarked(value) for key, value in document.items()}
 
 
+def strict_json(text: str) -> Any:
+    """Parse a JSON text as RFC 8259 has it, of which every part can be written again.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or a key stands twice, a number is too large for a float, or a text is not UTF-8.
+    """
+    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+    if "\\ud" in text.lower():  # halves of surrogate pairs, unless two of them are one character
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in a JSON object")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{printable(text, 40)} is no number in JSON, or too large")
+    return number
+
+
 def _plain(value: Any, where: str, depth: int) -> Any:
     if depth > _DEPTH:
         raise StateError(f"metadata is nested deeper than {_DEPTH}")
@@ -179,9 +208,13 @@ def _plain(value: Any, where: str, depth: int) -> Any:
 
 
 def _single(value: Any, where: str) -> bool | int | float | str:
+    if isinstance(value, np.timedelta64):  # numpy takes it for an integer, whose unit would be lost
+        raise _unknown(value, where)
     for kinds, turn in _SINGLE:
         if isinstance(value, kinds):
             plain = turn(value)
+            if isinstance(plain, float) and plain != value and not math.isnan(plain):
+                raise StateError(f"{where} is {printable(value, 40)}, which no float of 8 bytes is")
             if isinstance(plain, int) and plain.bit_length() > _INTEGER_BITS:
                 raise StateError(f"{where} is an integer of more than {_INTEGER_BITS} bits")
             return plain if isinstance(plain, int | float) else check_text(where, plain)
@@ -218,13 +251,20 @@ def _mapping(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]
 
 def _key(key: Any, where: str) -> str:
     """Keys that are not texts become the texts that Python's own `json` makes of them."""
-    what = f"the key {printable(ascii(key), 60)} of {where}"
+    what = f"the key {_shown(key)} of {where}"
     if isinstance(key, str):
         return check_text(what, key)
     plain = _plain(key, what, 0)
     if isinstance(plain, list | dict):
         raise StateError(f"{what} is not a text")
     return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _shown(key: Any) -> str:
+    try:
+        return printable(ascii(key), 60)
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        return f"<{type(key).__name__}>"
 
 
 def _list(values: np.ndarray[Any, Any], where: str) -> Any:

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from ann_ckpt.arguments import number
 from ann_ckpt.errors import AttributeNotFoundError, StateError, printable
 from ann_ckpt.model import exchange
-from ann_ckpt.model.arrays import Array, as_array, identical_values, in_memory, is_lazy, nbytes
+from ann_ckpt.model.arrays import (
+    Array,
+    as_array,
+    identical_values,
+    in_memory,
+    is_lazy,
+    nbytes,
+)
+from ann_ckpt.model.connectivity import checked_ranks
 from ann_ckpt.model.objects import names_of
 from ann_ckpt.model.plain import check_kind, check_text, mapping, plain_metadata
 
@@ -208,10 +216,8 @@ class Recording(Mapping[str, Series]):
         for name in ("settings", "carried"):
             object.__setattr__(self, name, plain_metadata(getattr(self, name)))
         if self.ranks is not None:
-            ranks = in_memory(as_array(self.ranks))
-            if ranks.ndim != 1 or (ranks.size and (ranks.dtype.kind not in "iu" or ranks.min() < 0)):
-                raise StateError(f"{self._title}: ranks are {ranks.dtype} {ranks.shape}, or negative")
-            object.__setattr__(self, "ranks", ranks.astype(np.int32))
+            ranks = checked_ranks(in_memory(as_array(self.ranks)), f"{self._title}: ranks")
+            object.__setattr__(self, "ranks", ranks.copy())
 
     def __getitem__(self, variable: str) -> Series:
         """Return the series of one variable.

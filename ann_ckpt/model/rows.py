@@ -7,6 +7,7 @@ that are asked for.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ann_ckpt.errors import (
     printable,
 )
 from ann_ckpt.model import exchange
-from ann_ckpt.model.arrays import Array, Attribute, Locality, blocks
+from ann_ckpt.model.arrays import MOST_ENTRIES, Array, Attribute, Locality, blocks, equal_numbers
 from ann_ckpt.model.connectivity import Connectivity
 from ann_ckpt.report import count
 
@@ -310,10 +311,22 @@ class RowAccess(exchange.Tabular):
             Parameter or variable.
         fill : float
             Where there is no synapse. Of several synapses between the same neurons the
-            last one counts.
+            last one counts. Integers and bools keep their type where it has this number; else the
+            matrix is of float64.
+
+        Raises
+        ------
+        OptionError
+            If ``fill`` is no number, or values are integers that float64 does not have.
+        MemoryError
+            If there is not enough memory; :class:`UnsafeFileError` for a projection in a file.
         """
+        given = _single_number("fill", fill)
         sparse = self.tocsr(attribute)
-        full = np.full(sparse.shape, fill, np.result_type(sparse.dtype, np.min_scalar_type(fill)))
+        dtype = _type_for(sparse.data, given)
+        if math.prod(sparse.shape) > MOST_ENTRIES:
+            raise MemoryError  # numpy says that it is no shape
+        full = np.full(sparse.shape, given, dtype)
         full[np.repeat(np.arange(sparse.shape[0]), np.diff(sparse.indptr)), sparse.indices] = sparse.data
         return full
 
@@ -385,8 +398,10 @@ class RowAccess(exchange.Tabular):
             stop = min(start + synapses, total)
             low, high = np.searchsorted(rows.row_ptr, start, "right") - 1, np.searchsorted(rows.row_ptr, stop)
             sizes = np.diff(rows.row_ptr[low : high + 1].clip(start, stop))
+            pre = np.asarray(self.pre_ranks[start:stop])
+            self._size(self.pre_size, pre)
             block = {
-                "pre": np.asarray(self.pre_ranks[start:stop]),
+                "pre": pre,
                 "post": np.repeat(rows.post_ranks[low:high], sizes),
             }
             if self.delays is not None:
@@ -526,6 +541,32 @@ def take(array: Array, indices: NDArray[np.int64]) -> NDArray[Any]:
             first, last = int(indices[part[0]]), int(indices[part[-1]])
             out[part] = np.asarray(array[first : last + 1])[indices[part] - first]
     return out
+
+
+def _single_number(argument: str, given: Any) -> NDArray[Any]:
+    """Return a number, or NaN, as an array of shape ``()``."""
+    try:
+        found = np.asarray(given)
+    except ValueError:  # lists in lists of different lengths
+        found = np.empty(0)
+    if found.shape or found.dtype.kind not in "biuf":
+        raise OptionError(f"{argument} is {printable(repr(given), 40)}", details={"expected": "a number"})
+    return found
+
+
+def _type_for(data: NDArray[Any], fill: NDArray[Any]) -> np.dtype[Any]:
+    """Return the type of a matrix that holds values as they are, and between them another number."""
+    if data.dtype.kind == "f":
+        return np.result_type(data.dtype, np.min_scalar_type(fill))
+    with np.errstate(invalid="ignore"):
+        if equal_numbers(fill.astype(data.dtype), fill):
+            return data.dtype
+        if not equal_numbers(data.astype(np.float64), data).all():
+            raise OptionError(
+                f"fill is {fill}, and values of {data.dtype} are not all numbers of float64",
+                details={"expected": f"a fill that {data.dtype} has"},
+            )
+    return np.dtype(np.float64)
 
 
 def _integer(argument: str, given: Any) -> int:

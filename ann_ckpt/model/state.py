@@ -162,7 +162,7 @@ class NetworkState:
             If the selection names a projection, or a dendrite of one, that is not there.
         """
         selection.check_rows(self.projections)
-        chosen = {name: selection.pick_rows(name) for name in self.projections}
+        chosen = {name: selection.pick_rows(name, self.projections) for name in self.projections}
         kept = {n: p if (r := chosen[n]) is None else p.only_rows(r) for n, p in self.projections.items()}
         if all(kept[name] is projection for name, projection in self.projections.items()):
             return self

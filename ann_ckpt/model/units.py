@@ -20,7 +20,7 @@ _SYMBOLS = re.findall(r"\w+", "V A S F ohm s Hz m C W J N Pa H T Wb mol lm lx Bq
 _BASES = {symbol: (symbol, 0) for symbol in _SYMBOLS} | {"kg": ("g", 3), "mM": ("M", -3)}
 """Units as files have them: the symbol that takes prefixes, and the power of ten that it has already."""
 _POWERED = re.compile(r"(\D+?)(?:\^([23]))?")
-_NUMBER = re.compile(r"-?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf|nan)")
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|inf|nan)")
 
 
 def one_line(value: Any) -> str:

@@ -51,7 +51,10 @@ def disturbed(state: NetworkState, *, seed: int = 0) -> NetworkState:
         if values.dtype.kind == "b":
             return np.array(~values)
         if values.dtype.kind == "f":
-            return np.array(values + rng.uniform(0.5, 1.5, values.shape), values.dtype)
+            found = np.array(values + rng.uniform(0.5, 1.5, values.shape), values.dtype)
+            # What is too large for the sum to be another number, or no number.
+            stays = (found == values) | (np.isnan(found) & np.isnan(values))
+            return np.array(np.where(stays, np.where(values == 1, 2, 1), found), values.dtype)
         return np.array(np.where(values > 0, values - 1, values + 1), values.dtype)
 
     step = None if state.time_step is None else state.time_step + 17

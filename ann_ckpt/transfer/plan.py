@@ -349,7 +349,8 @@ class _Planner:
                     self.findings.mismatch(path, reason)
 
     def _projections(self, *, same_clock: bool) -> None:
-        self.selection.check_rows({**self.stored.projections, **self.live.projections})
+        known = {**self.stored.projections, **self.live.projections}
+        self.selection.check_rows(known)
         for name in self._common("projections", "projection", self.stored.projections, self.live.projections):
             plan_projection(
                 self.findings,
@@ -358,7 +359,7 @@ class _Planner:
                 refusal=self.refusal,
                 offers=self.offers,
                 same_clock=same_clock,
-                rows=self.selection.pick_rows(name),
+                rows=self.selection.pick_rows(name, known),
             )
         keep_ends(self.findings, self.live)
 

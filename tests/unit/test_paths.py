@@ -113,3 +113,30 @@ def test_relative_paths_in_a_working_folder_that_is_gone(tmp_path, monkeypatch):
     with pytest.raises(OptionError, match="working directory"):
         absolute("net.h5")
     assert absolute(tmp_path / "net.h5") == tmp_path / "net.h5"
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://user:SECRET@host/?sig=SECRET",
+        "https://user:SECRET@host?sig=SECRET",
+        "https://user:SECRET@/net.h5?sig=SECRET",
+        "https://user:SECRET@host/net\0.h5?sig=SECRET",
+        "https://user:SECRET@host/net\ud800.h5?sig=SECRET",
+        "file://user:SECRET@host/net.h5?sig=SECRET",
+        "hf:/user:SECRET@host/net.h5?sig=SECRET",
+    ],
+)
+def test_no_message_has_the_secrets_of_an_address(call, path):
+    with pytest.raises(OptionError) as caught:
+        CALLS[call](path)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call not in READING])
+def test_nor_has_one_that_refuses_to_write_to_a_web_server(call):
+    with pytest.raises(OptionError) as caught:
+        CALLS[call]("https://user:SECRET@host/net.h5?sig=SECRET")
+    assert "SECRET" not in str(caught.value)
+    assert "https://host/net.h5" in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -260,3 +262,57 @@ def test_rows_of_any_size_are_written_in_whole_chunks(tmp_path, shape, compressi
     with ann_ckpt.open(tmp_path / "net.h5") as checkpoint:
         np.testing.assert_array_equal(checkpoint.populations["q"]["r"], values)
         assert [error for _, _, error in checkpoint.verify() if error] == []
+
+
+@pytest.mark.parametrize("target", ["net.h5", "net.ckpt"])
+@pytest.mark.parametrize("shape", [(1,) * 31 + (20_000,), (20_000,) + (1,) * 31, (2,) * 14 + (1,) * 18])
+def test_as_many_axes_as_hdf5_has_come_back(tmp_path, shape, target):
+    values = np.arange(math.prod(shape), dtype=float).reshape(shape)
+    state = ann_ckpt.NetworkState(populations=[ann_ckpt.PopulationState("p", shape, variables={"r": values})])
+    ann_ckpt.write(state, tmp_path / target)
+    assert list(ann_ckpt.differences(state, ann_ckpt.read(tmp_path / target))) == []
+    assert ann_ckpt.verify(tmp_path / target).ok
+
+
+@pytest.mark.parametrize("n", [3, 30_000])
+@pytest.mark.parametrize("target", ["net.h5", "run.ckpt"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ranks": -1},
+        {"ranks": 7, "pre_size": 7},
+        {"delays": -1},
+        {"pathway": -0.5},
+        {"pathway": np.nan},
+    ],
+    ids=str,
+)
+def test_a_lazy_projection_that_nobody_could_read_is_not_saved(tmp_path, n, target, wrong):
+    def late(values, last):
+        values[-1] = last
+        return Unchecked(values)
+
+    ranks = np.zeros(n, np.int32)
+    ff = ProjectionState(
+        "ff",
+        "p",
+        "p",
+        "exc",
+        Connectivity([0], [0, n], late(ranks, wrong.get("ranks", 6))),
+        delays=late(np.ones(n, np.int64), wrong.get("delays", 0)),
+        pathway_delays={"up": late(np.ones(n), wrong.get("pathway", np.inf))},
+        pre_size=wrong.get("pre_size"),
+    )
+    with pytest.raises(StateError, match=r"projections/ff/\S+ go from"):
+        ann_ckpt.write(NetworkState(projections=[ff]), tmp_path / target)
+    assert not [p for p in tmp_path.rglob("*.h5") if p.parent.name != "objects"]
+
+
+@pytest.mark.parametrize("target", ["net.h5", "run.ckpt"])
+def test_verify_counts_the_arrays(tmp_path, target):
+    (tmp_path / "empty").mkdir()
+    ann_ckpt.write(NetworkState(), tmp_path / "empty" / target)
+    assert ann_ckpt.verify(tmp_path / "empty" / target).checked == 0
+    ann_ckpt.write(large_network(20), tmp_path / target)
+    with ann_ckpt.open(tmp_path / target) as checkpoint:
+        assert ann_ckpt.verify(tmp_path / target).checked == len(checkpoint.arrays) > 3

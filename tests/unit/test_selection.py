@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ann_ckpt import Selection
+from ann_ckpt import Connectivity, NetworkState, ProjectionState, Selection
 from ann_ckpt.errors import ObjectNotFoundError, OptionError
 
 NAMES = ["in", "out1", "out2", "odd[1]", "*"]
@@ -106,3 +106,30 @@ def test_live_objects_stand_for_their_names():
     assert Selection(attributes={exc: "v"}).pick_attributes({"populations/in": "uv"}) == {
         "populations/in": ["v"]
     }
+
+
+BRACKETS = {"populations/E[1]": ["u", "v"], "populations/E1": ["u", "v"]}
+
+
+def test_a_name_that_is_there_is_no_glob_for_others():
+    for key in ("E[1]", "populations/E[1]"):
+        picked = Selection(attributes={key: "v"}).pick_attributes(BRACKETS)
+        assert picked == BRACKETS | {"populations/E[1]": ["v"]}
+        rows = Selection(rows={key.replace("populations", "projections"): [0]})
+        assert rows.pick_rows("E1", ["E[1]", "E1"]) is None
+        assert rows.pick_rows("E[1]", ["E[1]", "E1"]) == [0]
+        assert rows.pick_rows("E1", ["E1", "E2"]) == [0]
+
+
+def test_the_name_of_a_projection_goes_before_globs_whatever_their_order():
+    for keys in (["*", "p1"], ["p1", "*"], ["*", "projections/p1"]):
+        rows = Selection(rows={key: [len(key)] for key in keys})
+        assert rows.pick_rows("p1") == [max(map(len, keys))]
+        assert rows.pick_rows("p2") == [1]
+
+
+def test_rows_of_a_network_are_those_of_the_projection_that_is_named():
+    rows = Connectivity.from_rows([0, 1], [[0], [1]])
+    network = NetworkState(projections=[ProjectionState(n, "a", "a", "exc", rows) for n in ("p[1]", "p1")])
+    kept = network.only_rows(Selection(rows={"p[1]": [0]}))
+    assert [projection.n_rows for projection in kept.projections.values()] == [1, 2]

@@ -437,3 +437,17 @@ def test_a_run_goes_on_in_another_network_with_synapses_in_another_order(tmp_pat
     unordered.connect(plain)
     unordered.simulate(20)
     assert not np.array_equal(unordered.v, network.v)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_every_value_of_a_disturbed_state_is_another_one(dtype):
+    top = np.finfo(dtype).max
+    values = np.array([0, 1, -1, 3e8, 1e20, top, -top, np.inf, -np.inf, np.nan], dtype)
+    state = NetworkState(
+        populations=[PopulationState("p", values.shape, variables={"v": values, "one": dtype(1)})]
+    )
+    for seed in range(5):
+        found = disturbed(state, seed=seed).populations["p"]
+        assert not (np.asarray(found["v"]) == values).any()
+        assert np.isfinite(np.asarray(found["v"]))[-3:].all()
+        assert np.asarray(found["one"]) != 1

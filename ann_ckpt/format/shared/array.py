@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann_ckpt.format import layout
-from ann_ckpt.format.digest import describe, described, digest_of
+from ann_ckpt.format.digest import SHAPE_BYTES, describe, described, digest_of
 
 __all__ = [
     "BLOCK",
@@ -38,7 +38,7 @@ __all__ = [
 BLOCK = np.dtype([("count", "<u4"), ("high", "<u8"), ("low", "<u8")])
 """One block: entries of the first axis, and the two halves of their XXH3-128."""
 _OBJECT = np.dtype([("name", "S32"), ("entries", "<u8"), ("size", "<u8")])
-_ARRAY = np.dtype([("dtype", "S4"), ("shape", "S64"), ("pieces", "<u8"), ("blocks", "<u8")])
+_ARRAY = np.dtype([("dtype", "S4"), ("shape", f"S{SHAPE_BYTES}"), ("pieces", "<u8"), ("blocks", "<u8")])
 _PIECE = np.dtype([("object", "<u4"), ("start", "<u8"), ("count", "<u8")])
 TABLE_TYPES = {
     layout.SHARED_OBJECTS: _OBJECT,

@@ -16,7 +16,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 
 from ann_ckpt.errors import OptionError, printable
-from ann_ckpt.model import Array
+from ann_ckpt.model import Array, in_memory
 from ann_ckpt.store.reports import StoreReport
 from ann_ckpt.threads import interpreter_ends
 
@@ -175,7 +175,7 @@ class BackgroundExecutor:
 
     def keep(self, values: Array) -> Array:
         """Return a copy."""
-        return np.array(values)
+        return np.array(in_memory(values))
 
     def do(self, job: Callable[[], None], nbytes: int = 0) -> None:
         """Submit a job to the thread, once there is room for it."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ann_ckpt.format.codec import WORKERS
 from ann_ckpt.format.digest import block_digests
 from ann_ckpt.format.shared.array import SharedArray, block_records
-from ann_ckpt.model import Array, Connectivity, nbytes, plain_array
+from ann_ckpt.model import Array, Connectivity, nbytes
+from ann_ckpt.model.arrays import piece
 from ann_ckpt.store.saving.placement import Placement
 
 __all__ = [
@@ -256,7 +257,7 @@ def _hashed_while_read(
         return values, cache.records(values, cuts, digest.result())
 
     for cuts in _batches(array, bounds):
-        values = plain_array(array[int(cuts[0]) : int(cuts[-1])])
+        values = piece(array, int(cuts[0]), int(cuts[-1]))
         waiting.append((values, cuts - cuts[0], pool.submit(digest_whole, values)))
         if len(waiting) > _IN_FLIGHT:
             yield first()

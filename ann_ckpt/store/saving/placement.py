@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ann_ckpt.format.digest import has_short_shape
 from ann_ckpt.format.plan import ArrayEntry
 from ann_ckpt.format.shared.array import BLOCK, Piece, SharedArray, StoredObject
 from ann_ckpt.model import nbytes
@@ -124,6 +125,8 @@ INLINE_BYTES = 16 << 10
 """Arrays up to this size stay inside the checkpoint file: a file of their own would cost more."""
 _ENTRY_BYTES = 16 << 20
 """So do arrays with entries of the first axis beyond this size, which no block could be cut from."""
+_LONGEST = 2**62
+"""Entries along the first axis."""
 _FEW_PIECES = 64
 _FEW_SOURCES = 2
 _BYTES_PER_SOURCE = 4 << 20
@@ -165,7 +168,10 @@ class ArrayPlan:
 def is_shared(entry: ArrayEntry) -> bool:
     """Whether an array is shared: stored in objects, not in the checkpoint file."""
     size = nbytes(entry.array)
-    return size > INLINE_BYTES and size // entry.array.shape[0] <= _ENTRY_BYTES
+    shape = entry.array.shape
+    # Whatever becomes of its first axis: an array may grow there, or be put together from those of processes.
+    short = has_short_shape((_LONGEST, *shape[1:]))
+    return size > INLINE_BYTES and size // shape[0] <= _ENTRY_BYTES and short
 
 
 def sources_to_keep(previous: SharedArray) -> set[str]:

@@ -346,6 +346,7 @@ class _FreshBlocks:
 
     def write(self, values: NDArray[Any]) -> None:
         """Take the next fresh values."""
+        self._entry.check(values)
         if self._writer is None:
             self._writer = self._batch.create(values.dtype, values.shape[1:])
         kept = np.asarray(self._executor.keep(values))

@@ -102,6 +102,65 @@ def test_a_mask_that_comes_with_the_slices_stops_the_save(tmp_path):
     ]
 
 
+class Other:
+    """A lazy array that hands out something else than it says: another type, or another number of entries."""
+
+    def __init__(self, says, gives, fewer=0):
+        self._gives, self._fewer = np.asarray(gives), fewer
+        self.shape, self.dtype = np.shape(gives), np.dtype(says)
+
+    def __getitem__(self, key):
+        return self._gives[key][self._fewer :]
+
+    def __array__(self, dtype=None, copy=None):
+        return self._gives
+
+
+def refused_everywhere(given, folder):
+    state = NetworkState(populations=[PopulationState("p", given.shape or (1,), variables={"r": given})])
+    for target in ("net.h5", "run.ckpt", "net.data"):
+        with pytest.raises(StateError, match=r"of an array have|gives values of"):
+            ann_ckpt.write(state, folder / target)
+    assert not [p for p in folder.rglob("*.h5") if p.parent.name != "objects"]
+
+
+@pytest.mark.parametrize("says", ["int8", "float32", ">f8", "bool"])
+@pytest.mark.parametrize("n", [3, 5_000, 60_000])
+def test_a_lazy_array_of_another_type_than_it_says_stops_the_save(says, n, tmp_path):
+    refused_everywhere(Other(says, np.arange(n) * 1.0), tmp_path)
+
+
+def test_so_does_a_single_value_of_another_type(tmp_path):
+    refused_everywhere(Other(float, np.array(3)), tmp_path)
+
+
+@pytest.mark.parametrize("n", [3, 5_000, 60_000])
+def test_so_does_one_that_has_fewer_entries(n, tmp_path):
+    refused_everywhere(Other(float, np.arange(n) * 1.0, fewer=1), tmp_path)
+
+
+def test_a_save_in_background_is_stopped_too(tmp_path):
+    state = NetworkState(constants={"gain": Other(float, np.arange(5))})
+    with (
+        ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "a") as store,
+        pytest.raises(StateError, match="int64"),
+    ):
+        store.save_in_background(state).wait()
+
+
+@pytest.mark.parametrize("n", [1, 3, 5_000, 300_000])
+@pytest.mark.parametrize("lazily", [True, False])
+def test_bools_are_stored_as_0_and_1_whatever_byte_they_have(n, lazily, tmp_path):
+    odd = (np.arange(n, dtype=np.uint8) % 3 * 3).view(np.bool_)
+    plain = odd.view(np.uint8) != 0
+    given, single = (Other(bool, odd), Other(bool, odd[-1])) if lazily else (odd, odd[-1])
+    for target in ("net.h5", "run.ckpt"):
+        ann_ckpt.write(NetworkState(constants={"on": given}, dynamics={"one": single}), tmp_path / target)
+        read = ann_ckpt.read(tmp_path / target)
+        assert np.array_equal(np.asarray(read.constants["on"]).view(np.uint8), plain)
+        assert np.asarray(read.dynamics["one"]).view(np.uint8) == plain[-1]
+
+
 class Swapped:
     """A lazy array of the other byte order, as files of other machines and programs have them."""
 

@@ -40,8 +40,11 @@ def test_what_is_no_series_is_refused(fields, said):
     [
         ({"of": 3}, "of is of type int"),
         ({"series": {"v": np.zeros(3)}}, "'v' is of type ndarray"),
-        ({"ranks": [-1]}, "ranks are"),
-        ({"ranks": [[1]]}, "ranks are"),
+        ({"ranks": [-1]}, "ranks from -1"),
+        ({"ranks": [2**31]}, "ranks from 2147483648"),
+        ({"ranks": [2**32 + 5]}, "expected 0 to"),
+        ({"ranks": [[1]]}, "flat array of integers"),
+        ({"ranks": [0.5]}, "flat array of integers"),
         ({"settings": {"x": object()}}, "cannot be represented"),
         ({"carried": 1}, "is of type int"),
     ],

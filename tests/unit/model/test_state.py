@@ -116,6 +116,9 @@ def test_rows_keep_their_order_and_multapses():
         lambda: projection(post_size=1),
         lambda: projection(post_size=2, post_view=[5]),
         lambda: projection(pre_view=[[1]]),
+        lambda: projection(pre_view=[-1]),
+        lambda: projection(post_view=[2**31]),
+        lambda: projection(pre_view=[2**32 + 7]),
         lambda: projection(variables={"w": np.zeros(4)}),
         lambda: NetworkState(populations=[PopulationState("p", (1,)), PopulationState("p", (2,))]),
         lambda: NetworkState(populations={"q": PopulationState("p", (1,))}),
@@ -142,6 +145,10 @@ def test_rows_keep_their_order_and_multapses():
         lambda: PopulationState("p", (1,), variables=[1.0]),
         lambda: PopulationState("p", (1,), parameters={1: 2.0}),
         lambda: PopulationState("p", (1,), dynamics={b"x": 2.0}),
+        lambda: PopulationState("p", (1,) * 32, variables={"r": np.zeros((1,) * 33)}),
+        lambda: PopulationState("p", (1,), dynamics={"x": np.zeros((1,) * 33)}),
+        lambda: NetworkState(constants={"x": np.zeros((1,) * 33)}),
+        lambda: NetworkState(dynamics={"x": Late(np.zeros((1,) * 33))}),
         lambda: PopulationState("p", (1,), neuron_type="Izhikevich"),
         lambda: projection(synapse_type={}),
         lambda: projection(connectivity=None),
@@ -484,3 +491,47 @@ def test_a_dendrite_says_itself_what_it_has_not():
     )
     with pytest.raises(AttributeNotFoundError, match="the dendrite of neuron 3 has no attribute 'x'"):
         ff.dendrite(3)["x"]
+
+
+def matrix_of(values, **given):
+    return projection(variables={"w": np.array(values)}).dense(**given)
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "dtype"),
+    [
+        (np.array([2**53 + 1, 3, 4]), {}, "int64"),
+        (np.array([2**64 - 1, 3, 4], np.uint64), {"fill": 7}, "uint64"),
+        (np.array([1, 3, 4], np.int8), {}, "int8"),
+        (np.array([1, 3, 4], np.int8), {"fill": -1.0}, "int8"),
+        (np.array([1, 3, 4], np.int8), {"fill": 0.1}, "float64"),
+        (np.array([1, 3, 4], np.int8), {"fill": 123457}, "float64"),
+        (np.array([1, 3, 4], np.int8), {"fill": np.nan}, "float64"),
+        (np.array([1, 3, 4], np.uint8), {"fill": -1}, "float64"),
+        (np.array([2**53, 3, 4]), {"fill": np.nan}, "float64"),
+        (np.array([True, False, True]), {}, "bool"),
+        (np.array([True, False, True]), {"fill": 1}, "bool"),
+        (np.array([True, False, True]), {"fill": 1e-5}, "float64"),
+        (np.array([1, 3, 4], np.float32), {"fill": np.nan}, "float32"),
+        (np.array([1, 3, 4], np.float32), {"fill": 1e300}, "float64"),
+        (np.array([1.0, 3.0, 4.0]), {"fill": 2}, "float64"),
+    ],
+)
+def test_a_matrix_has_the_values_and_the_fill_as_they_are(values, given, dtype):
+    found = matrix_of(values, **given)
+    assert found.dtype == dtype
+    there = projection(variables={"w": np.ones(3)}).dense() == 1
+    assert sorted(found[there].tolist()) == sorted(values.tolist())
+    assert np.array_equal(found[~there], np.full((~there).sum(), given.get("fill", 0.0)), equal_nan=True)
+
+
+@pytest.mark.parametrize("values", [[2**53 + 1, 3, 4], np.array([2**64 - 1, 3, 4], np.uint64)])
+def test_a_matrix_that_would_change_values_is_refused(values):
+    with pytest.raises(OptionError, match="float64"):
+        matrix_of(values, fill=0.5)
+
+
+@pytest.mark.parametrize("fill", ["0", None, [0.0], 1j])
+def test_a_fill_is_a_number(fill):
+    with pytest.raises(OptionError, match="fill"):
+        matrix_of([1.0, 2.0, 3.0], fill=fill)

@@ -58,6 +58,11 @@ def test_a_reworded_text_loses_no_digit(value: float, unit: str) -> None:
     assert scaled(value, unit)[1] == own
 
 
+def test_a_long_text_of_digits_is_no_number_at_once() -> None:
+    text = "1" * 1_000_000 + "x"
+    assert reworded(text) == text
+
+
 @given(st.text())
 def test_other_texts_stay(text: str) -> None:
     assert reworded(f"{text} > 20*mV") == f"{text} > 20*mV"
