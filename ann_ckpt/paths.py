@@ -20,6 +20,7 @@ __all__ = [
     "local_path",
     "path_text",
     "same_file",
+    "spoken",
 ]
 
 # pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
@@ -45,8 +46,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The address for messages, without what may be secret."""
-        text = f"{self.scheme}://{self.root.rpartition('@')[2]}/{self.key}" + ("?..." if self.query else "")
-        return printable(text, 400)
+        return printable(spoken(str(self)), 400)
 
     @property
     def name(self) -> str:
@@ -76,6 +76,24 @@ def path_text(path: object) -> str:
             f"a path is of type {type(path).__name__}", details={"expected": "a text (str) or a pathlib.Path"}
         )
     return text
+
+
+def spoken(path: str | os.PathLike[str]) -> str:
+    """Return a path as reports, pictures and messages have it: an address without what may be secret.
+
+    Examples
+    --------
+    >>> spoken("https://me:password@host/net.h5?X-Amz-Signature=1f2e")
+    'https://host/net.h5?...'
+    """
+    text = path_text(path)
+    scheme = _scheme_in(text)
+    if scheme is None or scheme not in _ADDRESS_SCHEMES:
+        return text
+    if scheme in ("http", "https"):
+        text, mark, _ = text.partition("?")
+        text += f"{mark}..." * bool(mark)
+    return re.sub(r"(?<=:/)(/?)[^/]*@", r"\1", text, count=1)
 
 
 def address_of(path: str | os.PathLike[str]) -> Address | None:
@@ -109,7 +127,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
         raise OptionError(
             "the address does not name an object",
             details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
-            where=text,
+            where=spoken(text),
         )
     return Address(scheme, root, key.rstrip("/"), query)
 
@@ -160,7 +178,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         raise OptionError(
             f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
             details={"expected": "a path on this machine", "hint": hint},
-            where=text.partition("?")[0],
+            where=spoken(text),
         )
     return text
 
