@@ -5,7 +5,6 @@ Each finds out what it was given and hands over; the work is done elsewhere.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ann_ckpt.durable import check_target
 from ann_ckpt.errors import NotWritableError, OptionError, printable
 from ann_ckpt.lazy import Checkpoint
 from ann_ckpt.model import NetworkState, plain_metadata
+from ann_ckpt.paths import spoken
 from ann_ckpt.provenance import now, provenance
 from ann_ckpt.report import LoadReport, Meter, Note, Progress, SaveReport, VerifyReport
 from ann_ckpt.selection import Attributes, Rows, Selection, Which
@@ -372,7 +372,7 @@ def load(
             Reading(state, stored.notes),
             selection=selection,
             strict=strict,
-            path=os.fspath(filename),
+            path=spoken(filename),
             monitors=monitors,
             progress=progress,
         )
@@ -420,7 +420,7 @@ def build(
     with stored_reading(filename, Selection(populations, projections)) as reading:
         network = make(reading.state)
         report = load_into(
-            simulator_for(network), reading, strict=strict, path=os.fspath(filename), progress=progress
+            simulator_for(network), reading, strict=strict, path=spoken(filename), progress=progress
         )
     return network, report
 
@@ -449,4 +449,4 @@ def verify(path: PathLike, *, progress: Progress | None = None) -> VerifyReport:
             if error is not None:
                 damaged.append(Note(what, error.fact))
             meter.tick(what, count)
-    return VerifyReport(os.fspath(path), len(arrays), tuple(damaged), meter.done, time.perf_counter() - began)
+    return VerifyReport(spoken(path), len(arrays), tuple(damaged), meter.done, time.perf_counter() - began)

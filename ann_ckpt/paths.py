@@ -20,11 +20,13 @@ __all__ = [
     "local_path",
     "path_text",
     "same_file",
+    "spoken",
 ]
 
 # pathlib makes "s3:/bucket" of "s3://bucket"; one letter is a drive of Windows, not a scheme.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(//?)", re.ASCII)
-_ADDRESS_SCHEMES = ("s3", "gs", "az", "http", "https")
+_BUCKETS = ("s3", "gs", "az")
+_ADDRESS_SCHEMES = (*_BUCKETS, "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The address for messages, without what may be secret."""
-        text = f"{self.scheme}://{self.root.rpartition('@')[2]}/{self.key}" + ("?..." if self.query else "")
-        return printable(text, 400)
+        return printable(spoken(str(self)), 400)
 
     @property
     def name(self) -> str:
@@ -76,6 +77,24 @@ def path_text(path: object) -> str:
             f"a path is of type {type(path).__name__}", details={"expected": "a text (str) or a pathlib.Path"}
         )
     return text
+
+
+def spoken(path: str | os.PathLike[str]) -> str:
+    """Return a path as reports, pictures and messages have it: an address without what may be secret.
+
+    Examples
+    --------
+    >>> spoken("https://me:password@host/net.h5?X-Amz-Signature=1f2e")
+    'https://host/net.h5?...'
+    """
+    text = path_text(path)
+    scheme = _scheme_in(text)
+    if scheme is None:
+        return text
+    if scheme not in _BUCKETS:  # there it belongs to the name
+        text, mark, _ = text.partition("?")
+        text += f"{mark}..." * bool(mark)
+    return re.sub(r"(?<=:/)(/?)[^/]*@", r"\1", text, count=1)
 
 
 def address_of(path: str | os.PathLike[str]) -> Address | None:
@@ -109,7 +128,7 @@ def address_of(path: str | os.PathLike[str]) -> Address | None:
         raise OptionError(
             "the address does not name an object",
             details={"expected": f"{scheme}://{'host' if query or 'http' in scheme else 'bucket'}/name.h5"},
-            where=_without_secrets(text),
+            where=spoken(text),
         )
     return Address(scheme, root, key.rstrip("/"), query)
 
@@ -122,15 +141,6 @@ def _scheme_in(text: str) -> str | None:
     return found[1]
 
 
-def _without_secrets(text: str) -> str:
-    """Return a path for messages; of an address, as :attr:`Address.shown`, neither user nor query."""
-    scheme = _scheme_in(text)
-    if scheme is None:
-        return text
-    head, slash, key = text[len(scheme) + 1 :].partition("?")[0].lstrip("/").partition("/")
-    return f"{scheme}://{head.rpartition('@')[2]}{slash}{key}"
-
-
 def _refuse_unusable(text: str) -> None:
     try:
         unusable = b"\0" in os.fsencode(text)
@@ -139,7 +149,7 @@ def _refuse_unusable(text: str) -> None:
     if unusable:
         raise OptionError(
             "the path contains a character that is not allowed in file names",
-            where=_without_secrets(text),
+            where=spoken(text),
         )
 
 
@@ -172,7 +182,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         raise OptionError(
             f"the scheme {shown!r} is not supported{' here' * (scheme in _ADDRESS_SCHEMES)}",
             details={"expected": "a path on this machine", "hint": hint},
-            where=_without_secrets(text),
+            where=spoken(text),
         )
     return text
 

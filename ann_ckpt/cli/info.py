@@ -67,7 +67,7 @@ def time_line(time_step: int | None, dt: float | None) -> str:
     if time_step is None:
         return "not known"
     line = count(time_step, "step")
-    return line if dt is None else f"{line} of {number(dt)} ms = {number(time_step * dt)} ms"
+    return line if dt is None else f"{line} of {number(dt)} ms = {number(time_step * dt, 10)} ms"
 
 
 def _listing(noun: str, rows: Sequence[_Document], columns: Sequence[_Column]) -> list[RenderableType]:

@@ -19,7 +19,7 @@ from ann_ckpt.format.layout import escape
 from ann_ckpt.looking.choice import pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
-from ann_ckpt.paths import address_of
+from ann_ckpt.paths import address_of, spoken
 from ann_ckpt.report import count
 from ann_ckpt.store.history import history
 from ann_ckpt.store.opening import split_store_path
@@ -85,7 +85,7 @@ def plot(file: str, path: str, *, output: str | None) -> None:
         for picture in made:
             emit("", *(safe(line, 400) for line in drawn(picture, plain=plain)))
         return
-    figure = drawing.figure(made, title=f"{file}: {path}")
+    figure = drawing.figure(made, title=f"{spoken(file)}: {path}")
     with text_file(Path(output), what="a picture") as temporary:
         figure.savefig(temporary, format=Path(output).suffix[1:].lower())
     emit(f"{count(len(made), 'picture')} in {safe(output, 400)}")

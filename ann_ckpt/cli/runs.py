@@ -85,7 +85,7 @@ def _cells(run: Run, columns: list[str]) -> list[str]:
     return [
         safe(run.name, 400),
         "" if run.time_step is None else f"{run.time_step:,}",
-        "" if run.time_ms is None else number(run.time_ms),
+        "" if run.time_ms is None else number(run.time_ms, 10),
         f"{run.checkpoints:,}",
         human_bytes(run.nbytes),
         safe(run.created[:19].replace("T", " ")),

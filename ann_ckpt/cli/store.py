@@ -167,7 +167,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["name"],
         "" if row["time_step"] is None else f"{row['time_step']:,}",
-        "" if row["time_ms"] is None else number(row["time_ms"]),
+        "" if row["time_ms"] is None else number(row["time_ms"], 10),
         safe(row["created"][:19].replace("T", " ")),
         human_bytes(row["bytes_added"]),
         last,

@@ -9,7 +9,7 @@ import numpy as np
 from ann_ckpt.diffing.values import matched
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.looking.choice import Network, Shown, shown
-from ann_ckpt.looking.pictures import Bars, Floats, Grid, Points
+from ann_ckpt.looking.pictures import LARGEST, Bars, Floats, Grid, Points
 from ann_ckpt.looking.sampling import BUDGET, Sample, floats, paired
 from ann_ckpt.looking.values import histogram_of
 from ann_ckpt.model import Connectivity, PopulationState
@@ -42,7 +42,7 @@ class Changes:
     def scatter(self) -> Points | Grid:
         """Return values before and after: as points, or how many lie where."""
         both = np.isfinite(self.before) & np.isfinite(self.after)
-        x, y = self.before[both], self.after[both]
+        x, y = (np.clip(values[both], -LARGEST, LARGEST) for values in (self.before, self.after))
         x_label, y_label = f"before: {self.label}", f"after: {self.label}"
         if x.size <= _POINTS:
             return Points(title=self.title, note=self.note, x_label=x_label, y_label=y_label, x=x, y=y)
@@ -65,10 +65,10 @@ class Changes:
 
     def histogram(self) -> Bars:
         """Return how the changes are distributed."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            change = self.after - self.before
-        finite = change[np.isfinite(change)]
-        found = Sample(finite, change.size, change.size)
+        both = np.isfinite(self.before) & np.isfinite(self.after)
+        before, after = (np.clip(values[both], -LARGEST, LARGEST) for values in (self.before, self.after))
+        finite = after - before
+        found = Sample(finite, both.size, both.size)
         bars = histogram_of(found, f"change of {self.label}", self.title)
         notes = (self.note, bars.note, f"{np.count_nonzero(finite):,} of {finite.size:,} changed")
         return Bars(
@@ -83,7 +83,9 @@ class Changes:
     def turnover(self) -> Bars:
         """Return the values of synapses that stayed, came and went."""
         groups = {"kept": self.after, "added": self.added, "removed": self.removed}
-        finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
+        finite = {
+            name: np.clip(values[np.isfinite(values)], -LARGEST, LARGEST) for name, values in groups.items()
+        }
         every = np.concatenate([*finite.values()])
         edges = histogram_of(Sample(every, every.size, every.size), "", "").edges
         counts = [f"{values.size:,} {name}" for name, values in groups.items()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ann_ckpt.errors import printable
 from ann_ckpt.model.units import quantity
+from ann_ckpt.paths import spoken
 from ann_ckpt.report import Note, Report
 
 __all__ = ["StateDiff", "SynapseChange", "ValueChange"]
@@ -32,6 +33,8 @@ class ValueChange:
     """What else there is to say: the two values, types or shapes."""
     unit: str = ""
     """Unit of ``largest`` and ``mean``, as the files have it."""
+    beyond: int = 0
+    """How many of ``changed`` did not change by a finite number: they became NaN, or were infinite."""
 
     def __str__(self) -> str:
         parts = [printable(self.text, 200)] if self.text else []
@@ -40,6 +43,8 @@ class ValueChange:
         if self.compared > 1 and self.largest is not None and self.mean is not None:
             largest, mean = (quantity(size, self.unit, 3) for size in (self.largest, self.mean))
             parts.append(f"by at most {largest}, {mean} on average")
+        if self.compared > 1 and self.beyond:
+            parts.append(f"{self.beyond:,} of them not by a finite number")
         return f"{printable(self.path, 200)}: {', '.join(parts)}"
 
 
@@ -91,7 +96,7 @@ class StateDiff(Report):
 
     def headline(self) -> str:
         """Return the result in one line."""
-        names = f"{printable(self.a, 200)} and {printable(self.b, 200)}"
+        names = " and ".join(printable(spoken(name), 200) for name in (self.a, self.b))
         if self.same:
             return f"{names} are the same"
         counts = {
@@ -105,7 +110,7 @@ class StateDiff(Report):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings, ready for JSON."""
-        return {"same": self.same, **asdict(self)}
+        return {"same": self.same, **asdict(self), "a": spoken(self.a), "b": spoken(self.b)}
 
     def __str__(self) -> str:
         return "\n".join(self.lines(_SHOWN))

@@ -198,7 +198,7 @@ class ChangeCounter:
         self._only: tuple[Any, Any] | None = None
         self._texts = [f"type {before.dtype} became {after.dtype}"] if self._retyped else []
         self._compared = self._changed = self._finite = 0
-        self._total = self._largest = 0.0
+        self._mean = self._largest = 0.0
 
     def equal(self, count: int) -> None:
         """Count values that are known to be equal."""
@@ -216,21 +216,26 @@ class ChangeCounter:
         self._changed += int(np.count_nonzero(differ))
         sizes = distances(a[differ], b[differ])
         sizes = sizes[np.isfinite(sizes)]
+        if not sizes.size:
+            return
         self._finite += sizes.size
-        self._total += float(sizes.sum())
+        # Parts of a mean, which do not overflow as a sum of large numbers does.
+        mean = float((sizes / sizes.size).sum())
+        self._mean += (mean - self._mean) * (sizes.size / self._finite)
         self._largest = max(self._largest, float(sizes.max(initial=0.0)))
 
     def result(self) -> ValueChange | None:
         """Return the change; None if nothing changed."""
         if not (self._changed or self._retyped):
             return None
-        largest, mean = (self._largest, self._total / self._finite) if self._finite else (None, None)
+        largest, mean = (self._largest, min(self._mean, self._largest)) if self._finite else (None, None)
         texts = list(self._texts)
         if self._compared == 1 and self._only is not None:
             told = (reworded(f"{value!s} {self._unit}".strip()) for value in self._only)
             texts.append(" became ".join(told))
         text = ", ".join(texts)
-        return ValueChange(self._path, self._compared, self._changed, largest, mean, text, self._unit)
+        beyond = self._changed - self._finite
+        return ValueChange(self._path, self._compared, self._changed, largest, mean, text, self._unit, beyond)
 
 
 def compare_values(path: str, a: Array, b: Array, unit: str = "") -> ValueChange | None:

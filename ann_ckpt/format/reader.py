@@ -47,7 +47,7 @@ from ann_ckpt.format.shared.array import TABLE_TYPES, BlockLocation, SharedArray
 from ann_ckpt.format.shared.links import check_shared_link
 from ann_ckpt.format.shared.objects import OpenObjects
 from ann_ckpt.format.shared.surroundings import Elsewhere, OnDisk, Surroundings
-from ann_ckpt.paths import absolute, address_of
+from ann_ckpt.paths import absolute, address_of, spoken
 from ann_ckpt.remote_bytes import RemoteBytes
 
 __all__ = [
@@ -93,7 +93,8 @@ class FileReader:
         if file is None and (address := address_of(path)) is not None:
             file = RemoteBytes(address)
         if isinstance(file, RemoteBytes):
-            self._place = self.path = str(file.address)
+            self._place = str(file.address)
+            self.path = spoken(self._place)
         elif file is None:
             self._place = absolute(path)  # objects lie beside it, wherever this process goes
             file = FileBytes(open_regular(self.path), self.path)

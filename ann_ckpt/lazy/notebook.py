@@ -65,7 +65,7 @@ def _checkpoint(checkpoint: Any) -> str:
     lines: dict[str, object] = {}
     if checkpoint.time_step is not None:
         ms = checkpoint.time_ms
-        lines["time"] = f"step {checkpoint.time_step:,}" + ("" if ms is None else f" = {ms:g} ms")
+        lines["time"] = f"step {checkpoint.time_step:,}" + ("" if ms is None else f" = {ms:.10g} ms")
     objects = sum(checkpoint.objects.values())
     lines["size"] = human_bytes(checkpoint.file_bytes + objects) + (
         f", of which {human_bytes(objects)} are shared in the store" if objects else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "Bars", "Curve", "Floats", "Grid", "Picture", "Points", "Tile", "labelled"]
+__all__ = ["LARGEST", "Bars", "Curve", "Floats", "Grid", "Picture", "Points", "Tile", "labelled", "numbers"]
 
 Floats = NDArray[np.float64]
 LARGEST = 1e300
@@ -109,6 +111,19 @@ class Curve(Picture):
     marks: tuple[tuple[float, str], ...] = ()
     """Places on the horizontal axis with a text: tags."""
 
+    def __post_init__(self) -> None:
+        """Leave out places that are not finite numbers; heights that are not become NaN."""
+        there = np.isfinite(self.x)
+        held = {
+            "x": _drawable(self.x[there]),
+            "y": _drawable(self.y[there]),
+            "bands": {n: (_drawable(a[there]), _drawable(b[there])) for n, (a, b) in self.bands.items()},
+            "lines": {name: _drawable(line[there]) for name, line in self.lines.items()},
+            "marks": tuple((place, said) for place, said in self.marks if np.isfinite(place)),
+        }
+        for name, value in held.items():
+            object.__setattr__(self, name, value)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Points(Picture):
@@ -118,6 +133,17 @@ class Points(Picture):
     y: Floats
     diagonal: bool = True
     """Whether the axes are of one kind, so that there is such a line."""
+
+    def __post_init__(self) -> None:
+        """Leave out points whose place is not of finite numbers."""
+        there = np.isfinite(self.x) & np.isfinite(self.y)
+        object.__setattr__(self, "x", _drawable(self.x[there]))
+        object.__setattr__(self, "y", _drawable(self.y[there]))
+
+
+def _drawable(values: Floats) -> Floats:
+    """Values that can be drawn: NaN where one is not finite, and none too large to calculate with."""
+    return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), np.nan)
 
 
 def labelled(name: str, unit: str = "") -> str:
@@ -129,3 +155,20 @@ def labelled(name: str, unit: str = "") -> str:
     ('v [mV]', 'w')
     """
     return f"{name} [{unit}]" if unit else name
+
+
+def numbers(values: Sequence[float]) -> list[str]:
+    """Return numbers as text, in four digits or in as many more as tell them apart.
+
+    Examples
+    --------
+    >>> numbers([-70.0010, -70.0005, -70.0]), numbers([0.0, 1 / 3])
+    (['-70.001', '-70.0005', '-70'], ['0', '0.3333'])
+    """
+    near = min((b - a for a, b in pairwise(sorted(set(values)))), default=math.inf) / 10
+    said: list[str] = []
+    for digits in range(4, 18):
+        said = [f"{value:.{digits}g}" for value in values]
+        if all(abs(float(text) - value) <= near for text, value in zip(said, values, strict=True)):
+            break
+    return said

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from ann_ckpt.looking.pictures import Curve, Floats, Grid, Picture, Points
+from ann_ckpt.looking.pictures import LARGEST, Curve, Floats, Grid, Picture, Points
 from ann_ckpt.looking.sampling import BUDGET, floats
+from ann_ckpt.looking.values import spread
 from ann_ckpt.model import Series
 
 __all__ = ["raster", "recorded", "traces"]
@@ -43,6 +44,10 @@ def raster(
     taken, note = _end(series, budget)
     x, x_label = _times(taken, dt)
     y = floats(np.zeros(len(taken)) if taken.ranks is None else taken.ranks)
+    if not np.isfinite(x).all():
+        x, y = x[np.isfinite(x)], y[np.isfinite(x)]
+        missing = len(taken) - x.size
+        note = ", ".join(filter(None, (note, f"{missing:,} at no finite time left out")))
     if x.size <= _EVENTS:
         return Points(
             title=title, x_label=x_label, y_label="neuron [rank]", note=note, x=x, y=y, diagonal=False
@@ -62,7 +67,8 @@ def raster(
 
 
 def _edges(values: Floats, bins: int) -> Floats:
-    return np.linspace(values.min() - 0.5, values.max() + 0.5, bins + 1)
+    edges = np.linspace(values.min() - 0.5, values.max() + 0.5, bins + 1)
+    return edges if (np.diff(edges) > 0).all() else spread(values, bins)
 
 
 def traces(series: Series, label: str, title: str, *, dt: float | None = None, budget: int = BUDGET) -> Curve:
@@ -103,5 +109,9 @@ def _times(series: Series, dt: float | None) -> tuple[Floats, str]:
         return np.arange(len(series), dtype=np.float64), "record"
     times = floats(series.times)
     if series.times.dtype.kind == "f":
-        return times * 1000.0, "simulated time [ms]"
-    return (times, "time step") if dt is None else (times * dt, "simulated time [ms]")
+        dt = 1000.0
+    if dt is None:
+        return times, "time step"
+    with np.errstate(over="ignore"):
+        times = times * dt
+    return np.where(np.isfinite(times), np.clip(times, -LARGEST, LARGEST), times), "simulated time [ms]"

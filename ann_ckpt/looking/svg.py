@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points, Tile
+from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points, Tile, numbers
 from ann_ckpt.markup import escaped
 
 __all__ = ["SERIES", "figure", "palette", "svg", "ticks"]
@@ -122,10 +122,11 @@ def ticks(low: float, high: float, count: int = 4, *, whole: bool = False) -> li
     return [n * step for n in range(first, first + 3 * count) if n * step <= high + 1e-9 * span]
 
 
-def _said(value: float) -> str:
-    if _LONG <= abs(value) < 1000 * _LONG and value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+def _said(values: Sequence[float]) -> list[str]:
+    return [
+        f"{value:,.0f}" if _LONG <= abs(value) < 1000 * _LONG and value == round(value) else text
+        for value, text in zip(values, numbers(values), strict=True)
+    ]
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle", limit: int = 60, more: str = "") -> str:
@@ -149,16 +150,22 @@ def _frame(
     for value, said in x_ticks:
         x, _ = box.at(value, box.low_y)
         parts.append(f'<path d="M{x:.1f} {box.bottom:.1f}v4" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(x, box.bottom + 16, said, limit=14))
+        parts.append(_text(x, box.bottom + 16, said, limit=20, more=_small(said, 10)))
     for value, said in y_ticks:
         _, y = box.at(box.low_x, value)
         parts.append(f'<path d="M{box.x:.1f} {y:.1f}h-4" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(box.x - 7, y + 4, said, "end", limit=14))
+        parts.append(_text(box.x - 7, y + 4, said, "end", 20, _small(said, 8)))
     return parts
 
 
+def _small(said: str, room: int) -> str:
+    """Return what makes a number of many digits fit where there is room for so many characters."""
+    return f'font-size="{11 * room / len(said):.1f}"' if len(said) > room else ""
+
+
 def _axis(low: float, high: float, *, whole: bool = False) -> list[tuple[float, str]]:
-    return [(value, _said(value)) for value in ticks(low, high, whole=whole)]
+    values = ticks(low, high, whole=whole)
+    return [*zip(values, _said(values), strict=True)]
 
 
 # --- Grid ---------------------------------------------------------------------------
@@ -222,10 +229,10 @@ def _scale(grid: Grid, x: float, box: _Box, low: float, high: float) -> list[str
     height = max(box.height, 90.0)
     strip = np.arange(_EMPTY - 1, -1, -1, dtype=np.uint8)[:, None]
     parts = [_image(x, box.y, 11, height, strip, grid.diverging)]
-    for value in ticks(low, high):
+    for value, said in _axis(low, high):
         y = box.y + height * (1 - (value - low) / (high - low))
         parts.append(f'<path d="M{x + 11:.1f} {y:.1f}h3" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(x + 17, y + 4, _said(value), "start", 9))
+        parts.append(_text(x + 17, y + 4, said, "start", 14, _small(said, 7)))
     drawn = [grid.values[int(t.y) : int(t.y + t.height), int(t.x) : int(t.x + t.width)] for t in grid.tiles]
     if any(np.isnan(values).any() for values in drawn or [grid.values]):
         y = box.y + height + 8

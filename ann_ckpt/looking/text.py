@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points
-from ann_ckpt.looking.values import shrunk
+from ann_ckpt.looking.pictures import Bars, Curve, Floats, Grid, Picture, Points, numbers
+from ann_ckpt.looking.values import shrunk, spread
 
 __all__ = ["drawn", "spark"]
 
@@ -29,15 +29,16 @@ def drawn(picture: Picture, *, width: int = 60, plain: bool = False) -> list[str
             body = _grid(picture, width, _SHADES[plain])
         case Bars():
             heights = np.sum([np.zeros(len(picture.edges) - 1), *picture.heights.values()], 0)
-            ends = (f"{picture.edges[0]:.4g}", f"{picture.edges[-1]:.4g}")
+            ends = _ends(picture.edges)
             if picture.names:
                 ends = (picture.names[0], picture.names[-1])
             body = _columns(np.asarray(heights, np.float64), ends, width, _EIGHTHS[plain], from_zero=True)
         case Curve():
-            ends = (f"{picture.x[0]:.6g}", f"{picture.x[-1]:.6g}") if picture.x.size else ("", "")
+            ends = _ends(picture.x) if picture.x.size else ("", "")
             body = _columns(picture.y, ends, width, _EIGHTHS[plain], from_zero=False)
         case Points():
-            counts = np.histogram2d(picture.y, picture.x, (24, min(width, 48)))[0][::-1]
+            edges = (spread(picture.y, 24), spread(picture.x, min(width, 48)))
+            counts = np.histogram2d(picture.y, picture.x, edges)[0][::-1]
             body = _shaded(
                 np.where(counts > 0, counts, np.nan), width, _SHADES[plain], 0.0, float(counts.max())
             )
@@ -67,7 +68,8 @@ def spark(values: Floats, *, plain: bool = False) -> str:
 def _grid(grid: Grid, width: int, shades: str) -> list[str]:
     low, high = grid.limits()
     lines = _shaded(grid.values, width, shades, low, high)
-    return [*lines, f"{grid.value_label}: {low:.4g} [{shades}] {high:.4g}"]
+    first, last = numbers([low, high])
+    return [*lines, f"{grid.value_label}: {first} [{shades}] {last}"]
 
 
 def _shaded(values: Floats, width: int, shades: str, low: float, high: float) -> list[str]:
@@ -93,6 +95,11 @@ def _shaded(values: Floats, width: int, shades: str, low: float, high: float) ->
     return ["".join(shades[place] for place in line).rstrip() for line in places]
 
 
+def _ends(values: Floats) -> tuple[str, str]:
+    first, last = numbers([float(values[0]), float(values[-1])])
+    return first, last
+
+
 def _columns(
     values: Floats, ends: tuple[str, str], width: int, eighths: str, *, from_zero: bool
 ) -> list[str]:
@@ -112,6 +119,7 @@ def _columns(
         seen = scaled > 0 if from_zero else np.isfinite(values)
         cells = np.where((level == 0) & seen & (cells < 1), 1, cells).astype(int)
         lines.append("".join(eighths[cell - 1] if cell else " " for cell in cells).rstrip())
-    lines[0] = f"{lines[0]:<{values.size}}  {high:.4g}"
-    lines[-1] = f"{lines[-1]:<{values.size}}  {low:.4g}"
+    least, most = numbers([low, high])
+    lines[0] = f"{lines[0]:<{values.size}}  {most}"
+    lines[-1] = f"{lines[-1]:<{values.size}}  {least}"
     return [*lines, f"{ends[0]} {ends[1]:>{max(1, values.size - len(ends[0]) - 1)}}"]

@@ -10,7 +10,7 @@ from ann_ckpt.looking.pictures import LARGEST, Bars, Curve, Floats, Grid, Pictur
 from ann_ckpt.looking.sampling import BUDGET, Sample, floats, sample
 from ann_ckpt.model import Array, nbytes
 
-__all__ = ["binned_means", "histogram", "histogram_of", "mosaic", "rate_map", "shrunk"]
+__all__ = ["binned_means", "histogram", "histogram_of", "mosaic", "rate_map", "shrunk", "spread"]
 
 _BINS = 60
 _SIDE = 240
@@ -48,6 +48,11 @@ def histogram_of(
         edges=edges,
         heights={"": counts},
     )
+
+
+def spread(values: Floats, bins: int) -> Floats:
+    """Edges of equal bars that hold values, none of which is larger than :data:`LARGEST`."""
+    return _edges(*((float(values.min()), float(values.max())) if values.size else (0.0, 1.0)), bins)
 
 
 def _edges(low: float, high: float, bins: int) -> Floats:
@@ -105,7 +110,7 @@ def _line(array: Array, label: str, title: str, budget: int) -> Curve:
         note = f"means and ranges of {n / len(groups):.0f} neurons each" if n > _SIDE else ""
     else:
         count = max(1, min(_SIDE, budget // (256 << 10)))
-        run = max(1, (128 << 10) // array.dtype.itemsize)
+        run = min(max(1, (128 << 10) // array.dtype.itemsize), max(1, n // count))
         starts = (np.arange(count) * 2 + 1) * (n - run) // (2 * count)
         groups = [floats(array[int(a) : int(a) + run]) for a in starts]
         x = starts + run / 2
@@ -130,7 +135,7 @@ def _line(array: Array, label: str, title: str, budget: int) -> Curve:
 
 
 def _mean(values: Floats) -> float:
-    finite = values[np.isfinite(values)]
+    finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
     return float(finite.mean()) if finite.size else math.nan
 
 
@@ -190,6 +195,7 @@ def shrunk(values: Floats, rows: int, columns: int | None = None) -> Floats:
         if n > side:
             starts = np.arange(side) * n // side
             sizes = np.diff([*starts, n])
-            sums = np.add.reduceat(values, starts, axis)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = np.add.reduceat(values, starts, axis)
             values = sums / (sizes[:, None] if axis == 0 else sizes[None, :])
     return values

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from ann_ckpt.markup import escaped, facts, preformatted, table
 from ann_ckpt.model import Exactness, PopulationState, TypeInfo, nbytes
 from ann_ckpt.model.units import one_line, reworded, scaled
 from ann_ckpt.page.frame import document
+from ann_ckpt.paths import spoken
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.history import series, sizes
 from ann_ckpt.store.opening import PathLike, open_checkpoint, split_store_path
@@ -60,6 +60,8 @@ class _Page:
     """Bytes of values that one picture may read."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Path and what is wrong there."""
+    partly: bool = False
+    """Whether there is more than was looked at for problems."""
     written: int = 0
     left_out: int = 0
 
@@ -107,7 +109,8 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
         before = None if compare is None else stack.enter_context(open_checkpoint(compare))
         infos = _checkpoints(source)
         told = 3 * _CHANGING if len(infos) > 1 or compare is not None else 0
-        pictures = 5 * len(checkpoint.projections) + len(checkpoint.populations) + told
+        pictures = 5 * len(checkpoint.projections) + len(checkpoint.recordings) + told
+        pictures += sum(len(_over_geometry(p)) for p in _some(checkpoint.populations))
         page = _Page(checkpoint, min(16 << 20, max(256 << 10, _READ // max(1, pictures))))
         _look_for_problems(page, infos)
         sections = [("network", "Network", _network(page))]
@@ -125,7 +128,7 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
         ]
         # What was drawn may have met a problem, so these come last, and stand first.
         sections.insert(1, ("problems", "Problems", _problems(page)))
-        title = Path(os.fspath(source)).name or os.fspath(source)
+        title = Path(spoken(source)).name or spoken(source)
         full = f"; {count(page.left_out, 'picture')} left out to keep it small" if page.left_out else ""
         foot = f"<p>Made by ann_ckpt {escaped(__version__)} from {escaped(checkpoint.path, 400)}{full}.</p>"
         return document(title, _badges(page, infos), [s for s in sections if s[2]], foot)
@@ -165,7 +168,8 @@ def _badges(page: _Page, infos: Sequence[CheckpointInfo]) -> str:
         )
     )
     problems = len(page.problems)
-    badges.append(("bad", f"problems: {problems}") if problems else ("good", "no problems found"))
+    none = f"no problems found in the first {_OBJECTS}" if page.partly else "no problems found"
+    badges.append(("bad", f"problems: {problems}") if problems else ("good", none))
     return (
         '<ul class="badges">'
         + "".join(f'<li class="{kind}">{escaped(text)}</li>' for kind, text in badges)
@@ -176,8 +180,8 @@ def _badges(page: _Page, infos: Sequence[CheckpointInfo]) -> str:
 def _exactness(checkpoint: Checkpoint) -> tuple[Exactness | None, list[str]]:
     """The weakest statement about resuming, and every reason against it."""
     said = {"network": checkpoint.resume}
-    said |= {f"populations/{n}": p.resume for n, p in _items(checkpoint.populations)}
-    said |= {f"projections/{n}": p.resume for n, p in _items(checkpoint.projections)}
+    said |= {f"populations/{n}": p.resume for n, p in checkpoint.populations.items()}
+    said |= {f"projections/{n}": p.resume for n, p in checkpoint.projections.items()}
     known = {path: resume for path, resume in said.items() if resume is not None}
     order = [Exactness.APPROXIMATE, Exactness.RESEEDED, Exactness.EXACT]
     reasons = [f"{path}: {reason}" for path, resume in known.items() for reason in resume.reasons]
@@ -201,9 +205,10 @@ def _network(page: _Page) -> str:
     if checkpoint.constants:
         rows = [[name, one_line(value)] for name, value in _items(checkpoint.constants)]
         parts.append(_scrolled("Constants", table(["constant", "value"], rows, right=["value"])))
+        parts.append(_rest(len(checkpoint.constants)))
     if checkpoint.metadata:
         notes = {k: json.dumps(v, ensure_ascii=False) for k, v in _items(checkpoint.metadata)}
-        parts.append("<h3>Metadata</h3>" + facts(notes))
+        parts.append("<h3>Metadata</h3>" + facts(notes) + _rest(len(checkpoint.metadata)))
     return "".join(parts)
 
 
@@ -215,7 +220,7 @@ def _origin(checkpoint: Checkpoint) -> str:
             lines[key] = shlex.join(map(str, value))
         else:
             lines[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _scrolled("Origin", facts(lines))
+    return _scrolled("Origin", facts(lines)) + _rest(len(origin))
 
 
 # --- Problems ---------------------------------------------------------------------------
@@ -231,6 +236,7 @@ def _look_for_problems(page: _Page, infos: Sequence[CheckpointInfo]) -> None:
     except CheckpointError as error:
         page.problem("", error.fact)
     for group in ("populations", "projections"):
+        page.partly |= len(getattr(checkpoint, group)) > _OBJECTS
         for name, owner in _items(getattr(checkpoint, group)):
             where = f"{group}/{escape(name)}"
             try:
@@ -242,6 +248,7 @@ def _look_for_problems(page: _Page, infos: Sequence[CheckpointInfo]) -> None:
 
 def _strange_values(page: _Page, where: str, owner: Any) -> None:
     kind: TypeInfo | None = owner.neuron_type if isinstance(owner, PopulationState) else owner.synapse_type
+    page.partly |= len(owner.attributes) > _OBJECTS
     for name, attribute in _items(owner.attributes):
         if attribute.values.dtype.kind not in "fiu":
             continue
@@ -263,8 +270,9 @@ def _strange_values(page: _Page, where: str, owner: Any) -> None:
 
 
 def _problems(page: _Page) -> str:
+    first = f"Of objects, and of attributes of each, the first {_OBJECTS} were looked at. " * page.partly
     said = (
-        "<p>Every value that was read for this page was compared with its checksum. "
+        f"<p>{first}Every value that was read for this page was compared with its checksum. "
         "<code>ann-ckpt verify</code> compares all of them.</p>"
     )
     if not page.problems:
@@ -289,9 +297,8 @@ def _populations(page: _Page) -> str:
             lines["type"] = f"{kind.name}: {kind.description}" if kind.description else kind.name
         drawn = [
             page.draw(path, partial(page.pictures, f"{path}/{escape(n)}", 1))
-            for n, a in itertools.islice(population.attributes.items(), _OBJECTS)
-            if a.values.shape == population.geometry and population.size > 1
-        ][:_CHANGING]
+            for n in _over_geometry(population)
+        ]
         parts.append(_article("populations", name, facts(lines), _attributes(population, kind), drawn))
     return _chosen("populations", page.checkpoint.populations) + "".join(parts)
 
@@ -338,6 +345,16 @@ def _recordings(page: _Page) -> str:
     return "".join(parts) and _chosen("recordings", page.checkpoint.recordings) + "".join(parts)
 
 
+def _over_geometry(population: PopulationState) -> list[str]:
+    """The first attributes that have a number per neuron."""
+    found = (
+        name
+        for name, a in _items(population.attributes)
+        if a.values.shape == population.geometry and population.size > 1
+    )
+    return [*itertools.islice(found, _CHANGING)]
+
+
 def _local(projection: Any) -> list[str]:
     """Variables, then parameters, that have a number per synapse."""
     n = (projection.n_synapses,)
@@ -362,7 +379,8 @@ def _attributes(owner: Any, kind: TypeInfo | None) -> str:
     columns = ["attribute", "kind", "locality", "value", "unit", "description"]
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     listing = table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
-    return _scrolled(f"Attributes of {owner.name}", listing) if rows else ""
+    longest = max(len(owner.parameters), len(owner.variables))
+    return _scrolled(f"Attributes of {owner.name}", listing) + _rest(longest) if rows else ""
 
 
 def _types(checkpoint: Checkpoint) -> str:
@@ -381,6 +399,8 @@ def _types(checkpoint: Checkpoint) -> str:
             if text.strip()
         )
         parts.append(f"<h3>{escaped(title, 120)}</h3><p>{escaped(kind.description, 1000)}</p>{texts}")
+    if parts and max(len(checkpoint.populations), len(checkpoint.projections)) > _OBJECTS:
+        parts.append(f'<p class="ac-note">Those of the first {_OBJECTS} objects of each kind.</p>')
     return "".join(parts)
 
 
@@ -430,7 +450,7 @@ def _mean(values: Any) -> str:
 
 
 def _changes(page: _Page, old: PathLike, before: Checkpoint | None) -> str:
-    named = "the first checkpoint of the store" if before is None else os.fspath(old)
+    named = "the first checkpoint of the store" if before is None else spoken(old)
     parts = [f"<p>Compared with {escaped(named, 400)}.</p>"]
     with ExitStack() as stack:
         try:
@@ -445,7 +465,7 @@ def _changes(page: _Page, old: PathLike, before: Checkpoint | None) -> str:
                     "<code>ann-ckpt diff</code> compares all.</p>"
                 )
         except CheckpointError as error:
-            page.problem(os.fspath(old), error.fact)
+            page.problem(spoken(old), error.fact)
             return parts[0] + "<p>It could not be compared; see Problems.</p>"
         for path in choice.changing(page.checkpoint, _CHANGING):
             try:

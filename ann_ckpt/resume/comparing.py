@@ -42,7 +42,7 @@ def unlike(a: NetworkState, b: NetworkState, *, ignored: Collection[str] = ()) -
     if not recorded:
         return Unlike(tuple(notes), "")
     moment, first = min(recorded, key=lambda found: found[0])
-    return Unlike(tuple(notes), first.path if math.isinf(moment) else f"{first.path}, at step {moment:g}")
+    return Unlike(tuple(notes), first.path if math.isinf(moment) else f"{first.path}, at step {moment:.10g}")
 
 
 def _compared(state: NetworkState, ignored: Collection[str]) -> NetworkState:
@@ -93,7 +93,7 @@ def _first_record(one: Recording, other: Recording, path: str, what: str) -> tup
     longer = mine if len(mine) > number else theirs
     if longer.times is not None and number < len(longer):
         moment = float(np.asarray(longer.times[number : number + 1])[0])
-        at = f"of step {moment:g}" if longer.times.dtype.kind in "iu" else f"of {moment:g} s"
+        at = f"of step {moment:.10g}" if longer.times.dtype.kind in "iu" else f"of {moment:.10g} s"
     sizes = ""
     if not counts and mine.values is not None and theirs.values is not None:
         sizes = f"; {_size(mine.values, theirs.values)}"

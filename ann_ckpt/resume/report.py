@@ -60,7 +60,8 @@ class ResumeReport(Report):
         """Return the report in one line."""
         unit = f"calls of {self.run}" if self.run else "ms"
         what = (
-            f"{printable(self.model, 400)}: saved at {self.at:g} {unit}, resumed for {self.duration:g} {unit}"
+            f"{printable(self.model, 400)}: saved at {self.at:.10g} {unit}, "
+            f"resumed for {self.duration:.10g} {unit}"
             f"{f' ({printable(self.how, 400)})' if self.how else ''}"
         )
         if self.ok:
@@ -83,7 +84,7 @@ def junit(reports: Sequence[ResumeReport]) -> str:
     for report in reports:
         unit = f" calls of {report.run}" if report.run else " ms"
         how = f" ({printable(report.how, 400)})" if report.how else ""
-        name = f"at {report.at:g}{unit}{how}"
+        name = f"at {report.at:.10g}{unit}{how}"
         case = ET.SubElement(suite, "testcase", classname=printable(report.model, 400), name=name)
         if not report.ok:
             failure = ET.SubElement(case, "failure", message=printable(report.headline(), 1000))

@@ -149,8 +149,8 @@ class _Model:
         finally:
             self.network.simulate = simulate
         if not answers:
-            simulated = f"the call of {given['run']} simulated {given['inside'] - left:g} ms"
-            raise OptionError(f"inside={given['inside']:g}: {simulated}")
+            simulated = f"the call of {given['run']} simulated {given['inside'] - left:.10g} ms"
+            raise OptionError(f"inside={given['inside']:.10g}: {simulated}")
         self.go_on(amount - 1)
         return answers[0]
 

@@ -164,7 +164,7 @@ def verify_resume(
             f"arguments= and other= take what JSON can hold: {printable(error, 200)}"
         ) from error
     how = ", ".join(filter(None, (
-        f"saved {inside:g} ms inside a call" if inside is not None else "",
+        f"saved {inside:.10g} ms inside a call" if inside is not None else "",
         f"from a copy that was {copy}" if copy else "",
         f"in {restarts} processes" if restarts > 1 else "",
         "built with " + ", ".join(f"{k}={_in_turn(named, k, v)}" for k, v in instead.items())
@@ -174,7 +174,7 @@ def verify_resume(
     with _folder(directory) as folder:
         reports = []
         for time in times:
-            place = folder if len(times) == 1 else folder / f"at-{time:g}"
+            place = folder if len(times) == 1 else folder / f"at-{time:.10g}"
             place.mkdir(exist_ok=True)
             given = {
                 "script": os.fspath(script),

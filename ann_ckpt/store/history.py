@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -121,7 +122,7 @@ class AttributeHistory:
 
 def _moment(info: CheckpointInfo) -> str:
     if info.time_ms is not None:
-        return f"{info.time_ms:g} ms"
+        return f"{info.time_ms:.10g} ms"
     return info.name if info.time_step is None else f"step {info.time_step:,}"
 
 
@@ -149,7 +150,7 @@ def series(
         If none can be read.
     """
     chosen = evenly(infos, at_most)
-    label = ""
+    label: str | None = None
     found: list[Sample | None] = []
     reason: CheckpointError | None = None
     for info in chosen:
@@ -161,7 +162,7 @@ def series(
         except CheckpointError as error:
             reason = error
             found.append(None)
-    if not label:
+    if label is None:
         if reason is not None:
             raise reason
         raise OptionError("the store has no checkpoint that can be read", where=path)
@@ -174,20 +175,30 @@ def history(infos: Sequence[CheckpointInfo], path: str, *, budget: int = BUDGET)
 
 
 def _places(infos: Sequence[CheckpointInfo]) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str]:
-    """Where the checkpoints stand: at their simulated time, else at their step, else at their number."""
+    """Where the checkpoints stand: at their simulated time, else at their step, else at their number.
+
+    Of a run that went back, times and steps do not rise, and their numbers do.
+    """
     times = [info.time_ms for info in infos]
     steps = [info.time_step for info in infos]
     for known, label in ((times, "simulated time [ms]"), (steps, "time step")):
-        if infos and None not in known:
-            return np.array(known, np.float64), label
+        there = [place for place in known if place is not None and math.isfinite(place)]
+        if infos and len(there) == len(infos) and there == sorted(there):
+            return np.array(there, np.float64), label
     return np.arange(len(infos), dtype=np.float64), "checkpoint"
+
+
+def _number(name: str) -> str:
+    """The name of a checkpoint without the zeros in front: ``000000001000``, ``000000000000-1``."""
+    step, dash, more = name.partition("-")
+    return f"{step.lstrip('0') or '0'}{dash}{more}"
 
 
 def sizes(infos: Sequence[CheckpointInfo]) -> Bars:
     """Return what each save added to the disk, in MiB: values, and the file that describes them."""
     added = np.array(added_bytes(infos), np.float64)
     files = np.array([info.file_bytes for info in infos], np.float64)
-    names = [info.name.lstrip("0") or "0" for info in infos]
+    names = [_number(info.name) for info in infos]
     note = f"{count(len(infos), 'checkpoint')}, {added.sum() / 2**20:,.1f} MiB together"
     if len(infos) > _MOST:
         starts = np.arange(_MOST) * len(infos) // _MOST
@@ -216,7 +227,7 @@ def in_notebook(path: str, infos: Sequence[CheckpointInfo]) -> str:
         [
             info.name,
             "" if info.time_step is None else f"{info.time_step:,}",
-            "" if info.time_ms is None else f"{info.time_ms:g}",
+            "" if info.time_ms is None else f"{info.time_ms:.10g}",
             info.created[:19].replace("T", " "),
             human_bytes(more),
             info.problem or info.tag or "",

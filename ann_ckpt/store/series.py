@@ -27,7 +27,7 @@ from ann_ckpt.errors import (
 )
 from ann_ckpt.format.shared.array import BlockLocation
 from ann_ckpt.lazy import Checkpoint
-from ann_ckpt.paths import absolute, address_of
+from ann_ckpt.paths import absolute, address_of, spoken
 from ann_ckpt.report import Meter, Note, Progress, SaveReport, VerifyReport, count, human_bytes
 from ann_ckpt.single import write_single
 from ann_ckpt.store.buckets.bucket import Bucket
@@ -72,7 +72,7 @@ class WaitingCheckpoint(Checkpoint):
 
     def _open(self) -> None:
         if self._ended:
-            raise ClosedCheckpointError("the checkpoint was closed", where=self.path)
+            raise ClosedCheckpointError("the checkpoint was closed", where=spoken(self.path))
         before = dict(self.__dict__)
         try:
             if address_of(self.path) is None:
@@ -83,7 +83,7 @@ class WaitingCheckpoint(Checkpoint):
             self.__dict__.update(before)
             if isinstance(error, FileMissingError):
                 raise PrunedError(
-                    "the checkpoint was pruned before it was opened", where=self.path
+                    "the checkpoint was pruned before it was opened", where=spoken(self.path)
                 ) from error
             raise
         self._waits = False

@@ -40,7 +40,7 @@ class CheckpointInfo:
 
     def __repr__(self) -> str:
         said = [f"step {self.time_step}"] if self.time_step is not None else []
-        said += [f"{self.time_ms:g} ms"] if self.time_ms is not None else []
+        said += [f"{self.time_ms:.10g} ms"] if self.time_ms is not None else []
         said += [repr(printable(self.tag))] if self.tag is not None else []
         said += [f"written {self.created[:19].replace('T', ' ')}"] if self.created else []
         said += [printable(self.problem)] if self.problem is not None else []

@@ -6,6 +6,8 @@ import re
 import shutil
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ from ann_ckpt import (
 )
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.errors import FileMissingError, UnknownFormatError
+from ann_ckpt.looking import choice
+from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.page.report import report_page
 from tests.counting import bytes_read
 from tests.html import Page
@@ -206,3 +210,48 @@ def test_many_objects_are_counted_and_the_page_stays_small(
     assert "40 of 60 are shown" in page.text
     assert re.search(r"\d+ pictures left out", page.text)
     assert len(html) < 250_000
+
+
+def test_what_is_beyond_the_first_objects_is_not_called_good(tmp_path: Path) -> None:
+    populations = {
+        f"p{i:02}": PopulationState(f"p{i:02}", (2,), variables={"r": [0.0, 1.0]}) for i in range(41)
+    }
+    last = PopulationState(
+        "p40", (2,), variables={"r": [np.nan, 1.0]}, resume=Resume("approximate", ("rounded",))
+    )
+    numbers: dict[str, float] = {f"c{i}": 1.0 for i in range(45)}
+    state = NetworkState(populations=populations | {"p40": last}, constants=numbers, metadata={**numbers})
+    ann_ckpt.write(state, tmp_path / "net.h5")
+    page = checked(report_page(tmp_path / "net.h5"))
+    assert "resumes: approximate" in page.text
+    assert "p40: rounded" in page.text
+    assert "no problems found in the first 40" in page.text
+    assert "attributes of each, the first 40 were looked at" in page.text
+    assert page.text.count("40 of 45 are shown") == 2
+
+
+def test_of_a_population_no_more_is_drawn_than_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {f"v{i:02}": np.full((8, 8), float(i)) for i in range(12)}
+    layer = PopulationState("layer", (8, 8), parameters={"a": 1.0}, variables=values)
+    ann_ckpt.write(NetworkState(populations={"layer": layer}), tmp_path / "net.h5")
+    drawn = []
+
+    def counted(checkpoint: Any, path: str, *more: Any) -> list[Picture]:
+        drawn.append(path)
+        return choice.pictures(checkpoint, path, *more)
+
+    monkeypatch.setattr("ann_ckpt.page.report.choice", SimpleNamespace(pictures=counted))
+    html = report_page(tmp_path / "net.h5")
+    assert drawn == [f"populations/layer/v0{i}" for i in range(5)]
+    assert checked(html).tags.count("figure") == 5
+
+
+def test_one_population_with_many_attributes_is_read_in_part(tmp_path: Path) -> None:
+    values = {f"v{i}": np.random.default_rng(i).random((1000, 500)) for i in range(20)}
+    layer = PopulationState("layer", (1000, 500), variables=values)
+    ann_ckpt.write(NetworkState(populations={"layer": layer}), tmp_path / "net.h5")
+    with bytes_read() as count:
+        report_page(tmp_path / "net.h5")
+    assert count.total < 64 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, NetworkState, params
 from ann_ckpt.convert import convert, plan_folder
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.diffing.report import StateDiff
 from ann_ckpt.errors import OptionError
-from ann_ckpt.paths import absolute, local_path
+from ann_ckpt.paths import absolute, address_of, local_path, spoken
+from ann_ckpt.report import VerifyReport
 
 STATE = NetworkState(time_step=1)
 CALLS = {
@@ -140,3 +143,28 @@ def test_nor_has_one_that_refuses_to_write_to_a_web_server(call):
         CALLS[call]("https://user:SECRET@host/net.h5?sig=SECRET")
     assert "SECRET" not in str(caught.value)
     assert "https://host/net.h5" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("http://me:pw@host:80/a/b.h5?sig=SECRET", "http://host:80/a/b.h5?..."),
+        ("https:/me:pw@host/b.h5", "https:/host/b.h5"),
+        ("s3://me:pw@bucket/run.ckpt@tag", "s3://bucket/run.ckpt@tag"),
+        ("runs/me@host?.h5", "runs/me@host?.h5"),
+    ],
+)
+def test_what_may_be_secret_in_an_address_is_not_spoken(given, said):
+    assert spoken(given) == said
+    address = address_of(given)
+    if address is not None:
+        assert "pw" not in address.shown + str(VerifyReport(spoken(given), 0, (), 0, 0.0))
+        for call in (local_path, lambda path: address_of(f"{path.partition('@')[0]}@host")):
+            with pytest.raises(OptionError) as caught:
+                call(given)
+            assert not re.search("pw|SECRET", str(caught.value))
+
+
+def test_reports_and_pages_leave_out_what_may_be_secret():
+    diff = StateDiff("http://me:pw@host/a.h5?sig=SECRET", "b.h5", (), (), (), (), ())
+    assert not re.search("pw|SECRET", str(diff) + repr(diff.to_dict()))

@@ -497,3 +497,20 @@ def test_the_order_of_objects_is_compared(group):
     assert list(differences(a, b)) == [group]
     assert not diff(a, b).same
     assert diff(a, a).same
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([1, 2], [np.nan, 2.5], "by at most 0.5, 0.5 on average, 1 of them not by a finite number"),
+        ([1e308, 0], [-1e308, 1], "by at most 1, 1 on average, 1 of them not by a finite number"),
+        ([0, 0], [np.inf, np.nan], "2 of them not by a finite number"),
+        ([0, 0], [1e308, 1.5e308], "by at most 1.5e+308, 1.25e+308 on average"),
+    ],
+)
+def test_what_did_not_change_by_a_finite_number_is_counted(
+    before: list[float], after: list[float], said: str
+) -> None:
+    change = values.compare_values("v", np.array(before, np.float64), np.array(after, np.float64))
+    assert str(change) == f"v: 2 of 2 values, {said}"

@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import ann_ckpt
-from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState, plot
+from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState, Recording, Series, plot
+from ann_ckpt.diffing.pictures import changes
 from ann_ckpt.errors import ConnectivityError, NotFoundError, OptionError
+from ann_ckpt.format.layout import escape
 from ann_ckpt.looking import choice, values, wiring
 from ann_ckpt.looking.pictures import Bars, Curve, Grid, Picture, Points
 from ann_ckpt.looking.sampling import Sample, paired, sample, synapses
 from ann_ckpt.looking.svg import palette, svg, ticks
 from ann_ckpt.looking.text import drawn
 from ann_ckpt.page.report import report_page
+from ann_ckpt.store.history import history, sizes
 from tests.counting import bytes_read
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
@@ -592,3 +595,72 @@ def test_text_is_narrow_and_of_the_characters_asked_for(picture: Picture, plain:
     lines = drawn(picture, width=40, plain=plain)
     assert all(len(line) < 90 for line in lines)
     assert not plain or "".join(lines).isascii()
+
+
+# --- Numbers that are hard to draw -----------------------------------------------------
+
+
+HARD = [1e308, -1e308, np.inf, -np.inf, np.nan, 5e-324, 3.0]
+
+
+def hard_pictures() -> list[Picture]:
+    x, heights, late = np.arange(7.0), np.array(HARD), np.array([0, 1, 2, 3, 1e300, 1e308, np.inf])
+    layer = PopulationState("E", (7,), variables={"v": heights})
+    series = {
+        "v": Series(times=x, values=heights[:, np.newaxis]),
+        "spike": Series(times=late, ranks=np.zeros(7, np.int32)),
+        "many": Series(times=np.repeat(late, 900), ranks=np.zeros(6300, np.int32)),
+    }
+    held = NetworkState(populations=[layer], recordings={"M": Recording("M", of="", series=series)})
+    wide = PopulationState("E", (4000,), variables={"v": np.resize(heights, 4000)})
+    wider = NetworkState(populations=[wide])
+    pairs = [changes(a, b, "populations/E/v") for a, b in ((held, held), (wider, wider))]
+    moved = PopulationState("E", (7,), variables={"v": heights[::-1]})
+    pairs.append(changes(held, NetworkState(populations=[moved]), "populations/E/v"))
+    made = [*choice.pictures(held, "populations/E/v"), *choice.pictures(held, "recordings/M")]
+    made += choice.pictures(wider, "populations/E/v")
+    return made + [
+        picture for pair in pairs for picture in (pair.scatter(), pair.histogram(), pair.turnover())
+    ]
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_and_infinite_numbers_are_drawn_or_left_out() -> None:
+    made = hard_pictures()
+    assert len(made) == 16
+    for picture in made:
+        assert not re.search(r"nan|inf\b", re.sub('data:[^"]*|[a-z-]*label="[^"]*"', "", svg(picture)))
+        assert len(drawn(picture, plain=True)) > 2
+    for picture in [*made[:5], made[7], *made[10:13]]:
+        plot.draw(picture).figure.canvas.draw()
+    assert "left out" in made[3].note or "left out" in made[4].note
+
+
+def test_numbers_beside_an_axis_differ() -> None:
+    for middle, range_ in ((-70.0, 1e-3), (12345678.0, 3.0), (1e9, 1.0), (0.0, 1e-9)):
+        heights = middle + np.linspace(0, range_, 5)
+        curve = Curve(title="", x_label="", y_label="", x=heights, y=heights)
+        for anchor in ("end", "middle"):
+            said = re.findall(rf'text-anchor="{anchor}" [^>]*>([^<]+)<', svg(curve))
+            assert len(said) == len(set(said)) > 2
+        lines = drawn(curve, plain=True)
+        assert lines[1].split()[-1] != lines[8].split()[-1]
+        assert len(set(lines[9].split())) == 2
+
+
+def test_a_sample_of_neurons_has_no_more_than_there_are() -> None:
+    with_budget = values.rate_map(np.arange(1000.0), "v", "t", budget=1000)
+    assert with_budget.note == "a sample: 1,000 of 1,000 neurons; means and ranges"
+
+
+def test_the_history_of_a_run_that_went_back_stays_in_the_picture(tmp_path: Path) -> None:
+    with ann_ckpt.CheckpointStore(tmp_path / "run.ckpt", "w") as store:
+        for step in (0, 100, 200, 20, 40):
+            layer = PopulationState("E", (2,), variables={"": [step, 1.0]})
+            store.save(NetworkState(populations=[layer], time_step=step, dt=0.1))
+        infos = store.checkpoints
+    curve = history(infos, f"populations/E/{escape('')}")
+    assert (curve.x_label, curve.x.tolist()) == ("checkpoint", [0, 1, 2, 3, 4])
+    assert history(infos[:3], f"populations/E/{escape('')}").x.tolist() == [0, 10, 20]
+    again = [replace(infos[0], name="000000000000-1"), infos[0]]
+    assert sizes(again).names == ("0-1", "0")
