@@ -11,6 +11,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import NotWritableError
 from tests.acceptance.conftest import Run
 
 
@@ -98,6 +99,38 @@ def test_no_text_and_no_picture_replaces_a_checkpoint(run: Run, here: Path, line
     assert name in answer.err
     assert Path(name).read_bytes() == Path("a.h5").read_bytes()
     assert sorted(here.iterdir()) == names
+
+
+@pytest.mark.parametrize("line", TEXTS)
+def test_no_text_and_no_picture_replaces_a_file_of_another_program(run: Run, here: Path, line: str) -> None:
+    name = next(word.rpartition("=")[2] for word in line.split() if "V." in word)
+    for old, program in (("old.data", "ANNarchy"), ("circuit/circuit_config.json", "SONATA")):
+        if program == "SONATA":
+            run("export", "a.h5", "circuit", "--format", "sonata")
+        content = Path(old).read_bytes()
+        Path(name).write_bytes(content)
+        answer = run(*line.split())
+        assert answer.status in (3, 9)
+        assert f"the file that is there is one of {program}" in answer.err
+        assert Path(name).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["store.json", "lock", "catalog", "checkpoints/x.html", "objects/ab/x.html"])
+def test_no_text_is_written_where_a_store_keeps_its_own(run: Run, here: Path, name: str) -> None:
+    Path("link.ckpt").symlink_to("run.ckpt")
+    before = {path: path.is_file() and path.read_bytes() for path in Path("run.ckpt").rglob("*")}
+    for store in ("run.ckpt", "link.ckpt"):
+        answer = run("report", "a.h5", "-o", f"{store}/{name}")
+        assert (answer.status, answer.out) == (NotWritableError.exit_status, "")
+        assert "the path belongs to a store" in answer.err
+    assert {path: path.is_file() and path.read_bytes() for path in Path("run.ckpt").rglob("*")} == before
+
+
+def test_a_text_may_lie_beside_what_a_store_keeps(run: Run, here: Path) -> None:
+    for target in ("run.ckpt/params.json", "run.ckpt/notes/lock", "objects/checkpoints/x.json"):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):
+            assert run("params", "extract", "a.h5", "-o", target).status == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)
