@@ -168,6 +168,45 @@ def test_a_checkpoint_of_a_store_may_be_changed_into_a_new_one_of_it(run: Run, h
     assert ann_ckpt.open("run.ckpt@hot").populations["layer"]["tau"] == 77.0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "demo --dir V",
+        "params init a.h5 --folder V",
+        "verify-resume model.py:build --at 2ms --for 2ms --directory V",
+    ],
+)
+@pytest.mark.parametrize("folder", ["file/sub", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_said(run: Run, here: Path, line: str, folder: str) -> None:
+    Path("file").write_text("precious")
+    Path("model.py").write_text("")
+    names = sorted(here.iterdir())
+    answer = run(*line.replace("V", folder).split())
+    assert (answer.status, answer.out) in ((3, ""), (9, ""))
+    assert answer.err.startswith("error[not-writable]: cannot write: ")
+    assert folder in answer.err
+    assert sorted(here.iterdir()) == names
+
+
+def test_a_demo_makes_its_folder(run: Run, here: Path) -> None:
+    assert run("demo", "--dir", "one/two", "--json").status == 0
+    assert ann_ckpt.verify("one/two/demo.h5").ok
+
+
+@pytest.mark.parametrize(
+    ("chosen", "other"), [("populations", "projections"), ("projections", "populations")]
+)
+def test_a_comparison_of_some_objects_of_one_kind_has_all_of_the_other(
+    run: Run, here: Path, chosen: str, other: str
+) -> None:
+    some = next(iter(getattr(ann_ckpt.read("a.h5"), chosen)))
+    network = DemoNetwork(seed=1)
+    network.simulate(3)
+    ann_ckpt.save("later.h5", network=network)
+    found = run("diff", "a.h5", "later.h5", f"--{chosen}", some, "--exit-code", "--json").json
+    assert any(change["path"].startswith(f"{other}/") for change in found["changed"])
+
+
 ANYWHERE = (
     ("info",),
     ("ls",),
