@@ -254,12 +254,15 @@ def test_every_command_refuses_schemes_by_name(run: Run, here: Path, command: tu
     assert sorted(here.iterdir()) == names
 
 
-def test_standard_output_is_no_target_of_an_export(run: Run, here: Path) -> None:
+def test_standard_output_is_no_target_of_an_export_or_a_page(run: Run, here: Path) -> None:
     names = sorted(here.iterdir())
     for more in ((), ("--format", "csv", "--projections", "lateral")):
         answer = run("export", "a.h5", "-", *more)
         assert answer.status == 2
         assert "cannot write to standard output" in answer.err
+    answer = run("report", "a.h5", "-o", "-")
+    assert answer.status == 2
+    assert "cannot write to standard output" in answer.err
     assert sorted(here.iterdir()) == names
 
 
