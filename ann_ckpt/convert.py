@@ -14,7 +14,7 @@ from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.adapters.sonata.names import CONFIG
 from ann_ckpt.api import check_savable, write
 from ann_ckpt.arguments import check_flags
-from ann_ckpt.errors import NotReadableError, OptionError, printable
+from ann_ckpt.errors import CheckpointError, FileMissingError, NotReadableError, OptionError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import is_file, is_folder, local_path, same_file
 from ann_ckpt.report import Note, Progress, Report, SaveReport, count, human_bytes
@@ -188,6 +188,8 @@ class Conversion:
 
     source: Path
     target: Path
+    problem: CheckpointError | None = None
+    """Why it cannot be: a folder whose files cannot be listed, in place of the files."""
 
 
 def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
@@ -195,7 +197,8 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
 
     ``a/net.data`` becomes ``a/net.h5``; where two files of a folder would meet there,
     ``a/net.data.h5`` and ``a/net.npz.h5``. Files of other kinds are passed over, and so are those that
-    are read with another one, such as the nodes and edges of a circuit.
+    are read with another one, such as the nodes and edges of a circuit. What cannot be opened is not
+    passed over: converting it says why, or ``problem`` does.
 
     Parameters
     ----------
@@ -207,7 +210,7 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
     Raises
     ------
     NotReadableError
-        If ``src`` is not a folder, or a file in it cannot be opened.
+        If ``src`` is not a folder, or its files cannot be listed.
     OptionError
         If ``dst`` is called as a checkpoint or a store is, and is no folder yet.
     """
@@ -222,21 +225,39 @@ def plan_folder(src: StrPath, dst: StrPath) -> Iterator[Conversion]:
             details={"expected": "the name of a folder", "hint": hint},
             where=target,
         )
-    old = [Path(folder, name) for folder, _, names in os.walk(root) for name in sorted(names)]
+    unlisted: list[OSError] = []
+    walked = os.walk(root, onerror=unlisted.append)
+    old = [Path(folder, name) for folder, _, names in walked for name in sorted(names)]
+    problems = {Path(os.fspath(error.filename)): _not_listed(error) for error in unlisted}
+    if root in problems:
+        raise problems[root]
     formats = {path: found for path in old if (found := _format(path)) is not None}
     members = {os.path.realpath(each) for path, found in formats.items() for each in found.members(path)}
     sources = [path for path in formats if os.path.realpath(path) not in members]
-    stems = Counter(path.with_name(_stem(path.name)) for path in sources)
-    for path in sources:
-        stem = path.with_name(_stem(path.name))
-        name = path.name if stems[stem] > 1 else stem.name
-        yield Conversion(path, target / path.parent.relative_to(root) / f"{name}.h5")
+    for path, made in (_targets(sources) | {folder: folder for folder in problems}).items():
+        yield Conversion(path, target / made.relative_to(root), problems.get(path))
+
+
+def _targets(sources: list[Path]) -> dict[Path, Path]:
+    """Return the checkpoint beside each file: by its stem, or by its whole name where others meet it."""
+    whole = {path: path.with_name(f"{path.name}.h5") for path in sources}
+    found = {path: path.with_name(f"{_stem(path.name)}.h5") for path in sources}
+    while True:
+        met = Counter(found.values())
+        longer = {path: name for path, name in whole.items() if met[found[path]] > 1 and found[path] != name}
+        if not longer:
+            return found
+        found |= longer
+
+
+def _not_listed(error: OSError) -> NotReadableError:
+    return NotReadableError(f"cannot list the folder: {error.strerror}", where=error.filename)
 
 
 def _format(path: Path) -> ForeignFormat | None:
     try:
         return format_of(path)
-    except NotReadableError:
+    except (FileMissingError, NotReadableError):  # the former for a link that leads nowhere
         return None if path.is_fifo() else ANNARCHY  # so that converting it says why
 
 

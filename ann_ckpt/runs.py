@@ -126,9 +126,13 @@ class Runs(Sequence[Run]):
                 "metadata": json.dumps(row["metadata"], default=str),
             }
             rows.append(row | columns)
-        frame = pandas.DataFrame(rows, columns=None if rows else [*Run.__slots__])
+        names = [name for name in Run.__slots__ if name not in ("provenance", "columns")]
+        frame = pandas.DataFrame(
+            rows, columns=[*names, *(name for name in rows[0] if name not in names)] if rows else names
+        )
         for name in ("time_step", "seed"):
-            frame[name] = frame[name].astype("Int64")
+            # Not by way of the frame's own column, where None makes floats of integers.
+            frame[name] = pandas.array([row[name] for row in rows], dtype="Int64")
         return frame.set_index("name")
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
@@ -164,7 +168,8 @@ class Runs(Sequence[Run]):
                 continue
             about = {"name": run.name, "dateCreated": run.created, "contentSize": str(run.nbytes)}
             add = crate.add_dataset if run.kind == "store" else crate.add_file
-            part = add(dest_path=run.name, properties=about)
+            # A store that was listed itself is the whole crate.
+            part = crate.root_dataset if run.name == "." else add(dest_path=run.name, properties=about)
             origin = run.provenance
             software = entity(
                 crate,
@@ -411,8 +416,12 @@ def _value(checkpoint: Checkpoint, column: str) -> Any:
             found = found[unescape(key)]
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-    values = np.asarray(found)
-    return values.flat[0].item() if values.size and np.all(values == values.flat[0]) else None
+    values = np.asarray(found).reshape(-1)
+    if not values.size:
+        return None
+    first = np.broadcast_to(values[0], values.shape)
+    alike = np.array_equal(values, first, equal_nan=values.dtype.kind in "fc")
+    return values[0].item() if alike else None
 
 
 class _Memory:

@@ -1,4 +1,4 @@
-"""Writes texts, tables and pictures, which replace no checkpoint."""
+"""Writes texts, tables and pictures, which replace no checkpoint and nothing of a store."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ann_ckpt.adapters.formats import format_of
 from ann_ckpt.durable import atomic_write, check_target
-from ann_ckpt.errors import NotWritableError
-from ann_ckpt.format.guard import SIGNATURE
+from ann_ckpt.errors import CheckpointError, NotWritableError, printable
+from ann_ckpt.format.guard import begins_like_hdf5
+from ann_ckpt.paths import is_file
 
 __all__ = ["check_text_target", "not_replaced", "text_file"]
+
+
+_OF_STORES = ("store.json", "checkpoints", "objects", "shards", "catalog", "unswept", "lock", "lock.change")
 
 
 def check_text_target(target: str | os.PathLike[str], *, what: str = "a text") -> None:
@@ -24,20 +29,38 @@ def check_text_target(target: str | os.PathLike[str], *, what: str = "a text") -
     OptionError
         If it is not a path on this machine.
     NotWritableError
-        If it cannot be written, or holds an HDF5 file.
+        If it cannot be written, holds an HDF5 file or one of a program that networks are read of, or is
+        where a store keeps its own.
     """
     final = check_target(target)
-    try:
-        with final.open("rb") as file:
-            begins = file.read(len(SIGNATURE))
-    except OSError:  # nothing there, or what may be replaced and not be read
-        return
-    if begins == SIGNATURE:
+    if (store := _store_with(final)) is not None:
         raise NotWritableError(
-            f"the file that is there is an HDF5 file, not {what}",
-            details={"hint": "remove it first, or choose another name"},
+            "the path belongs to a store",
+            details={"found": printable(store, 400), "hint": "choose another name"},
             where=target,
         )
+    try:
+        if begins_like_hdf5(final):
+            kind = "an HDF5 file"
+        elif (found := format_of(final)) is not None:
+            kind = f"one of {found.program}"
+        else:
+            return
+    except CheckpointError:  # nothing there, or what may be replaced and not be read
+        return
+    raise NotWritableError(
+        f"the file that is there is {kind}, not {what}",
+        details={"hint": "remove it first, or choose another name"},
+        where=target,
+    )
+
+
+def _store_with(path: Path) -> Path | None:
+    """Return the store that keeps a file of its own at a path."""
+    for folder in path.parents:
+        if path.relative_to(folder).parts[0] in _OF_STORES and is_file(folder / "store.json"):
+            return folder
+    return None
 
 
 def not_replaced(path: str | os.PathLike[str], *, what: str, reason: str) -> NotWritableError:

@@ -36,11 +36,27 @@ class CheckpointBackend(BackendEntrypoint):
         )
 
     def open_datatree(
-        self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
     ) -> xarray.DataTree:
-        """Open a checkpoint as :meth:`Checkpoint.to_xarray() <ann_ckpt.Checkpoint.to_xarray>` returns it."""
+        """Open a checkpoint as :meth:`Checkpoint.to_xarray() <ann_ckpt.Checkpoint.to_xarray>` returns it.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no such group; the message names those that are there.
+        """
         checkpoint = open_checkpoint(filename_or_obj)
         tree = checkpoint.to_xarray()
+        if group is not None:
+            paths = {node.path: node for node in tree.subtree}
+            if (path := "/" + group.strip("/")) not in paths:
+                checkpoint.close()
+                raise ObjectNotFoundError.among(os.fspath(filename_or_obj), "group", path, paths)
+            tree = paths[path].copy(inherit=False)
         for node in tree.subtree:
             node.dataset = node.to_dataset(inherit=False).drop_vars(_names(drop_variables), errors="ignore")
         tree.set_close(checkpoint.close)
@@ -60,7 +76,7 @@ class CheckpointBackend(BackendEntrypoint):
         filename_or_obj: Any,
         *,
         drop_variables: str | Iterable[str] | None = None,
-        group: str = "/",
+        group: str | None = None,
     ) -> xarray.Dataset:
         """Open one node, by default the root with the constants.
 
@@ -70,7 +86,7 @@ class CheckpointBackend(BackendEntrypoint):
             If there is no such group; the message names those that are there.
         """
         groups = self.open_groups_as_dict(filename_or_obj, drop_variables=drop_variables)
-        path = "/" + group.strip("/")
+        path = "/" + (group or "").strip("/")
         if path not in groups:
             groups["/"].close()
             raise ObjectNotFoundError.among(os.fspath(filename_or_obj), "group", path, groups)

@@ -100,6 +100,8 @@ class _Batch:
     status: int = 0
 
     def convert(self, conversion: Conversion, **progress: Any) -> ConvertReport:
+        if conversion.problem is not None:
+            raise conversion.problem
         check_checkpoint_target(str(conversion.target), source=str(conversion.source))
         return convert_file(conversion.source, conversion.target, **self.options, **progress)
 

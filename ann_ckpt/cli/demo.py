@@ -15,6 +15,7 @@ from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, json_option
 from ann_ckpt.cli.output import emit, facts, print_json, safe
 from ann_ckpt.demo.network import DemoNetwork
+from ann_ckpt.durable import check_target
 from ann_ckpt.errors import CheckpointError
 from ann_ckpt.model import NetworkState, differences, nbytes
 from ann_ckpt.report import human_bytes
@@ -50,8 +51,8 @@ def demo(folder: Path, *, as_json: bool) -> None:
     network and continued there; the result is compared bit for bit with the run that
     was never interrupted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "demo.h5"
+    check_target(path)
     if as_json:
         print_json([asdict(step) for step in _tour(path)])
         return

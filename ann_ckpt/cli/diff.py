@@ -56,10 +56,9 @@ def diff(
     Values are compared to the last bit: how many changed, and by how much. Synapses
     are matched by the neurons that they join.
     """
-    if populations or projections:
-        report = compare(first, second, populations=list(populations), projections=list(projections))
-    else:
-        report = compare(first, second)
+    report = compare(
+        first, second, populations=list(populations) or True, projections=list(projections) or True
+    )
     if as_json:
         print_json(report.to_dict())
     else:

@@ -50,6 +50,11 @@ def report(source: str, *, output: str, compare: str | None, follow: bool, poll:
     SOURCE is a checkpoint, a store or a checkpoint in one. Of large arrays a part is read, and the
     page says so. It can be read, printed and used with the keyboard without scripts.
     """
+    if output == "-":
+        raise OptionError(
+            "cannot write to standard output",
+            details={"expected": "a file", "hint": "a file called - is ./-"},
+        )
     check_text_target(output, what="a page")
     found = split_store_path(source)
     if follow and (found is None or found[1] is not None):

@@ -13,6 +13,7 @@ from ann_ckpt.errors import CheckpointError, LockedError, OptionError
 from ann_ckpt.paths import absolute
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.folder import StoreFolder
+from ann_ckpt.store.opening import open_checkpoint
 from ann_ckpt.store.owners.lock import Holder, break_lock, holder_of
 from ann_ckpt.store.owners.ranks import rank_locks
 from ann_ckpt.store.reports import PruneReport
@@ -104,7 +105,7 @@ def _refusal(staying: Sequence[Holder], store: str) -> LockedError:
             if living
             else "--yes removes it without asking, once its process is known to be gone"
         },
-        where=safe(store, 400),
+        where=store,
     )
 
 
@@ -192,15 +193,19 @@ def add(store: str, files: tuple[str, ...], *, tag: str | None, as_json: bool) -
     """
     if tag is not None and len(files) > 1:
         raise OptionError("--tag names one checkpoint", details={"given": count(len(files), "file")})
+    for file in files:
+        open_checkpoint(file).close()  # before a store is made for what is missing or damaged
     reports = []
-    with CheckpointStore(store, "a") as opened:
-        for file in files:
-            with progress_bar("adding") as progress:
-                reports.append(opened.add(file, tag=tag, progress=progress))
-            if not as_json:
-                emit(f"[green]{safe(reports[-1].headline(), 1000)}[/]", *_notes(reports[-1].notes))
-    if as_json:
-        print_json([report.to_dict() for report in reports])
+    try:
+        with CheckpointStore(store, "a") as opened:
+            for file in files:
+                with progress_bar("adding") as progress:
+                    reports.append(opened.add(file, tag=tag, progress=progress))
+                if not as_json:
+                    emit(f"[green]{safe(reports[-1].headline(), 1000)}[/]", *_notes(reports[-1].notes))
+    finally:
+        if as_json and reports:
+            print_json([report.to_dict() for report in reports])
 
 
 @click.command(

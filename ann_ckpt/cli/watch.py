@@ -356,7 +356,8 @@ def _rate(infos: Sequence[CheckpointInfo], added: Sequence[int]) -> str:
     times = [t for i in recent if (t := _time(i)) is not None]
     seconds = (times[-1] - times[0]).total_seconds() if len(times) > 1 else 0.0
     if seconds <= 0:
-        return "not known from one checkpoint"
+        several = len(times) > 1
+        return "not known from checkpoints of one second" if several else "not known from one checkpoint"
     parts = [f"a checkpoint every {_duration(seconds / (len(times) - 1))}"]
     first, last = recent[0].time_ms, recent[-1].time_ms
     if first is not None and last is not None:

@@ -28,6 +28,7 @@ from ann_ckpt.model import (
     Resume,
     TypeInfo,
 )
+from ann_ckpt.model.plain import same_plain
 from ann_ckpt.report import Note
 from ann_ckpt.selection import Selection, Which
 from ann_ckpt.store.opening import stored_reading
@@ -42,6 +43,8 @@ __all__ = [
 
 T = TypeVar("T")
 _FEW = 8
+_PLAIN = (dict, list, bool, int, float)
+"""What is in metadata, where 1 and true are two values, in Python one."""
 
 
 class Differences:
@@ -85,7 +88,7 @@ class Differences:
         """Compare the descriptive fields of two objects."""
         for name in names:
             one, other = getattr(a, name), getattr(b, name)
-            if one != other:
+            if _differ(one, other):
                 self.note(path, f"{name}{_words(one, other)}")
 
     def common(self, path: str, a: Mapping[str, T], b: Mapping[str, T]) -> Iterator[tuple[str, T, T]]:
@@ -136,10 +139,14 @@ def _words(one: object, other: object) -> str:
     if inside is None or others is None:
         return f" {printable(one, 60)} became {printable(other, 60)}"
     nothing = object()
-    differ = [n for n in {**inside, **others} if inside.get(n, nothing) != others.get(n, nothing)]
+    differ = [n for n in {**inside, **others} if _differ(inside.get(n, nothing), others.get(n, nothing))]
     return f": other {', '.join(printable(name, 40) for name in differ[:_FEW])}" + ", ..." * (
         len(differ) > _FEW
     )
+
+
+def _differ(one: object, other: object) -> bool:
+    return one != other or (isinstance(one, _PLAIN) and not same_plain(one, other))
 
 
 def _named(value: object) -> Mapping[str, object] | None:

@@ -33,6 +33,7 @@ __all__ = [
     "metadata_to_json",
     "optional_whole",
     "plain_metadata",
+    "same_plain",
     "step_length",
     "stored_text",
     "strict_json",
@@ -55,6 +56,17 @@ def check_text(what: str, text: object) -> str:
     except UnicodeEncodeError as error:
         raise StateError(f"{what} cannot be written as UTF-8: {printable(ascii(text))}") from error
     return str(text)
+
+
+def same_plain(one: object, other: object) -> bool:
+    """Return whether two values of metadata are one in JSON, where 1, 1.0 and true are three.
+
+    Examples
+    --------
+    >>> same_plain({"a": 1, "b": []}, {"b": [], "a": 1}), same_plain([1], [True])
+    (True, False)
+    """
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def mapping(what: str, given: Any) -> Mapping[Any, Any]:

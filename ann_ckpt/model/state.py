@@ -28,6 +28,7 @@ from ann_ckpt.model.plain import (
     check_kind,
     optional_whole,
     plain_metadata,
+    same_plain,
     step_length,
 )
 from ann_ckpt.model.recordings import Recording
@@ -346,9 +347,11 @@ def differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
 
 
 def _differences(a: NetworkState, b: NetworkState) -> Iterator[str]:
-    for scalar in ("time_step", "dt", "seed", "metadata", "resume", "reseeded"):
+    for scalar in ("time_step", "dt", "seed", "resume", "reseeded"):
         if getattr(a, scalar) != getattr(b, scalar):
             yield scalar
+    if not same_plain(a.metadata, b.metadata):
+        yield "metadata"
     for ordered in ("populations", "projections", "recordings"):
         if list(getattr(a, ordered)) != list(getattr(b, ordered)):
             yield ordered

@@ -23,6 +23,7 @@ from ann_ckpt.adapters.legacy.sandbox.client import import_path
 from ann_ckpt.api import read, write
 from ann_ckpt.arguments import check_flags
 from ann_ckpt.arguments import duration as in_ms
+from ann_ckpt.durable import explained
 from ann_ckpt.errors import FileMissingError, OptionError, SimulatorError, printable
 from ann_ckpt.model import NetworkState
 from ann_ckpt.paths import absolute, is_file
@@ -133,6 +134,8 @@ def verify_resume(
         If a run fails; the message ends with what it printed.
     FileMissingError, OptionError
         If the script does not exist, it is no Python, or ``build`` cannot be found again in a new process.
+    NotWritableError
+        If ``directory`` cannot be made.
     """
     check_flags(barrier=barrier)
     script, function = _place(build)
@@ -175,7 +178,8 @@ def verify_resume(
         reports = []
         for time in times:
             place = folder if len(times) == 1 else folder / f"at-{time:.10g}"
-            place.mkdir(exist_ok=True)
+            with explained(place):
+                place.mkdir(exist_ok=True)
             given = {
                 "script": os.fspath(script),
                 "function": function,
@@ -328,7 +332,8 @@ def _place(build: Callable[..., Any] | str) -> tuple[Path, str]:
 def _folder(directory: str | os.PathLike[str] | None) -> Iterator[Path]:
     if directory is not None:
         path = absolute(directory)
-        path.mkdir(parents=True, exist_ok=True)
+        with explained(path):
+            path.mkdir(parents=True, exist_ok=True)
         yield path
     else:
         with tempfile.TemporaryDirectory(prefix="ann_ckpt-") as temporary:

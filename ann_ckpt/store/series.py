@@ -137,6 +137,7 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
                 if _fits(checkpoint, which):
                     return checkpoint
                 checkpoint.close()
+    _check_there(folder)
     if isinstance(which, int):
         raise FileMissingError("the checkpoint is listed, but its file is missing", where=folder.path)
     raise ObjectNotFoundError.among(
@@ -146,6 +147,12 @@ def open_one(folder: StoreFolder | Bucket, which: int | str) -> Checkpoint:
         _names(Catalog(folder).all(sure=True)),
         where=folder.path,
     )
+
+
+def _check_there(folder: StoreFolder | Bucket) -> None:
+    """Raise if a bucket that lists no checkpoint has no store either: it lists what is not there as empty."""
+    if isinstance(folder, Bucket) and not folder.slots():
+        folder.settings()
 
 
 def _integer(given: Any, what: str, folder: StoreFolder | Bucket) -> int:
@@ -166,6 +173,7 @@ def _candidates(folder: StoreFolder | Bucket, which: int | str, *, sure: bool) -
     if isinstance(which, int):
         slots = folder.slots()
         if not -len(slots) <= which < len(slots):
+            _check_there(folder)
             raise PlaceNotFoundError(
                 f"the store has no checkpoint number {which}",
                 details={"stored": count(len(slots), "checkpoint")},
@@ -404,9 +412,16 @@ class SeriesView:
         ----------
         progress : callable, optional
             Called as ``progress(what, done, total)`` with bytes.
+
+        Raises
+        ------
+        FileMissingError
+            If there is no store.
         """
         began = time.perf_counter()
         infos = self.checkpoints
+        if not infos:
+            _check_there(self._series)
         total = sum({n: size for info in infos for n, size in info.objects.items()}.values())
         seen: set[BlockLocation] = set()
         checked = 0

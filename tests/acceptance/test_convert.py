@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import ann_ckpt
-from ann_ckpt.errors import CorruptFileError, OptionError, UnknownFormatError, UnsafeFileError
+from ann_ckpt.errors import (
+    CorruptFileError,
+    FileMissingError,
+    NotReadableError,
+    OptionError,
+    UnknownFormatError,
+    UnsafeFileError,
+)
 from tests.acceptance.conftest import Run
 
 HOSTILE = b"\x80\x02cposix\nsystem\nU\ntouch ran\x85R."
@@ -58,6 +68,54 @@ def test_a_folder_becomes_a_folder(run: Run, old_files: Path) -> None:
     assert made == ["a.h5", "deep/a.data.h5", "deep/a.mat.h5"]
     for name in made:
         assert "ff" in ann_ckpt.read(old_files / "new" / name).projections
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("net.data", "net.npz", "net.data.bak"), ("a", "a.data", "a.data.gz", "a.data.bak", "a.data.bak.old")],
+)
+def test_every_file_of_a_folder_has_a_checkpoint_of_its_own(
+    run: Run, old_files: Path, names: tuple[str, ...]
+) -> None:
+    """Also where the short name of one is the whole name of another."""
+    (old_files / "many").mkdir()
+    for step, name in enumerate(names):
+        content = pickle.loads((old_files / "2016.data").read_bytes()) | {"time_step": step}
+        (old_files / "many" / name).write_bytes(pickle.dumps(content))
+    answer = run("convert", old_files / "many", old_files / "new")
+    assert answer.out.splitlines()[-1] == f"converted {len(names)}, partial 0, refused 0"
+    found = [ann_ckpt.read(path) for path in (old_files / "new").iterdir()]
+    assert sorted(state.time_step for state in found) == list(range(len(names)))
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_and_the_others_go_on(
+    run: Run, old_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+    locked = old_files / "old" / "deep"
+
+    def scandir(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    answer = run("convert", old_files / "old", old_files / "new")
+    assert answer.status == NotReadableError.exit_status
+    assert answer.out.splitlines()[-1] == "converted 1, partial 0, refused 1"
+    assert f"cannot list the folder: Permission denied\n  where:   {locked}" in answer.err
+    answer = run("convert", locked, old_files / "newer")
+    assert (answer.status, answer.out) == (NotReadableError.exit_status, "")
+    assert f"cannot list the folder: Permission denied\n  where:   {locked}" in answer.err
+
+
+def test_a_link_that_leads_nowhere_is_refused_and_the_others_go_on(run: Run, old_files: Path) -> None:
+    (old_files / "old" / "b.data").symlink_to("/nonexistent")
+    answer = run("convert", old_files / "old", old_files / "new")
+    assert answer.status == FileMissingError.exit_status
+    assert answer.out.splitlines()[-1] == "converted 3, partial 0, refused 1"
+    assert "the file does not exist" in answer.err
+    assert "b.data" in answer.err
 
 
 def test_a_hostile_file_in_a_folder_is_refused_and_the_others_go_on(

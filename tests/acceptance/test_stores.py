@@ -427,3 +427,22 @@ def test_an_object_that_is_gone_from_a_store_is_damage(run: Run, store_folder: P
     answer = run("verify", store_folder)
     assert answer.status == 5
     assert "is missing" in answer.out
+
+
+def test_nothing_is_added_where_one_of_the_files_is_missing(
+    run: Run, store_folder: Path, demo_file: Path, tmp_path: Path
+) -> None:
+    before = len(CheckpointStore(store_folder))
+    for store in (tmp_path / "new.ckpt", store_folder):
+        answer = run("add", store, demo_file, tmp_path / "missing.h5", "--json")
+        assert (answer.status, answer.out) == (3, "")
+    assert not (tmp_path / "new.ckpt").exists()
+    assert len(CheckpointStore(store_folder)) == before
+
+
+def test_a_lock_that_stays_is_where_the_store_is_whatever_its_name(run: Run, store_folder: Path) -> None:
+    named = store_folder.rename(store_folder.parent / "run[a].ckpt")
+    with CheckpointStore(named, "a"):
+        answer = run("unlock", named)
+    assert answer.status == LockedError.exit_status
+    assert f"where:   {named}\n" in answer.err

@@ -11,6 +11,7 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt.demo import DemoNetwork
+from ann_ckpt.errors import NotWritableError
 from tests.acceptance.conftest import Run
 
 
@@ -100,6 +101,38 @@ def test_no_text_and_no_picture_replaces_a_checkpoint(run: Run, here: Path, line
     assert sorted(here.iterdir()) == names
 
 
+@pytest.mark.parametrize("line", TEXTS)
+def test_no_text_and_no_picture_replaces_a_file_of_another_program(run: Run, here: Path, line: str) -> None:
+    name = next(word.rpartition("=")[2] for word in line.split() if "V." in word)
+    for old, program in (("old.data", "ANNarchy"), ("circuit/circuit_config.json", "SONATA")):
+        if program == "SONATA":
+            run("export", "a.h5", "circuit", "--format", "sonata")
+        content = Path(old).read_bytes()
+        Path(name).write_bytes(content)
+        answer = run(*line.split())
+        assert answer.status in (3, 9)
+        assert f"the file that is there is one of {program}" in answer.err
+        assert Path(name).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["store.json", "lock", "catalog", "checkpoints/x.html", "objects/ab/x.html"])
+def test_no_text_is_written_where_a_store_keeps_its_own(run: Run, here: Path, name: str) -> None:
+    Path("link.ckpt").symlink_to("run.ckpt")
+    before = {path: path.is_file() and path.read_bytes() for path in Path("run.ckpt").rglob("*")}
+    for store in ("run.ckpt", "link.ckpt"):
+        answer = run("report", "a.h5", "-o", f"{store}/{name}")
+        assert (answer.status, answer.out) == (NotWritableError.exit_status, "")
+        assert "the path belongs to a store" in answer.err
+    assert {path: path.is_file() and path.read_bytes() for path in Path("run.ckpt").rglob("*")} == before
+
+
+def test_a_text_may_lie_beside_what_a_store_keeps(run: Run, here: Path) -> None:
+    for target in ("run.ckpt/params.json", "run.ckpt/notes/lock", "objects/checkpoints/x.json"):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):
+            assert run("params", "extract", "a.h5", "-o", target).status == 0
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("before", ["nothing", "an empty file", "one of the kind"])
 def test_files_of_the_kind_and_empty_ones_are_replaced(
@@ -133,6 +166,45 @@ def test_a_checkpoint_of_a_store_may_be_changed_into_a_new_one_of_it(run: Run, h
     assert answer.status == 0
     assert ann_ckpt.open("run.ckpt@000000000000").populations["layer"]["tau"] != 77.0
     assert ann_ckpt.open("run.ckpt@hot").populations["layer"]["tau"] == 77.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "demo --dir V",
+        "params init a.h5 --folder V",
+        "verify-resume model.py:build --at 2ms --for 2ms --directory V",
+    ],
+)
+@pytest.mark.parametrize("folder", ["file/sub", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_said(run: Run, here: Path, line: str, folder: str) -> None:
+    Path("file").write_text("precious")
+    Path("model.py").write_text("")
+    names = sorted(here.iterdir())
+    answer = run(*line.replace("V", folder).split())
+    assert (answer.status, answer.out) in ((3, ""), (9, ""))
+    assert answer.err.startswith("error[not-writable]: cannot write: ")
+    assert folder in answer.err
+    assert sorted(here.iterdir()) == names
+
+
+def test_a_demo_makes_its_folder(run: Run, here: Path) -> None:
+    assert run("demo", "--dir", "one/two", "--json").status == 0
+    assert ann_ckpt.verify("one/two/demo.h5").ok
+
+
+@pytest.mark.parametrize(
+    ("chosen", "other"), [("populations", "projections"), ("projections", "populations")]
+)
+def test_a_comparison_of_some_objects_of_one_kind_has_all_of_the_other(
+    run: Run, here: Path, chosen: str, other: str
+) -> None:
+    some = next(iter(getattr(ann_ckpt.read("a.h5"), chosen)))
+    network = DemoNetwork(seed=1)
+    network.simulate(3)
+    ann_ckpt.save("later.h5", network=network)
+    found = run("diff", "a.h5", "later.h5", f"--{chosen}", some, "--exit-code", "--json").json
+    assert any(change["path"].startswith(f"{other}/") for change in found["changed"])
 
 
 ANYWHERE = (
@@ -182,12 +254,15 @@ def test_every_command_refuses_schemes_by_name(run: Run, here: Path, command: tu
     assert sorted(here.iterdir()) == names
 
 
-def test_standard_output_is_no_target_of_an_export(run: Run, here: Path) -> None:
+def test_standard_output_is_no_target_of_an_export_or_a_page(run: Run, here: Path) -> None:
     names = sorted(here.iterdir())
     for more in ((), ("--format", "csv", "--projections", "lateral")):
         answer = run("export", "a.h5", "-", *more)
         assert answer.status == 2
         assert "cannot write to standard output" in answer.err
+    answer = run("report", "a.h5", "-o", "-")
+    assert answer.status == 2
+    assert "cannot write to standard output" in answer.err
     assert sorted(here.iterdir()) == names
 
 

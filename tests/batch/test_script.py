@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ann_ckpt
@@ -247,6 +247,7 @@ def test_every_script_is_one_for_the_shell(system: str, array: tuple[str, ...]) 
 
 
 @settings(max_examples=10)
+@example(["hi!{task}", "b{store}!x", "$(false)", "!!"])
 @given(st.lists(st.text(st.characters(blacklist_categories=("C", "Zl", "Zp", "Zs")), max_size=9), min_size=1))
 def test_words_of_the_command_reach_it_as_they_are(words: list[str]) -> None:
     line = printed(*MINUTES, "--no-srun", "--", "printf", "%s\\n", "{task}x", *words)

@@ -276,6 +276,15 @@ def test_xarray_opens_a_checkpoint_by_the_name_of_its_engine(path, state):
         assert list(dataset) == ["period"]
     with pytest.raises(ObjectNotFoundError, match="did you mean '/populations/in'"):
         xr.open_dataset(path, engine="ann_ckpt", group="populations/im")
+    with xr.open_dataset(path, engine="ann_ckpt", group=None) as dataset:
+        assert "g" in dataset
+    with xr.open_datatree(path, engine="ann_ckpt", group="populations", drop_variables="r") as tree:
+        assert "r" not in tree["in"]
+        assert "in" in tree.children
+        left = xr.open_datatree(path, engine="ann_ckpt", group="/projections/ff")["w"]
+    np.testing.assert_array_equal(left, state.projections["ff"]["w"])
+    with pytest.raises(ObjectNotFoundError, match="did you mean '/populations'"):
+        xr.open_datatree(path, engine="ann_ckpt", group="population")
     assert set(xr.open_groups(path, engine="ann_ckpt")) >= {"/", "/populations/in", "/projections/a%2Fb"}
     if path.suffix == ".ckpt":
         with xr.open_datatree(path) as guessed, xr.open_datatree(f"{path}@1234", engine="ann_ckpt") as one:

@@ -75,10 +75,12 @@ def test_what_is_in_no_store_is_said(bucket):
         ann_ckpt.open(f"{bucket}/run.ckpt@sekond")
     with pytest.raises(ObjectNotFoundError, match="first"):
         ann_ckpt.open(f"{bucket}/run.ckpt@000000009999")
-    with pytest.raises(FileMissingError):
-        ann_ckpt.open(f"{bucket}/none.ckpt")
-    with pytest.raises(FileMissingError, match="the store does not exist"):
-        ann_ckpt.CheckpointStore(f"{bucket}/none.ckpt")
+    for call in (ann_ckpt.open, ann_ckpt.verify, ann_ckpt.CheckpointStore):
+        with pytest.raises(FileMissingError, match="the store does not exist"):
+            call(f"{bucket}/none.ckpt")
+    for which in ("tag", "10", "000000000010"):
+        with pytest.raises(FileMissingError, match="the store does not exist"):
+            ann_ckpt.open(f"{bucket}/none.ckpt@{which}")
     with pytest.raises(OptionError, match="the scheme 's3' is not supported here"):
         ann_ckpt.write(network(), f"{bucket}/new.h5")
 

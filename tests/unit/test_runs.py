@@ -235,6 +235,43 @@ def test_frame_and_parquet_hold_the_rows(sweep: Path, tmp_path: Path) -> None:
     assert len(Runs("nowhere", (), ()).to_frame()) == 0
 
 
+def test_large_seeds_stay_as_they_are_beside_a_run_without(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    seeds = (None, 2**53 + 1, 2**63 - 1)
+    for number, seed in enumerate(seeds):
+        ann_ckpt.write(NetworkState(seed=seed), tmp_path / "runs" / f"{number}.h5")
+    found = ann_ckpt.runs(tmp_path / "runs")
+    found.to_parquet(tmp_path / "runs.parquet")
+    for frame in (found.to_frame(), pd.read_parquet(tmp_path / "runs.parquet")):
+        assert [None if pd.isna(seed) else int(seed) for seed in frame["seed"]] == list(seeds)
+
+
+def test_a_listing_without_runs_has_the_columns_of_one(sweep: Path) -> None:
+    pytest.importorskip("pandas")
+    assert list(Runs("nowhere", (), ()).to_frame()) == list(ann_ckpt.runs(sweep).to_frame())
+
+
+@pytest.mark.parametrize(
+    ("values", "one"),
+    [(np.nan, np.nan), ([np.nan] * 4, np.nan), ([np.nan, 1.0], None), ([1.0, np.nan], None)],
+)
+def test_what_is_no_number_is_a_value(tmp_path: Path, values: object, one: float | None) -> None:
+    ann_ckpt.write(NetworkState(constants={"g": values}), tmp_path / "runs" / "net.h5")
+    [run] = ann_ckpt.runs(tmp_path / "runs", columns=["constants/g"])
+    assert repr(run.columns["constants/g"]) == repr(one)
+
+
+def test_the_crate_of_one_store_is_the_store(sweep: Path) -> None:
+    model = pytest.importorskip("rocrate.rocrate")
+    folder = sweep / "run-2.ckpt"
+    assert (
+        CliRunner().invoke(runs_command, [str(folder), "--ro-crate"], catch_exceptions=False).exit_code == 0
+    )
+    crate = model.ROCrate(folder)
+    (action,) = (entity for entity in crate.contextual_entities if entity.type == "CreateAction")
+    assert action["result"].id == crate.root_dataset.id == "./"
+
+
 def test_the_crate_names_every_run_and_the_software_that_made_it(sweep: Path) -> None:
     model = pytest.importorskip("rocrate.rocrate")
     result = CliRunner().invoke(runs_command, [str(sweep), "--ro-crate"], catch_exceptions=False)

@@ -151,6 +151,7 @@ def init(checkpoint: str, *, folder: str, name: str, as_yaml: bool, arrays: bool
     for path in (parameters, schema):
         if exists(path):
             raise NotWritableError("the file exists already", where=str(path))
+        check_output(str(path))
     with open_checkpoint(checkpoint) as opened:
         network = describe(opened.state(lazy=True))
         content = _extracted(network, arrays=arrays)
@@ -158,7 +159,6 @@ def init(checkpoint: str, *, folder: str, name: str, as_yaml: bool, arrays: bool
             schema: dump_json(network_schema(network)),
             parameters: text_for(parameters, content.data, schema=f"./{quote(schema.name)}"),
         }
-    Path(folder).mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         write_text(text, str(path))
         click.echo(f"wrote {printable(path, 400)}")

@@ -202,6 +202,14 @@ def test_everything_that_can_differ_is_said_in_words():
         assert words in text, text
 
 
+@pytest.mark.parametrize("values", [(1, True), (1, 1.0), (0, False), ([1], [True]), ({"b": 1}, {"b": 1.0})])
+def test_metadata_are_compared_as_json_has_them(values):
+    one, other = (NetworkState(metadata={"a": value, "same": [1, 2.5]}) for value in values)
+    assert "metadata: other a" in str(diff(one, other)).splitlines()[-1]
+    assert list(differences(one, other)) == ["metadata"]
+    assert diff(one, replace(one, metadata=dict(reversed(one.metadata.items())))).same
+
+
 def test_of_what_is_long_only_the_part_that_changed_is_named():
     pops = [
         PopulationState("out", (1,), neuron_type=TypeInfo("LIF", "long " * 99, {"equations": text}))
