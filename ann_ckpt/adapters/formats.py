@@ -81,7 +81,7 @@ ANNARCHY = ForeignFormat("ANNarchy", legacy.detect, legacy.examine, examine_isol
 BRIAN2 = ForeignFormat("Brian2", brian2.detect, brian2.examine, partial(examine_isolated, program="Brian2"))
 
 SONATA = ForeignFormat("SONATA", sonata.detect, sonata.examine, sonata.examine, sonata.members)
-"""Nothing but HDF5, JSON and tables, of which only numbers and names are taken: it needs no other process."""
+"""Nothing but HDF5, looked at before HDF5 reads it, JSON and tables: it needs no other process."""
 
 FORMATS = (BRIAN2, ANNARCHY, SONATA)
 """In the order in which they are asked whether a file is theirs."""

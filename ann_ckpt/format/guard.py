@@ -43,6 +43,7 @@ __all__ = [
     "check_superblock",
     "first_bytes",
     "layout_of",
+    "messages",
     "reporting_corruption",
     "sources_of",
 ]
@@ -184,12 +185,12 @@ def check_superblock(file: Bytes) -> int:
 
 
 def _end_of_file(head: bytes) -> int | None:
-    """End-of-file address from a superblock of version 0 to 3 with 8-byte offsets."""
+    """End-of-file address from a superblock of version 0 to 3 with 8-byte offsets and lengths."""
     if len(head) < 64:
         return None
     version = head[8]
     place = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}.get(version)
-    if place is None or head[place[0]] != 8:
+    if place is None or head[place[0] : place[0] + 2] != b"\x08\x08":
         return None
     return int(struct.unpack_from("<Q", head, place[1])[0])
 
@@ -245,7 +246,7 @@ def sources_of(file: Bytes, parent: Any, link: bytes) -> Sources | None:
         If its header cannot be read.
     """
     try:
-        for kind, message in _messages(file, parent.links.get_info(link).u):
+        for kind, message in messages(file, parent.links.get_info(link).u):
             if kind == _LAYOUT and message[0] >= 3 and message[1] == _VIRTUAL:
                 return Sources(*struct.unpack_from("<QI", message, 2))
     except (struct.error, IndexError):
@@ -253,8 +254,14 @@ def sources_of(file: Bytes, parent: Any, link: bytes) -> Sources | None:
     return None
 
 
-def _messages(file: Bytes, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and content of each message in an object header, of either version."""
+def messages(file: Bytes, address: int) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of each message in an object header, of either version.
+
+    Raises
+    ------
+    CorruptFileError, struct.error, IndexError
+        If there is no header.
+    """
     head = file.read(address, 64)
     tracked = 0
     if head[:4] == b"OHDR":

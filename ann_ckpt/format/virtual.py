@@ -13,7 +13,7 @@ from ann_ckpt.errors import CorruptFileError
 from ann_ckpt.format.bytes import Bytes
 from ann_ckpt.format.guard import Sources
 
-__all__ = ["check_sources", "lookup3"]
+__all__ = ["check_sources", "heap_object", "lookup3"]
 
 _MASK = 0xFFFFFFFF
 _HEAD = 16
@@ -28,22 +28,39 @@ def check_sources(file: Bytes, place: Sources) -> None:
     CorruptFileError
         If they are not there, do not have their checksum, or something else is wrong in their heap.
     """
+    found = heap_object(file, place, "the sources of a virtual dataset")
+    if len(found) < 4 or lookup3(found[:-4]) != int.from_bytes(found[-4:], "little"):
+        raise CorruptFileError("checksum mismatch in the sources of a virtual dataset")
+
+
+def heap_object(file: Bytes, place: Sources, noun: str) -> bytes:
+    """Return an object of a global heap; empty if the heap has none of this number.
+
+    Parameters
+    ----------
+    noun : str
+        What it is, for messages.
+
+    Raises
+    ------
+    CorruptFileError
+        If the heap is not there, or something is wrong with any object in it.
+    """
     head = file.read(place.heap, _HEAD)
     size = struct.unpack_from("<Q", head, 8)[0] if len(head) == _HEAD and head[:5] == b"GCOL\x01" else 0
     if not _HEAD <= size <= file.size - place.heap:
-        raise CorruptFileError("the sources of a virtual dataset are missing")
+        raise CorruptFileError(f"{noun} are missing")
     heap, at, found = file.read(place.heap, size), _HEAD, b""
     while size - at >= _HEAD:
         number, length = struct.unpack_from("<H6xQ", heap, at)
         # Number 0 is what is free, with its own head.
         step = length if number == 0 else _HEAD + -(-length // 8) * 8
         if not _HEAD <= step <= size - at:
-            raise CorruptFileError("the heap with the sources of a virtual dataset is damaged")
+            raise CorruptFileError(f"the heap with {noun} is damaged")
         if number == place.number:
             found = heap[at + _HEAD : at + _HEAD + length]
         at += step
-    if len(found) < 4 or lookup3(found[:-4]) != int.from_bytes(found[-4:], "little"):
-        raise CorruptFileError("checksum mismatch in the sources of a virtual dataset")
+    return found
 
 
 def lookup3(data: bytes) -> int:

@@ -10,18 +10,21 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5a, h5t
 from numpy.typing import NDArray
 
-from ann_ckpt.adapters.sonata import names
+from ann_ckpt.adapters.sonata import heap, names
 from ann_ckpt.durable import open_regular
 from ann_ckpt.errors import CorruptFileError, UnsafeFileError, printable
 from ann_ckpt.format import guard, h5
-from ann_ckpt.format.bytes import FileBytes
+from ann_ckpt.format.bytes import Bytes, FileBytes
 
 __all__ = ["Group", "open_root"]
 
 _MEMBERS = 100_000
 """Most objects in one group."""
+_NUMBERS = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM)
+"""Classes of types; h5py has bools as an enumeration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,18 @@ class Group:
     """An open group."""
 
     group: Any
-    file_bytes: int
+    file: Bytes
     where: str
     """File and path, for messages."""
 
     def version(self) -> tuple[int, ...]:
         """Version of the format, of the root; ``(0, 1)`` where the file does not say."""
-        given = self.group.attrs.get("version", names.VERSION)
-        return tuple(int(n) for n in np.asarray(given).reshape(-1)[:3])
+        given = self._attribute(self.group, "version")
+        if given is None:
+            return names.VERSION
+        if isinstance(given, str) or given.dtype.kind not in "iu":
+            raise CorruptFileError("attribute 'version' is no list of integers", where=self.where)
+        return tuple(given.reshape(-1)[:3].tolist())
 
     def names(self) -> list[str]:
         """Names of what is in it."""
@@ -60,7 +67,7 @@ class Group:
         found = self._child(name, h5py.Group)
         if found is None:
             raise CorruptFileError(f"there is no group {printable(name)!r}", where=self.where)
-        return Group(found, self.file_bytes, f"{self.where}/{printable(name)}")
+        return Group(found, self.file, f"{self.where}/{printable(name)}")
 
     def integers(self, name: str) -> NDArray[np.int64] | None:
         """Return a flat array of integers; None if there is none of this name."""
@@ -68,7 +75,7 @@ class Group:
         if dataset is None:
             return None
         where = f"{self.where}/{name}"
-        found = guard.check_dataset(dataset.id, self.file_bytes, where)
+        found = guard.check_dataset(dataset.id, self.file.size, where)
         if len(found.shape) != 1 or found.dtype.kind not in "iu":
             raise CorruptFileError(
                 f"{name} is {found.dtype} {found.shape}, not a flat array of integers", where=where
@@ -84,10 +91,12 @@ class Group:
         ids = self.integers(name)
         if ids is None:
             return None
-        population = self.group[name].attrs.get("node_population", "")
-        if isinstance(population, np.ndarray) and population.size == 1:
-            population = population.reshape(-1)[0]
-        return population.decode() if isinstance(population, bytes) else str(population), ids
+        population = self._attribute(self._child(name, h5py.Dataset), "node_population")
+        if isinstance(population, np.ndarray):
+            if population.dtype.kind != "S" or population.size != 1:
+                raise CorruptFileError("attribute 'node_population' is no name", where=f"{self.where}/{name}")
+            population = bytes(population.reshape(-1)[0]).decode()
+        return population or "", ids
 
     def indexed_nodes(self, side: str) -> int | None:
         """Number of nodes on one side, if there is an index that says so."""
@@ -156,14 +165,11 @@ class Group:
             if dataset is None:
                 left[name] = "it is a group"
                 continue
-            if dataset.dtype.kind not in "iufb" or h5py.check_enum_dtype(dataset.dtype):
-                left[name] = "it holds no numbers"
-            elif dataset.dtype.kind == "f" and dataset.dtype.itemsize not in (4, 8):
-                left[name] = f"values of type {dataset.dtype} cannot be stored"
-            elif dataset.shape is None or len(dataset.shape) != 1:
-                left[name] = f"its shape is {dataset.shape}"
+            why = _why_not(dataset)
+            if why:
+                left[name] = why
             else:
-                guard.check_dataset(dataset.id, self.file_bytes, f"{self.where}/{printable(name)}")
+                guard.check_dataset(dataset.id, self.file.size, f"{self.where}/{printable(name)}")
                 found[name] = dataset[()]
         if not inside and self.has_group("dynamics_params"):
             for name, values in self.child("dynamics_params")._numbers(left, "dynamics_params").items():
@@ -172,12 +178,45 @@ class Group:
 
     def _child(self, name: str, kind: type) -> Any:
         """Return a member of one kind, None if there is none; raise if the link leads elsewhere."""
-        link = self.group.get(name, getlink=True)
-        if link is None:
+        link = name.encode()
+        # HDF5 would follow each part of it.
+        if b"/" in link:
+            raise CorruptFileError(f"a member is called {printable(name)!r}", where=self.where)
+        if not self.group.id.links.exists(link):
             return None
-        guard.check_link(self.group.id, name.encode(), name, self.where)
+        guard.check_link(self.group.id, link, name, self.where)
+        # Before HDF5 looks at the object: it walks the list of sources, which need not come to an end.
+        if guard.sources_of(self.file, self.group.id, link) is not None:
+            raise UnsafeFileError(
+                "the data lie in other files (virtual dataset)", where=f"{self.where}/{printable(name)}"
+            )
         found = self.group[name]
         return found if isinstance(found, kind) else None
+
+    def _attribute(self, owner: Any, name: str) -> NDArray[Any] | str | None:
+        """Return what an attribute of an open object holds; None if it has none of this name."""
+        if not h5a.exists(owner.id, name.encode()):
+            return None
+        attribute = h5a.open(owner.id, name.encode())
+        kind = attribute.get_type()
+        if kind.get_class() != h5t.STRING or not kind.is_variable_str():
+            return h5.read_attribute(owner.id, name)
+        if attribute.get_space().get_simple_extent_npoints() != 1:
+            raise CorruptFileError(f"attribute {name!r} is not one text", where=self.where)
+        return heap.read_text(self.file, owner.id, name)
+
+
+def _why_not(dataset: Any) -> str:
+    """Say why a dataset is no attribute of a network; nothing if it is one."""
+    if dataset.id.get_type().get_class() not in _NUMBERS:
+        return "it holds no numbers"
+    if dataset.dtype.kind not in "iufb" or h5py.check_enum_dtype(dataset.dtype):
+        return "it holds no numbers"
+    if dataset.dtype.kind == "f" and dataset.dtype.itemsize not in (4, 8):
+        return f"values of type {dataset.dtype} cannot be stored"
+    if dataset.shape is None or len(dataset.shape) != 1:
+        return f"its shape is {dataset.shape}"
+    return ""
 
 
 @contextlib.contextmanager
@@ -196,7 +235,7 @@ def open_root(path: str | os.PathLike[str]) -> Iterator[Group]:
         with guard.reporting_corruption(where):
             opened = h5.open_file(file)
             try:
-                yield Group(h5py.Group(h5py.h5g.open(opened, b"/")), file.size, f"{where}:")
+                yield Group(h5py.Group(h5py.h5g.open(opened, b"/")), file, f"{where}:")
             finally:
                 opened.close()
     finally:

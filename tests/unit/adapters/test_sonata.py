@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -296,6 +298,128 @@ def test_a_file_that_leads_elsewhere_is_refused(circuit, spoil):
         spoil(file)
     with pytest.raises(UnsafeFileError, match=r"edges\.h5|"):
         back(circuit)
+
+
+def named(file, population, **kwargs):
+    for side in ("source", "target"):
+        attributes = file[f"edges/ff/{side}_node_id"].attrs
+        del attributes["node_population"]
+        attributes.create("node_population", population, **kwargs)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("shape", [(), (1,)])
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_a_population_is_named_by_a_text_of_any_kind(circuit, fixed, shape, libver):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        text = b"a population" if fixed else "a population"
+        named(file, np.full(shape, text, "S12" if fixed else h5py.string_dtype()))
+        with h5py.File(circuit / "again.h5", "w", libver=libver) as again:
+            file.copy("edges", again)
+    (ff,) = sonata.examine(circuit / "again.h5").reading.state.projections.values()
+    assert (ff.pre, ff.post) == ("a population", "a population")
+
+
+@pytest.mark.parametrize("population", ["", None])
+def test_a_population_may_have_no_name(circuit, population):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        named(file, "" if population is None else population)
+        if population is None:
+            del file["edges/ff/source_node_id"].attrs["node_population"]
+    assert sonata.examine(circuit / "edges.h5").reading.state.projections["ff"].pre == ""
+
+
+@pytest.mark.parametrize("population", [5, np.array([b"in", b"in"]), np.array(["in", "in"], object), b"\xff"])
+def test_what_is_no_name_of_a_population_is_refused(circuit, population):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        named(file, population)
+    with pytest.raises(CorruptFileError):
+        sonata.examine(circuit / "edges.h5")
+
+
+def test_a_reference_is_no_name_of_a_population(circuit):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        named(file, file.ref, dtype=h5py.ref_dtype)
+    with pytest.raises(UnsafeFileError):
+        sonata.examine(circuit / "edges.h5")
+
+
+@pytest.mark.parametrize("version", ["0.1", [0.5, 1.5], h5py.Empty("f4")])
+def test_a_version_that_is_no_numbers_is_refused(circuit, version):
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        file.attrs["version"] = version
+    with pytest.raises((CorruptFileError, UnsafeFileError), match="'version'"):
+        sonata.examine(circuit / "edges.h5")
+
+
+def test_a_name_that_is_a_path_is_not_followed(circuit):
+    """HDF5 would go through ``b``, and out of the file."""
+    with h5py.File(circuit / "edges.h5", "r+") as file:
+        file["edges/ff/0/bXc"] = np.arange(5.0)
+    data = (circuit / "edges.h5").read_bytes()
+    (circuit / "edges.h5").write_bytes(data.replace(b"bXc", b"b/c"))
+    with pytest.raises(CorruptFileError, match="a member is called 'b/c'"):
+        sonata.examine(circuit / "edges.h5")
+
+
+ENDLESS = """
+import faulthandler, sys
+import ann_ckpt
+from ann_ckpt.errors import CheckpointError
+
+faulthandler.dump_traceback_later(60, exit=True)
+for path in sys.argv[1:]:
+    for call in (ann_ckpt.open, ann_ckpt.read, ann_ckpt.verify):
+        try:
+            call(path)
+        except CheckpointError:
+            continue
+        sys.exit(f"{call.__name__} takes {path}")
+"""
+
+
+def endless(path: Path) -> None:
+    """Make the first object of the file's heap one that has no length: whoever walks it stays there."""
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL\1")
+    data[heap + 16 : heap + 32] = bytes(16)
+    path.write_bytes(data)
+
+
+def test_what_hdf5_would_hang_or_crash_on_is_refused_first(tmp_path):
+    """In a process of its own: nothing else ends one that HDF5 does not come back to."""
+    source = h5py.VirtualSource("other.h5", "d", (4,))
+    virtual = h5py.VirtualLayout((4,), "f8")
+    virtual[...] = source
+    paths = []
+    for number, place in enumerate(("nodes", "edges", "nodes/a", "nodes/a/node_type_id", "edges/a/0/w")):
+        paths.append(tmp_path / f"virtual{number}.h5")
+        with h5py.File(paths[-1], "w") as file:
+            file.create_virtual_dataset(place, virtual)
+            if place.startswith("edges/a/"):
+                file["edges/a/source_node_id"] = file["edges/a/target_node_id"] = np.arange(4)
+        endless(paths[-1])
+    for libver in ("earliest", "latest"):
+        paths.append(tmp_path / f"version-{libver}.h5")
+        with h5py.File(paths[-1], "w", libver=libver) as file:
+            file.create_group("nodes")
+            file.attrs["version"] = "0.1"
+        endless(paths[-1])
+    paths += [tmp_path / "name.h5", tmp_path / "sequence.h5"]
+    for path in paths[-2:]:
+        with h5py.File(path, "w") as file:
+            for side in ("source", "target"):
+                ids = file.create_dataset(f"edges/a/{side}_node_id", data=np.arange(3))
+                ids.attrs["node_population"] = "a"
+    endless(paths[-2])
+    data = paths[-1].read_bytes()
+    text = b"\x19\1\1\0\x10\0\0\0"  # how HDF5 describes a text of variable length
+    assert data.count(text) == 2
+    paths[-1].write_bytes(data.replace(text, b"\x19\x0b" + text[2:]))
+    done = subprocess.run(
+        [sys.executable, "-c", ENDLESS, *paths], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def fewer_targets(file):
