@@ -261,4 +261,4 @@ def _word(word: str, **more: str) -> str:
     parts = [part for part in parts if part]
     if not any(part in variables for part in parts):
         return shlex.quote(word)
-    return '"' + "".join(variables.get(p) or re.sub(r'([\\"$`!])', r"\\\1", p) for p in parts) + '"'
+    return '"' + "".join(variables.get(p) or re.sub(r'([\\"$`])', r"\\\1", p) for p in parts) + '"'
