@@ -46,16 +46,18 @@ def card(title: str, *parts: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
-    """Return a table of texts; the columns named in ``right`` align to the right."""
+    """Return a table of texts, None as nothing; the columns in ``right`` align to the right."""
     kinds = [' class="n"' if column in right else "" for column in columns]
     head = "".join(f'<th scope="col"{k}>{escaped(c, 60)}</th>' for k, c in zip(kinds, columns, strict=True))
     body = "".join(
-        "<tr>"
-        + "".join(f"<td{k}>{escaped(cell, 200)}</td>" for k, cell in zip(kinds, row, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else escaped(value, 200)
 
 
 def facts(lines: Mapping[str, object]) -> str:

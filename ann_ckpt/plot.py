@@ -7,6 +7,8 @@ spread evenly, and the picture says so. A path is ``populations/NAME/ATTRIBUTE``
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -158,19 +160,22 @@ def receptive_fields(
     Raises
     ------
     OptionError
-        If the geometry is not known, or a neuron has no dendrite.
+        If the geometry is not known or none, or a neuron has no dendrite.
     """
+    chosen = None if neurons is None else _integers("neurons", neurons, 0)
+    sides = None if geometry is None else _integers("geometry", geometry, 1)
+    if geometry is not None and not sides:
+        raise OptionError("geometry is empty", details={"expected": "geometry=(rows, columns)"})
 
     def made(found: Network) -> Picture:
         one = _per_synapse(found, path)
         projection = choice.projection_of(found, path)
-        known = geometry or choice.pre_geometry(found, projection)
+        known = sides or choice.pre_geometry(found, projection)
         if known is None:
             raise OptionError(
                 f"the geometry of {printable(projection.pre)!r} is not known",
                 details={"hint": "geometry=(rows, columns)"},
             )
-        chosen = None if neurons is None else [int(rank) for rank in neurons]
         return wiring.fields(projection, one.values, one.label, tuple(known), neurons=chosen, budget=budget)
 
     return draw(_with(network, made), ax=ax)
@@ -383,6 +388,18 @@ def _points(points: Points, ax: Any) -> None:
     ax.axline((0, 0), slope=1, color="0.5", linewidth=0.8, linestyle="--")
 
 
+def _integers(name: str, given: Sequence[int], least: int) -> list[int]:
+    """Return whole numbers that an argument gives; raises for anything else."""
+    with contextlib.suppress(TypeError):
+        found = [operator.index(n) for n in given]
+        if all(n >= least for n in found):
+            return found
+    raise OptionError(
+        f"{name}={printable(repr(given), 80)} is not possible",
+        details={"expected": f"whole numbers from {least}"},
+    )
+
+
 def _title(path: str) -> str:
     return path.strip("/").partition("/")[2]
 
@@ -408,7 +425,8 @@ def _recorded(network: Network, path: str, budget: int, *, events: bool) -> Pict
 
 
 def _degrees(network: Network, path: str, incoming: bool, budget: int) -> Picture:
-    return wiring.degrees(choice.projection_of(network, path), incoming=incoming, budget=budget)
+    projection = choice.projection_of(network, path)
+    return wiring.degrees(projection, choice.sizes_of(network, projection), incoming=incoming, budget=budget)
 
 
 def _with(source: _Source, make: Callable[[Network], Picture]) -> Picture:

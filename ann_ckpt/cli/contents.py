@@ -24,7 +24,7 @@ from ann_ckpt.errors import AttributeNotFoundError, ObjectNotFoundError, printab
 from ann_ckpt.format.dataset import Storage
 from ann_ckpt.format.layout import escape, unescape
 from ann_ckpt.lazy import Checkpoint, LazyArray, LazyProjection
-from ann_ckpt.model import Array, AttributeInfo, PopulationState, TypeInfo, nbytes
+from ann_ckpt.model import Array, AttributeInfo, PopulationState, Recording, Series, TypeInfo, nbytes
 from ann_ckpt.model.units import quantity
 from ann_ckpt.report import human_bytes
 
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _SYNAPSES = ("post_ranks", "row_ptr", "pre_ranks")
+_GROUPS = ("populations", "projections", "constants", "recordings", "dynamics")
 # What the optional level of a path narrows the search to.
 _LEVELS = {
     (): "",
@@ -54,8 +55,8 @@ class CheckpointEntry:
 
     path: str
     kind: str
-    """``parameter``, ``variable``, ``synapses``, ``delays``, ``pathway delays``, ``dynamics`` or
-    ``constant``."""
+    """``parameter``, ``variable``, ``synapses``, ``delays``, ``pathway delays``, ``dynamics``, ``constant``
+    or ``recording``."""
     values: Array
     locality: str = ""
     """``global``, ``semiglobal``, ``local``, ``unknown``; empty for anything but an attribute."""
@@ -110,6 +111,8 @@ def entries(checkpoint: Checkpoint) -> Iterator[CheckpointEntry]:
         yield from inside(projection)
     yield from _constants(checkpoint)
     yield from _dynamics("", checkpoint.dynamics)
+    for name, recording in checkpoint.recordings.items():
+        yield from _recorded(escape(name), recording)
 
 
 def inside(owner: PopulationState | LazyProjection) -> Iterator[CheckpointEntry]:
@@ -141,6 +144,16 @@ def find(
         If nothing does; the message offers the nearest name.
     """
     match path.strip("/").split("/"):
+        case ["recordings", recording, *rest] if len(rest) < 3:
+            return _in_recording(checkpoint, recording, *rest)
+        case _:
+            return _in_network(checkpoint, path)
+
+
+def _in_network(
+    checkpoint: Checkpoint, path: str
+) -> CheckpointEntry | PopulationState | LazyProjection | Mapping[str, Any]:
+    match path.strip("/").split("/"):
         case ["metadata"]:
             return checkpoint.metadata
         case ["provenance"]:
@@ -159,7 +172,8 @@ def find(
             candidates = inside(checkpoint.projections[_true_name(owner)])
         case _:
             forms = (
-                "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, constants/NAME, metadata, provenance"
+                "populations/NAME/ATTRIBUTE, projections/NAME/ATTRIBUTE, constants/NAME, "
+                "recordings/NAME/VARIABLE, metadata, provenance"
             )
             raise ObjectNotFoundError(
                 f"there is nothing at {printable(path)!r}",
@@ -169,6 +183,19 @@ def find(
     kind = _LEVELS[tuple(level)]
     wanted = (e for e in candidates if kind in ("", e.kind))
     return _named(name, wanted, f"{checkpoint.path}:/{path.rpartition('/')[0]}")
+
+
+def _in_recording(
+    checkpoint: Checkpoint, link: str, variable: str | None = None, name: str | None = None
+) -> CheckpointEntry | Mapping[str, Any]:
+    """Return one array of a recording, or what each array of it, or of one variable, is."""
+    recording = checkpoint.recordings[_true_name(link)]
+    base = f"recordings/{link}"
+    if variable is None:
+        return {entry.path.removeprefix(f"{base}/"): entry.to_dict() for entry in _recorded(link, recording)}
+    base = f"{base}/{variable}"
+    held = _series(base, recording[_true_name(variable)])
+    return {entry.name: entry.to_dict() for entry in held} if name is None else _named(name, held, base)
 
 
 def _hint(checkpoint: Checkpoint, path: str) -> dict[str, str]:
@@ -215,6 +242,18 @@ def _constants(checkpoint: Checkpoint) -> Iterator[CheckpointEntry]:
         yield CheckpointEntry(f"constants/{escape(name)}", "constant", value, "global")
 
 
+def _recorded(link: str, recording: Recording) -> Iterator[CheckpointEntry]:
+    for variable, series in recording.items():
+        yield from _series(f"recordings/{link}/{escape(variable)}", series)
+
+
+def _series(base: str, series: Series) -> Iterator[CheckpointEntry]:
+    held = {"times": series.times, "ranks": series.ranks, "values": series.values}
+    for name, values in held.items():
+        if values is not None:
+            yield CheckpointEntry(f"{base}/{name}", "recording", values)
+
+
 def _true_name(link: str) -> str:
     """Return the unescaped name, or the text itself if it is not a valid escaped name."""
     try:
@@ -237,12 +276,16 @@ def _true_name(link: str) -> str:
 def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
     """List every array with its type, shape and size.
 
-    PATTERN is a path, of which everything below is listed, or a glob. The column
+    PATTERN is a path, of which everything below is listed, or a glob; a path that
+    leads to nothing is an error. The column
     "stored" is the size in the file after compression; it is empty where several
     single values are packed together.
     """
     with open_checkpoint(file) as checkpoint:
         found = [e for e in entries(checkpoint) if pattern is None or _matches(e, pattern)]
+        path = "" if pattern is None or set(pattern) & set("*?[") else pattern.strip("/")
+        if path and not found and path not in _GROUPS:
+            find(checkpoint, path)  # says what there is instead
         if as_json:
             print_json([entry.to_dict() for entry in found])
             return
@@ -263,9 +306,16 @@ def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
 
 def _matches(entry: CheckpointEntry, pattern: str) -> bool:
     wanted = pattern.strip("/")
-    return (
-        entry.path == wanted or entry.path.startswith(f"{wanted}/") or fnmatch.fnmatchcase(entry.path, wanted)
-    )
+    if _below(entry.path, wanted):
+        return True
+    group, _, rest = wanted.partition("/")
+    owner, _, rest = rest.partition("/")
+    level, _, name = rest.partition("/")
+    return level == f"{entry.kind}s" and _below(entry.path, f"{group}/{owner}/{name}".rstrip("/"))
+
+
+def _below(path: str, wanted: str) -> bool:
+    return path == wanted or path.startswith(f"{wanted}/") or fnmatch.fnmatchcase(path, wanted)
 
 
 @click.command(

@@ -16,11 +16,11 @@ from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument, isolate_option, json_option
 from ann_ckpt.cli.contents import entries
-from ann_ckpt.cli.output import emit, facts, number, print_json, safe, shape, table, type_block
+from ann_ckpt.cli.output import FEW, emit, facts, number, print_json, safe, shape, table, type_block
 from ann_ckpt.errors import OutsideStoreError, UnknownFormatError
 from ann_ckpt.lazy import Checkpoint, LazyProjection
 from ann_ckpt.model import PopulationState, ProjectionState, TypeInfo
-from ann_ckpt.model.units import labelled_unit, quantity
+from ann_ckpt.model.units import labelled_unit, one_line, quantity
 from ann_ckpt.report import count, human_bytes
 
 __all__ = [
@@ -306,7 +306,9 @@ def _summary(found: dict[str, Any]) -> RenderableType:
     lines.add_row("written", safe(f"{written} on {origin.get('host', '?')}", 300))
     lines.add_row("with", safe(", ".join(versions), 300))
     if "command" in origin:
-        lines.add_row("command", safe(shlex.join(map(str, origin["command"])), 300))
+        command = origin["command"]
+        said = shlex.join(map(str, command)) if isinstance(command, list) else _plain(command)
+        lines.add_row("command", safe(said, 300))
     if "git" in origin:
         lines.add_row("commit", safe(origin["git"]))
     for exactness, paths in _by_exactness(found["resume"]).items():
@@ -324,9 +326,18 @@ def _named(found: dict[str, Any]) -> dict[str, list[str]]:
         "recordings": [
             f"{safe(n, 40)} ({safe(', '.join(held), 80)})" for n, held in found["recordings"].items()
         ],
-        "constants": [f"{safe(name, 40)} = {number(value)}" for name, value in found["constants"].items()],
+        "constants": [f"{safe(name, 40)} = {_constant(value)}" for name, value in found["constants"].items()],
     }
     return {label: named for label, named in listed.items() if named}
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _constant(value: Any) -> str:
+    """Return a constant in a few characters; of many values, how many there are."""
+    return safe(number(value) if np.size(value) <= FEW else one_line(value), 200)
 
 
 def _size(found: dict[str, Any]) -> str:

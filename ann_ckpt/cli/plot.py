@@ -13,31 +13,32 @@ from ann_ckpt import plot as drawing
 from ann_ckpt.api import open as open_checkpoint
 from ann_ckpt.cli.command import Command, file_argument
 from ann_ckpt.cli.output import emit, safe
-from ann_ckpt.cli.views import complete_paths
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.format.layout import escape
-from ann_ckpt.looking.choice import pictures
+from ann_ckpt.looking.choice import drawable, pictures
 from ann_ckpt.looking.pictures import Picture
 from ann_ckpt.looking.text import drawn
-from ann_ckpt.paths import address_of, spoken
+from ann_ckpt.paths import spoken
 from ann_ckpt.report import count
 from ann_ckpt.store.history import history
-from ann_ckpt.store.opening import split_store_path
+from ann_ckpt.store.opening import place_in_store
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.texts import check_text_target, text_file
 
 __all__ = ["plot"]
 
 
-def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete paths inside the file, those of recordings too."""
-    found = complete_paths(ctx, parameter, incomplete)
+def _complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete paths inside the file that lead to a picture."""
     with contextlib.suppress(Exception), open_checkpoint(str(ctx.params.get("file"))) as checkpoint:
+        paths = [f"populations/{escape(name)}" for name in checkpoint.populations]
+        paths += [f"projections/{escape(name)}" for name in checkpoint.projections]
+        paths += drawable(checkpoint)
         for name, recording in checkpoint.recordings.items():
             base = f"recordings/{escape(name)}"
-            paths = [base, *(f"{base}/{escape(variable)}" for variable in recording)]
-            found += [CompletionItem(path) for path in paths if path.startswith(incomplete)]
-    return found
+            paths += [base, *(f"{base}/{escape(variable)}" for variable in recording)]
+        return [CompletionItem(path) for path in paths if path.startswith(incomplete)]
+    return []
 
 
 _ENDINGS = (".png", ".svg", ".pdf")
@@ -61,7 +62,8 @@ _ENDINGS = (".png", ".svg", ".pdf")
 def plot(file: str, path: str, *, output: str | None) -> None:
     """Draw what is at a path: a population, a projection or an attribute.
 
-    PATH is as for `ann-ckpt show`, or recordings/NAME, with a variable behind it or without. Of a
+    PATH is populations/NAME or projections/NAME, either with an attribute behind it,
+    projections/NAME/delays, or recordings/NAME, with a variable behind it or without. Of a
     large array a part is read, spread evenly, and the picture says so. Without a file, a small
     picture of characters is printed.
     """
@@ -94,9 +96,9 @@ def plot(file: str, path: str, *, output: str | None) -> None:
 def _over_time(file: str, path: str) -> list[Picture]:
     """Return the history of an attribute, if a whole store was named and it is an attribute."""
     place = path.strip("/")
-    if address_of(file) is not None or place.startswith("recordings/") or place.count("/") < 2:
+    if place.startswith("recordings/") or place.count("/") < 2:
         return []
-    found = split_store_path(file)
+    found = place_in_store(file)
     if found is None or found[1] is not None:
         return []
     return [history(CheckpointStore(file).checkpoints, path)]

@@ -88,7 +88,8 @@ def view_of(checkpoint: Checkpoint, path: str, rows: slice | None) -> View:
 
 def _per_synapse(entry: CheckpointEntry) -> bool:
     delays = entry.kind in ("delays", "pathway delays")
-    return delays or entry.locality == "local" or entry.name == "pre_ranks"
+    pre_ranks = entry.kind == "synapses" and entry.name == "pre_ranks"
+    return delays or entry.locality == "local" or pre_ranks
 
 
 def _within(rows: slice, length: int, path: str) -> range:
@@ -364,8 +365,8 @@ def show(file: str, path: str, *, rows: slice | None, as_json: bool) -> None:
     """Print values of one array, or the dendrites of a projection.
 
     PATH is populations/NAME, projections/NAME, either with an attribute behind it,
-    constants/NAME, metadata or provenance; `ann-ckpt ls` lists them. Only the rows
-    that are shown are read. Text shortens long rows, JSON never does; JSON writes
+    constants/NAME, recordings/NAME/VARIABLE/times, metadata or provenance; `ann-ckpt ls`
+    lists them. Only the rows that are shown are read. Text shortens long rows, JSON never does; JSON writes
     NaN and infinities as strings. On a terminal, what is longer than it goes to $PAGER.
     """
     with open_checkpoint(file) as checkpoint:

@@ -22,6 +22,7 @@ __all__ = [
     "Shown",
     "changing",
     "drawable",
+    "path_below",
     "pick",
     "pictures",
     "projection_of",
@@ -31,6 +32,7 @@ __all__ = [
 
 
 _FORMS = "populations/NAME, projections/NAME, either with an attribute behind it, projections/NAME/delays"
+_OF_SYNAPSES = ("post_ranks", "row_ptr", "pre_ranks", "delays", "order")
 _OWNERS = 40
 """Objects, and variables of each, among which those that change are looked for."""
 
@@ -96,11 +98,12 @@ def pick(network: Network, path: str) -> Shown | PopulationState | RowAccess:
             owner = _member(network.projections, "projection", name)
         case _:
             rest, owner = ["", "", ""], None
+    level = ""
     if rest[:1] in (["parameters"], ["variables"]) and len(rest) > 1:
-        rest = rest[1:]
+        level, *rest = rest
     if len(rest) > 1:
         raise _nothing_at(path, _FORMS)
-    return _attribute(owner, network.dt, path.strip("/"), _true(rest[0])) if rest else owner
+    return _attribute(owner, network.dt, path.strip("/"), level, _true(rest[0])) if rest else owner
 
 
 def _nothing_at(path: str, forms: str) -> ObjectNotFoundError:
@@ -123,22 +126,21 @@ def _true(link: str) -> str:
         return link
 
 
-def _attribute(owner: Any, dt: float | None, path: str, name: str) -> Shown:
-    if isinstance(owner, PopulationState):
-        if name not in owner:
-            raise AttributeNotFoundError.among(
-                f"population {printable(owner.name)!r}", "attribute", name, owner
-            )
-        return Shown(path, labelled(name, _unit(owner.neuron_type, name)), owner[name], owner, False)
-    if name == "delays" and name not in owner and owner.delays is not None:
+def _attribute(owner: Any, dt: float | None, path: str, level: str, name: str) -> Shown:
+    of_population = isinstance(owner, PopulationState)
+    if name == "delays" and not level and not of_population and owner.delays is not None:
         steps = np.asarray(owner.delays) if isinstance(owner.delays, int) else owner.delays
         unit = "steps" if dt is None else f"steps of {dt:g} ms"
         return Shown(path, labelled("delay", unit), steps, owner, steps.shape == (owner.n_synapses,))
-    if name not in owner:
-        raise AttributeNotFoundError.among(f"projection {printable(owner.name)!r}", "attribute", name, owner)
-    array = owner[name]
-    label = labelled(name, _unit(owner.synapse_type, name))
-    return Shown(path, label, array, owner, array.shape == (owner.n_synapses,))
+    held = getattr(owner, level) if level else owner
+    if name not in held:
+        noun = "population" if of_population else "projection"
+        raise AttributeNotFoundError.among(
+            f"{noun} {printable(owner.name)!r}", level.removesuffix("s") or "attribute", name, held
+        )
+    array = held[name].values if level else held[name]
+    label = labelled(name, _unit(owner.neuron_type if of_population else owner.synapse_type, name))
+    return Shown(path, label, array, owner, not of_population and array.shape == (owner.n_synapses,))
 
 
 def _unit(kind: TypeInfo | None, name: str) -> str:
@@ -150,10 +152,17 @@ def drawable(network: Network) -> Iterator[str]:
     for group in ("populations", "projections"):
         for name, owner in getattr(network, group).items():
             base = f"{group}/{escape(name)}"
-            yield from (f"{base}/{escape(n)}" for n, a in owner.attributes.items() if a.values.shape)
+            for level in ("parameters", "variables"):
+                held = getattr(owner, level).items()
+                yield from (f"{base}/{path_below(level, n)}" for n, a in held if a.values.shape)
             delays = getattr(owner, "delays", None)
-            if delays is not None and not isinstance(delays, int) and "delays" not in owner:
+            if delays is not None and not isinstance(delays, int):
                 yield f"{base}/delays"
+
+
+def path_below(level: str, name: str) -> str:
+    """Path of an attribute below its owner; one that is called as synapses or delays are needs its level."""
+    return f"{level}/{name}" if name in _OF_SYNAPSES else escape(name)
 
 
 def changing(network: Network, at_most: int) -> list[str]:
@@ -162,7 +171,7 @@ def changing(network: Network, at_most: int) -> list[str]:
     for group in ("projections", "populations"):
         for name, owner in itertools.islice(getattr(network, group).items(), _OWNERS):
             found += [
-                f"{group}/{escape(name)}/{escape(variable)}"
+                f"{group}/{escape(name)}/{path_below('variables', variable)}"
                 for variable, a in itertools.islice(owner.variables.items(), _OWNERS)
                 if a.values.shape and a.values.dtype.kind in "fiu"
             ]
@@ -216,8 +225,9 @@ def pictures(
         return pictures(network, f"{path.strip('/')}/{escape(first)}", budget)
     if not isinstance(found, Shown):
         third = budget // 3
-        degrees = [wiring.degrees(found, incoming=incoming, budget=third) for incoming in (True, False)]
-        return [wiring.connectivity(found, sizes_of(network, found), side=side, budget=third), *degrees]
+        sizes = sizes_of(network, found)
+        degrees = [wiring.degrees(found, sizes, incoming=i, budget=third) for i in (True, False)]
+        return [wiring.connectivity(found, sizes, side=side, budget=third), *degrees]
     made: list[Picture] = []
     if isinstance(found.owner, PopulationState) and found.values.shape == found.owner.geometry:
         made.append(values.rate_map(found.values, found.label, _title(found.path), budget=budget // 2))

@@ -134,25 +134,28 @@ def _breaks(post: _Ranks) -> int:
     return int(np.count_nonzero(np.diff(post) != 0)) + 1 if post.size else 1
 
 
-def degrees(projection: RowAccess, *, incoming: bool, budget: int = BUDGET) -> Bars:
-    """Return how many synapses the neurons have, those of a dendrite or those that leave a neuron."""
+def degrees(
+    projection: RowAccess, sizes: Sizes = (None, None), *, incoming: bool, budget: int = BUDGET
+) -> Bars:
+    """Return how many synapses the neurons have, those that arrive or those that leave; some have none."""
+    known = sizes[0] or projection.post_size if incoming else sizes[1] or projection.pre_size
     if incoming:
-        found = _row_sizes(projection, budget)
+        found = _row_sizes(projection, known or 0, budget)
         label = f"synapses onto a neuron of {projection.post}"
     else:
         label = f"synapses from a neuron of {projection.pre}"
         if nbytes(projection.pre_ranks) > budget:
-            return _mean_outgoing(projection, budget)
+            return _mean_outgoing(projection, known or 0, budget)
         pre = np.asarray(projection.pre_ranks[:])
-        check_ranks(projection, pre, projection.pre_size)
+        check_ranks(projection, pre, known)
         counts = np.unique(pre, return_counts=True)[1].astype(np.float64)
-        silent = min((projection.pre_size or 0) - counts.size, _SILENT)
+        silent = min((known or 0) - counts.size, _SILENT)
         counts = np.concatenate([np.zeros(max(0, silent)), counts])
         found = Sample(counts, counts.size, counts.size)
     return histogram_of(found, label, projection.name, whole=True, noun="neurons")
 
 
-def _row_sizes(projection: RowAccess, budget: int) -> Sample:
+def _row_sizes(projection: RowAccess, known: int, budget: int) -> Sample:
     pointers = projection.row_ptr
     n = projection.n_rows
     if nbytes(pointers) <= budget:
@@ -162,13 +165,17 @@ def _row_sizes(projection: RowAccess, budget: int) -> Sample:
         times = max(1, budget // (256 << 10))
         starts = ((np.arange(times) * 2 + 1) * (n - run) // (2 * times)).tolist()
         sizes = np.concatenate([np.diff(floats(pointers[a : a + run + 1])) for a in starts])
-    return Sample(sizes, sizes.size, n)
+    # Neurons without a dendrite; beside a sample of dendrites, the same share of them.
+    without = max(0, known - n)
+    silent = min(without if sizes.size == n else without * sizes.size // n, _SILENT)
+    sizes = np.concatenate([np.zeros(silent), sizes])
+    return Sample(sizes, sizes.size, n + (silent if sizes.size == n + silent else without))
 
 
-def _mean_outgoing(projection: RowAccess, budget: int) -> Bars:
+def _mean_outgoing(projection: RowAccess, known: int, budget: int) -> Bars:
     """What leaves neurons on average, by their ranks: a sample does not tell what leaves a single one."""
     found = sample(projection.pre_ranks, budget)
-    size = max(projection.pre_size or 0, int(found.values.max(initial=0)) + 1)
+    size = max(known, int(found.values.max(initial=0)) + 1)
     edges = np.linspace(0, size, min(60, size) + 1)
     counts = np.histogram(found.values, edges)[0] * (found.of / max(1, found.looked_at))
     return Bars(

@@ -31,7 +31,7 @@ from ann_ckpt.page.frame import document
 from ann_ckpt.paths import spoken
 from ann_ckpt.report import count, human_bytes
 from ann_ckpt.store.history import series, sizes
-from ann_ckpt.store.opening import PathLike, open_checkpoint, split_store_path
+from ann_ckpt.store.opening import PathLike, open_checkpoint, place_in_store
 from ann_ckpt.store.store import CheckpointStore
 from ann_ckpt.store.summary import CheckpointInfo
 
@@ -136,7 +136,7 @@ def report_page(source: PathLike, *, compare: PathLike | None = None) -> str:
 
 def _checkpoints(source: PathLike) -> list[CheckpointInfo]:
     """All checkpoints of a store that was named as a whole."""
-    found = split_store_path(source)
+    found = place_in_store(source)
     return CheckpointStore(source).checkpoints if found is not None and found[1] is None else []
 
 
@@ -325,9 +325,9 @@ def _projections(page: _Page) -> str:
             lines["type"] = f"{kind.name}: {kind.description}" if kind.description else kind.name
         drawn = [page.draw(path, partial(page.pictures, path))]
         drawn += [
-            page.draw(path, partial(page.pictures, f"{path}/{escape(n)}")) for n in _local(projection)[:3]
+            page.draw(path, partial(page.pictures, f"{path}/{below}")) for below in _local(projection)[:3]
         ]
-        if not isinstance(delays, int) and delays is not None and "delays" not in projection:
+        if not isinstance(delays, int) and delays is not None:
             drawn.append(page.draw(path, partial(page.pictures, f"{path}/delays", 1)))
         parts.append(_article("projections", name, facts(lines), _attributes(projection, kind), drawn))
     return _chosen("projections", page.checkpoint.projections) + "".join(parts)
@@ -358,8 +358,12 @@ def _over_geometry(population: PopulationState) -> list[str]:
 def _local(projection: Any) -> list[str]:
     """Variables, then parameters, that have a number per synapse."""
     n = (projection.n_synapses,)
-    groups = [*_items(projection.variables), *_items(projection.parameters)]
-    return [name for name, a in groups if a.values.shape == n and projection.n_synapses > 1]
+    return [
+        choice.path_below(level, name)
+        for level in ("variables", "parameters")
+        for name, a in _items(getattr(projection, level))
+        if a.values.shape == n and projection.n_synapses > 1
+    ]
 
 
 def _attributes(owner: Any, kind: TypeInfo | None) -> str:

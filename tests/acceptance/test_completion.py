@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
+import ann_ckpt
+from ann_ckpt.cli.plot import _complete, plot
+from ann_ckpt.looking.choice import pictures
 from tests.acceptance.conftest import Run
 from tests.acceptance.terminal import in_terminal
 
@@ -79,3 +83,12 @@ def test_the_script_calls_the_program_back(run: Run, name: str) -> None:
 
 def test_another_shell_is_wrong_usage(run: Run) -> None:
     assert run("completion", "csh").status == 2
+
+
+def test_plot_offers_what_it_draws(demo_file: Path) -> None:
+    context = click.Context(plot, info_name="plot")
+    context.params["file"] = str(demo_file)
+    offered = [item.value for item in _complete(context, plot.params[1], "")]
+    assert "projections/lateral/delays" in offered
+    with ann_ckpt.open(demo_file) as checkpoint:
+        assert all(pictures(checkpoint, path) for path in offered)

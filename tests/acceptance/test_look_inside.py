@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
+from ann_ckpt.cli.contents import find
+from ann_ckpt.looking.choice import drawable, shown
 from ann_ckpt.model import Exactness, Resume
 from tests.acceptance.conftest import Run
 
@@ -74,7 +77,7 @@ def test_ls_lists_what_the_library_holds(run: Run, demo_file: Path) -> None:
         ("projections/*/w", {"projections/forward/w", "projections/lateral/w"}),
         ("constants", {"constants/period"}),
         ("populations/layer/tau", {"populations/layer/tau"}),
-        ("nothing", set()),
+        ("nothing*", set()),
     ],
 )
 def test_ls_takes_a_path_or_a_glob(run: Run, demo_file: Path, pattern: str, expected: set[str]) -> None:
@@ -206,3 +209,79 @@ def test_names_from_a_file_reach_the_terminal_as_text(run: Run, tmp_path: Path, 
     assert run("show", path, shown, "--json").json["value"] == 0.0
     if "[" in name and name.isprintable():
         assert name in run("info", path).out
+
+
+def test_ls_takes_the_level_that_may_be_left_out_and_refuses_what_is_not_there(
+    run: Run, demo_file: Path
+) -> None:
+    short = run("ls", demo_file, "projections/forward/w", "--json").json
+    assert run("ls", demo_file, "projections/forward/variables/w", "--json").json == short
+    assert run("ls", demo_file, "projections/*/parameters/w", "--json").json == []
+    below = run("ls", demo_file, "projections/forward/variables", "--json").json
+    assert {entry["kind"] for entry in below} == {"variable"}
+    for path in ("nothing", "projections/forward/parameters/w", "projections/forwar"):
+        answer = run("ls", demo_file, path)
+        assert (answer.status, answer.out) == (3, "")
+    for path in ("recordings", "projections/x*"):
+        assert run("ls", demo_file, path, "--json").json == []
+
+
+def test_recordings_are_listed_and_shown(run: Run, tmp_path: Path) -> None:
+    series = {"spi/ke": ann_ckpt.Series(times=np.arange(3), ranks=np.array([4, 5, 6]))}
+    recording = ann_ckpt.Recording("R", of="", series=series)
+    ann_ckpt.write(NetworkState(recordings=[recording]), tmp_path / "net.h5")
+    paths = ["recordings/R/spi%2Fke/times", "recordings/R/spi%2Fke/ranks"]
+    assert [entry["path"] for entry in run("ls", tmp_path / "net.h5", "--json").json] == paths
+    assert run("show", tmp_path / "net.h5", paths[1], "--json").json["values"] == [4, 5, 6]
+    assert [*run("show", tmp_path / "net.h5", "recordings/R/spi%2Fke", "--json").json] == ["times", "ranks"]
+    assert "spi%2Fke/ranks" in run("show", tmp_path / "net.h5", "recordings/R").out
+    for path in ("recordings/R/nothing", "recordings/S", "recordings/R/spi%2Fke/values"):
+        assert run("show", tmp_path / "net.h5", path).status == 3
+
+
+def named_as_synapses(folder: Path) -> Path:
+    synapses = ann_ckpt.Connectivity.from_rows([0, 1], [[0, 1], [0]])
+    values = {"pre_ranks": ann_ckpt.Attribute([7.0, 8.0], "semiglobal"), "delays": np.array([0.5, 0.6, 0.7])}
+    ff = ann_ckpt.ProjectionState(
+        "ff",
+        "in",
+        "out",
+        "exc",
+        synapses,
+        parameters={"a": 2.0},
+        variables=values,
+        delays=np.array([1, 2, 3]),
+    )
+    ann_ckpt.write(NetworkState(projections=[ff]), folder / "net.h5")
+    return folder / "net.h5"
+
+
+def test_an_attribute_that_is_called_as_synapses_are_is_shown_as_its_own(run: Run, tmp_path: Path) -> None:
+    file = named_as_synapses(tmp_path)
+    assert run("show", file, "projections/ff/variables/pre_ranks", "--json").json["values"] == [7.0, 8.0]
+    assert run("show", file, "projections/ff/pre_ranks", "--json").json["values"] == [[0, 1], [0]]
+
+
+def test_plot_and_show_take_a_path_for_the_same(run: Run, tmp_path: Path) -> None:
+    file = named_as_synapses(tmp_path)
+    with ann_ckpt.open(file) as checkpoint:
+        assert "delay" in shown(checkpoint, "projections/ff/delays").label
+        for path in drawable(checkpoint):
+            assert np.array_equal(shown(checkpoint, path).values, find(checkpoint, path).values)
+        assert "projections/ff/variables/delays" in drawable(checkpoint)
+    for command in ("show", "plot"):
+        assert run(command, file, "projections/ff/parameters/delays").status == 3
+        assert run(command, file, "projections/ff/variables/a").status == 3
+
+
+def test_info_shows_whatever_command_and_constants_there_are(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = {"many": np.arange(20_000), "few": [1.5, 2.5], "one": 3.0}
+    for command, said in ((5, "5"), (None, "null"), ("python run.py", "python run.py"), (["a b"], "'a b'")):
+        monkeypatch.setattr("ann_ckpt.api.provenance", lambda *_, command=command, **__: {"command": command})
+        ann_ckpt.write(NetworkState(constants=constants), tmp_path / "net.h5")
+        answer = run("info", tmp_path / "net.h5")
+        assert answer.status == 0
+        assert re.search(rf"command +{re.escape(said)}\n", answer.out)
+        assert "many = 20000 values, few = [1.5, 2.5], one = 3" in " ".join(answer.out.split())

@@ -298,3 +298,8 @@ def test_every_block_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     for block in pages:
         exec(block.replace("3_600_000.0", "100.0").replace("seed=1", "seed=1, side=4"), names)
     assert [info.tag for info in ann_ckpt.CheckpointStore("long.ckpt").checkpoints] == ["end"]
+
+
+def test_words_with_a_placeholder_keep_their_exclamation_marks() -> None:
+    line = printed("slurm", "--time", "1h", "--array", "1-3", "--no-srun", "--", "echo", "hi!{task}")
+    assert '"hi!${task}"' in line

@@ -25,6 +25,7 @@ from ann_ckpt.errors import (
     NotReadableError,
     OptionError,
 )
+from ann_ckpt.page.report import report_page
 from tests.remote.conftest import SIDE, SYNAPSES, network
 
 MIB = 1 << 20
@@ -265,3 +266,22 @@ def test_what_is_an_address_is_written_as_it_was_given(text):
         return
     assert str(found) == f"s3://bucket/{text}".rstrip("/")
     assert paths.address_of(text) is None
+
+
+def test_no_secret_of_an_address_gets_into_what_is_made(server, run, tmp_path):
+    source = f"{server.url}/net.h5?token=S1GN"
+    with ann_ckpt.open(source) as checkpoint:
+        assert "S1GN" not in checkpoint.path + repr(checkpoint) + checkpoint._repr_html_()
+        assert pickle.loads(pickle.dumps(checkpoint)).time_step == 1000
+    picture, page = tmp_path / "a.svg", tmp_path / "a.html"
+    assert run("plot", source, "populations/in/v", "-o", picture).status == 0
+    page.write_text(report_page(source, compare=source))
+    said = [run(command, source).out for command in ("info", "tree", "ls", "verify")]
+    said.append(run("diff", source, source).out)
+    assert not [text for text in (picture.read_text(), page.read_text(), *said) if "S1GN" in text]
+
+
+def test_the_history_of_a_store_behind_an_address_is_drawn(bucket, run):
+    answer = run("plot", f"{bucket}/run.ckpt", "projections/ff/w")
+    assert answer.status == 0
+    assert "simulated time [ms]" in answer.out

@@ -15,6 +15,7 @@ import ann_ckpt
 from ann_ckpt import CheckpointStore, Connectivity, NetworkState, PopulationState, ProjectionState, TypeInfo
 from ann_ckpt.demo import DemoNetwork
 from ann_ckpt.lazy import Checkpoint
+from ann_ckpt.markup import table
 from tests.counting import bytes_read
 from tests.html import Page
 
@@ -239,3 +240,7 @@ def test_the_size_of_a_checkpoint_in_a_store_is_what_it_stands_for(store: Path) 
 def test_a_report_is_one_line_where_no_notebook_shows_it(store: Path) -> None:
     report = ann_ckpt.verify(store)
     assert repr(report) == f"<VerifyReport: {report.headline()}>"
+
+
+def test_a_cell_of_none_is_empty() -> None:
+    assert "<td></td><td>0</td>" in table(["a", "b"], [[None, 0]])

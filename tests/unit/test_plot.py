@@ -197,3 +197,12 @@ def test_changes_of_many_synapses_are_a_sample_that_says_so() -> None:
     assert "a sample" in found.note
     assert 0 < found.before.size < n * each / 2
     assert np.array_equal(found.before + 1, found.after)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"geometry": (0, 5)}, {"geometry": (-6, -6)}, {"geometry": ()}, {"neurons": ["a"]}, {"neurons": 3}],
+)
+def test_what_is_no_geometry_and_no_neuron_is_refused(store: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"geometry|neurons"):
+        plot.receptive_fields(store, W, **given)

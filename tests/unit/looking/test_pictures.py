@@ -664,3 +664,15 @@ def test_the_history_of_a_run_that_went_back_stays_in_the_picture(tmp_path: Path
     assert history(infos[:3], f"populations/E/{escape('')}").x.tolist() == [0, 10, 20]
     again = [replace(infos[0], name="000000000000-1"), infos[0]]
     assert sizes(again).names == ("0-1", "0")
+
+
+def test_degrees_count_neurons_without_synapses_on_both_sides() -> None:
+    rows = Connectivity.from_rows([0, 1], [[0], [0]])
+    ff = ProjectionState("ff", "in", "out", "exc", rows)
+    populations = [PopulationState(name, (10,)) for name in ("in", "out")]
+    held = NetworkState(populations=populations, projections=[ff])
+    _, incoming, outgoing = choice.pictures(held, "projections/ff")
+    assert isinstance(incoming, Bars)
+    assert isinstance(outgoing, Bars)
+    assert (incoming.heights[""].tolist(), incoming.edges[0]) == ([8, 2], -0.5)
+    assert (outgoing.heights[""].tolist(), outgoing.edges[0]) == ([9, 0, 1], -0.5)
