@@ -116,6 +116,11 @@ def export(
     began = time.perf_counter()
     local_path(target)
     wanted = _format(target, format)
+    if compression != "auto" and wanted is not ExportFormat.CHECKPOINT:
+        raise OptionError(
+            f"compression={printable(compression)!r} is for checkpoints",
+            details={"given": f"format {wanted}"},
+        )
     selection = Selection(populations, projections)
     with contextlib.ExitStack() as stack:
         origin: dict[str, Any] = {"created": now(), "provenance": provenance(), "tag": None}
@@ -143,6 +148,7 @@ def export(
     )
 
 
+_OTHER_FILES = (".txt", ".tsv", ".json", ".xml")
 _EXTENSIONS = {
     ".h5": ExportFormat.CHECKPOINT,
     ".hdf5": ExportFormat.CHECKPOINT,
@@ -155,7 +161,7 @@ _EXTENSIONS = {
 def _format(target: PathLike, given: str | None) -> ExportFormat:
     known = ", ".join(repr(str(each)) for each in ExportFormat)
     if given is None:
-        suffix = Path(target).suffix
+        suffix = Path(target).suffix.lower()
         if suffix not in _EXTENSIONS:
             raise OptionError(
                 "the extension is not one of a format",
@@ -182,6 +188,7 @@ def _bytes(written: Path) -> int:
 
 def _write(state: NetworkState, target: PathLike, wanted: ExportFormat) -> list[Note]:
     if wanted is ExportFormat.SONATA:
+        _refuse_file_name(target)
         with atomic_folder(target) as folder:
             return sonata.write(state, folder)
     notes = [_ONLY_SYNAPSES, *column_notes(state.projections.values())]
@@ -190,14 +197,26 @@ def _write(state: NetworkState, target: PathLike, wanted: ExportFormat) -> list[
             write_graphml(state, temporary)
         return notes
     write = TABLES[wanted]
-    if Path(target).suffix == f".{wanted}":
+    if Path(target).suffix.lower() == f".{wanted}":
         with text_file(target, what="a table") as temporary:
             write(_only_one(state, target), temporary)
         return notes
+    _refuse_file_name(target)
     with atomic_folder(target) as folder:
         for name, projection in state.projections.items():
             write(projection, folder / f"{escape(name)}.{wanted}")
     return notes
+
+
+def _refuse_file_name(target: PathLike) -> None:
+    """Raise if what is going to be a folder is called as a file of another format is."""
+    suffix = Path(target).suffix.lower()
+    if suffix in (*_EXTENSIONS, *_OTHER_FILES):
+        raise OptionError(
+            f"a folder would be made that is called as a file is: {suffix}",
+            details={"expected": "the name of a folder, or the extension of the format"},
+            where=target,
+        )
 
 
 _ONLY_SYNAPSES = Note("", "synapses only: values of neurons, constants, dynamics, recordings are left out")

@@ -265,6 +265,21 @@ def test_a_table_of_one_projection(run: Run, demo_file: Path) -> None:
     assert table.read_text().splitlines()[0] == "pre,post,delay,eta,rho,w"
 
 
+def test_the_name_of_a_table_is_one_of_its_format(run: Run, demo_file: Path) -> None:
+    folder = demo_file.parent
+    table = ("--format", "csv", "--projections", "lateral")
+    assert run("export", demo_file, folder / "edges.CSV", *table).status == 0
+    assert (folder / "edges.CSV").is_file()
+    for name, more in (("edges.txt", table), ("edges.parquet", table), ("out.h5", ("--format", "sonata"))):
+        answer = run("export", demo_file, folder / name, *more)
+        assert (answer.status, answer.out) == (2, "")
+        assert not (folder / name).exists()
+    answer = run("export", demo_file, folder / "a.csv", *table, "--compression", "gzip")
+    assert (answer.status, "is for checkpoints" in answer.err) == (2, True)
+    assert not (folder / "a.csv").exists()
+    assert run("export", demo_file, folder / "tables.2026", "--format", "csv").status == 0
+
+
 def test_an_export_does_not_replace_its_source_or_another_file(run: Run, demo_file: Path) -> None:
     assert run("export", demo_file, demo_file).status == OptionError.exit_status
     (demo_file.parent / "full").mkdir()
