@@ -144,8 +144,8 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     NotWritableError
-        If there is something at ``target`` that is not an empty folder, or the disk is full. Nothing is left
-        behind then.
+        If there is something at ``target`` that is not an empty folder, if it is the working folder, which
+        would be gone, or the disk is full. Nothing is left behind then.
     """
     final = Path(os.path.realpath(local_path(target)))
     with explained(final):
@@ -153,19 +153,25 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             raise OSError(errno.ENOTEMPTY, "the folder is not empty")
         if os.path.lexists(final) and not final.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "the path is not a folder")
+        if final.is_dir() and final.samefile(Path.cwd()):
+            raise OSError(errno.EBUSY, "the path is the working folder")
         make_folders(final.parent)
+        sweep(final)
         temporary = final.parent / _temporary_name(final.name)
-        temporary.mkdir()
+        _IN_USE.add(temporary.name)
     try:
         with explained(final):
+            temporary.mkdir()
             yield temporary
             for file in temporary.iterdir():
                 fsync_file(file)
+            _keep_attributes(final, temporary)
             fsync_folder(temporary)
             temporary.replace(final)
             fsync_folder(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _IN_USE.discard(temporary.name)
 
 
 def check_target(target: str | os.PathLike[str]) -> Path:
@@ -184,7 +190,9 @@ def check_target(target: str | os.PathLike[str]) -> Path:
     text = local_path(target)
     with explained(Path(text)):
         if text.endswith(os.sep):
-            raise IsADirectoryError(errno.EISDIR, "the path is a folder")
+            raise IsADirectoryError(
+                errno.EISDIR, "the path is a folder" if Path(text).is_dir() else "the path ends in /"
+            )
         final = Path(os.path.realpath(text))
         status = None
         with contextlib.suppress(FileNotFoundError):
@@ -285,7 +293,7 @@ class Flusher:
 
 
 def sweep(final: Path) -> list[Path]:
-    """Remove temporary files of dead writers of ``final``; return what was removed."""
+    """Remove temporary files and folders of dead writers of ``final``; return what was removed."""
     prefix = f".{_stem(final.name)}-{_host()}-"
     removed = []
     for left in final.parent.glob(f"{prefix}*.tmp"):
@@ -294,7 +302,10 @@ def sweep(final: Path) -> list[Path]:
         dead = left.name not in _IN_USE if own else pid.isdigit() and not process_alive(int(pid))
         if dead:
             with contextlib.suppress(OSError):
-                left.unlink()
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
                 removed.append(left)
     return removed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from ann_ckpt.errors import printable
+from ann_ckpt.errors import StateError, printable
 from ann_ckpt.model import NetworkState, ProjectionState
 from ann_ckpt.model.exchange import arrow_table, optional
 from ann_ckpt.model.rows import has_column
@@ -30,6 +31,8 @@ __all__ = [
 
 _GRAPHML_TYPES = {"b": "boolean", "i": "long", "u": "long", "f": "double"}
 _NODES = 1 << 16
+_BARE_NODES = 1 << 22
+"""Most neurons that are written without a value of theirs."""
 
 
 def write_csv(projection: ProjectionState, path: Path) -> None:
@@ -179,6 +182,11 @@ def population_sizes(state: NetworkState) -> dict[str, int]:
     """Neurons of each population, of a part those of the whole; also of those that only projections name.
 
     A population of which nothing is known but its synapses is as large as their ranks ask for.
+
+    Raises
+    ------
+    StateError
+        If there are far more neurons than values: a line for each would fill the disk.
     """
     sizes = {name: population.whole_size for name, population in state.populations.items()}
     for projection in state.projections.values():
@@ -189,4 +197,13 @@ def population_sizes(state: NetworkState) -> dict[str, int]:
             if known is None:
                 known = 1 + max(int(block[side].max(initial=-1)) for block in projection.column_blocks([]))
             sizes[name] = max(sizes.get(name, 0), known)
+    owners = (*state.populations.values(), *state.projections.values())
+    values = sum(math.prod(a.values.shape) for owner in owners for a in owner.attributes.values())
+    values += sum(projection.connectivity.n_synapses for projection in state.projections.values())
+    if sum(sizes.values()) > _BARE_NODES + values:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise StateError(
+            f"population {printable(largest)!r} has {sizes[largest]} neurons",
+            details={"expected": f"at most {_BARE_NODES} neurons more than there are values"},
+        )
     return sizes

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from ann_ckpt.adapters import legacy, sonata
 from ann_ckpt.adapters.legacy import brian2
+from ann_ckpt.adapters.legacy.layouts import check_dt
 from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.adapters.protocol import ForeignFile, Reading
 from ann_ckpt.paths import address_of
@@ -138,8 +139,9 @@ def examine(
     Raises
     ------
     OptionError
-        If there is no such snapshot, or one has to be named.
+        If there is no such snapshot, or one has to be named, or ``dt`` is no positive number.
     """
+    dt = check_dt(dt)
     found = format_of(path) or ANNARCHY  # whose reader says what the file begins with
     file = (found.examine_isolated if isolate else found.examine)(path, dt=dt, encoding=encoding)
     return file if several and snapshot is None else file.only(snapshot)

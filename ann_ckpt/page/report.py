@@ -420,6 +420,8 @@ def _history(page: _Page, infos: Sequence[CheckpointInfo]) -> str:
         except CheckpointError as error:
             page.problem(path, error.fact)
             continue
+        for info, error in found.unread:
+            page.problem(f"{info.name}: {path}", error.fact)
         curve = page.draw(path, found.curve)
         frames = found.frames()
         if not curve or len(frames) < 2:

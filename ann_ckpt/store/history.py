@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ann_ckpt.errors import CheckpointError, OptionError
+from ann_ckpt.errors import CheckpointError, NotFoundError, OptionError
 from ann_ckpt.looking.choice import shown
 from ann_ckpt.looking.pictures import LARGEST, Bars, Curve
 from ann_ckpt.looking.sampling import BUDGET, Sample, quantiles, sample
@@ -71,7 +71,9 @@ class AttributeHistory:
     of: int
     """Checkpoints that there are."""
     samples: tuple[Sample | None, ...]
-    """What was read of each; None where a checkpoint has nothing there."""
+    """What was read of each; None where a checkpoint has nothing there, or it could not be read."""
+    unread: tuple[tuple[CheckpointInfo, CheckpointError], ...] = ()
+    """Those that could not be read, and why."""
 
     def curve(self) -> Curve:
         """Return the median over time, with bands of quantiles."""
@@ -79,12 +81,13 @@ class AttributeHistory:
         levels = np.array([nothing if s is None else quantiles(s.values, _AT) for s in self.samples])
         x, x_label = _places(self.infos)
         left_out = f"{len(self.infos)} of {self.of:,} checkpoints" if len(self.infos) < self.of else ""
+        unread = f"{len(self.unread)} could not be read" if self.unread else ""
         partly = any(s is not None and not s.whole for s in self.samples)
         return Curve(
             title=self.path.partition("/")[2],
             x_label=x_label,
             y_label=self.label,
-            note=", ".join(filter(None, (left_out, "samples of the values" if partly else ""))),
+            note=", ".join(filter(None, (left_out, unread, "samples of the values" if partly else ""))),
             x=x,
             y=levels[:, 2],
             y_name="median",
@@ -153,6 +156,7 @@ def series(
     label: str | None = None
     found: list[Sample | None] = []
     reason: CheckpointError | None = None
+    unread: list[tuple[CheckpointInfo, CheckpointError]] = []
     for info in chosen:
         try:
             with open_inside(info.path) as checkpoint:
@@ -162,11 +166,13 @@ def series(
         except CheckpointError as error:
             reason = error
             found.append(None)
+            if not isinstance(error, NotFoundError):
+                unread.append((info, error))
     if label is None:
         if reason is not None:
             raise reason
         raise OptionError("the store has no checkpoint that can be read", where=path)
-    return AttributeHistory(path, label, tuple(chosen), len(infos), tuple(found))
+    return AttributeHistory(path, label, tuple(chosen), len(infos), tuple(found), tuple(unread))
 
 
 def history(infos: Sequence[CheckpointInfo], path: str, *, budget: int = BUDGET) -> Curve:

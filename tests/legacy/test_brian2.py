@@ -268,6 +268,15 @@ def test_contradictions_are_refused_with_the_place(newest, content, way, to, sai
     assert caught.value.details["snapshot"] == "default"
 
 
+def test_a_queue_takes_no_more_steps_than_the_file_has_bytes_for(newest, content):
+    queue = (1e-4, np.empty((0, 2), int), (1 << 20, 1))
+    more = {f"ff_more{n}": {"_spikequeue": queue} for n in range(3)}
+    changed(newest, {"default": content["default"] | more}, "ff_pre", "_spikequeue", to=queue)
+    with pytest.raises(UnsafeFileError, match="expand") as caught:
+        brian2.examine(newest)
+    assert str(newest) in str(caught.value)
+
+
 def test_what_belongs_to_nobody_is_left_out_and_said(newest, content):
     changed(newest, content, "stranger", to={"x": (np.zeros(2), 2)})
     assert "stranger: belongs to no group" in " ".join(map(str, brian2.examine(newest).notes))

@@ -141,6 +141,13 @@ npz(
     ),
 )
 npz(
+    "a shape that no number ends",  # which may be taken apart in two ways at each digit
+    CorruptFileError,
+    lambda: changed(
+        w=npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1" * 60_000 + "X), }\n")
+    ),
+)
+npz(
     "a shape of 40 axes",
     UnsafeFileError,
     lambda: changed(

@@ -20,7 +20,7 @@ import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState, durable
 from ann_ckpt.adapters import legacy
 from ann_ckpt.adapters.legacy import Container
-from ann_ckpt.durable import atomic_write, make_folders
+from ann_ckpt.durable import atomic_folder, atomic_write, make_folders
 from ann_ckpt.errors import NotWritableError, OptionError
 
 ROOT = Path(__file__).parents[2]
@@ -337,9 +337,67 @@ def test_texts_and_exports_and_conversions_are_refused_alike(tmp_path, make):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_path_that_ends_like_a_folder_is_no_file(tmp_path, suffix):
-    with pytest.raises(NotWritableError, match="the path is a folder"):
-        ann_ckpt.save(f"{tmp_path}/net{suffix}/", network=UNREAD)
+    path = tmp_path / f"net{suffix}"
+    with pytest.raises(NotWritableError, match="the path ends in /"):
+        ann_ckpt.save(f"{path}/", network=UNREAD)
     assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"mine")
+    with pytest.raises(NotWritableError, match="the path ends in /"):
+        ann_ckpt.save(f"{path}/", network=UNREAD)
+    assert path.read_bytes() == b"mine"
+    with pytest.raises(NotWritableError, match="the path is a folder"):
+        ann_ckpt.save(f"{tmp_path}/", network=UNREAD)
+
+
+FOLDER = """
+import os, sys
+from ann_ckpt.durable import atomic_folder
+
+with atomic_folder(sys.argv[1]) as folder:
+    (folder / "nodes.h5").write_text("half")
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_export_leaves_goes_with_the_next_and_what_runs_is_left_alone(tmp_path):
+    target, other = tmp_path / "circuit", tmp_path / "mine"
+    other.mkdir()
+    (other / "kept").touch()
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", FOLDER, target], check=False).returncode == 9
+        assert len(list(tmp_path.iterdir())) == 2
+    (link,) = tmp_path.glob(".*.tmp")
+    link.with_name(f"{link.name[:-12]}00000000.tmp").symlink_to(other)
+    with atomic_folder(target) as running:
+        assert {p.name for p in tmp_path.iterdir()} == {"mine", running.name}
+        with pytest.raises(NotWritableError, match="not empty"), atomic_folder(target) as again:
+            assert running.is_dir()
+            again.joinpath("a").touch()
+            target.mkdir()
+            (target / "b").touch()
+        (target / "b").unlink()
+    assert (other / "kept").exists()
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path):
+    (tmp_path / "circuit").mkdir()
+    (tmp_path / "circuit").chmod(0o2700)
+    with atomic_folder(tmp_path / "circuit") as folder:
+        (folder / "nodes.h5").touch()
+    assert stat.S_IMODE((tmp_path / "circuit").stat().st_mode) == 0o2700
+    assert (tmp_path / "circuit" / "nodes.h5").exists()
+
+
+@pytest.mark.parametrize("target", [".", "../here", "link"])
+def test_the_working_folder_is_not_replaced(tmp_path, monkeypatch, target):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    if target == "link":
+        target = tmp_path / "link"
+        target.symlink_to("here")
+    with pytest.raises(NotWritableError, match="the path is the working folder"), atomic_folder(target):
+        pytest.fail("begun")
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -31,7 +31,8 @@ _MAX_HEADER = 1 << 16
 _MAX_AXES = 32
 # What numpy.lib.format writes; Python 2 put an L behind long integers.
 _HEADER: Final = re.compile(
-    r"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15}L?,? ?)*)\),? ?\} *\n?"
+    r"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), 'shape': "
+    r"\(((?:\d{1,15}L?, ?)*(?:\d{1,15}L?)?)\),? ?\} *\n?"
 )
 
 

@@ -103,7 +103,7 @@ def examine(
         found = {key: entry for key, entry in stored.items() if isinstance(entry, dict) and TIME in entry}
         if not found or len(found) < len(stored):
             raise UnrecognisedFileError("the file holds other things than snapshots of Brian2")
-        snapshots = {check_text(key): read_snapshot(key, entry) for key, entry in found.items()}
+        snapshots = {check_text(key): read_snapshot(key, entry, budget) for key, entry in found.items()}
         return ForeignFile(
             path=name,
             container=Container.PICKLE,

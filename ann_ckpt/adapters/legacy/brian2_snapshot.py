@@ -26,6 +26,7 @@ from ann_ckpt.adapters.brian2.mapping import (
     rows_of,
     steps_of,
 )
+from ann_ckpt.adapters.legacy.streams import Budget
 from ann_ckpt.adapters.legacy.values import NumberRows, Table, Value, check_text, kind_of, number
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import CorruptFileError, StateError, printable
@@ -72,7 +73,7 @@ _NOT_STORED: Final = (
 )
 
 
-def read_snapshot(key: str, stored: Table) -> Reading:
+def read_snapshot(key: str, stored: Table, budget: Budget) -> Reading:
     """Return the network of a snapshot, and notes on what was left out or assumed.
 
     Parameters
@@ -81,6 +82,8 @@ def read_snapshot(key: str, stored: Table) -> Reading:
         Its name, for messages.
     stored : dict
         What the file has under it.
+    budget : Budget
+        What reading this file may still use.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def read_snapshot(key: str, stored: Table) -> Reading:
         If arrays contradict each other, or are not arrays.
     """
     try:
-        return _Snapshot(stored).reading()
+        return _Snapshot(stored, budget).reading()
     except (CorruptFileError, StateError) as error:
         raise CorruptFileError(error.fact, details={"snapshot": printable(key), **error.details}) from error
 
@@ -96,7 +99,8 @@ def read_snapshot(key: str, stored: Table) -> Reading:
 class _Snapshot:
     """Objects sorted by what they are, on their way to a state."""
 
-    def __init__(self, stored: Table) -> None:
+    def __init__(self, stored: Table, budget: Budget) -> None:
+        self._budget = budget
         self._time = _seconds(stored[TIME], "the time of the network")
         self._random = stored.get(_RANDOM)
         self._notes = [Note("", _NOT_STORED)]
@@ -254,7 +258,7 @@ class _Snapshot:
                 variables[key] = _attribute(own if own.size != n or places is None else own[places], n)
         delays: dict[str, NDArray[Any]] = {}
         for key, pathway in pathways.items():
-            dynamics |= queue_arrays(key, _slots(pathway[QUEUE], f"{name}_{key}", n))
+            dynamics |= queue_arrays(key, _slots(pathway[QUEUE], f"{name}_{key}", n, self._budget))
             if DELAY in pathway:
                 delays[key] = _delays(pathway, n, places, f"{name}_{key}")
         known = len(delays) == len(pathways)
@@ -344,9 +348,10 @@ def _ranks(table: Table, ranks: str, counts: str) -> NDArray[np.int32]:
     return found.astype(np.int32, copy=False)
 
 
-def _slots(stored: Value, name: str, n_synapses: int) -> list[list[int]]:
+def _slots(stored: Value, name: str, n_synapses: int, budget: Budget) -> list[list[int]]:
     """Return the synapses that spikes reach, step by step from now on."""
-    slots = [[]] if stored is None else _compiled(stored) or _interpreted(stored)  # None: it never ran
+    # None: it never ran.
+    slots = [[]] if stored is None else _compiled(stored) or _interpreted(stored, budget)
     if slots is None:
         raise CorruptFileError(f"the spikes under way in {printable(name)} are in no form that Brian2 stores")
     if any(not 0 <= synapse < n_synapses for slot in slots for synapse in slot):
@@ -374,7 +379,7 @@ def _compiled(stored: Value) -> list[list[int]] | None:
     return [*slots[now:], *slots[:now]]
 
 
-def _interpreted(stored: Value) -> list[list[int]] | None:
+def _interpreted(stored: Value, budget: Budget) -> list[list[int]] | None:
     """Return the slots of a queue in Python: dt, pairs of step and synapse, and the shape of the queue."""
     if not isinstance(stored, tuple) or len(stored) != 3:
         return None
@@ -385,6 +390,7 @@ def _interpreted(stored: Value) -> list[list[int]] | None:
         return None
     if pairs.size and not 0 <= pairs[:, 0].min() <= pairs[:, 0].max() < shape[0]:
         return None
+    budget.expand(int(shape[0]))  # a step without spikes takes no bytes
     slots: list[list[int]] = [[] for _ in range(shape[0])]
     for step, synapse in pairs.tolist():
         slots[step].append(synapse)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from ann_ckpt.adapters.legacy.versions import NETWORK_ENTRIES, NOT_SAVED, TableK
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.errors import CorruptFileError, OptionError, StateError, UnrecognisedFileError, printable
 from ann_ckpt.model import NetworkState, PopulationState
+from ann_ckpt.model.plain import step_length
 from ann_ckpt.report import Loss, Note
 
 _T = TypeVar("_T")
@@ -24,10 +24,13 @@ __all__ = [
 ]
 
 
-def check_dt(dt: float | None) -> None:
-    """Raise if a dt is not a positive number."""
-    if dt is not None and not (isinstance(dt, (int, float)) and math.isfinite(dt) and dt > 0):
-        raise OptionError(f"dt={dt!r} is not a valid time step; expected a positive number of ms")
+def check_dt(dt: float | None) -> float | None:
+    """Return the length of a step in ms; raise :class:`OptionError` if it is no positive number."""
+    try:
+        return step_length(dt)
+    except StateError as error:
+        shown = printable(dt, 40)
+        raise OptionError(f"dt={shown} is not a valid time step; expected a positive number of ms") from error
 
 
 def interpret(document: OldDocument, budget: Budget, *, dt: float | None, name: str) -> Reading:

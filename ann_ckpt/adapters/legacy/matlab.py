@@ -98,7 +98,8 @@ def _matrix(value: Any, name: str = "") -> _Pieces:
         return _rows(value, name)
     if isinstance(value, list) and (not value or isinstance(value[0], str)):
         return _cells(value, name)
-    array = np.asarray(value)
+    large = isinstance(value, list) and any(type(n) is int and n >= 2**63 for n in value)
+    array = np.asarray(value, np.uint64 if large else None)  # or numpy had floats for them
     return _numbers(array.reshape(1, -1) if array.ndim < 2 else array, name)
 
 
@@ -127,7 +128,7 @@ def _rows(rows: SynapseRows, name: str) -> _Pieces:
     blocks = list(rows.blocks())
     if rows.width is not None:
         values = np.concatenate([values for _, values in blocks])
-        return _numbers(values.reshape(-1, rows.width), name)
+        return _numbers(values.reshape(rows.row_ptr.size - 1, rows.width), name)
     parts = [
         values[start:stop].reshape(1, -1)
         for bounds, values in blocks

@@ -130,7 +130,7 @@ def read(path: _StrPath, *, dt: float | None = None, encoding: str | None = None
 
 def examine(path: _StrPath, *, dt: float | None = None, encoding: str | None = None) -> ForeignFile:
     """Read a file as :func:`read` does, and say what it is and who wrote it."""
-    check_dt(dt)
+    dt = check_dt(dt)
     checked_encoding(encoding)
     name = os.fspath(path)
     with opened(path) as file, named(path):

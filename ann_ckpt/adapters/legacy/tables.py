@@ -88,17 +88,14 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
     Raises
     ------
     StateError
-        If two objects, or an object and an entry of the file's own, share a name; or if
-        there are delays and dt is not known, because these files have delays in ms.
+        If two objects, or an object and an entry of the file's own, share a name; if only a part
+        of an object is here; or if there are delays and dt is not known, because these files have
+        delays in ms.
     """
     table: dict[str, Any] = {} if state.time_step is None else {"time_step": state.time_step}
     table["net_id"] = 0
     notes = list(_without_a_place(state))
-    for name in (*state.populations, *state.projections):
-        if name in NETWORK_ENTRIES or "\0" in name:
-            raise _no_place(f"an object is called {printable(name)!r}")
-        if name in state.populations and name in state.projections:
-            raise _no_place(f"a population and a projection are both called {printable(name)!r}")
+    _check_objects(state)
     for population in state.populations.values():
         table[population.name] = _population_table(population)
     for projection in state.projections.values():
@@ -109,6 +106,8 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
         there = {
             "delays of pathways": bool(projection.pathway_delays),
             "the order of synapses": projection.order is not None,
+            "which neurons its views select": projection.pre_view is not None
+            or projection.post_view is not None,
         }
         for lost, known in there.items():
             if known:
@@ -116,6 +115,20 @@ def network_table(state: NetworkState) -> tuple[dict[str, Any], tuple[Note, ...]
                 notes.append(Note(f"projections/{projection.name}", what))
     table["obj_names"] = {"populations": list(state.populations), "projections": list(state.projections)}
     return table, tuple(notes)
+
+
+def _check_objects(state: NetworkState) -> None:
+    for name in (*state.populations, *state.projections):
+        if name in NETWORK_ENTRIES or "\0" in name:
+            raise _no_place(f"an object is called {printable(name)!r}")
+        if name in state.populations and name in state.projections:
+            raise _no_place(f"a population and a projection are both called {printable(name)!r}")
+    for population in state.populations.values():
+        if population.part is not None:
+            raise _no_place(f"of population {printable(population.name)!r} only a part is here")
+    for projection in state.projections.values():
+        if projection.partial:
+            raise _no_place(f"of projection {printable(projection.name)!r} only some dendrites are here")
 
 
 def _population_table(population: PopulationState) -> dict[str, Any]:
@@ -167,7 +180,7 @@ def _names(owner: PopulationState | ProjectionState) -> dict[str, list[str]]:
 
 def _plain(attribute: Attribute, *, as_list: bool = False) -> Any:
     values = in_memory(attribute.values)
-    return values.tolist() if as_list or not values.shape else values
+    return values.tolist() if values.ndim <= as_list else values
 
 
 def _check_attributes(
@@ -190,6 +203,8 @@ _PLACELESS: Final = (
     ("seed", "the seed"),
     ("dynamics", "the states of random generators"),
     ("metadata", "metadata"),
+    ("recordings", "recordings"),
+    ("reseeded", "from which seed the random generators began anew"),
 )
 
 

@@ -117,13 +117,15 @@ def array_value(array: NDArray[Any], budget: Budget) -> Value:
 
 
 def _numbers(items: Sequence[Any]) -> NDArray[Any]:
+    integers = not any(isinstance(item, float) for item in items)
     try:
         array = np.array(items)
+        if integers and array.dtype.kind == "f" and min(items) >= 0:
+            array = np.array(items, np.uint64)  # numpy has floats for large integers beside small ones
     except (OverflowError, ValueError) as error:
         raise CorruptFileError(
             "a list of numbers holds one that cannot be represented in an array"
         ) from error
-    integers = not any(isinstance(item, float) for item in items)
     if array.dtype.kind not in ("iub" if integers else "f"):
         raise CorruptFileError("the numbers of a list do not share one type")
     return array
@@ -135,6 +137,10 @@ def _rows(items: Sequence[NDArray[Any]], budget: Budget) -> NumberRows:
     filled = [item for item in items if item.size]
     budget.expand(int(row_ptr[-1]) + len(items))
     values = np.concatenate(filled) if filled else np.empty(0)
+    if filled and values.dtype.kind == "f" and all(item.dtype.kind in "iub" for item in filled):
+        if any(item.min() < 0 for item in filled):
+            raise CorruptFileError("the numbers of rows do not share one type")
+        values = np.concatenate(filled, dtype=np.uint64, casting="unsafe")
     return NumberRows(values, row_ptr)
 
 

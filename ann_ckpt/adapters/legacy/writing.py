@@ -20,6 +20,7 @@ from ann_ckpt.adapters.legacy.streams import Container
 from ann_ckpt.adapters.legacy.tables import network_table
 from ann_ckpt.adapters.protocol import Reading
 from ann_ckpt.durable import atomic_write, check_target, code_of_others, explained
+from ann_ckpt.errors import StateError
 from ann_ckpt.report import Note, SaveReport
 
 __all__ = [
@@ -37,6 +38,8 @@ SUFFIXES: Final = {
 """Extensions that stand for ANNarchy's own formats when a network is saved."""
 
 _LEVEL = 6
+_LONGEST = 65_535 - len(".npy")
+"""Bytes of a name in an archive."""
 
 
 def write(
@@ -114,6 +117,12 @@ def _write_gzip(table: dict[str, Any], file: BinaryIO) -> None:
 
 
 def _write_archive(table: dict[str, Any], file: BinaryIO) -> None:
+    for key in table:
+        if len(key.encode()) > _LONGEST:
+            raise StateError(
+                f"an object has a name of {len(key.encode())} bytes",
+                details={"expected": f"at most {_LONGEST} in an archive; other formats have no such limit"},
+            )
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for key, entry in table.items():
             member = zipfile.ZipInfo(f"{key}.npy")

@@ -23,6 +23,8 @@ __all__ = ["Group", "open_root"]
 
 _MEMBERS = 100_000
 """Most objects in one group."""
+_EXACT = 2**53
+"""Up to here, floating-point numbers are whole numbers of their own."""
 _NUMBERS = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM)
 """Classes of types; h5py has bools as an enumeration."""
 
@@ -137,9 +139,11 @@ class Group:
             if any(piece is None for piece in pieces.values()):
                 left.setdefault(name, f"some of the groups of {noun}s do not have it")
                 continue
-            array = np.empty(
-                size, np.result_type(*(piece.dtype for piece in pieces.values() if piece is not None))
-            )
+            common = np.result_type(*(piece.dtype for piece in pieces.values() if piece is not None))
+            if any(_changed(piece, common) for piece in pieces.values() if piece is not None):
+                left[name] = "no type holds the numbers of all its groups"
+                continue
+            array = np.empty(size, common)
             for number, piece in pieces.items():
                 here = places[ids == number]
                 assert piece is not None  # noqa: S101  looked at above
@@ -204,6 +208,13 @@ class Group:
         if attribute.get_space().get_simple_extent_npoints() != 1:
             raise CorruptFileError(f"attribute {name!r} is not one text", where=self.where)
         return heap.read_text(self.file, owner.id, name)
+
+
+def _changed(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether integers are others as floating-point numbers."""
+    if values.dtype.kind not in "iu" or dtype.kind != "f" or not values.size:
+        return False
+    return max(-int(values.min()), int(values.max())) > _EXACT
 
 
 def _why_not(dataset: Any) -> str:

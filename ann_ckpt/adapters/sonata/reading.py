@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,9 @@ _BLANK = 64
 """Most characters before a configuration begins."""
 _TOLERANCE = 1e-3
 """By how much of a step a delay in ms may miss a whole number of steps: they are written as float32, too."""
+
+_MOST_AXES = 32
+_LENGTH = re.compile("[0-9]{1,19}")
 
 _Types = Mapping[int, Mapping[str, str]]
 """Rows of a table of types by ``node_type_id`` or ``edge_type_id``."""
@@ -255,6 +259,7 @@ class _Found:
         given = values.get(name)
         if given is None:
             return None
+        unit = "ms" if name == names.DELAY else "steps"
         if scale is None:
             self.notes.append(
                 Note(path, "delays are an attribute in ms: --dt, the length of a step, makes them steps")
@@ -262,9 +267,8 @@ class _Found:
             return None
         steps = np.rint(given / scale)
         if not (np.abs(steps - given / scale) <= _TOLERANCE).all() or (steps < 0).any():
-            self.notes.append(
-                Note(path, f"delays are an attribute in ms: they are not whole steps of {scale} ms")
-            )
+            why = f"not whole steps of {scale} ms" if unit == "ms" else "not whole numbers"
+            self.notes.append(Note(path, f"delays are an attribute in {unit}: they are {why}"))
             return None
         del values[name]
         whole = steps.astype(np.int64)
@@ -289,7 +293,7 @@ class _Found:
         size: int,
     ) -> Mapping[str, str]:
         """Add numbers that the table of types has; return its row if all are of one type."""
-        used = [] if kinds is None else np.unique(kinds).tolist()
+        used = _used(path, kinds, types)
         rows = [types[kind] for kind in used if kind in types]
         if not rows or len(rows) < len(used):
             return {}
@@ -302,7 +306,7 @@ class _Found:
                 if any(number is not None for number in numbers):
                     self.notes.append(Note(f"{path}/{name}", "left out: some of the types have no number"))
                 continue
-            array = np.asarray(numbers)
+            array = _numbers(numbers)
             values[name] = array[0] if len(used) == 1 else array[np.searchsorted(used, kinds)]  # type: ignore[arg-type]
         return rows[0] if len(rows) == 1 else {}
 
@@ -324,25 +328,41 @@ class _Found:
         return TypeInfo(name, texts=texts, attributes=units) if texts or units else None
 
 
+def _used(path: str, kinds: NDArray[np.int64] | None, types: _Types) -> list[int]:
+    """Return the types of nodes or edges; where there are none, those that are said to be theirs."""
+    if kinds is not None and kinds.size:
+        return [int(kind) for kind in np.unique(kinds)]
+    name = path.partition("/")[2]
+    return [kind for kind, row in types.items() if row.get("pop_name") == name][:1]
+
+
 _NO_ATTRIBUTES = ("node_type_id", "edge_type_id", "pop_name", names.GEOMETRY, names.TARGET)
 _NO_TEXTS = (*_NO_ATTRIBUTES, "NULL")
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
 
 
 def _number(text: str) -> float | int | bool | None:
     if text in ("true", "false"):
         return text == "true"
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if kind is float or -(2**63) <= number < 2**63 else float(number)
-    return None
+    if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**64:
+        return int(text)
+    number = float(text) if _FLOAT.fullmatch(text) else None
+    return None if number is not None and np.isinf(number) and "inf" not in text else number
+
+
+def _numbers(given: list[Any]) -> NDArray[Any]:
+    array = np.asarray(given)
+    if array.dtype.kind == "f" and not any(isinstance(number, float) for number in given) and min(given) >= 0:
+        return np.asarray(given, np.uint64)  # numpy has floats for large integers beside small ones
+    return array
 
 
 def _geometry(row: Mapping[str, str], size: int) -> tuple[int, ...]:
     lengths = row.get(names.GEOMETRY, "").split("x")
-    if 1 <= len(lengths) <= 3 and all(length.isdecimal() for length in lengths):
+    if len(lengths) <= _MOST_AXES and all(_LENGTH.fullmatch(length) for length in lengths):
         geometry = tuple(int(length) for length in lengths)
         if int(np.prod(geometry, dtype=object)) == size:
             return geometry

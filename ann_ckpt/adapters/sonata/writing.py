@@ -312,13 +312,21 @@ def _unmapped(state: NetworkState) -> Iterator[Note]:
         yield Note("", "equations of neuron and synapse types are left out")
     for projection in state.projections.values():
         yield from _unmapped_synapses(projection)
+    yield from _other_types(state)
+
+
+def _other_types(state: NetworkState) -> Iterator[Note]:
     for path, given in _attributes(state):
         if given.values.dtype.kind == "b":
             yield Note(path, "truth values are written as 0 and 1")
+        elif given.locality is Locality.GLOBAL and given.values.dtype not in (np.float64, np.int64):
+            yield Note(path, f"a table has no types: it is read back as another than {given.values.dtype}")
 
 
 def _unmapped_synapses(projection: ProjectionState) -> Iterator[Note]:
     path = f"projections/{projection.name}"
+    if projection.partial:
+        yield Note(path, "that only some of its dendrites are here is left out")
     for what in ("order", "pre_view", "post_view"):
         if getattr(projection, what) is not None:
             yield Note(path, f"{what} is left out")

@@ -22,6 +22,7 @@ from ann_ckpt.errors import (
     CorruptFileError,
     NotWritableError,
     OptionError,
+    StateError,
     UnrecognisedFileError,
     UnsafeFileError,
 )
@@ -259,6 +260,117 @@ def test_what_some_of_the_types_have_no_number_of_is_left_out_and_told(circuit, 
     assert [(n.path, n.text) for n in reading.notes if "some of the types" in str(n)] == [
         ("populations/in/size", "left out: some of the types have no number")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("23", 23),
+        ("-0.5e-3", -0.0005),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-inf", -np.inf),
+        ("18446744073709551615", 2**64 - 1),
+        ("1e20", 1e20),
+        ("99999999999999999999", 99999999999999999999.0),
+        ("2_3", None),
+        ("Infinity", None),
+        ("\u0662\u0663", None),
+        ("9" * 400, None),
+    ],
+)
+def test_numbers_of_types_are_what_json_and_numpy_write(circuit, text, expected):
+    (circuit / "node_types.csv").write_text(f"node_type_id size\n100 {text}\n101 NULL\n", encoding="utf-8")
+    population = sonata.examine(circuit / "circuit_config.json").reading.state.populations["in"]
+    if expected is None:
+        assert "size" not in population
+        assert population.neuron_type.texts["size"] == text
+    else:
+        assert population["size"] == expected
+
+
+def test_large_integers_of_several_types_stay_what_they_are(circuit):
+    with h5py.File(circuit / "nodes.h5", "r+") as file:
+        file["nodes/in/node_type_id"][...] = [7, 8, 8, 7]
+    (circuit / "node_types.csv").write_text("node_type_id n\n7 18446744073709551615\n8 1\n101 NULL\n")
+    found = back(circuit).populations["in"]["n"]
+    assert found.tolist() == [2**64 - 1, 1, 1, 2**64 - 1]
+
+
+def test_groups_whose_numbers_no_type_holds_are_left_out_and_told(circuit):
+    with h5py.File(circuit / "nodes.h5", "r+") as file:
+        group = file["nodes/in"]
+        group["node_group_id"][...] = [0, 1, 0, 1]
+        group["node_group_index"][...] = [0, 0, 1, 1]
+        del group["0"]
+        group["0/large"], group["1/large"] = np.array([2**53 + 1, 3]), np.array([0.5, 1.5])
+        group["0/small"], group["1/small"] = np.array([2**53, 3]), np.array([0.5, 1.5])
+    reading = sonata.examine(circuit / "circuit_config.json").reading
+    population = reading.state.populations["in"]
+    assert "large" not in population
+    assert population["small"].tolist() == [2.0**53, 0.5, 3.0, 1.5]
+    assert "populations/in/large: left out: no type holds" in "\n".join(map(str, reading.notes))
+
+
+def test_what_is_empty_keeps_geometry_target_and_globals(tmp_path):
+    state = NetworkState(
+        populations=[PopulationState("none", (0, 3), parameters={"tau": 10.0})],
+        projections=[
+            ProjectionState(
+                "ff", "none", "none", "exc", Connectivity.from_rows([], []), parameters={"eta": 0.5}
+            )
+        ],
+    )
+    ann_ckpt.export(state, tmp_path / "c", format="sonata")
+    found = back(tmp_path / "c")
+    assert found.populations["none"].geometry == (0, 3)
+    assert found.populations["none"]["tau"] == 10.0
+    assert found.projections["ff"].target == "exc"
+    assert found.projections["ff"]["eta"] == 0.5
+
+
+def test_geometries_of_many_axes_come_back(tmp_path):
+    shape = (2, 3, 2, 2, *(1,) * 28)
+    population = PopulationState("p", shape, variables={"v": np.arange(24.0).reshape(shape)})
+    ann_ckpt.export(NetworkState(populations=[population]), tmp_path / "c", format="sonata")
+    assert back(tmp_path / "c").populations["p"].geometry == shape
+
+
+def test_what_comes_back_otherwise_is_told(tmp_path):
+    state = network()
+    state = replace(
+        state,
+        populations=[
+            replace(state.populations["in"], parameters={"tau": np.float32(0.1)}),
+            state.populations["out"],
+        ],
+        projections=[replace(state.projections["ff"], partial=True)],
+    )
+    said = "\n".join(map(str, ann_ckpt.export(state, tmp_path / "c", format="sonata").unmapped))
+    assert "populations/in/tau: a table has no types" in said
+    assert "projections/ff: that only some of its dendrites" in said
+
+
+def test_delays_in_steps_are_called_that(tmp_path):
+    ann_ckpt.export(network(dt=None), tmp_path / "c", format="sonata")
+    with h5py.File(tmp_path / "c" / "edges.h5", "r+") as file:
+        del file["edges/ff/0/delay_steps"]
+        file["edges/ff/0/delay_steps"] = np.full(5, 0.5)
+    notes = "\n".join(map(str, sonata.examine(tmp_path / "c" / "edges.h5").reading.notes))
+    assert "delays are an attribute in steps: they are not whole numbers" in notes
+
+
+@pytest.mark.parametrize("wanted", ["sonata", "graphml"])
+def test_more_neurons_than_there_are_values_are_not_written(tmp_path, wanted):
+    rows = Connectivity.from_rows([0], [[1]])
+    ff = ProjectionState("ff", "p", "q", "exc", rows, pre_size=2**40, post_size=2)
+    for state in (
+        NetworkState(populations=[PopulationState("p", (2**40,))], projections=[replace(ff, pre_size=None)]),
+        NetworkState(projections=[ff]),
+    ):
+        with pytest.raises(StateError, match="population 'p' has 1099511627776 neurons"):
+            ann_ckpt.export(state, tmp_path / "made", format=wanted)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_table_of_types_that_is_no_table_is_refused(circuit):

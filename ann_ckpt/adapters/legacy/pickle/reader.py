@@ -354,7 +354,7 @@ def checked_encoding(encoding: str | None) -> str | None:
             b"ab".decode(encoding)  # nothing at all would be decoded without looking at the name
     except UnicodeError:
         pass  # an encoding, only not of these two letters
-    except (LookupError, ValueError) as error:
+    except (LookupError, ValueError, TypeError) as error:
         raise OptionError(f"encoding= is not a text encoding: {printable(encoding)!r}") from error
     return encoding
 

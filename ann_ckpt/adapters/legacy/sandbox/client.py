@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from ann_ckpt.adapters.legacy.layouts import check_dt
 from ann_ckpt.adapters.legacy.sandbox.wire import receive
 from ann_ckpt.adapters.protocol import ForeignFile
 from ann_ckpt.errors import FileMissingError, NotReadableError, WorkerCrashedError, WorkerTimeoutError
@@ -90,6 +91,7 @@ def examine_isolated(
     CheckpointError
         As reading here would raise.
     """
+    dt = check_dt(dt)
     name = os.fspath(path)
     limits = limits or WorkerLimits.for_size(_size(name))
     task = asdict(limits) | {"path": name, "dt": dt, "encoding": encoding, "program": program}

@@ -15,10 +15,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ann_ckpt
-from ann_ckpt import Connectivity, NetworkState, PopulationState, ProjectionState, differences
+from ann_ckpt import (
+    Attribute,
+    Connectivity,
+    Locality,
+    NetworkState,
+    Part,
+    PopulationState,
+    ProjectionState,
+    Recording,
+    Series,
+    differences,
+)
 from ann_ckpt.adapters.legacy import Container, detect, read, write
+from ann_ckpt.adapters.legacy.sandbox.client import examine_isolated
 from ann_ckpt.adapters.protocol import Reading
-from ann_ckpt.errors import NotWritableError, StateError
+from ann_ckpt.errors import CorruptFileError, NotWritableError, OptionError, StateError
 
 FORMATS = {
     "net.data": Container.PICKLE,
@@ -137,6 +149,125 @@ def test_what_has_no_place_is_in_the_report(tmp_path: Path) -> None:
     state = small(constants={"gain": 1.5}, seed=3, metadata={"who": "me"})
     notes = [str(note) for note in write(Reading(state), tmp_path / "net.npz").skipped]
     assert [note.split(" cannot")[0] for note in notes] == ["constants", "the seed", "metadata"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_views_recordings_and_new_seeds_are_in_the_report(name: str, tmp_path: Path) -> None:
+    (ff,) = small().projections.values()
+    pop = PopulationState("p", (2,), variables={"r": np.zeros(2)})
+    monitor = Recording("m", of="populations/p", series={"r": Series(times=[0, 1], values=np.zeros((2, 2)))})
+    for change in ({"pre_view": [0, 1]}, {"post_view": [0, 1]}):
+        state = small(
+            populations=[pop], projections=[replace(ff, **change)], recordings=[monitor], reseeded=3
+        )
+        said = " ".join(str(note) for note in write(Reading(state), tmp_path / name).skipped)
+        for what in ("which neurons its views select", "recordings", "random generators began anew"):
+            assert f"{what} cannot be stored" in said
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_parts_are_refused(name: str, tmp_path: Path) -> None:
+    (ff,) = small().projections.values()
+    pop = PopulationState("p", (2,), variables={"r": np.zeros(2)}, part=Part(2, 10))
+    with pytest.raises(StateError, match="of projection 'ff' only some dendrites are here"):
+        write(Reading(small(projections=[replace(ff, partial=True)])), tmp_path / name)
+    with pytest.raises(StateError, match="of population 'p' only a part is here"):
+        write(Reading(small(populations=[pop])), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_largest_integers_are_read_back(name: str, tmp_path: Path) -> None:
+    most = 2**64 - 1
+    rows = Connectivity.from_rows([0, 1], [[0, 1], [1, 0]])
+    ragged = Connectivity.from_rows([0, 1], [[0, 1, 2], [1]])
+    state = NetworkState(
+        populations=[PopulationState("p", (3,), parameters={"seed": most})],
+        projections=[
+            ProjectionState(
+                "even", "p", "p", "exc", rows, delays=1, variables={"n": np.array([most, 1, 0, 2], "u8")}
+            ),
+            ProjectionState(
+                "odd", "p", "p", "exc", ragged, delays=1, variables={"n": np.array([most, 1, 2, 3], "u8")}
+            ),
+            ProjectionState(
+                "each",
+                "p",
+                "p",
+                "exc",
+                rows,
+                delays=1,
+                variables={"n": Attribute(np.array([1, most], "u8"), Locality.SEMIGLOBAL)},
+            ),
+        ],
+        dt=1.0,
+        time_step=0,
+    )
+    write(Reading(state), tmp_path / name)
+    found = read(tmp_path / name, dt=1.0).state
+    assert found.populations["p"]["seed"] == most
+    for projection, before in state.projections.items():
+        after = np.asarray(found.projections[projection]["n"])
+        assert after.dtype == np.uint64
+        assert after.tolist() == np.asarray(before["n"]).tolist()
+
+
+@pytest.mark.parametrize("numbers", [[-1, 2**64 - 1], [2**64, 1]])
+def test_integers_of_no_common_type_are_refused(numbers: list[int], tmp_path: Path) -> None:
+    for value in (numbers, [[numbers[0]], [numbers[1], 0]]):
+        (tmp_path / "x.data").write_bytes(pickle.dumps({"post_ranks": value, "pre_ranks": value}))
+        with pytest.raises(CorruptFileError):
+            read(tmp_path / "x.data")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_dendrites_without_synapses(name: str, tmp_path: Path) -> None:
+    rows = Connectivity.from_rows([0, 1, 2], [[], [], []])
+    ff = ProjectionState("ff", "p", "q", "exc", rows, delays=1, variables={"w": np.empty(0)})
+    write(Reading(NetworkState(projections=[ff], dt=1.0, time_step=0)), tmp_path / name)
+    assert (tmp_path / name).stat().st_size
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_values_of_unknown_places_may_have_any_shape(name: str, tmp_path: Path) -> None:
+    (ff,) = small().projections.values()
+    values = np.arange(6.0).reshape(2, 3)
+    odd = replace(ff, parameters={"table": Attribute(values, Locality.UNKNOWN)})
+    write(Reading(small(projections=[odd])), tmp_path / name)
+    assert (tmp_path / name).stat().st_size
+
+
+def test_a_name_that_an_archive_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for length, said in ((65_531, None), (65_532, "a name of 65532 bytes")):
+        state = small(populations=[PopulationState("n" * length, (2,), variables={"r": np.zeros(2)})])
+        if said is None:
+            write(Reading(state), tmp_path / "net.npz")
+            continue
+        (tmp_path / "net.npz").unlink()
+        with pytest.raises(StateError, match=said):
+            write(Reading(state), tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dt", [10**400, "1", -1.0, 0, float("nan"), float("inf"), [1.0]])
+def test_a_step_that_has_no_length_is_refused(dt: object, tmp_path: Path) -> None:
+    write(Reading(small()), tmp_path / "net.data")
+    for call in (read, ann_ckpt.read, examine_isolated):
+        with pytest.raises(OptionError, match="is not a valid time step"):
+            call(tmp_path / "net.data", dt=dt)
+
+
+@pytest.mark.parametrize("dt", [np.float32(0.5), np.int64(1), 1])
+def test_a_step_may_be_any_number(dt: object, tmp_path: Path) -> None:
+    write(Reading(small()), tmp_path / "net.data")
+    assert ann_ckpt.read(tmp_path / "net.data", dt=dt).dt == dt
+    assert examine_isolated(tmp_path / "net.data", dt=dt).reading.state.dt == dt
+
+
+def test_an_encoding_is_a_text(tmp_path: Path) -> None:
+    write(Reading(small()), tmp_path / "net.data")
+    with pytest.raises(OptionError, match="encoding="):
+        read(tmp_path / "net.data", encoding=5)
 
 
 @pytest.mark.parametrize(
