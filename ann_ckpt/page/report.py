@@ -420,8 +420,8 @@ def _history(page: _Page, infos: Sequence[CheckpointInfo]) -> str:
         except CheckpointError as error:
             page.problem(path, error.fact)
             continue
-        for info, error in found.unread:
-            page.problem(f"{info.name}: {path}", error.fact)
+        for info, reason in found.unread:
+            page.problem(f"{info.name}: {path}", reason.fact)
         curve = page.draw(path, found.curve)
         frames = found.frames()
         if not curve or len(frames) < 2:

@@ -171,6 +171,23 @@ def test_objects_that_are_gone_are_a_problem(tmp_path: Path) -> None:
     assert re.search(r"problems: [1-9]", page.text)
 
 
+def test_what_only_an_older_checkpoint_needs_and_is_gone_is_a_problem(tmp_path: Path) -> None:
+    path, seen = tmp_path / "run.ckpt", []
+    with CheckpointStore(path, "w") as store:
+        for step in range(3):
+            values = np.random.default_rng(step).random(20_000)
+            layer = PopulationState("layer", (20_000,), variables={"r": values})
+            store.save(NetworkState(populations={"layer": layer}, time_step=step))
+            seen.append(set((path / "objects").rglob("*.h5")))
+    assert "no problems found" in checked(report_page(path)).text
+    for item in seen[1] - seen[0]:
+        item.unlink()
+    page = checked(report_page(path))
+    assert "problems: 1" in page.text
+    assert "000000000001: populations/layer/r" in page.text
+    assert "1 could not be read" in page.text
+
+
 def test_a_large_network_is_read_in_part(tmp_path: Path) -> None:
     n_rows, each = 8000, 1000
     pre = np.tile(np.arange(each, dtype=np.int32), n_rows)
