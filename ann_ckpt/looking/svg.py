@@ -139,7 +139,7 @@ def _turned(x: float, y: float, text: str, limit: int) -> str:
 
 def _labels(picture: Picture, box: _Box) -> Iterator[str]:
     yield _text(box.x + box.width / 2, box.bottom + 32, picture.x_label, limit=52)
-    yield _turned(13, box.y + max(box.height, 90) / 2, picture.y_label, max(14, int(box.height / 5.6)))
+    yield _turned(11, box.y + max(box.height, 90) / 2, picture.y_label, max(14, int(box.height / 5.6)))
 
 
 def _frame(
@@ -150,15 +150,16 @@ def _frame(
     for value, said in x_ticks:
         x, _ = box.at(value, box.low_y)
         parts.append(f'<path d="M{x:.1f} {box.bottom:.1f}v4" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(x, box.bottom + 16, said, limit=20, more=_small(said, 10)))
+        inside = min(x, _WIDTH - 3.6 * min(len(said), 10))  # half of it, so that none is cut off
+        parts.append(_text(inside, box.bottom + 16, said, limit=20, more=_small(said, 10)))
     for value, said in y_ticks:
         _, y = box.at(box.low_x, value)
         parts.append(f'<path d="M{box.x:.1f} {y:.1f}h-4" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(box.x - 7, y + 4, said, "end", 20, _small(said, 8)))
+        parts.append(_text(box.x - 7, y + 4, said, "end", 20, _small(said, 5.5)))
     return parts
 
 
-def _small(said: str, room: int) -> str:
+def _small(said: str, room: float) -> str:
     """Return what makes a number of many digits fit where there is room for so many characters."""
     return f'font-size="{11 * room / len(said):.1f}"' if len(said) > room else ""
 
@@ -232,7 +233,7 @@ def _scale(grid: Grid, x: float, box: _Box, low: float, high: float) -> list[str
     for value, said in _axis(low, high):
         y = box.y + height * (1 - (value - low) / (high - low))
         parts.append(f'<path d="M{x + 11:.1f} {y:.1f}h3" stroke="currentColor" stroke-opacity=".55"/>')
-        parts.append(_text(x + 17, y + 4, said, "start", 14, _small(said, 7)))
+        parts.append(_text(x + 17, y + 4, said, "start", 14, _small(said, 5.5)))
     drawn = [grid.values[int(t.y) : int(t.y + t.height), int(t.x) : int(t.x + t.width)] for t in grid.tiles]
     if any(np.isnan(values).any() for values in drawn or [grid.values]):
         y = box.y + height + 8
