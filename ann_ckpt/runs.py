@@ -88,7 +88,7 @@ class Runs(Sequence[Run]):
     folder: str
     rows: tuple[Run, ...]
     notes: tuple[Note, ...]
-    """Files that are not checkpoints, and columns that are not a single value, each with a count."""
+    """Files that are not checkpoints, folders that cannot be listed, columns that are not a single value."""
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -138,6 +138,8 @@ class Runs(Sequence[Run]):
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the frame of :meth:`to_frame` as a Parquet file, which appears whole or not at all.
 
+        A column of numbers in some runs and texts in others has JSON texts there.
+
         Raises
         ------
         MissingExtraError
@@ -145,7 +147,13 @@ class Runs(Sequence[Run]):
         NotWritableError
             If the file cannot be written.
         """
-        table = optional("pyarrow", "frames").Table.from_pandas(self.to_frame())
+        pyarrow, frame = optional("pyarrow", "frames"), self.to_frame()
+        for name, values in frame.select_dtypes("object").items():
+            try:
+                pyarrow.array(values, from_pandas=True)
+            except pyarrow.ArrowException:
+                frame[name] = [None if value is None else json.dumps(value, default=str) for value in values]
+        table = pyarrow.Table.from_pandas(frame)
         parquet = optional("pyarrow.parquet", "frames")
         with text_file(path, what="a table") as temporary:
             parquet.write_table(table, os.fspath(temporary))
@@ -252,7 +260,7 @@ def runs(
         _check_column(column)
     root = absolute(folder)
     memory = _Memory(root) if cache else None
-    found, others = _below(root)
+    found, others, unlisted = _below(root)
     rows = []
     for number, (path, kind) in enumerate(found):
         if progress is not None:
@@ -262,6 +270,7 @@ def runs(
     if memory is not None:
         memory.keep()
     notes = [Note("", f"{count(others, 'file')} with a checkpoint's extension, not HDF5")] if others else []
+    notes += [Note(os.path.relpath(path, root), f"cannot list the folder: {why}") for path, why in unlisted]
     for column in columns:
         none = [run.name for run in rows if run.problem is None and run.columns[column] is None]
         if none:
@@ -271,10 +280,14 @@ def runs(
     return Runs(os.fspath(root), tuple(rows), tuple(notes))
 
 
-def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:
-    """Return stores and checkpoint files by path with their kind, and how many files only look like one."""
+def _below(root: Path) -> tuple[list[tuple[Path, str]], int, list[tuple[str, str]]]:
+    """Return what there is with its kind, how many files only look like it, which folders are not listed."""
+    unlisted = []
 
     def refuse(error: OSError) -> None:
+        if Path(error.filename) != root:
+            unlisted.append((error.filename, error.strerror or ""))
+            return
         missing = isinstance(error, FileNotFoundError)
         raise (FileMissingError if missing else NotReadableError)(
             f"cannot list the folder: {error.strerror}", where=error.filename
@@ -294,7 +307,7 @@ def _below(root: Path) -> tuple[list[tuple[Path, str]], int]:
                     found.append((path, "file"))
                 else:
                     others += 1
-    return sorted(found), others
+    return sorted(found), others, unlisted
 
 
 def _begins_like_hdf5(path: Path) -> bool:

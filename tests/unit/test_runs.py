@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import ann_ckpt
 from ann_ckpt import NetworkState, PopulationState
 from ann_ckpt.cli.runs import runs as runs_command
-from ann_ckpt.errors import FileMissingError, MissingExtraError, OptionError
+from ann_ckpt.errors import FileMissingError, MissingExtraError, NotReadableError, OptionError
 from ann_ckpt.reports import Runs
 
 COLUMNS = ["constants/g", "metadata/loss", "populations/E/tau", "populations/E/r", "metadata/nested/0"]
@@ -220,6 +220,24 @@ def test_a_missing_folder(tmp_path: Path) -> None:
         ann_ckpt.runs(tmp_path / "missing")
 
 
+def test_a_folder_that_cannot_be_listed_is_noted_and_the_others_are(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path) == sweep / "deep":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = ann_ckpt.runs(sweep)
+    assert [run.name for run in found] == ["run-2.ckpt", "run-3.ckpt"]
+    assert "deep: cannot list the folder: Permission denied" in map(str, found.notes)
+    with pytest.raises(NotReadableError, match="cannot list the folder"):
+        ann_ckpt.runs(sweep / "deep")
+
+
 def test_frame_and_parquet_hold_the_rows(sweep: Path, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     found = ann_ckpt.runs(sweep, columns=COLUMNS)
@@ -324,3 +342,13 @@ def test_a_package_that_cannot_be_imported_says_why(
         MissingExtraError, match=r"(?s)needs the package pyarrow.*needs something newer.*frames"
     ):
         ann_ckpt.runs(sweep).to_parquet(tmp_path / "x.parquet")
+
+
+def test_values_of_several_types_are_texts_in_parquet(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name, loss in (("a", 1.5), ("b", "diverged"), ("c", None)):
+        metadata = {} if loss is None else {"loss": loss}
+        ann_ckpt.write(NetworkState(metadata=metadata), tmp_path / f"{name}.h5")
+    ann_ckpt.runs(tmp_path, columns=["metadata/loss"]).to_parquet(tmp_path / "runs.parquet")
+    column = parquet.read_table(tmp_path / "runs.parquet").column("metadata/loss")
+    assert column.to_pylist() == ["1.5", '"diverged"', None]
