@@ -13,6 +13,7 @@ from ann_ckpt.cli.command import Command, complete_files
 from ann_ckpt.cli.output import emit, safe
 from ann_ckpt.errors import OptionError, printable
 from ann_ckpt.page.report import report_page
+from ann_ckpt.paths import address_of
 from ann_ckpt.report import human_bytes
 from ann_ckpt.store.folder import StoreFolder
 from ann_ckpt.store.opening import split_store_path
@@ -56,10 +57,11 @@ def report(source: str, *, output: str, compare: str | None, follow: bool, poll:
             details={"expected": "a file", "hint": "a file called - is ./-"},
         )
     check_text_target(output, what="a page")
-    found = split_store_path(source)
+    found = None if address_of(source) else split_store_path(source)
     if follow and (found is None or found[1] is not None):
         raise OptionError(
-            f"{printable(source)!r} is not a store", details={"hint": "--follow waits for checkpoints of one"}
+            f"{printable(source)!r} is not a store on this machine",
+            details={"hint": "--follow waits for checkpoints of one"},
         )
     folder = found[0] if found is not None else None
     while True:

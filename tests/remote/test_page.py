@@ -19,6 +19,7 @@ TAKING = {
     "tree": "FILE",
     "show": "FILE metadata",
     "plot": "FILE populations/in/v",
+    "report": "STORE -o page.html",
     "verify": "STORE@first",
     "diff": "FILE STORE@first",
     "export": "FILE one.h5",
@@ -36,7 +37,6 @@ TAKING = {
     "pull": "STORE@first copy.ckpt",
 }
 REFUSING = {
-    "report": "FILE -o page.html",
     "runs": "FOLDER",
     "unlock": "STORE --yes",
     "convert": "FILE one.h5",
