@@ -82,7 +82,7 @@ def test_what_is_no_file_is_an_os_error(tmp_path: Path, kind: str) -> None:
         ("params.yaml", "network: {a: 1}", None),
         ("params.YML", "network: {a: 1}", None),
         ("params.txt", "network: {a: 1}", "yaml"),
-        ("params.json", " <d><parameter><name>a</name><value>1</value></parameter></d>", None),
+        ("params.json", " <database><parameter><name>a</name><value>1</value></parameter></database>", None),
         ("params.xml", '{"network": {"a": 1}}', None),
     ],
 )

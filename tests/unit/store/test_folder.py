@@ -47,7 +47,8 @@ def test_a_rising_run_has_plain_names():
 def run(tmp_path):
     path = tmp_path / "run.ckpt"
     for step in (100, 200):
-        ann_ckpt.save(f"{path}@tag {step}", network=NetworkState(time_step=step))
+        state = NetworkState(constants={"g": step}, time_step=step)
+        ann_ckpt.save(f"{path}@tag {step}", network=state)
     return path
 
 
