@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from operator import index
@@ -126,23 +126,25 @@ class Selection:
             if not _matching(key, paths):
                 raise ObjectNotFoundError.among("rows=", "match for", key, names)
 
-    def pick_rows(self, projection: str, among: Iterable[str] = ()) -> Sequence[int] | None:
+    def pick_rows(self, projection: str, among: Container[str] = ()) -> Sequence[int] | None:
         """Return the ranks of the selected dendrites of a projection; None for all of them.
 
         Parameters
         ----------
         projection : str
             Its name, which goes before globs; of these, the first one counts.
-        among : iterable of str
+        among : container of str
             All projections that there are: what is the name of one of them is no glob for others.
         """
-        path = f"projections/{projection}"
-        chosen = []
-        if self.rows is not None:
-            paths = [path, *(f"projections/{name}" for name in among if name != projection)]
-            chosen = [key for key in self.rows if path in _matching(key, paths)]
-            chosen.sort(key=lambda key: key not in (path, projection))
-        return self.rows[chosen[0]] if self.rows is not None and chosen else None
+        path, rows = f"projections/{projection}", self.rows or {}
+        for key in rows:
+            if key in (path, projection):
+                return rows[key]
+        for key in rows:
+            is_a_name = key in among or key.removeprefix("projections/") in among
+            if not is_a_name and (fnmatch.fnmatchcase(projection, key) or fnmatch.fnmatchcase(path, key)):
+                return rows[key]
+        return None
 
     def renamed(
         self,
@@ -176,7 +178,8 @@ class Selection:
         if self.rows is not None and old is not None:
             names = list(old)
             self.check_rows(names)
-            rows = {new: self.pick_rows(name, names) for new, name in zip(projections, names, strict=True)}
+            known = set(names)
+            rows = {new: self.pick_rows(name, known) for new, name in zip(projections, names, strict=True)}
             named["rows"] = {escape(f"projections/{new}"): r for new, r in rows.items() if r is not None}
         return replace(self, **named)
 

@@ -285,7 +285,9 @@ def ls(file: str, pattern: str | None, *, as_json: bool) -> None:
         found = [e for e in entries(checkpoint) if pattern is None or _matches(e, pattern)]
         path = "" if pattern is None or set(pattern) & set("*?[") else pattern.strip("/")
         if path and not found and path not in _GROUPS:
-            find(checkpoint, path)  # says what there is instead
+            owner, _, last = path.rpartition("/")
+            # It says what there is instead; an object need not have both levels.
+            find(checkpoint, owner if owner.count("/") == 1 and last in ("parameters", "variables") else path)
         if as_json:
             print_json([entry.to_dict() for entry in found])
             return

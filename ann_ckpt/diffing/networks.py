@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -138,8 +139,8 @@ def _words(one: object, other: object) -> str:
     inside, others = _named(one), _named(other)
     if inside is None or others is None:
         return f" {printable(one, 60)} became {printable(other, 60)}"
-    nothing = object()
-    differ = [n for n in {**inside, **others} if _differ(inside.get(n, nothing), others.get(n, nothing))]
+    nothing, other_than = object(), _differ if isinstance(one, Mapping) else operator.ne
+    differ = [n for n in {**inside, **others} if other_than(inside.get(n, nothing), others.get(n, nothing))]
     return f": other {', '.join(printable(name, 40) for name in differ[:_FEW])}" + ", ..." * (
         len(differ) > _FEW
     )

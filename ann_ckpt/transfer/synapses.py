@@ -357,9 +357,11 @@ def keep_ends(findings: LoadFindings, live: NetworkState) -> None:
 
     def faults() -> Iterator[tuple[str, str, str]]:
         for name, side, end in ends:
+            if name not in rebuilt and end not in rebuilt:
+                continue
             here, there = (rebuilt.get(n, live.projections[n]).connectivity for n in (name, end))
             rank = _beyond(getattr(here, f"{side}_ranks"), there.n_synapses)
-            if (name in rebuilt or end in rebuilt) and rank is not None:
+            if rank is not None:
                 what = f"{printable(name)} would end at synapse {rank} of {printable(end)}"
                 yield name, end, f"{what}, which would have {there.n_synapses}"
 

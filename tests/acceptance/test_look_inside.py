@@ -226,6 +226,14 @@ def test_ls_takes_the_level_that_may_be_left_out_and_refuses_what_is_not_there(
         assert run("ls", demo_file, path, "--json").json == []
 
 
+def test_a_level_without_arrays_is_nothing_wrong(run: Run, tmp_path: Path) -> None:
+    layer = ann_ckpt.PopulationState("layer", (2,), variables={"r": [1.0, 2.0]})
+    ann_ckpt.write(NetworkState(populations=[layer]), tmp_path / "net.h5")
+    answer = run("ls", tmp_path / "net.h5", "populations/layer/parameters", "--json")
+    assert (answer.status, answer.json) == (0, [])
+    assert run("ls", tmp_path / "net.h5", "populations/other/parameters").status == 3
+
+
 def test_recordings_are_listed_and_shown(run: Run, tmp_path: Path) -> None:
     series = {"spi/ke": ann_ckpt.Series(times=np.arange(3), ranks=np.array([4, 5, 6]))}
     recording = ann_ckpt.Recording("R", of="", series=series)

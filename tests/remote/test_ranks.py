@@ -556,3 +556,18 @@ def test_one_of_four_is_killed_at_random(localbucket, tmp_path, zygote, rounds):
         seen += 7
     assert newest >= kills
     assert ann_ckpt.verify(place).ok
+
+
+def test_ranks_step_over_a_name_that_was_given_up(memory):
+    """An empty object stands where an earlier start announced a checkpoint, and did not put it."""
+    with ExitStack() as stack:
+        stores = opened(stack, memory)
+        for store in stores:
+            store.save(small(1000))
+        put(address_of(f"{memory}/checkpoints/000000002000.h5"), b"")
+    with ExitStack() as stack:
+        stores = opened(stack, memory)
+        for store in stores:
+            store.save(small(2000))
+        assert [info.name for info in stores[0].checkpoints] == ["000000001000", "000000002000-1"]
+        assert not list(differences(stores[0].latest.state(), small(2000)))

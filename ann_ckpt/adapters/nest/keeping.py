@@ -206,10 +206,9 @@ class Keeping:
         """Forget the last steps: the network does not stand where they led."""
         self._since = None
 
-    @property
-    def _goes_on(self) -> bool:
+    def _goes_on(self, acting: object) -> bool:
         """Whether nobody simulated, or changed what acts in the window, since the last run."""
-        return self._until == self._network.kernel_step and self._acting == _acting(self._network)
+        return self._until == self._network.kernel_step and self._acting == acting
 
     def run(self, end: int) -> None:
         """Simulate to a step of the kernel, the last steps of the window one by one."""
@@ -217,9 +216,10 @@ class Keeping:
         step, now = float(nest.resolution), network.kernel_step
         # Generators are silent in the first step of a kernel, and no other one can have that again.
         begin = max(end - self.steps, now, 1)
-        if not self._goes_on or begin > now:
+        acting = _acting(network)
+        if not self._goes_on(acting) or begin > now:
             self.forget()
-        self._acting = _acting(network)
+        self._acting = acting
         slice_ = slice_steps()
         while now < min(begin, end):
             border = (now + max(_BLOCK, slice_)) // slice_ * slice_
@@ -294,7 +294,7 @@ class Keeping:
         """Return the window that ends now; None if the network went here by other ways."""
         network = self._network
         now = network.kernel_step
-        if self._since is None or not self._goes_on or len(self._trace) < self._traced:
+        if self._since is None or not self._goes_on(_acting(network)) or len(self._trace) < self._traced:
             return None
         return LastSteps(
             self.steps,

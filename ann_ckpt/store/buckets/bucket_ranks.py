@@ -220,7 +220,11 @@ class BucketRank(BucketFolder):
 
     def next_slot(self, newest: Slot | None, step: int | None) -> Slot:
         """Return the slot of a state that is saved now, after ``newest``."""
-        return paired_slot(self.tried, newest, step)
+        slot = paired_slot(self.tried, newest, step)
+        while slot in self.bucket.voided:
+            slot = Slot(slot.round + 1, slot.step)
+        self.tried[:] = [slot]
+        return slot
 
     def location(self, slot: Slot) -> str:
         """Address of this rank's shard of a checkpoint, in whichever start; or of the whole one."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ann_ckpt
 from ann_ckpt import (
     Attribute,
+    AttributeInfo,
     CheckpointStore,
     Connectivity,
     Exactness,
@@ -221,6 +222,21 @@ def test_of_what_is_long_only_the_part_that_changed_is_named():
     assert [str(note) for note in report.described] == [
         "metadata: other a, b",
         "populations/out: neuron_type: other texts",
+    ]
+
+
+def test_a_type_with_attributes_that_has_other_equations_is_named():
+    first, second = (
+        PopulationState(
+            "out",
+            (1,),
+            neuron_type=TypeInfo("LIF", text, {"equations": text}, {"v": AttributeInfo(unit="mV")}),
+        )
+        for text in ("dv/dt = 1", "dv/dt = 2")
+    )
+    report = diff(NetworkState(populations=[first]), NetworkState(populations=[second]))
+    assert [str(note) for note in report.described] == [
+        "populations/out: neuron_type: other description, texts"
     ]
 
 
