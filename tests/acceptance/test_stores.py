@@ -102,7 +102,7 @@ def test_diff_says_what_changed_and_by_how_much(run: Run, store_folder: Path) ->
     expected = ann_ckpt.diff(f"{store_folder}@0", f"{store_folder}@trained")
     assert document["changed"] == [
         {"path": c.path, "compared": c.compared, "changed": c.changed, "largest": c.largest}
-        | {"mean": c.mean, "text": c.text, "unit": c.unit}
+        | {"mean": c.mean, "text": c.text, "unit": c.unit, "beyond": c.beyond}
         for c in expected.changed
     ]
     assert document["same"] is False
@@ -116,7 +116,9 @@ def test_diff_can_be_asked_for_a_status(run: Run, store_folder: Path, demo_file:
 
 def test_diff_of_some_objects_leaves_the_others_out(run: Run, store_folder: Path) -> None:
     found = run("diff", f"{store_folder}@0", store_folder, "--populations", "l*", "--json").json
-    assert {change["path"].split("/")[0] for change in found["changed"]} == {"dynamics", "populations"}
+    paths = [change["path"].split("/") for change in found["changed"]]
+    assert {group for group, *_ in paths} == {"dynamics", "populations", "projections"}
+    assert {path[1][0] for path in paths if path[0] == "populations"} == {"l"}
 
 
 def test_what_cannot_be_found_is_an_error_of_its_own(run: Run, store_folder: Path) -> None:
