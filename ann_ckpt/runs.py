@@ -148,7 +148,7 @@ class Runs(Sequence[Run]):
             If the file cannot be written.
         """
         pyarrow, frame = optional("pyarrow", "frames"), self.to_frame()
-        for name, values in frame.select_dtypes("object").items():
+        for name, values in list(frame.items()):
             try:
                 pyarrow.array(values, from_pandas=True)
             except pyarrow.ArrowException:

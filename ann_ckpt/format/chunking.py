@@ -232,9 +232,9 @@ class _PackedStream(_RawStream):
         whole = len(values) // step * step
         for i in range(0, whole, self._at_once * step):
             some = values[i : min(whole, i + self._at_once * step)]
-            self._submit(start + i, some.reshape(-1, *self._chunks))
+            self._submit(start + i, some.reshape(-1, math.prod(self._chunks)))
         if whole < len(values):
-            self._submit(start + whole, _padded(values[whole:], self._chunks)[np.newaxis])
+            self._submit(start + whole, _padded(values[whole:], self._chunks).reshape(1, -1))
 
     def finish(self) -> None:
         while self._waiting:
