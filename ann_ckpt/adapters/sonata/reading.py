@@ -341,7 +341,7 @@ _NO_TEXTS = (*_NO_ATTRIBUTES, "NULL")
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
-_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
+_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|nan))")
 
 
 def _number(text: str) -> float | int | bool | None:
@@ -350,7 +350,7 @@ def _number(text: str) -> float | int | bool | None:
     if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**64:
         return int(text)
     number = float(text) if _FLOAT.fullmatch(text) else None
-    return None if number is not None and np.isinf(number) and "inf" not in text else number
+    return None if number is not None and np.isinf(number) and "inf" not in text.lower() else number
 
 
 def _numbers(given: list[Any]) -> NDArray[Any]:
