@@ -10,6 +10,7 @@ from typing import Any
 
 from ann_ckpt.arguments import check_flags
 from ann_ckpt.errors import SchemaUnusableError, printable
+from ann_ckpt.model.plain import strict_json
 from ann_ckpt.params.file import read_bounded
 from ann_ckpt.params.findings import Finding
 from ann_ckpt.params.schema.vet import DEEPEST_SCHEMA, draft_of, follow, vet
@@ -214,22 +215,11 @@ def _without_places(text: str) -> Mapping[str, Any] | None:
     """
     problems = Problems()
     try:
-        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
+        document = strict_json(text)
     except (ValueError, RecursionError):
         return None
     vet(document, lambda path, key=False: (0, 1), problems)  # noqa: ARG005
     return None if problems.found else _object(document)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("duplicate name")
-    return made
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _object(document: Any) -> Mapping[str, Any]:
